@@ -1,0 +1,35 @@
+//! What the connection-counter server and its widget say to each other, and how both spell a page.
+//!
+//! | from → to | message |
+//! |---|---|
+//! | viewer → page | `{"type":"subscribe","links":["b","c"]}`: adds to this connection's links, answered at once with their counts |
+//! | viewer → page | `{"type":"unsubscribe","links":["b"]}` |
+//! | page → viewer | `{"type":"update","connections":{"b":3}}`: first a snapshot, later only what changed |
+//! | page → viewer | `{"type":"error","code":"bad-link","message":"…"}`: a refused message; the connection lives on |
+//! | page → counter | `{"action":"update","id":"a","connectionCount":2,"sequence":7}` |
+//! | page → counter | `{"action":"subscribe","subscriberId":"a","subscribeToRoomIds":["b"]}`: answered with counts |
+//! | page → counter | `{"action":"unsubscribe","subscriberId":"a","unsubscribeFromRoomIds":["b"]}` |
+//! | counter → page | `{"action":"update","connections":{"b":3},"sequence":8}` |
+//!
+//! Unknown fields and unknown types are ignored, so either side may be newer than the other. The text `ping` is
+//! answered with the text `pong`. The crate does no I/O and has no clock.
+
+mod page_id;
+mod party;
+mod viewer;
+
+pub use page_id::{DEFAULT_COUNTER_ROOM, PageId, PageIdError};
+pub use party::{CounterReport, CounterRequest, Counts, PageDetail, PageReport, PageRequest};
+pub use viewer::{PageMessage, ViewerMessage};
+pub use viewer::{close, wire};
+
+/// Links one `subscribe` or `unsubscribe` may name. A longer list is sent as several messages; together with
+/// [`MAX_MESSAGE_BYTES`] it keeps one message cheap to read.
+pub const MAX_LINKS_PER_MESSAGE: usize = 256;
+
+/// Links one connection may be subscribed to at a time: more than nearly any page has, few enough that a hostile
+/// viewer cannot fill a server's memory.
+pub const MAX_LINKS_PER_CONNECTION: usize = 1024;
+
+/// Bytes of one message from a viewer: room for 256 links of ordinary length.
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024;

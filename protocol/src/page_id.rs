@@ -1,0 +1,343 @@
+//! One page, one spelling: the id under which viewers of a page meet.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The counter room of ids without a site, such as the bare `a` and `b` of hand-written clients.
+pub const DEFAULT_COUNTER_ROOM: &str = "all-pages";
+
+/// `site/path?query`, or a bare name such as `a`.
+///
+/// Spellings that lead to the same page become the same id:
+///
+/// | part | rule |
+/// |---|---|
+/// | scheme | dropped |
+/// | host | lower case; ports 80 and 443 dropped |
+/// | path | percent-encoding as short and as upper-case as possible; `.`, `..`, `//`, a last `/` and `index.html` resolved |
+/// | query | tracking parameters dropped, the others sorted by name; repeated ones keep their order; `+` is a space |
+/// | fragment | dropped, unless the caller passes a hash route (`#/…` or `#!…`) |
+///
+/// ```
+/// use connection_counter_protocol::PageId;
+///
+/// let id = PageId::from_parts("Example.org:443", "/docs/./intro/", "?b=2&utm_source=mail&a=1", "")?;
+/// assert_eq!(id.as_str(), "example.org/docs/intro?a=1&b=2");
+/// assert_eq!(id.site(), Some("example.org"));
+/// # Ok::<(), connection_counter_protocol::PageIdError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PageId(Arc<str>);
+
+/// Why a text is not a page id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageIdError {
+    /// There is nothing in it, or only dots.
+    Empty,
+    /// Its one spelling is longer than [`PageId::MAX_BYTES`].
+    TooLong,
+    /// It contains a control character.
+    ControlCharacter,
+    /// What stands before the first `/` is no host.
+    Host,
+}
+
+/// Parameters that say where a visitor came from, never what the page shows. Names starting with `utm_` belong here too.
+const TRACKING_PARAMETERS: &[&str] = &[
+    "gclid",
+    "gclsrc",
+    "dclid",
+    "gbraid",
+    "wbraid",
+    "gad_source",
+    "srsltid",
+    "_ga",
+    "_gl",
+    "fbclid",
+    "igshid",
+    "igsh",
+    "msclkid",
+    "yclid",
+    "ttclid",
+    "twclid",
+    "li_fat_id",
+    "mc_cid",
+    "mc_eid",
+    "mkt_tok",
+    "_hsenc",
+    "_hsmi",
+    "vero_id",
+];
+
+/// Bytes that may stand unencoded in a path segment beside letters, digits and `-._~` (RFC 3986, `pchar`).
+const PLAIN_IN_PATH: &[u8] = b"!$&'()*+,;=:@";
+/// Likewise in one query parameter. `'` is missing because browsers encode it there, `?` because only the first one starts a query.
+const PLAIN_IN_QUERY: &[u8] = b"!$()*,;=:@/";
+/// Likewise in a hash route.
+const PLAIN_IN_FRAGMENT: &[u8] = b"!$&'()*+,;=:@/?";
+
+impl PageId {
+    /// Bytes of the longest id: enough for nearly every real address, little enough to keep a million of them in memory.
+    pub const MAX_BYTES: usize = 512;
+
+    /// The id of an address whose parts a browser (or another WHATWG URL parser) has already told apart.
+    ///
+    /// `host` is `URL.host` with its port, `path` is `URL.pathname`, `query` is `URL.search` (`?` included), and `fragment`
+    /// is empty or, where hash routes are pages, `URL.hash` (`#` included).
+    ///
+    /// # Errors
+    /// [`PageIdError::Host`] without a host, [`PageIdError::TooLong`] beyond [`Self::MAX_BYTES`].
+    pub fn from_parts(host: &str, path: &str, query: &str, fragment: &str) -> Result<Self, PageIdError> {
+        let host = host.strip_suffix(":443").or_else(|| host.strip_suffix(":80")).unwrap_or(host);
+        if host.is_empty() {
+            return Err(PageIdError::Host);
+        }
+        let mut id = host.to_ascii_lowercase();
+        push_path(&mut id, path)?;
+        push_query(&mut id, query.strip_prefix('?').unwrap_or(query))?;
+        push_fragment(&mut id, fragment.strip_prefix('#').unwrap_or(fragment))?;
+        Ok(Self(id.into()))
+    }
+
+    /// The id in a text someone sent: a page id in any spelling, or a bare name without a `/`, which is taken as it is.
+    ///
+    /// # Errors
+    /// Each [`PageIdError`], for the reason it names.
+    pub fn parse(text: &str) -> Result<Self, PageIdError> {
+        if text.chars().any(char::is_control) {
+            return Err(PageIdError::ControlCharacter);
+        }
+        let Some(host) = text.find('/').and_then(|end| text.get(..end)) else {
+            return match text {
+                "" | "." | ".." => Err(PageIdError::Empty),
+                _ if text.len() > Self::MAX_BYTES => Err(PageIdError::TooLong),
+                _ => Ok(Self(text.into())),
+            };
+        };
+        let rest = text.get(host.len()..).unwrap_or_default();
+        let (rest, fragment) = rest.split_at(rest.find('#').unwrap_or(rest.len()));
+        let (path, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
+        Self::from_parts(&spell_host(host)?, path, query, fragment)
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands before the first `/`; `None` for a bare name, which belongs to the default site.
+    #[must_use]
+    pub fn site(&self) -> Option<&str> {
+        self.0.split_once('/').map(|(site, _)| site)
+    }
+
+    /// The counter room that counts this page: its site's, or [`DEFAULT_COUNTER_ROOM`].
+    #[must_use]
+    pub fn counter_room(&self) -> &str {
+        self.site().unwrap_or(DEFAULT_COUNTER_ROOM)
+    }
+}
+
+/// Appends `/a/b`: never a last slash, except for the root.
+fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
+    let root = id.len();
+    for segment in path.strip_prefix(['/', '\\']).unwrap_or(path).split(['/', '\\']) {
+        let start = id.len();
+        id.push('/');
+        push_encoded(id, segment, PLAIN_IN_PATH)?;
+        match id.get(start..) {
+            Some("/.") => id.truncate(start),
+            Some("/..") => {
+                id.truncate(start);
+                drop_last_segment(id, root);
+            }
+            _ => {}
+        }
+    }
+    // Empty segments go last: until here `..` may have meant one of them, as it does in a browser.
+    while let Some(at) = id.get(root..).and_then(|path| path.find("//")) {
+        id.remove(root + at);
+    }
+    while id.len() > root && id.ends_with('/') || id.ends_with("/index.html") {
+        drop_last_segment(id, root);
+    }
+    if id.len() == root {
+        id.push('/');
+    }
+    Ok(())
+}
+
+fn drop_last_segment(id: &mut String, root: usize) {
+    let end = id.rfind('/').unwrap_or(root);
+    id.truncate(end.max(root));
+}
+
+/// Appends `?a=1&b=2`, or nothing.
+fn push_query(id: &mut String, query: &str) -> Result<(), PageIdError> {
+    // Kept in order by inserting, not by sorting afterwards: there are few, and a sort routine weighs a kilobyte in wasm.
+    let mut parameters: Vec<String> = Vec::new();
+    let mut bytes = 0;
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let mut encoded = String::new();
+        push_encoded(&mut encoded, parameter, PLAIN_IN_QUERY)?;
+        if is_tracking(name(&encoded)) {
+            continue;
+        }
+        bytes += encoded.len();
+        if bytes > PageId::MAX_BYTES {
+            return Err(PageIdError::TooLong);
+        }
+        let place = parameters.iter().rposition(|other| name(other) <= name(&encoded)).map_or(0, |idx| idx + 1);
+        parameters.insert(place, encoded);
+    }
+    let mut separator = '?';
+    for parameter in &parameters {
+        id.push(separator);
+        id.push_str(parameter);
+        separator = '&';
+    }
+    within_limit(id)
+}
+
+/// Appends `#/route`, or nothing.
+fn push_fragment(id: &mut String, fragment: &str) -> Result<(), PageIdError> {
+    let route = fragment.trim_end_matches('/');
+    if !fragment.starts_with(['/', '!']) || route.is_empty() || route == "!" {
+        return Ok(());
+    }
+    id.push('#');
+    push_encoded(id, route, PLAIN_IN_FRAGMENT)
+}
+
+fn name(parameter: &str) -> &str {
+    parameter.split_once('=').map_or(parameter, |(name, _)| name)
+}
+
+fn is_tracking(name: &str) -> bool {
+    name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("utm_"))
+        || TRACKING_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Appends `text` with every byte in its one spelling: letters, digits, `-._~` and `plain` as they are, all else as `%XX`.
+/// A `%XX` stays one unless it hides a letter, digit or one of `-._~`.
+fn push_encoded(out: &mut String, text: &str, plain: &[u8]) -> Result<(), PageIdError> {
+    let mut bytes = text.as_bytes();
+    while let [byte, rest @ ..] = bytes {
+        bytes = rest;
+        let mut byte = *byte;
+        let mut was_encoded = false;
+        if byte == b'%'
+            && let [high, low, rest @ ..] = rest
+            && let (Some(high), Some(low)) = (hex_value(*high), hex_value(*low))
+        {
+            byte = high * 16 + low;
+            bytes = rest;
+            was_encoded = true;
+        } else if byte == b'+' && !plain.contains(&b'+') {
+            byte = b' ';
+        }
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (!was_encoded && plain.contains(&byte)) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push(hex_digit(byte >> 4));
+            out.push(hex_digit(byte & 15));
+        }
+        within_limit(out)?;
+    }
+    Ok(())
+}
+
+fn hex_value(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+fn hex_digit(value: u8) -> char {
+    char::from(if value < 10 { b'0' + value } else { b'A' + value - 10 })
+}
+
+fn within_limit(id: &str) -> Result<(), PageIdError> {
+    if id.len() > PageId::MAX_BYTES { Err(PageIdError::TooLong) } else { Ok(()) }
+}
+
+/// A host as a browser would spell it: `BÜCHER.example` becomes `xn--bcher-kva.example`, `[0:0::1]` becomes `[::1]`.
+#[cfg(feature = "host-spelling")]
+fn spell_host(host: &str) -> Result<String, PageIdError> {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !host.ends_with(']') => (name, Some(port.parse::<u16>().map_err(|_| PageIdError::Host)?)),
+        _ => (host, None),
+    };
+    let mut spelled = url::Host::parse(name).map_err(|_| PageIdError::Host)?.to_string();
+    if let Some(port) = port {
+        spelled.push(':');
+        spelled.push_str(&port.to_string());
+    }
+    Ok(spelled)
+}
+
+/// Browsers have spelled the host already.
+#[cfg(not(feature = "host-spelling"))]
+fn spell_host(host: &str) -> Result<&str, PageIdError> {
+    Ok(host)
+}
+
+impl fmt::Display for PageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for PageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl std::str::FromStr for PageId {
+    type Err = PageIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl AsRef<str> for PageId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for PageId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for PageId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Spells what it reads, so that no other spelling ever enters a program through JSON.
+impl<'de> Deserialize<'de> for PageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+impl fmt::Display for PageIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the page id is empty; send a name such as `a` or an address such as `example.org/path`",
+            Self::TooLong => "the page id is longer than 512 bytes; shorten the address or drop parameters that do not change the page",
+            Self::ControlCharacter => "the page id contains a control character; percent-encode it",
+            Self::Host => "the page id has no valid host before its first `/`; send `host/path` without a scheme, or a name without `/`",
+        })
+    }
+}
+
+impl std::error::Error for PageIdError {}

@@ -1,0 +1,86 @@
+//! Page ↔ counter: bodies of the requests the two parties send each other, and what a `GET` on either answers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::PageId;
+
+/// Viewers by page id.
+pub type Counts = BTreeMap<PageId, u32>;
+
+/// What a page asks of its site's counter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum CounterRequest {
+    /// "I have this many viewers now." Always the whole count, never a difference.
+    Update {
+        /// The page that reports.
+        id: PageId,
+        /// Its viewers.
+        connection_count: u32,
+        /// Grows with every report of one page, so that a late one is told from a new one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sequence: Option<u64>,
+    },
+    /// "Tell me when these change." Answered with their [`Counts`].
+    Subscribe {
+        /// The page that wants to know.
+        subscriber_id: PageId,
+        /// The pages it links to.
+        subscribe_to_room_ids: Vec<PageId>,
+    },
+    /// "No one here looks at these links any more."
+    Unsubscribe {
+        /// The page that wanted to know.
+        subscriber_id: PageId,
+        /// The pages it no longer links to.
+        unsubscribe_from_room_ids: Vec<PageId>,
+    },
+}
+
+/// What a counter tells a page that subscribed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum PageRequest {
+    /// Counts of linked pages that changed since the last such message.
+    Update {
+        /// Viewers by page id.
+        connections: Counts,
+        /// Grows with every message of one counter, so that a late one is told from a new one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sequence: Option<u64>,
+    },
+}
+
+/// `GET /parties/page/:id`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageReport {
+    /// The page, in its one spelling.
+    pub id: PageId,
+    /// Who views it now.
+    pub viewers: u32,
+    /// Counts of the pages its viewers' links lead to.
+    pub connections: Counts,
+}
+
+/// `GET /parties/counter/:site`. With `?detail`, `T` is [`PageDetail`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterReport<T = u32> {
+    /// Every page of the site that is known at the moment, by page id.
+    pub pages: BTreeMap<PageId, T>,
+}
+
+/// What a counter knows of one page.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PageDetail {
+    /// Who views it now.
+    pub viewers: u32,
+    /// The most viewers it ever had at once.
+    pub peak: u32,
+    /// When that was, in milliseconds since 1970 (UTC); 0 if it never had a viewer.
+    pub peak_at_ms: u64,
+    /// When its count last changed, in milliseconds since 1970 (UTC); 0 if it never did.
+    pub last_activity_ms: u64,
+}
