@@ -10,6 +10,7 @@
 //! | page → counter | `{"action":"subscribe","subscriberId":"a","subscribeToRoomIds":["b"]}`: answered with counts |
 //! | page → counter | `{"action":"unsubscribe","subscriberId":"a","unsubscribeFromRoomIds":["b"]}` |
 //! | counter → page | `{"action":"update","connections":{"b":3},"sequence":8}` |
+//! | counter → page | `{"action":"resync"}`: the counter failed and wants to hear everything again |
 //!
 //! Unknown fields and unknown types are ignored, so either side may be newer than the other. The text `ping` is
 //! answered with the text `pong`. The crate does no I/O and has no clock.

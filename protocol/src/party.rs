@@ -51,6 +51,8 @@ pub enum PageRequest {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sequence: Option<u64>,
     },
+    /// "I have lost everything: tell me your count and your links again."
+    Resync,
 }
 
 /// `GET /parties/page/:id`.

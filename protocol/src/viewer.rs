@@ -79,12 +79,18 @@ pub mod wire {
     pub const MESSAGE: &str = "message";
 }
 
-/// WebSocket close codes the server sends (RFC 6455, section 7.4).
+/// WebSocket close codes (RFC 6455, section 7.4).
 pub mod close {
     /// The server is stopping; come back after a random moment.
     pub const GOING_AWAY: u16 = 1001;
+    /// The other side closed without saying why. Never sent.
+    pub const NO_STATUS: u16 = 1005;
+    /// The connection broke without a goodbye. Never sent.
+    pub const ABNORMAL: u16 = 1006;
     /// A rule was broken. The widget does not come back: the answer would be the same.
     pub const POLICY: u16 = 1008;
+    /// A message was larger than the server reads.
+    pub const TOO_BIG: u16 = 1009;
     /// The server failed. Come back after a random moment.
     pub const INTERNAL: u16 = 1011;
     /// Too busy, or this viewer reads too slowly. Come back after a random moment.

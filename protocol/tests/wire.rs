@@ -60,6 +60,7 @@ fn page_requests() {
         &PageRequest::Update { connections: [(id("b"), 3)].into(), sequence: Some(8) },
         r#"{"action":"update","connections":{"b":3},"sequence":8}"#,
     );
+    bytes(&PageRequest::Resync, r#"{"action":"resync"}"#);
 }
 
 #[test]

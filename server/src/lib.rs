@@ -1,1 +1,164 @@
-//! The server.
+//! Live viewer counts on the links of any web page: the server, as a library.
+//!
+//! ```text
+//! host page ── widget
+//!                │  WebSocket /parties/page/<page id>
+//! http ── socket ── page room ──update──▶ counter room (one per site)
+//!                        ▲                     │ changed counts, to subscribed page rooms only
+//!                        └─────────────────────┘
+//!                        └─▶ every viewer of that page: {"type":"update","connections":{…}}
+//!                rooms ⇢ storage (fjall): a cache the server can start without
+//! ```
+//!
+//! What holds throughout, and cannot be seen in any one place:
+//! - `page` and `counter` see the [`party`] module only: no sockets, no HTTP server, no database.
+//! - Only `storage` knows fjall; only `http` and `socket` know hyper and what sockets do.
+//! - Rooms share no memory. A room's fields are touched by its own loop alone, so there are no locks around them.
+//! - A count is the size of a live set. It is never read back from disk, and never added to or subtracted from.
+//! - The protocol crate does no I/O. The server never trusts that a widget applied its rules.
+
+mod config;
+mod counter;
+mod error;
+mod files;
+mod gate;
+mod http;
+mod limits;
+mod pace;
+mod page;
+pub mod party;
+mod quota;
+mod site;
+mod socket;
+mod storage;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::net::TcpListener;
+
+pub use config::{Config, LogFormat};
+pub use counter::Counter;
+pub use error::{Error, StartupError};
+pub use limits::Limits;
+pub use page::Page;
+use party::Party;
+pub use site::Access;
+pub use storage::{ListOptions, Storage, StorageError};
+
+/// A server with parties of your choice.
+///
+/// ```no_run
+/// use connection_counter::{Config, Counter, Page, Server, party::{Party, Room}};
+///
+/// struct Echo;
+///
+/// impl Party for Echo {
+///     fn new(_: &Room) -> Self {
+///         Self
+///     }
+/// }
+///
+/// # async fn example(listener: tokio::net::TcpListener) -> Result<(), connection_counter::StartupError> {
+/// Server::builder()
+///     .party::<Page>("page")
+///     .party::<Counter>("counter")
+///     .party::<Echo>("echo")
+///     .run(listener, Config::default(), std::future::pending())
+///     .await
+/// # }
+/// ```
+pub struct Server {
+    kinds: Result<party::Kinds, StartupError>,
+}
+
+impl Server {
+    /// A server without any party yet.
+    #[must_use]
+    pub fn builder() -> Self {
+        Self { kinds: Ok(party::Kinds::default()) }
+    }
+
+    /// Adds a party, reachable at `/parties/<name>/:room`. The party named `main` is also at `/party/:room`.
+    ///
+    /// A name is of `a-z`, `0-9`, `_` and `-`, and there once; otherwise [`run`](Self::run) fails and says which.
+    #[must_use]
+    pub fn party<P: Party>(mut self, name: &'static str) -> Self {
+        if let Ok(kinds) = &mut self.kinds
+            && let Err(error) = kinds.add::<P>(name)
+        {
+            self.kinds = Err(error);
+        }
+        self
+    }
+
+    /// Serves until `shutdown` is ready; then says goodbye to every connection, writes what is to be kept, and returns.
+    ///
+    /// # Errors
+    /// If a party or a setting makes no sense, or the data folder cannot be used.
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        config: Config,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), StartupError> {
+        config.validate()?;
+        let access = Access::new(&config)?;
+        let kinds = self.kinds?;
+        if kinds.is_empty() {
+            return Err(StartupError::NoParty);
+        }
+        let db = open(config.data.clone()).await?;
+        let alarms = party::AlarmClock::load(db.clone(), |name| kinds.name(name)).await;
+        let alarms = alarms.map_err(|error| data(&config.data, error))?;
+        let config = Arc::new(config);
+        let rooms = party::Rooms::new(kinds, Arc::clone(&config), access, alarms, db.clone());
+        let quotas = quota::Quotas::new(config.limits.clone(), config.trusted_proxies.clone());
+        let server = Arc::new(http::HttpServer::new(config, rooms.clone(), quotas));
+        tokio::select! {
+            () = server.run(listener, shutdown) => {}
+            never = rooms.ring_alarms() => match never {},
+        }
+        rooms.end().await;
+        db.close().await;
+        Ok(())
+    }
+}
+
+/// Serves the built-in parties until `shutdown` is ready; see [`Server::run`].
+///
+/// # Errors
+/// If a setting makes no sense, or the data folder cannot be used.
+///
+/// ```no_run
+/// use connection_counter::{Config, run};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::default();
+/// let listener = tokio::net::TcpListener::bind(config.listen).await?;
+/// run(listener, config, async { tokio::signal::ctrl_c().await.unwrap_or(()) }).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn run(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StartupError> {
+    Server::builder().party::<Page>("page").party::<Counter>("counter").run(listener, config, shutdown).await
+}
+
+/// Opens the database off the async threads: replaying a journal can take seconds.
+async fn open(folder: PathBuf) -> Result<storage::Db, StartupError> {
+    let opened = tokio::task::spawn_blocking({
+        let folder = folder.clone();
+        move || storage::Db::open(&folder)
+    });
+    opened.await.map_err(|error| data(&folder, error))?
+}
+
+fn data(folder: &Path, source: impl std::error::Error + Send + Sync + 'static) -> StartupError {
+    StartupError::Data { path: folder.to_owned(), source: source.into() }
+}

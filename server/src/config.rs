@@ -1,0 +1,181 @@
+//! How a server is set up: one flag and one environment variable for each setting.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Parser, ValueEnum};
+use ipnet::IpNet;
+
+use crate::{
+    error::StartupError,
+    limits::{Limits, milliseconds},
+};
+
+/// Live viewer counts on the links of any web page.
+///
+/// Start it, then put one tag on your pages (see below). Every link to a page of the same site then shows how many people
+/// are viewing that page right now. Without --site anyone who reaches the server may use it, so it only listens on this
+/// machine. Behind a proxy such as Caddy or nginx, listen on loopback and name your sites with --site.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "connection-counter",
+    version,
+    after_help = "Embed with (the address is the one your readers reach the server under):\n    \
+                  <script async src=\"https://live.example.org/live.js\"></script>"
+)]
+#[non_exhaustive]
+pub struct Config {
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(long, env = "CONNECTION_COUNTER_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:1999")]
+    pub listen: SocketAddr,
+
+    /// Folder for what outlives a restart: links, peaks, last activity and alarms, never a count. Made if missing.
+    #[arg(long, env = "CONNECTION_COUNTER_DATA", value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
+
+    /// A site whose pages may use this server, such as example.org or localhost:3000. Repeat it for several
+    /// (comma-separated in the variable). Without any, every site may.
+    #[arg(long = "site", env = "CONNECTION_COUNTER_SITE", value_name = "HOST", value_delimiter = ',')]
+    pub sites: Vec<String>,
+
+    /// Let every site use this server although it can be reached from other machines.
+    #[arg(long, env = "CONNECTION_COUNTER_OPEN")]
+    pub open: bool,
+
+    /// Secret that lets a request from outside change counts (`Authorization: Bearer TOKEN`). Without one, none can.
+    #[arg(long, env = "CONNECTION_COUNTER_PARTY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub party_token: Option<String>,
+
+    /// Proxy, or network of proxies, whose X-Forwarded-For is believed. Repeat it for several.
+    #[arg(
+        long = "trusted-proxy",
+        env = "CONNECTION_COUNTER_TRUSTED_PROXY",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    pub trusted_proxies: Vec<IpNet>,
+
+    /// First part of the parties' addresses: /PREFIX/:party/:room. May contain slashes.
+    #[arg(long, env = "CONNECTION_COUNTER_PREFIX", default_value = "parties")]
+    pub prefix: String,
+
+    /// Serve the demo site at / and /pages/.
+    #[arg(long, env = "CONNECTION_COUNTER_DEMO", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub demo: bool,
+
+    /// Milliseconds between two updates of one page; the first change after a quiet time goes out at once. Stretched up
+    /// to 5 s on pages with more than 10,000 viewers.
+    #[arg(long = "update-interval-ms", env = "CONNECTION_COUNTER_UPDATE_INTERVAL_MS", value_parser = milliseconds,
+          default_value = "100")]
+    pub update_interval: Duration,
+
+    /// Milliseconds between two clean-ups of a room.
+    #[arg(long = "cleanup-interval-ms", env = "CONNECTION_COUNTER_CLEANUP_INTERVAL_MS", value_parser = milliseconds,
+          default_value = "3600000")]
+    pub cleanup_interval: Duration,
+
+    /// Milliseconds after which a page that no one views or watches is forgotten, with its peak, at the next clean-up.
+    #[arg(long = "forget-after-ms", env = "CONNECTION_COUNTER_FORGET_AFTER_MS", value_parser = milliseconds,
+          default_value = "86400000")]
+    pub forget_after: Duration,
+
+    /// How much to log: error, warn, info, debug or trace, or a filter such as connection_counter=debug.
+    #[arg(long, env = "CONNECTION_COUNTER_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+
+    /// For people or for programs.
+    #[arg(long, env = "CONNECTION_COUNTER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
+    pub log_format: LogFormat,
+
+    /// Bounds on what strangers can cost.
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One readable line each.
+    Human,
+    /// One JSON object each.
+    Json,
+}
+
+impl Config {
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense, and what to do about it.
+    pub fn validate(&self) -> Result<(), StartupError> {
+        if self.sites.is_empty() && !self.open && !self.listen.ip().is_loopback() {
+            return Err(StartupError::OpenToTheNetwork { address: self.listen });
+        }
+        if self.update_interval.is_zero() {
+            return Err(StartupError::Setting { setting: "update-interval-ms", problem: "give 1 or more" });
+        }
+        if self.cleanup_interval.is_zero() {
+            return Err(StartupError::Setting { setting: "cleanup-interval-ms", problem: "give 1 or more" });
+        }
+        if self.party_token.as_deref().is_some_and(str::is_empty) {
+            let problem = "an empty token would let anyone change counts; leave it away or give one";
+            return Err(StartupError::Setting { setting: "party-token", problem });
+        }
+        if self.prefix.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+            let problem = "give one or more path segments such as parties or v1/parties, without a first or last slash";
+            return Err(StartupError::Setting { setting: "prefix", problem });
+        }
+        self.limits.validate()
+    }
+}
+
+/// The defaults are those of the flags, in one place.
+impl Default for Config {
+    fn default() -> Self {
+        Self::parse_from(["connection-counter"])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_sound() {
+        use clap::CommandFactory;
+        Config::command().debug_assert();
+        Config::default().validate().unwrap();
+    }
+
+    #[test]
+    fn every_flag_has_a_variable() {
+        use clap::CommandFactory;
+        for arg in Config::command().get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"))
+        {
+            let long = arg.get_long().unwrap();
+            let variable = format!("CONNECTION_COUNTER_{}", long.to_uppercase().replace('-', "_"));
+            assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(variable.as_str()), "--{long}");
+        }
+    }
+
+    #[test]
+    fn an_open_server_stays_on_this_machine() {
+        let config = |args: &[&str]| Config::parse_from([&["connection-counter"], args].concat()).validate();
+        assert!(matches!(config(&["--listen", "0.0.0.0:1999"]), Err(StartupError::OpenToTheNetwork { .. })));
+        config(&["--listen", "0.0.0.0:1999", "--site", "example.org"]).unwrap();
+        config(&["--listen", "0.0.0.0:1999", "--open"]).unwrap();
+        config(&["--listen", "[::1]:1999"]).unwrap();
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_named() {
+        for (args, named) in [
+            (["--idle-timeout-ms", "25000"], "idle-timeout-ms"),
+            (["--max-rooms", "0"], "max-rooms"),
+            (["--update-interval-ms", "0"], "update-interval-ms"),
+            (["--prefix", "/parties/"], "prefix"),
+            (["--party-token", ""], "party-token"),
+        ] {
+            let error = Config::parse_from(["connection-counter"].into_iter().chain(args)).validate().unwrap_err();
+            assert!(matches!(error, StartupError::Setting { setting, .. } if setting == named), "{error}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What can go wrong, and the one table from an error to a status and a close code.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use connection_counter_protocol::{PageIdError, close};
+use http::StatusCode;
+
+/// Why the server did not start. A person reads it on the terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum StartupError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}. Choose another address with --listen")]
+    Listen {
+        /// What `--listen` said.
+        address: SocketAddr,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// Anyone on the network could use the server for any site.
+    #[error(
+        "{address} can be reached from other machines, but no site is named. Say who may use the server with --site HOST \
+         (repeat it for several), listen on 127.0.0.1, or let everyone use it with --open"
+    )]
+    OpenToTheNetwork {
+        /// What `--listen` said.
+        address: SocketAddr,
+    },
+    /// A `--site` is no host.
+    #[error("--site {site}: {source}. Give a host such as example.org or localhost:3000")]
+    Site {
+        /// What `--site` said.
+        site: String,
+        /// What is wrong with it.
+        source: PageIdError,
+    },
+    /// A setting contradicts another.
+    #[error("--{setting}: {problem}")]
+    Setting {
+        /// The flag, without dashes.
+        setting: &'static str,
+        /// What is wrong, and what to do.
+        problem: &'static str,
+    },
+    /// The data folder belongs to another running server.
+    #[error("{path} is in use by another server. Stop that one, or choose another folder with --data", path = path.display())]
+    DataInUse {
+        /// What `--data` said.
+        path: PathBuf,
+    },
+    /// The data folder cannot be used.
+    #[error("cannot use the data folder {path}: {source}. Choose another one with --data", path = path.display())]
+    Data {
+        /// What `--data` said.
+        path: PathBuf,
+        /// The reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// There is no party at all.
+    #[error("a server needs at least one party; add one with Server::party")]
+    NoParty,
+    /// A party cannot be added.
+    #[error("party {name:?} {problem}")]
+    Party {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+/// Why one request, connection or call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is nothing at this address.
+    #[error("nothing is here; parties are at /parties/:party/:room")]
+    NotFound,
+    /// The server has no such party.
+    #[error("party {0:?} not found; check the name after /parties/")]
+    UnknownParty(String),
+    /// The room's id is no page id.
+    #[error("bad room: {0}")]
+    PageId(#[from] PageIdError),
+    /// The room's id in the URL is not UTF-8.
+    #[error("bad room: after percent-decoding it is not UTF-8")]
+    RoomEncoding,
+    /// A path given to a stub does not start with `/`.
+    #[error("{0:?} is no path; start it with /")]
+    Path(String),
+    /// The method is not offered here.
+    #[error("only {0} here")]
+    Method(&'static str),
+    /// The WebSocket handshake is malformed.
+    #[error("no WebSocket handshake: {0}")]
+    Handshake(Box<dyn std::error::Error + Send + Sync>),
+    /// The body is larger than [`Limits::body_bytes`](crate::Limits::body_bytes), or came too slowly, or broke off.
+    #[error("the body is larger than {limit} bytes, or did not arrive in time")]
+    Body {
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Only listed sites may use this server, and the request does not say where it comes from.
+    #[error("the Origin header is missing; this server answers the pages of its listed sites only")]
+    OriginMissing,
+    /// Only listed sites may use this server, and this is none of them.
+    #[error("origin {0} may not use this server; its operator can allow it with --site")]
+    OriginRefused(String),
+    /// A page of one site tried to pass for a page of another.
+    #[error("pages of {origin} cannot be counted as {site}")]
+    ForeignPage {
+        /// Site of the request's origin.
+        origin: String,
+        /// Site of the room.
+        site: String,
+    },
+    /// The page or counter belongs to a site this server does not serve.
+    #[error("{0} is not served here; the operator can allow it with --site")]
+    SiteNotServed(String),
+    /// Changing counts from outside needs the party token.
+    #[error("counts are not set from outside; operators send `Authorization: Bearer` with the party token")]
+    TokenNeeded,
+    /// Too many connections from one address, or too fast.
+    #[error("too many connections from your address; try again later")]
+    TooManyFromAddress,
+    /// The site has [`Limits::connections_per_site`](crate::Limits::connections_per_site) connections.
+    #[error("too many connections to this site; try again later")]
+    SiteFull,
+    /// The room has [`Limits::connections_per_room`](crate::Limits::connections_per_room) connections.
+    #[error("the room is full; try again later")]
+    RoomFull,
+    /// [`Limits::rooms`](crate::Limits::rooms) are awake.
+    #[error("too many rooms are open; try again later")]
+    TooManyRooms,
+    /// [`Limits::mailbox_events`](crate::Limits::mailbox_events) wait for the room.
+    #[error("the room is busy; try again later")]
+    RoomBusy,
+    /// [`Limits::calls`](crate::Limits::calls) between rooms are under way.
+    #[error("too many calls between rooms; try again later")]
+    TooManyCalls,
+    /// The room did not answer in time.
+    #[error("the room did not answer within {0:?}")]
+    Deadline(Duration),
+    /// The call would wait for a room that waits for the caller.
+    #[error("a call must not come back to a waiting room: {0}")]
+    CallCycle(String),
+    /// The room ended before it answered.
+    #[error("the room failed; try again")]
+    RoomFailed,
+    /// The server is stopping.
+    #[error("the server is stopping; try again in a moment")]
+    Stopping,
+    /// The connection is closing.
+    #[error("the connection is closed")]
+    ConnectionClosed,
+    /// More waits to be sent than [`Limits::send_queue_bytes`](crate::Limits::send_queue_bytes).
+    #[error("messages are read too slowly")]
+    SlowConnection,
+    /// A connection's state is too large.
+    #[error("a connection's state holds 2048 bytes, not {bytes}")]
+    StateTooLarge {
+        /// Its size as JSON.
+        bytes: usize,
+    },
+    /// A value could not be written or read as JSON.
+    #[error("bad JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Storage refused or failed.
+    #[error("storage: {0}")]
+    Storage(#[from] crate::StorageError),
+    /// A party's own failure.
+    #[error(transparent)]
+    Party(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// The HTTP status that tells it.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound | Self::UnknownParty(_) => StatusCode::NOT_FOUND,
+            Self::PageId(_) | Self::RoomEncoding | Self::Handshake(_) | Self::Json(_) => StatusCode::BAD_REQUEST,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Body { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::OriginMissing
+            | Self::OriginRefused(_)
+            | Self::ForeignPage { .. }
+            | Self::SiteNotServed(_)
+            | Self::TokenNeeded => StatusCode::FORBIDDEN,
+            Self::TooManyFromAddress => StatusCode::TOO_MANY_REQUESTS,
+            Self::SiteFull
+            | Self::RoomFull
+            | Self::TooManyRooms
+            | Self::RoomBusy
+            | Self::TooManyCalls
+            | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Path(_)
+            | Self::CallCycle(_)
+            | Self::RoomFailed
+            | Self::ConnectionClosed
+            | Self::SlowConnection
+            | Self::StateTooLarge { .. }
+            | Self::Storage(_)
+            | Self::Party(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The WebSocket close code that tells it: what a client should not repeat, what it should repeat later, and what
+    /// is our fault.
+    #[must_use]
+    pub fn close_code(&self) -> u16 {
+        match self.status() {
+            _ if matches!(self, Self::SlowConnection) => close::TRY_LATER,
+            status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => close::POLICY,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => close::TRY_LATER,
+            _ => close::INTERNAL,
+        }
+    }
+}

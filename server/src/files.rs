@@ -1,0 +1,145 @@
+//! The files inside the binary: the widget, and the demo site.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use crate::{
+    error::Error,
+    party::{Response, text},
+};
+
+// `WIDGET` and `DEMO`: name and content of every file in `widget/dist` and `server/demo`.
+include!(concat!(env!("OUT_DIR"), "/files.rs"));
+
+/// What the demo's pages may do: load what is theirs, compile the widget, and connect to this server.
+const DEMO_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; \
+                           form-action 'none'; frame-ancestors 'none'";
+/// A file whose name changes with its content.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+/// A file that must fit to the others: browsers ask each time, and are told that nothing changed.
+const ASK_FIRST: &str = "no-cache";
+
+/// All files by their path.
+pub(crate) struct Files(HashMap<String, File>);
+
+struct File {
+    content: &'static [u8],
+    /// Smaller copies, best first: encoding and content.
+    compressed: Vec<(&'static str, &'static [u8])>,
+    kind: &'static str,
+    tag: HeaderValue,
+    of_widget: bool,
+}
+
+impl Files {
+    pub(crate) fn new(demo: bool) -> Self {
+        if WIDGET.is_empty() {
+            tracing::warn!(
+                "the widget is not in this binary; build it with `npx --yes rust-just widget`, then build again"
+            );
+        }
+        let mut files = HashMap::new();
+        for (name, content) in WIDGET.iter().filter(|(name, _)| kind(name).is_some()) {
+            files.insert(format!("/{name}"), File::new(name, content, true));
+        }
+        for (name, content) in DEMO.iter().filter(|_| demo) {
+            // `a.html` is /pages/a, `index.html` is /.
+            let path = match name.strip_suffix(".html") {
+                Some("index") => "/".to_owned(),
+                Some(page) => format!("/pages/{page}"),
+                None => format!("/{name}"),
+            };
+            files.insert(path, File::new(name, content, false));
+        }
+        Self(files)
+    }
+
+    /// The file at this request's path, if there is one.
+    pub(crate) fn answer<B>(&self, request: &http::Request<B>) -> Option<Response> {
+        let path = request.uri().path();
+        if path == "/live.js" && !self.0.contains_key(path) {
+            let hint = "the widget is not in this server: build it with `npx --yes rust-just widget`, then build again";
+            return Some(text(StatusCode::NOT_FOUND, hint));
+        }
+        let file = self.0.get(path)?;
+        Some(match *request.method() {
+            Method::GET | Method::HEAD => file.answer(path, request.headers()),
+            _ => {
+                let error = Error::Method("GET and HEAD");
+                let mut response = text(error.status(), error.to_string());
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+                response
+            }
+        })
+    }
+}
+
+impl File {
+    fn new(name: &'static str, content: &'static [u8], of_widget: bool) -> Self {
+        let smaller = |encoding, ending: &str| {
+            let twin = WIDGET.iter().find(|(other, _)| other.strip_suffix(ending) == Some(name))?;
+            Some((encoding, twin.1)).filter(|_| of_widget)
+        };
+        let mut hasher = DefaultHasher::new();
+        content.hash(&mut hasher);
+        let tag = format!("\"{:016x}\"", hasher.finish());
+        Self {
+            content,
+            compressed: [smaller("br", ".br"), smaller("gzip", ".gz")].into_iter().flatten().collect(),
+            kind: kind(name).unwrap_or("application/octet-stream"),
+            tag: HeaderValue::try_from(tag).expect("hexadecimal digits in quotes are a header value"),
+            of_widget,
+        }
+    }
+
+    fn answer(&self, path: &str, asked: &HeaderMap) -> Response {
+        let accepts = asked.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let accepts = |encoding: &str| {
+            accepts.split(',').any(|item| item.split(';').next().is_some_and(|name| name.trim() == encoding))
+        };
+        let smaller = self.compressed.iter().find(|(encoding, _)| accepts(encoding));
+        let unchanged = asked.get(header::IF_NONE_MATCH) == Some(&self.tag);
+        let content = if unchanged { &[] } else { smaller.map_or(self.content, |(_, content)| content) };
+
+        let mut response = Response::new(Bytes::from_static(content));
+        if unchanged {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
+        headers.insert(header::ETAG, self.tag.clone());
+        let hashed = path.starts_with("/live-");
+        let cache = HeaderValue::from_static(if hashed { FOR_EVER } else { ASK_FIRST });
+        headers.insert(header::CACHE_CONTROL, cache);
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let (Some((encoding, _)), false) = (smaller, unchanged) {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        if self.of_widget {
+            headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+            // Host pages of any origin load it, isolated ones too.
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+        } else {
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DEMO_POLICY));
+        }
+        response
+    }
+}
+
+/// The media type of a file we serve; `None` for one we do not, such as a compressed copy.
+fn kind(name: &str) -> Option<&'static str> {
+    Some(match name.rsplit_once('.')?.1 {
+        "html" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "wasm" => "application/wasm",
+        "svg" => "image/svg+xml",
+        _ => return None,
+    })
+}

@@ -1,0 +1,242 @@
+//! HTTP: accepts connections, finds out what a request is for, and answers it or hands it on.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use percent_encoding::percent_decode_str;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    error::Error,
+    files::Files,
+    party::{Response, Result, RoomKey, Rooms, text},
+    quota::{Quotas, Share},
+    socket,
+};
+
+/// Bytes of a request's headers.
+const MAX_HEADER_BYTES: usize = 8 * 1024;
+/// Bytes hyper may hold of a request that it has not understood yet.
+const MAX_BUFFER_BYTES: usize = 16 * 1024;
+/// Wait after a failed accept, most often for lack of file descriptors: others will close some.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// What every connection needs of the server.
+pub(crate) struct HttpServer {
+    pub(crate) config: Arc<Config>,
+    pub(crate) rooms: Rooms,
+    pub(crate) quotas: Arc<Quotas>,
+    files: Files,
+    permits: Arc<Semaphore>,
+    connections: u32,
+    stopping: CancellationToken,
+}
+
+/// Who is on the other end of a TCP connection, and what it holds as long as that lives, as HTTP or as WebSocket.
+pub(crate) struct Guest {
+    pub(crate) address: IpAddr,
+    _permit: OwnedSemaphorePermit,
+    _share: Option<Share>,
+}
+
+impl HttpServer {
+    pub(crate) fn new(config: Arc<Config>, rooms: Rooms, quotas: Quotas) -> Self {
+        let connections = connections_possible(config.limits.connections);
+        Self {
+            files: Files::new(config.demo),
+            permits: Arc::new(Semaphore::new(connections as usize)),
+            connections,
+            stopping: CancellationToken::new(),
+            quotas: Arc::new(quotas),
+            config,
+            rooms,
+        }
+    }
+
+    /// Serves until `shutdown` is ready, then says goodbye to everyone, for as long as the limits allow.
+    pub(crate) async fn run(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        tokio::pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut shutdown => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.welcome(stream, peer),
+                Err(error) if is_of_the_guest(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "accepting failed; raise the open files limit if this goes on");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+        drop(listener);
+        tracing::info!("stopping");
+        self.rooms.stop();
+        self.stopping.cancel();
+        // Each connection holds a permit until it is closed.
+        let gone = self.permits.acquire_many(self.connections);
+        if tokio::time::timeout(self.config.limits.shutdown_timeout, gone).await.is_err() {
+            tracing::warn!("some connections did not close in time");
+        }
+    }
+
+    fn welcome(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            return turn_away(&stream, "503 Service Unavailable");
+        };
+        // A proxy's connections are its guests'; those are told apart by its headers, at the handshake.
+        let share = if self.quotas.is_proxy(peer.ip()) { Ok(None) } else { self.quotas.open_from(peer.ip()) };
+        let Ok(share) = share else {
+            return turn_away(&stream, "429 Too Many Requests");
+        };
+        // Counts are small and should not wait for more. Without it they merely come later.
+        let _ = stream.set_nodelay(true);
+        let guest = Arc::new(Guest { address: peer.ip(), _permit: permit, _share: share });
+        let server = Arc::clone(self);
+        let service = service_fn(move |request| {
+            let (server, guest) = (Arc::clone(&server), Arc::clone(&guest));
+            async move { Ok::<_, Infallible>(server.answer(request, guest).await.map(Full::new)) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.config.limits.header_timeout)
+            .max_header_size(MAX_HEADER_BYTES)
+            .max_buf_size(MAX_BUFFER_BYTES)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let stopping = self.stopping.clone();
+        // Ends with the connection, whose permit `run` waits for.
+        tokio::spawn(async move {
+            let mut connection = pin!(connection);
+            let served = tokio::select! {
+                served = connection.as_mut() => served,
+                () = stopping.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = served {
+                tracing::debug!(%error, "a connection failed");
+            }
+        });
+    }
+
+    async fn answer(&self, request: hyper::Request<Incoming>, guest: Arc<Guest>) -> Response {
+        let method = request.method().clone();
+        match self.route(request, guest).await {
+            Ok(response) => response,
+            Err(error) => {
+                let mut response = text(error.status(), error.to_string());
+                let headers = response.headers_mut();
+                if matches!(error.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+                    headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after()));
+                }
+                if error.status().is_server_error() && error.status() != StatusCode::SERVICE_UNAVAILABLE {
+                    tracing::error!(%method, %error, "a request failed");
+                } else {
+                    tracing::debug!(%method, %error, "a request was refused");
+                }
+                response
+            }
+        }
+    }
+
+    async fn route(&self, request: hyper::Request<Incoming>, guest: Arc<Guest>) -> Result<Response> {
+        if let Some((party, room)) = self.party_and_room(request.uri().path()) {
+            let room = percent_decode_str(room).decode_utf8().map_err(|_| Error::RoomEncoding)?;
+            let key = self.rooms.room_key(party, &room)?;
+            return if request.headers().contains_key(header::UPGRADE) {
+                socket::accept(self, key, request, guest).await
+            } else {
+                self.request(&key, request).await
+            };
+        }
+        if request.uri().path() == "/healthz" {
+            return Ok(text(StatusCode::OK, "ok\n"));
+        }
+        self.files.answer(&request).ok_or(Error::NotFound)
+    }
+
+    /// `/parties/:party/:room[/…]`, or `/party/:room[/…]` for the party `main`.
+    fn party_and_room<'a>(&self, path: &'a str) -> Option<(&'a str, &'a str)> {
+        let path = path.strip_prefix('/')?;
+        let (party, rest) = match path.strip_prefix(self.config.prefix.as_str()).and_then(|rest| rest.strip_prefix('/'))
+        {
+            Some(rest) => rest.split_once('/')?,
+            None => ("main", path.strip_prefix("party/")?),
+        };
+        let room = rest.split('/').next()?;
+        (!room.is_empty()).then_some((party, room))
+    }
+
+    async fn request(&self, key: &RoomKey, request: hyper::Request<Incoming>) -> Result<Response> {
+        let limits = &self.config.limits;
+        let too_much = || Error::Body { limit: limits.body_bytes };
+        let (parts, body) = request.into_parts();
+        let body = Limited::new(body, limits.body_bytes).collect();
+        let body = tokio::time::timeout(limits.body_timeout, body).await.map_err(|_| too_much())?;
+        let body = body.map_err(|_| too_much())?.to_bytes();
+        let request = http::Request::from_parts(parts, body);
+        match self.rooms.admit(key, request, false).await {
+            Ok(request) => self.rooms.request(key, request).await,
+            Err(response) => Ok(response),
+        }
+    }
+}
+
+/// Answers without reading: the guest is one too many, and a task for it would be too.
+fn turn_away(stream: &TcpStream, status: &str) {
+    tracing::debug!(status, "a connection was turned away");
+    let seconds = retry_after();
+    let answer =
+        format!("HTTP/1.1 {status}\r\nretry-after: {seconds}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    // A fresh socket has room for this; if not, the close says enough.
+    let _ = stream.try_write(answer.as_bytes());
+}
+
+/// Seconds, spread so that those turned away together do not come back together.
+fn retry_after() -> u32 {
+    fastrand::u32(1..=10)
+}
+
+/// A connection that was given up before it was accepted says nothing about the server.
+fn is_of_the_guest(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionRefused | Kind::ConnectionReset)
+}
+
+/// Connections that the configured number and the open files allow; some files are for the database and the listener.
+fn connections_possible(wanted: usize) -> u32 {
+    const OTHER_FILES: u64 = 256;
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::from(u32::MAX));
+    let possible = files.saturating_sub(OTHER_FILES).max(1).min(wanted as u64);
+    // What a semaphore can count in one go.
+    u32::try_from(possible).unwrap_or(u32::MAX)
+}
+
+/// Whether a request's method may open a WebSocket; the rest of the handshake is checked in `socket`.
+pub(crate) fn without_body(request: &hyper::Request<Incoming>) -> http::Request<Bytes> {
+    let mut copy = http::Request::new(Bytes::new());
+    *copy.method_mut() = Method::GET;
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    copy.headers_mut().clone_from(request.headers());
+    copy
+}

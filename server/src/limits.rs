@@ -1,0 +1,193 @@
+//! Every number that bounds what one stranger can cost, with its default, its reason and what the other side sees.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::error::StartupError;
+
+/// Bounds on everything a stranger can make the server hold or do. Passed down, never global.
+///
+/// Each is a flag of the binary and an environment variable; the text of a field is the help of its flag.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Limits")]
+#[non_exhaustive]
+pub struct Limits {
+    /// Connections in all; never more than the open files allow, less 256. Beyond: status 503.
+    #[arg(long = "max-connections", env = "CONNECTION_COUNTER_MAX_CONNECTIONS", default_value_t = 100_000)]
+    pub connections: usize,
+
+    /// Connections of one room. Beyond: status 503.
+    #[arg(
+        long = "max-connections-per-room",
+        env = "CONNECTION_COUNTER_MAX_CONNECTIONS_PER_ROOM",
+        default_value_t = 100_000
+    )]
+    pub connections_per_room: usize,
+
+    /// WebSockets of one site; 0 is no bound. Beyond: status 503.
+    #[arg(long = "max-connections-per-site", env = "CONNECTION_COUNTER_MAX_CONNECTIONS_PER_SITE", default_value_t = 0)]
+    pub connections_per_site: usize,
+
+    /// Connections of one address (IPv6: one /64). Beyond: closed, or status 429 behind a trusted proxy. Loopback is not
+    /// counted: it is a proxy on the same machine. Raise it if whole offices read your pages through one address.
+    #[arg(
+        long = "max-connections-per-address",
+        env = "CONNECTION_COUNTER_MAX_CONNECTIONS_PER_ADDRESS",
+        default_value_t = 64
+    )]
+    pub connections_per_address: u32,
+
+    /// WebSockets one address may open at once before the rate below applies. Beyond: status 429.
+    #[arg(long = "handshake-burst", env = "CONNECTION_COUNTER_HANDSHAKE_BURST", default_value_t = 30)]
+    pub handshake_burst: u32,
+
+    /// WebSockets one address may open per second after its burst.
+    #[arg(long = "handshakes-per-second", env = "CONNECTION_COUNTER_HANDSHAKES_PER_SECOND", default_value_t = 5)]
+    pub handshakes_per_second: u32,
+
+    /// Rooms in memory. Beyond: status 503 for new ones.
+    #[arg(long = "max-rooms", env = "CONNECTION_COUNTER_MAX_ROOMS", default_value_t = 100_000)]
+    pub rooms: usize,
+
+    /// Events that may wait for one room. Beyond: status 503, or close code 1013.
+    #[arg(long = "max-mailbox", env = "CONNECTION_COUNTER_MAX_MAILBOX", default_value_t = 16_384)]
+    pub mailbox_events: usize,
+
+    /// Calls between rooms under way at once. Beyond: the call fails.
+    #[arg(long = "max-calls", env = "CONNECTION_COUNTER_MAX_CALLS", default_value_t = 10_000)]
+    pub calls: usize,
+
+    /// Links one message may name. Beyond: an error message, nothing is subscribed.
+    #[arg(long = "max-links-per-message", env = "CONNECTION_COUNTER_MAX_LINKS_PER_MESSAGE",
+          default_value_t = connection_counter_protocol::MAX_LINKS_PER_MESSAGE)]
+    pub links_per_message: usize,
+
+    /// Links one connection may watch. Beyond: an error message, the first ones are watched.
+    #[arg(long = "max-links-per-connection", env = "CONNECTION_COUNTER_MAX_LINKS_PER_CONNECTION",
+          default_value_t = connection_counter_protocol::MAX_LINKS_PER_CONNECTION)]
+    pub links_per_connection: usize,
+
+    /// Different links all viewers of one page may watch. Beyond: as above.
+    #[arg(long = "max-links-per-room", env = "CONNECTION_COUNTER_MAX_LINKS_PER_ROOM", default_value_t = 4096)]
+    pub links_per_room: usize,
+
+    /// Pages one site's counter keeps. Beyond: new pages are neither counted nor watched.
+    #[arg(long = "max-pages-per-site", env = "CONNECTION_COUNTER_MAX_PAGES_PER_SITE", default_value_t = 1_000_000)]
+    pub pages_per_site: usize,
+
+    /// Bytes of one WebSocket message. Beyond: close code 1009 or a plain close.
+    #[arg(long = "max-message-bytes", env = "CONNECTION_COUNTER_MAX_MESSAGE_BYTES",
+          default_value_t = connection_counter_protocol::MAX_MESSAGE_BYTES)]
+    pub message_bytes: usize,
+
+    /// Messages (pings and empty ones too) a connection may send at once. Beyond the rate below: close code 1008.
+    #[arg(long = "message-burst", env = "CONNECTION_COUNTER_MESSAGE_BURST", default_value_t = 30)]
+    pub message_burst: u32,
+
+    /// Messages a connection may send per second after its burst.
+    #[arg(long = "messages-per-second", env = "CONNECTION_COUNTER_MESSAGES_PER_SECOND", default_value_t = 5)]
+    pub messages_per_second: u32,
+
+    /// Bytes that may wait to be sent to one connection. Beyond: close code 1013. Count updates never queue.
+    #[arg(long = "max-send-queue-bytes", env = "CONNECTION_COUNTER_MAX_SEND_QUEUE_BYTES", default_value_t = 256 * 1024)]
+    pub send_queue_bytes: usize,
+
+    /// Bytes of a request's body. Beyond: status 413.
+    #[arg(long = "max-body-bytes", env = "CONNECTION_COUNTER_MAX_BODY_BYTES", default_value_t = 128 * 1024)]
+    pub body_bytes: usize,
+
+    /// Milliseconds a request's headers may take, idle time on a kept-alive connection included. Beyond: closed.
+    #[arg(long = "header-timeout-ms", env = "CONNECTION_COUNTER_HEADER_TIMEOUT_MS", value_parser = milliseconds,
+          default_value = "5000")]
+    pub header_timeout: Duration,
+
+    /// Milliseconds a request's body may take. Beyond: status 413.
+    #[arg(long = "body-timeout-ms", env = "CONNECTION_COUNTER_BODY_TIMEOUT_MS", value_parser = milliseconds,
+          default_value = "10000")]
+    pub body_timeout: Duration,
+
+    /// Milliseconds between pings to a silent connection.
+    #[arg(long = "ping-interval-ms", env = "CONNECTION_COUNTER_PING_INTERVAL_MS", value_parser = milliseconds,
+          default_value = "25000")]
+    pub ping_interval: Duration,
+
+    /// Milliseconds after which a silent connection is gone: two missed pings and a little.
+    #[arg(long = "idle-timeout-ms", env = "CONNECTION_COUNTER_IDLE_TIMEOUT_MS", value_parser = milliseconds,
+          default_value = "60000")]
+    pub idle_timeout: Duration,
+
+    /// Milliseconds one message may take to reach the operating system. Beyond: the connection is dropped.
+    #[arg(long = "write-timeout-ms", env = "CONNECTION_COUNTER_WRITE_TIMEOUT_MS", value_parser = milliseconds,
+          default_value = "15000")]
+    pub write_timeout: Duration,
+
+    /// Milliseconds a room may take to answer a request, a handshake or another room. Beyond: status 504.
+    #[arg(long = "call-timeout-ms", env = "CONNECTION_COUNTER_CALL_TIMEOUT_MS", value_parser = milliseconds,
+          default_value = "3000")]
+    pub call_timeout: Duration,
+
+    /// Milliseconds an empty room with nothing to do stays in memory.
+    #[arg(long = "room-idle-ms", env = "CONNECTION_COUNTER_ROOM_IDLE_MS", value_parser = milliseconds,
+          default_value = "10000")]
+    pub room_idle: Duration,
+
+    /// Milliseconds a stopping server waits for its connections to say goodbye.
+    #[arg(long = "shutdown-timeout-ms", env = "CONNECTION_COUNTER_SHUTDOWN_TIMEOUT_MS", value_parser = milliseconds,
+          default_value = "5000")]
+    pub shutdown_timeout: Duration,
+}
+
+/// Reads a flag in milliseconds.
+pub(crate) fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
+    text.parse().map(Duration::from_millis)
+}
+
+impl Limits {
+    /// Milliseconds, not seconds, between two sweeps make no sense; zero anywhere would switch the server off.
+    pub(crate) fn validate(&self) -> Result<(), StartupError> {
+        let positive = [
+            ("max-connections", self.connections),
+            ("max-connections-per-room", self.connections_per_room),
+            ("max-connections-per-address", self.connections_per_address as usize),
+            ("handshake-burst", self.handshake_burst as usize),
+            ("max-rooms", self.rooms),
+            ("max-mailbox", self.mailbox_events),
+            ("max-calls", self.calls),
+            ("max-links-per-message", self.links_per_message),
+            ("max-links-per-connection", self.links_per_connection),
+            ("max-links-per-room", self.links_per_room),
+            ("max-pages-per-site", self.pages_per_site),
+            ("max-message-bytes", self.message_bytes),
+            ("message-burst", self.message_burst as usize),
+            ("max-send-queue-bytes", self.send_queue_bytes),
+        ];
+        if let Some((setting, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
+            return Err(StartupError::Setting { setting, problem: "0 would refuse everyone; give 1 or more" });
+        }
+        let periods = [
+            ("header-timeout-ms", self.header_timeout),
+            ("body-timeout-ms", self.body_timeout),
+            ("ping-interval-ms", self.ping_interval),
+            ("write-timeout-ms", self.write_timeout),
+            ("call-timeout-ms", self.call_timeout),
+        ];
+        if let Some((setting, _)) = periods.into_iter().find(|(_, period)| period.is_zero()) {
+            return Err(StartupError::Setting { setting, problem: "0 leaves no time at all; give 1 or more" });
+        }
+        if self.idle_timeout <= self.ping_interval {
+            let problem = "a live connection would be dropped between two pings; give more than --ping-interval-ms";
+            return Err(StartupError::Setting { setting: "idle-timeout-ms", problem });
+        }
+        Ok(())
+    }
+}
+
+/// The defaults are those of the flags, in one place.
+impl Default for Limits {
+    fn default() -> Self {
+        use clap::{Command, FromArgMatches};
+        let matches = Self::augment_args(Command::new("limits")).get_matches_from(["limits"]);
+        Self::from_arg_matches(&matches).expect("every limit has a valid default")
+    }
+}

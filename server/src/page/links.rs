@@ -1,0 +1,133 @@
+//! What viewers ask of their page: which links they watch, within their limits.
+
+use std::collections::{BTreeMap, HashSet};
+
+use connection_counter_protocol::{Counts, PageId, PageMessage, close};
+
+use super::{Link, Page};
+use crate::{
+    error::Error,
+    party::{Connection, Message, Result, Room},
+};
+
+impl Page {
+    pub(super) fn subscribe(&mut self, room: &Room, connection: &Connection, links: &[String]) -> Result {
+        let limits = &room.config().limits;
+        let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return Ok(()) };
+        if links.len() > limits.links_per_message {
+            let message = format!(
+                "{} links in one message are more than {}; nothing was subscribed, send them in parts",
+                links.len(),
+                limits.links_per_message
+            );
+            say(connection, "too-many-links", message);
+            return Ok(());
+        }
+        if self.links.len() + links.len() > limits.links_per_room {
+            // Those that are only remembered make room for those that are watched.
+            forget_unwatched(&mut self.links, room)?;
+        }
+        let mut refused: Vec<(&String, Error)> = Vec::new();
+        let mut left_out = 0;
+        let mut snapshot = Counts::new();
+        for text in links {
+            let id = match PageId::parse(text) {
+                Ok(id) if id.site() == self.id.site() || room.access().serves(id.site()) => id,
+                Ok(id) => {
+                    refused.push((text, Error::SiteNotServed(id.counter_room().to_owned())));
+                    continue;
+                }
+                Err(error) => {
+                    refused.push((text, error.into()));
+                    continue;
+                }
+            };
+            let known = self.links.contains_key(&id);
+            let full = viewer.links.len() >= limits.links_per_connection
+                || !known && self.links.len() >= limits.links_per_room;
+            if full && !viewer.links.contains(&id) {
+                left_out += 1;
+                continue;
+            }
+            let link = self.links.entry(id.clone()).or_default();
+            if !known {
+                room.storage().put(&link_key(&id), &())?;
+            }
+            if viewer.links.insert(id.clone()) {
+                link.watchers += 1;
+                if link.watchers == 1 {
+                    self.unsettled.insert(id.clone());
+                }
+            }
+            // What is not known yet comes with the counter's answer.
+            if let Some(count) = link.count {
+                snapshot.insert(id, count);
+            }
+        }
+        if !self.links.is_empty() && room.alarm().is_none() {
+            room.set_alarm(room.config().cleanup_interval);
+        }
+        if !snapshot.is_empty() {
+            // Who cannot take it is closing.
+            let _ = connection.send(Message::json(&PageMessage::Update { connections: snapshot })?);
+        }
+        if let Some((text, error)) = refused.first() {
+            let shown: String = text.chars().take(80).collect();
+            say(connection, "bad-link", format!("{shown:?}: {error}; {} refused, the others count", refused.len()));
+        }
+        if left_out > 0 {
+            let message = format!("{left_out} links are more than may be watched at a time; the others are watched");
+            say(connection, "too-many-links", message);
+        }
+        Ok(())
+    }
+
+    pub(super) fn unsubscribe(&mut self, connection: &Connection, links: &[String]) {
+        let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return };
+        let left: HashSet<PageId> =
+            links.iter().filter_map(|text| viewer.links.take(&PageId::parse(text).ok()?)).collect();
+        self.unwatch(left);
+    }
+
+    pub(super) fn unwatch(&mut self, links: HashSet<PageId>) {
+        for id in links {
+            if let Some(link) = self.links.get_mut(&id) {
+                link.watchers = link.watchers.saturating_sub(1);
+                if link.watchers == 0 {
+                    self.unsettled.insert(id);
+                }
+            }
+        }
+    }
+
+    /// A malformed message is answered once; who goes on is not speaking our language.
+    pub(super) fn warn(&mut self, connection: &Connection, reason: &str) {
+        let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return };
+        if std::mem::replace(&mut viewer.warned, true) {
+            connection.close(close::POLICY, "a second malformed message");
+        } else {
+            let hint = r#"send {"type":"subscribe","links":["…"]}; the next malformed message closes the connection"#;
+            say(connection, "bad-message", format!("{reason}; {hint}"));
+        }
+    }
+}
+
+/// Forgets links that are only remembered.
+pub(super) fn forget_unwatched(links: &mut BTreeMap<PageId, Link>, room: &Room) -> Result {
+    for (id, _) in links.extract_if(.., |_, link| link.watchers == 0 && !link.subscribed) {
+        room.storage().delete(&link_key(&id))?;
+    }
+    Ok(())
+}
+
+fn say(connection: &Connection, code: &str, message: String) {
+    tracing::debug!(code, message, "a message was refused");
+    if let Ok(message) = Message::json(&PageMessage::Error { code: code.to_owned(), message }) {
+        // Who cannot take it is closing.
+        let _ = connection.send(message);
+    }
+}
+
+fn link_key(id: &PageId) -> String {
+    format!("link:{id}")
+}

@@ -1,0 +1,227 @@
+//! The page party: who views this page, which links they watch, and what they are told.
+//!
+//! It knows nothing of sockets or of the disk. Counts are the size of a set and never read back: after a restart no one
+//! is here, until they are.
+
+mod links;
+mod news;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use connection_counter_protocol::{PageId, PageReport, PageRequest, ViewerMessage};
+use http::Method;
+
+use crate::{
+    error::Error,
+    gate,
+    pace::Pace,
+    party::{Connection, Lobby, Message, Party, Request, Response, Result, Room, json},
+    storage::ListOptions,
+};
+use links::forget_unwatched;
+
+/// Bytes of a `viewer` token: a UUID, or anything as short.
+const MAX_TOKEN_BYTES: usize = 64;
+
+/// One page.
+pub struct Page {
+    id: PageId,
+    viewers: HashMap<u64, Viewer>,
+    links: BTreeMap<PageId, Link>,
+    /// Links that began or ceased to be watched, and whose counter does not know yet.
+    unsettled: BTreeSet<PageId>,
+    /// Grows with every change of a link's count.
+    version: u64,
+    /// The version every viewer has been told.
+    told: u64,
+    updates: Pace,
+    /// Whether the counter knows how many viewers there are.
+    reported: bool,
+    reports: Pace,
+}
+
+/// One connection of the page.
+struct Viewer {
+    connection: Connection,
+    links: HashSet<PageId>,
+    /// How it is counted.
+    counted: Counted,
+    /// The version of the links' counts it was last told.
+    seen: u64,
+    /// It has sent something that is no message.
+    warned: bool,
+}
+
+/// How a connection is counted.
+#[derive(PartialEq, Eq, Hash)]
+enum Counted {
+    /// As one viewer.
+    Alone,
+    /// Together with all connections of this token, as one viewer.
+    With(Box<str>),
+    /// Not at all: it only watches.
+    Not,
+}
+
+/// A page that viewers of this page can go to.
+#[derive(Default)]
+struct Link {
+    /// How many viewers of this page watch it. None do when it is only remembered.
+    watchers: u32,
+    /// Whether its counter has been asked to tell us.
+    subscribed: bool,
+    count: Option<u32>,
+    /// The version at which its count last changed.
+    changed: u64,
+    /// Of the last news of it.
+    sequence: u64,
+}
+
+impl Party for Page {
+    fn room_id(id: &str) -> Result<String> {
+        Ok(PageId::parse(id)?.as_str().to_owned())
+    }
+
+    async fn on_before_connect(request: Request, lobby: &Lobby) -> std::result::Result<Request, Response> {
+        let page = PageId::parse(lobby.room_id()).map_err(Error::from);
+        match page.and_then(|page| lobby.access().check_origin(request.headers(), &page)) {
+            Ok(()) => Ok(request),
+            Err(error) => {
+                tracing::info!(page = lobby.room_id(), %error, "a connection was refused");
+                Err(gate::refusal(&error))
+            }
+        }
+    }
+
+    async fn on_before_request(request: Request, lobby: &Lobby) -> std::result::Result<Request, Response> {
+        let site = PageId::parse(lobby.room_id()).ok();
+        gate::check(request, lobby, site.as_ref().and_then(PageId::site))
+    }
+
+    fn new(room: &Room) -> Self {
+        Self {
+            // `room_id` made it from a page id.
+            id: PageId::parse(room.id()).expect("a page room's id is a page id"),
+            viewers: HashMap::new(),
+            links: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
+            version: 0,
+            told: 0,
+            updates: Pace::default(),
+            reported: false,
+            reports: Pace::default(),
+        }
+    }
+
+    async fn on_start(&mut self, room: &mut Room) -> Result {
+        let options = ListOptions { prefix: "link:", ..ListOptions::default() };
+        match room.storage().list::<()>(options).await {
+            Ok(links) => {
+                for (key, ()) in links {
+                    if let Some(Ok(link)) = key.strip_prefix("link:").map(PageId::parse) {
+                        // If this room failed, its counters still believe what it told them before.
+                        if room.failed_before() {
+                            self.unsettled.insert(link.clone());
+                        }
+                        self.links.insert(link, Link { subscribed: room.failed_before(), ..Link::default() });
+                    }
+                }
+            }
+            // What it remembers is a convenience; who is here is not.
+            Err(error) => tracing::error!(page = room.id(), %error, "links could not be read; starting without"),
+        }
+        self.settle(room)
+    }
+
+    async fn on_connect(&mut self, room: &mut Room, connection: &Connection, request: &Request) -> Result {
+        let viewer = Viewer {
+            connection: connection.clone(),
+            links: HashSet::new(),
+            counted: counted(request),
+            seen: self.version,
+            warned: false,
+        };
+        self.viewers.insert(connection.key(), viewer);
+        self.reported = false;
+        self.settle(room)
+    }
+
+    async fn on_close(&mut self, room: &mut Room, connection: &Connection, _code: u16, _reason: &str) -> Result {
+        if let Some(viewer) = self.viewers.remove(&connection.key()) {
+            self.unwatch(viewer.links);
+            self.reported = false;
+        }
+        self.settle(room)
+    }
+
+    async fn on_message(&mut self, room: &mut Room, connection: &Connection, message: Message) -> Result {
+        let parsed = match &message {
+            Message::Text(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
+            Message::Binary(_) => Err("binary messages are not understood".to_owned()),
+        };
+        match parsed {
+            Ok(ViewerMessage::Subscribe { links }) => self.subscribe(room, connection, &links)?,
+            Ok(ViewerMessage::Unsubscribe { links }) => self.unsubscribe(connection, &links),
+            Ok(ViewerMessage::Unknown) => {}
+            Err(reason) => self.warn(connection, &reason),
+        }
+        self.settle(room)
+    }
+
+    async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
+        match *request.method() {
+            Method::GET | Method::HEAD => {
+                let connections = self.links.iter().map(|(id, link)| (id.clone(), link.count.unwrap_or(0))).collect();
+                json(&PageReport { id: self.id.clone(), viewers: self.count(), connections })
+            }
+            Method::POST => {
+                match serde_json::from_slice(request.body())? {
+                    PageRequest::Update { connections, sequence } => self.heard(connections, sequence),
+                    PageRequest::Resync => self.forget_what_was_told(),
+                }
+                self.settle(room)?;
+                json(&gate::SUCCESS)
+            }
+            _ => Err(Error::Method("GET, HEAD and POST")),
+        }
+    }
+
+    async fn on_tick(&mut self, room: &mut Room) -> Result {
+        self.settle(room)
+    }
+
+    /// Forgets the links that no one here watches any more.
+    async fn on_alarm(&mut self, room: &mut Room) -> Result {
+        forget_unwatched(&mut self.links, room)?;
+        if !self.links.is_empty() {
+            room.set_alarm(room.config().cleanup_interval);
+        }
+        self.settle(room)
+    }
+}
+
+impl Page {
+    /// Who views the page: connections, or the people behind them where they said who belongs together.
+    fn count(&self) -> u32 {
+        let mut people = HashSet::new();
+        let counted = self.viewers.values().filter(|viewer| match &viewer.counted {
+            Counted::Alone => true,
+            together @ Counted::With(_) => people.insert(together),
+            Counted::Not => false,
+        });
+        u32::try_from(counted.count()).unwrap_or(u32::MAX)
+    }
+}
+
+/// What the connection's address says about counting it: `?observe` or `?viewer=<token>`.
+fn counted(request: &Request) -> Counted {
+    let mut counted = Counted::Alone;
+    for pair in request.uri().query().unwrap_or_default().split('&') {
+        match pair.split_once('=').unwrap_or((pair, "")) {
+            ("observe", _) => return Counted::Not,
+            ("viewer", token) if (1..=MAX_TOKEN_BYTES).contains(&token.len()) => counted = Counted::With(token.into()),
+            _ => {}
+        }
+    }
+    counted
+}

@@ -1,0 +1,135 @@
+//! The clock behind all rooms' alarms: one per room, kept across restarts, fired at least once.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{sync::Notify, time::Instant};
+
+use super::RoomKey;
+use crate::storage::{Db, StorageError, after_prefix, joined};
+
+/// Sets, cancels and fires alarms. Within a run it uses monotonic time only. Cloning gives another handle.
+#[derive(Clone)]
+pub(crate) struct AlarmClock(Arc<Shared>);
+
+struct Shared {
+    db: Db,
+    alarms: Mutex<Alarms>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct Alarms {
+    by_room: HashMap<RoomKey, Instant>,
+    by_time: BTreeSet<(Instant, RoomKey)>,
+}
+
+/// How an alarm is stored. The delay bounds the wait after a restart whatever happened to the wall clock meanwhile.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    due_ms: u64,
+    delay_ms: u64,
+}
+
+impl AlarmClock {
+    /// A clock with all alarms that were set when the server last ran.
+    pub(crate) async fn load(db: Db, party: impl Fn(&str) -> Option<&'static str>) -> Result<Self, StorageError> {
+        let first = joined(&[b"alarm", b""]);
+        let last = after_prefix(&first);
+        let rows = db.list(first, last, false, usize::MAX).await?;
+        let clock = Self(Arc::new(Shared { db, alarms: Mutex::default(), wake: Notify::new() }));
+        for (key, value) in rows {
+            let key = String::from_utf8_lossy(&key);
+            let mut parts = key.split('\0').skip(1);
+            let (Some(name), Some(id)) = (parts.next(), parts.next()) else { continue };
+            // A party that was removed keeps its alarms until it comes back.
+            let Some(party) = party(name) else { continue };
+            let Ok(row) = serde_json::from_slice::<Row>(&value) else { continue };
+            let left = row.due_ms.saturating_sub(unix_ms()).min(row.delay_ms);
+            clock.schedule(RoomKey::new(party, id), Duration::from_millis(left));
+        }
+        Ok(clock)
+    }
+
+    /// Sets a room's alarm, in place of the one it may have.
+    pub(crate) fn set(&self, room: &RoomKey, delay: Duration) {
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        let row = Row { due_ms: unix_ms().saturating_add(delay_ms), delay_ms };
+        // Two numbers can always be written.
+        if let Ok(row) = serde_json::to_vec(&row) {
+            self.0.db.write([(db_key(room), Some(row.into()))].into());
+        }
+        self.schedule(room.clone(), delay);
+    }
+
+    /// Has the room's alarm fire again after `delay`; on disk it stays as it is, for it has not done its work yet.
+    pub(crate) fn schedule(&self, room: RoomKey, delay: Duration) {
+        // A century is as good as never, and no clock overflows.
+        const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+        let due = Instant::now() + delay.min(NEVER);
+        let mut alarms = self.alarms();
+        if let Some(before) = alarms.by_room.insert(room.clone(), due) {
+            alarms.by_time.remove(&(before, room.clone()));
+        }
+        alarms.by_time.insert((due, room));
+        drop(alarms);
+        self.0.wake.notify_one();
+    }
+
+    /// How long until the room's alarm; `None` without one, and while it is being handled.
+    pub(crate) fn get(&self, room: &RoomKey) -> Option<Duration> {
+        self.alarms().by_room.get(room).map(|due| due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Forgets the room's alarm.
+    pub(crate) fn cancel(&self, room: &RoomKey) {
+        let mut alarms = self.alarms();
+        if let Some(due) = alarms.by_room.remove(room) {
+            alarms.by_time.remove(&(due, room.clone()));
+        }
+        drop(alarms);
+        self.0.db.write([(db_key(room), None)].into());
+    }
+
+    /// Waits for the next alarm that is due.
+    pub(crate) async fn next(&self) -> RoomKey {
+        loop {
+            let first = self.alarms().by_time.first().map(|(due, _)| *due);
+            match first {
+                Some(due) if due <= Instant::now() => {
+                    let mut alarms = self.alarms();
+                    if let Some((_, room)) = alarms.by_time.pop_first() {
+                        alarms.by_room.remove(&room);
+                        return room;
+                    }
+                }
+                Some(due) => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(due) => {}
+                        () = self.0.wake.notified() => {}
+                    }
+                }
+                None => self.0.wake.notified().await,
+            }
+        }
+    }
+
+    fn alarms(&self) -> MutexGuard<'_, Alarms> {
+        // Nothing that holds the lock can panic halfway through a change.
+        self.0.alarms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn db_key(room: &RoomKey) -> Vec<u8> {
+    joined(&[b"alarm", room.party().as_bytes(), room.id().as_bytes()])
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,241 @@
+//! One WebSocket in a room, as the room sees it. Bytes and sockets are `socket.rs`'s business.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use http::Uri;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use crate::{error::Error, limits::Limits};
+
+/// What connections and rooms say to each other. Cloning shares the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A text message. To keep a part of it, copy that part: the whole shares memory with the socket's buffer.
+    Text(Utf8Bytes),
+    /// A binary message.
+    Binary(Bytes),
+}
+
+impl Message {
+    /// A text message.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into().into())
+    }
+
+    /// The value as a JSON text message.
+    ///
+    /// # Errors
+    /// If `value` cannot be written as JSON.
+    pub fn json<T: Serialize>(value: &T) -> Result<Self, Error> {
+        Ok(Self::text(serde_json::to_string(value)?))
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// One connection of a room. Cloning it gives another handle to the same connection.
+#[derive(Clone)]
+pub struct Connection(Arc<Shared>);
+
+struct Shared {
+    /// Tells connections apart; never sent anywhere.
+    key: u64,
+    id: Box<str>,
+    uri: Uri,
+    send_queue_bytes: usize,
+    outbox: Mutex<Outbox>,
+    /// Wakes the socket when the outbox has something for it.
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct Outbox {
+    queue: VecDeque<Message>,
+    queued_bytes: usize,
+    /// The socket is writing a message it has taken.
+    writing: bool,
+    close: Option<(u16, String)>,
+    state: Option<Box<[u8]>>,
+}
+
+/// What the socket has to do next.
+pub(crate) enum Outgoing {
+    Message(Message),
+    Close(u16, String),
+}
+
+impl Connection {
+    /// Bytes of a connection's state, as JSON.
+    pub const MAX_STATE_BYTES: usize = 2048;
+
+    pub(crate) fn new(key: u64, id: String, uri: Uri, limits: &Limits) -> Self {
+        Self(Arc::new(Shared {
+            key,
+            id: id.into(),
+            uri,
+            send_queue_bytes: limits.send_queue_bytes,
+            outbox: Mutex::default(),
+            wake: Notify::new(),
+        }))
+    }
+
+    pub(crate) fn key(&self) -> u64 {
+        self.0.key
+    }
+
+    /// The `_pk` of the connection's URL, or a generated id. A label only: clients choose it, and two connections may
+    /// carry the same.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The URL it connected to: path with sub-path, and query.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.0.uri
+    }
+
+    /// Sends a message, in order after those sent before.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionClosed`] when it is closing, [`Error::SlowConnection`] when more waits to be sent than
+    /// [`Limits::send_queue_bytes`]: then it is closed with code 1013.
+    pub fn send(&self, message: Message) -> Result<(), Error> {
+        {
+            let mut outbox = self.outbox();
+            if outbox.close.is_some() {
+                return Err(Error::ConnectionClosed);
+            }
+            if outbox.queued_bytes + message.len() > self.0.send_queue_bytes {
+                outbox.queue.clear();
+                outbox.close = Some((Error::SlowConnection.close_code(), Error::SlowConnection.to_string()));
+                self.0.wake.notify_one();
+                return Err(Error::SlowConnection);
+            }
+            outbox.queued_bytes += message.len();
+            outbox.queue.push_back(message);
+        }
+        self.0.wake.notify_one();
+        Ok(())
+    }
+
+    /// Whether all that was sent is with the operating system. A room that can leave updates out asks this first, and
+    /// later sends what is newest by then, so that a slow reader costs one message and never a backlog.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let outbox = self.outbox();
+        outbox.queue.is_empty() && !outbox.writing && outbox.close.is_none()
+    }
+
+    /// Closes the connection once what was sent before is out. The reason is cut to the 123 bytes a close frame holds.
+    pub fn close(&self, code: u16, reason: &str) {
+        self.outbox().close.get_or_insert_with(|| (code, cut_reason(reason).to_owned()));
+        self.0.wake.notify_one();
+    }
+
+    /// The value set with [`set_state`](Self::set_state), if any.
+    ///
+    /// # Errors
+    /// If it is of another type.
+    pub fn state<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
+        self.outbox().state.as_deref().map(serde_json::from_slice).transpose().map_err(Error::from)
+    }
+
+    /// Keeps a value with the connection for as long as it lives.
+    ///
+    /// # Errors
+    /// [`Error::StateTooLarge`] beyond [`Self::MAX_STATE_BYTES`] of JSON; the old value stays.
+    pub fn set_state<T: Serialize>(&self, value: &T) -> Result<(), Error> {
+        let json = serde_json::to_vec(value)?;
+        if json.len() > Self::MAX_STATE_BYTES {
+            return Err(Error::StateTooLarge { bytes: json.len() });
+        }
+        self.outbox().state = Some(json.into());
+        Ok(())
+    }
+
+    /// Waits for something to send. The message counts as being written until the next call of
+    /// [`next`](Self::next) finds nothing more.
+    pub(crate) async fn outgoing(&self) -> Outgoing {
+        loop {
+            if let Some(outgoing) = self.next() {
+                return outgoing;
+            }
+            self.0.wake.notified().await;
+        }
+    }
+
+    fn next(&self) -> Option<Outgoing> {
+        let mut outbox = self.outbox();
+        let message = outbox.queue.pop_front();
+        outbox.writing = message.is_some();
+        if let Some(message) = message {
+            outbox.queued_bytes -= message.len();
+            return Some(Outgoing::Message(message));
+        }
+        outbox.queue.shrink_to(0);
+        outbox.close.clone().map(|(code, reason)| Outgoing::Close(code, reason))
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        // Nothing that holds the lock can panic halfway through a change.
+        self.0.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("id", &self.id()).field("uri", self.uri()).finish_non_exhaustive()
+    }
+}
+
+/// A close frame holds 125 bytes, two of which are the code.
+fn cut_reason(reason: &str) -> &str {
+    const MAX_REASON_BYTES: usize = 123;
+    reason.get(..reason.floor_char_boundary(MAX_REASON_BYTES)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_close_reasons_are_cut_between_characters() {
+        assert_eq!(cut_reason("short"), "short");
+        assert_eq!(cut_reason(&"a".repeat(200)).len(), 123);
+        assert_eq!(cut_reason(&"é".repeat(100)).len(), 122);
+    }
+
+    #[test]
+    fn a_full_send_queue_closes_the_connection() {
+        let limits = Limits { send_queue_bytes: 10, ..Limits::default() };
+        let connection = Connection::new(1, "a".into(), Uri::from_static("/"), &limits);
+        connection.send(Message::text("0123456789")).unwrap();
+        assert!(!connection.is_idle());
+        assert!(matches!(connection.send(Message::text("x")), Err(Error::SlowConnection)));
+        assert!(matches!(connection.next(), Some(Outgoing::Close(1013, _))));
+        assert!(matches!(connection.send(Message::text("x")), Err(Error::ConnectionClosed)));
+    }
+
+    #[test]
+    fn state_is_kept_up_to_its_limit() {
+        let connection = Connection::new(1, "a".into(), Uri::from_static("/"), &Limits::default());
+        connection.set_state(&"kept").unwrap();
+        assert!(matches!(connection.set_state(&"x".repeat(2047)), Err(Error::StateTooLarge { bytes: 2049 })));
+        assert_eq!(connection.state::<String>().unwrap().as_deref(), Some("kept"));
+    }
+}

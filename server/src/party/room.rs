@@ -1,0 +1,343 @@
+//! One running instance of a party: an actor that handles its events one after another.
+
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
+
+use connection_counter_protocol::close;
+use futures_util::FutureExt;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{
+    Connection, Message, Parties, Party, Request, Response, Result,
+    rooms::{Inbox, RoomKey, Rooms},
+};
+use crate::{config::Config, error::Error, site::Access, storage::Storage};
+
+/// Wait before an alarm that failed runs again; doubled each time.
+pub(super) const ALARM_RETRY: Duration = Duration::from_secs(2);
+/// How often it runs again before it is given up.
+const ALARM_RETRIES: u32 = 6;
+
+/// What a room is told. Small, for a mailbox has room for many.
+pub(crate) enum Event {
+    Connect {
+        connection: Connection,
+        request: Box<Request>,
+        reply: oneshot::Sender<Result<()>>,
+    },
+    Message {
+        connection: Connection,
+        message: Message,
+    },
+    Close {
+        connection: Connection,
+        code: u16,
+        reason: String,
+    },
+    Request {
+        request: Box<Request>,
+        reply: Option<oneshot::Sender<Result<Response>>>,
+    },
+    Alarm,
+    /// The server stops: say goodbye to every connection.
+    Stop,
+}
+
+/// A room, as its own party sees it.
+pub struct Room {
+    key: RoomKey,
+    rooms: Rooms,
+    storage: Storage,
+    connections: BTreeMap<u64, Connection>,
+    tick_at: Option<Instant>,
+    stays_awake: bool,
+    failed_before: bool,
+    failed_alarms: u32,
+}
+
+impl Room {
+    fn new(rooms: Rooms, key: RoomKey) -> Self {
+        let storage = Storage::of_room(rooms.shared().db.clone(), key.party(), key.id());
+        Self {
+            key,
+            rooms,
+            storage,
+            connections: BTreeMap::new(),
+            tick_at: None,
+            stays_awake: false,
+            failed_before: false,
+            failed_alarms: 0,
+        }
+    }
+
+    /// The id of this room within its party, in its one spelling.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.key.id()
+    }
+
+    /// The name of its party.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.key.party()
+    }
+
+    /// Its connections, oldest first.
+    pub fn connections(&self) -> impl Iterator<Item = &Connection> {
+        self.connections.values()
+    }
+
+    /// Sends a message to every connection but those in `without`. One that cannot take it does not stop the others.
+    pub fn broadcast(&self, message: &Message, without: &[&Connection]) {
+        for connection in self.connections.values() {
+            if !without.iter().any(|other| other.key() == connection.key()) {
+                // A connection that cannot take it is closing, and says so by its close event.
+                let _ = connection.send(message.clone());
+            }
+        }
+    }
+
+    /// What this room keeps across restarts.
+    #[must_use]
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The other rooms of this server.
+    #[must_use]
+    pub fn parties(&self) -> Parties {
+        Parties::new(self.rooms.clone(), Some(self.key.clone()))
+    }
+
+    /// Sets the room's one alarm, in place of the one it may have. It wakes the room, and outlives a restart.
+    pub fn set_alarm(&self, delay: Duration) {
+        self.rooms.shared().alarms.set(&self.key, delay);
+    }
+
+    /// How long until the alarm; `None` without one, and in [`Party::on_alarm`] until it is set anew.
+    #[must_use]
+    pub fn alarm(&self) -> Option<Duration> {
+        self.rooms.shared().alarms.get(&self.key)
+    }
+
+    /// Forgets the alarm.
+    pub fn delete_alarm(&self) {
+        self.rooms.shared().alarms.cancel(&self.key);
+    }
+
+    /// Has [`Party::on_tick`] run after `delay`, in place of a tick asked for before. The room stays in memory for it.
+    pub fn tick_in(&mut self, delay: Duration) {
+        self.tick_at = Some(Instant::now() + delay);
+    }
+
+    /// Whether the room stays in memory even without connections: for one that keeps what can be told by others only.
+    pub fn stay_awake(&mut self, stay: bool) {
+        self.stays_awake = stay;
+    }
+
+    /// Whether the room starts again because one of its hooks panicked.
+    #[must_use]
+    pub fn failed_before(&self) -> bool {
+        self.failed_before
+    }
+
+    /// Time that only goes forward.
+    #[must_use]
+    pub fn now(&self) -> std::time::Instant {
+        Instant::now().into_std()
+    }
+
+    /// A number that grows with every call in any room, to tell a late message from a new one.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        self.rooms.next_sequence()
+    }
+
+    /// How the server is set up.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.rooms.shared().config
+    }
+
+    /// Who may use this server.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.rooms.shared().access
+    }
+
+    fn is_idle(&self) -> bool {
+        self.connections.is_empty() && self.tick_at.is_none() && !self.stays_awake
+    }
+}
+
+/// What woke the room.
+enum Woken {
+    Event(Event),
+    Tick,
+    Idle,
+    Ended,
+}
+
+/// The room's life, from its first event until it is idle.
+pub(super) async fn run<P: Party>(rooms: Rooms, key: RoomKey, mut inbox: Inbox) {
+    let idle_after = rooms.shared().config.limits.room_idle;
+    let mut room = Room::new(rooms.clone(), key.clone());
+    let mut party: Option<P> = None;
+    loop {
+        let woken = tokio::select! {
+            event = inbox.recv() => event.map_or(Woken::Ended, Woken::Event),
+            () = sleep_until(room.tick_at) => Woken::Tick,
+            () = tokio::time::sleep(idle_after), if room.is_idle() => Woken::Idle,
+        };
+        match woken {
+            Woken::Event(event) => guarded(&mut room, &mut party, Woken::Event(event)).await,
+            Woken::Tick => {
+                room.tick_at = None;
+                guarded(&mut room, &mut party, Woken::Tick).await;
+            }
+            Woken::Idle if !rooms.retire(&key, &inbox) => {}
+            Woken::Idle | Woken::Ended => return,
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Handles one event. A panic ends the party's value and its connections, not the room.
+async fn guarded<P: Party>(room: &mut Room, party: &mut Option<P>, woken: Woken) {
+    let handled = AssertUnwindSafe(handle(room, party, woken)).catch_unwind().await;
+    if handled.is_err() {
+        // The panic itself, with its place in the code, is on standard error already.
+        tracing::error!(room = %room.key, "a hook panicked: connections are closed, and the next event starts afresh");
+        *party = None;
+        room.tick_at = None;
+        room.stays_awake = false;
+        room.failed_before = true;
+        for connection in std::mem::take(&mut room.connections).into_values() {
+            connection.close(close::INTERNAL, &Error::RoomFailed.to_string());
+        }
+    }
+}
+
+async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken) {
+    let party = match started {
+        Some(party) => party,
+        None => {
+            let mut party = P::new(room);
+            match party.on_start(room).await {
+                Ok(()) => {
+                    room.failed_before = false;
+                    started.insert(party)
+                }
+                Err(error) => return refuse(room, woken, error),
+            }
+        }
+    };
+    let hook = match woken {
+        Woken::Event(Event::Connect { connection, request, reply }) => {
+            let answer = connect(room, party, connection, &request).await;
+            // Whoever asked may be gone; then the close event is on its way.
+            let _ = reply.send(answer);
+            Ok(())
+        }
+        Woken::Event(Event::Message { connection, message }) => {
+            if !room.connections.contains_key(&connection.key()) {
+                return;
+            }
+            party.on_message(room, &connection, message).await
+        }
+        Woken::Event(Event::Close { connection, code, reason }) => {
+            if room.connections.remove(&connection.key()).is_none() {
+                return;
+            }
+            party.on_close(room, &connection, code, &reason).await
+        }
+        Woken::Event(Event::Request { request, reply }) => {
+            let answer = party.on_request(room, *request).await;
+            match reply {
+                Some(reply) => {
+                    // Whoever asked may no longer wait.
+                    let _ = reply.send(answer);
+                    Ok(())
+                }
+                None => answer.map(drop),
+            }
+        }
+        Woken::Event(Event::Alarm) => {
+            let rung = AssertUnwindSafe(party.on_alarm(room)).catch_unwind().await;
+            return settle_alarm(room, rung);
+        }
+        Woken::Event(Event::Stop) => {
+            for connection in room.connections.values() {
+                connection.close(close::GOING_AWAY, &Error::Stopping.to_string());
+            }
+            Ok(())
+        }
+        Woken::Tick => party.on_tick(room).await,
+        Woken::Idle | Woken::Ended => Ok(()),
+    };
+    if let Err(error) = hook {
+        tracing::error!(room = %room.key, %error, "a hook failed");
+    }
+}
+
+/// Greets a connection. When the party fails, the handshake still succeeds, and the reason is in the close frame:
+/// browsers hide the body of a failed handshake from the page.
+async fn connect<P: Party>(room: &mut Room, party: &mut P, connection: Connection, request: &Request) -> Result {
+    if room.connections.len() >= room.config().limits.connections_per_room {
+        return Err(Error::RoomFull);
+    }
+    room.connections.insert(connection.key(), connection.clone());
+    if let Err(error) = party.on_connect(room, &connection, request).await {
+        tracing::error!(room = %room.key, %error, "on_connect failed");
+        connection.close(error.close_code(), &error.to_string());
+    }
+    Ok(())
+}
+
+/// The room could not start: whoever waits for it is told.
+fn refuse(room: &Room, woken: Woken, error: Error) {
+    tracing::error!(room = %room.key, %error, "the room could not start");
+    match woken {
+        Woken::Event(Event::Connect { reply, .. }) => drop(reply.send(Err(error))),
+        Woken::Event(Event::Request { reply: Some(reply), .. }) => drop(reply.send(Err(error))),
+        Woken::Event(Event::Alarm) => room.rooms.shared().alarms.schedule(room.key.clone(), ALARM_RETRY),
+        _ => {}
+    }
+}
+
+/// An alarm that did its work is forgotten; one that failed comes again, each time later.
+fn settle_alarm(room: &mut Room, rung: std::result::Result<Result, Box<dyn std::any::Any + Send>>) {
+    let failure = match &rung {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some("it panicked".to_owned()),
+    };
+    match failure {
+        None => {
+            room.failed_alarms = 0;
+            if room.alarm().is_none() {
+                room.delete_alarm();
+            }
+        }
+        Some(error) if room.failed_alarms < ALARM_RETRIES => {
+            let delay = ALARM_RETRY * 2_u32.pow(room.failed_alarms);
+            room.failed_alarms += 1;
+            tracing::error!(room = %room.key, error, ?delay, "an alarm failed; it runs again");
+            room.rooms.shared().alarms.schedule(room.key.clone(), delay);
+        }
+        Some(error) => {
+            room.failed_alarms = 0;
+            tracing::error!(room = %room.key, error, "an alarm failed too often; it is given up");
+            room.delete_alarm();
+        }
+    }
+    if let Err(panic) = rung {
+        // The retry is set; the rest of a panic is the same for every hook.
+        std::panic::resume_unwind(panic);
+    }
+}

@@ -1,0 +1,383 @@
+//! All rooms that are awake: starts one on its first event, hands it events, and lets it go when it is idle.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    fmt,
+    marker::PhantomData,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use connection_counter_protocol::{PageId, PageIdError, close};
+use http::Uri;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    AlarmClock, Connection, Lobby, Message, Party, Request, Response, Result,
+    calls::{Call, Calls},
+    room::{self, Event},
+};
+use crate::{
+    config::Config,
+    error::{Error, StartupError},
+    site::Access,
+    storage::Db,
+};
+
+/// Which room of which party.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RoomKey {
+    party: &'static str,
+    id: Arc<str>,
+}
+
+impl RoomKey {
+    pub(crate) fn new(party: &'static str, id: &str) -> Self {
+        Self { party, id: id.into() }
+    }
+
+    pub(crate) fn party(&self) -> &'static str {
+        self.party
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl fmt::Display for RoomKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.party, self.id)
+    }
+}
+
+/// All rooms of the server. Cloning gives another handle.
+#[derive(Clone)]
+pub(crate) struct Rooms(Arc<Shared>);
+
+pub(crate) struct Shared {
+    kinds: HashMap<&'static str, Box<dyn Kind>>,
+    awake: Mutex<HashMap<RoomKey, Mailbox>>,
+    calls: Calls,
+    stopping: AtomicBool,
+    connection_keys: AtomicU64,
+    sequence: AtomicU64,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) config: Arc<Config>,
+    pub(crate) access: Access,
+    pub(crate) alarms: AlarmClock,
+    pub(crate) db: Db,
+}
+
+#[derive(Clone)]
+struct Mailbox {
+    events: mpsc::UnboundedSender<Event>,
+    /// Events sent and not yet taken. The channel itself is unbounded, so that news of a closed connection, which must
+    /// never be lost, always fits.
+    depth: Arc<AtomicUsize>,
+}
+
+/// The receiving end of a room's mailbox.
+pub(crate) struct Inbox {
+    events: mpsc::UnboundedReceiver<Event>,
+    depth: Arc<AtomicUsize>,
+}
+
+impl Inbox {
+    pub(crate) async fn recv(&mut self) -> Option<Event> {
+        let event = self.events.recv().await?;
+        self.depth.fetch_sub(1, Ordering::Relaxed);
+        Some(event)
+    }
+}
+
+impl Rooms {
+    pub(crate) fn new(kinds: Kinds, config: Arc<Config>, access: Access, alarms: AlarmClock, db: Db) -> Self {
+        Self(Arc::new(Shared {
+            kinds: kinds.0,
+            awake: Mutex::default(),
+            calls: Calls::default(),
+            stopping: AtomicBool::new(false),
+            connection_keys: AtomicU64::new(0),
+            sequence: AtomicU64::new(0),
+            tasks: TaskTracker::new(),
+            config,
+            access,
+            alarms,
+            db,
+        }))
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
+    fn kind(&self, party: &str) -> Result<(&'static str, &dyn Kind)> {
+        let (name, kind) = self.0.kinds.get_key_value(party).ok_or_else(|| Error::UnknownParty(party.to_owned()))?;
+        Ok((name, &**kind))
+    }
+
+    /// The party's name as it was registered.
+    pub(super) fn party(&self, name: &str) -> Result<&'static str> {
+        self.kind(name).map(|(name, _)| name)
+    }
+
+    pub(super) fn awake_of(&self, party: &str) -> Vec<RoomKey> {
+        self.awake().keys().filter(|key| key.party == party).cloned().collect()
+    }
+
+    /// Notes that `caller` waits for `target`, until the value returned is dropped.
+    pub(super) fn enter_call(&self, caller: Option<&RoomKey>, target: &RoomKey) -> Result<Call<'_>> {
+        self.0.calls.enter(caller, target, self.0.config.limits.calls)
+    }
+
+    pub(crate) fn room_key(&self, party: &str, id: &str) -> Result<RoomKey> {
+        let (party, kind) = self.kind(party)?;
+        Ok(RoomKey::new(party, &kind.room_id(id)?))
+    }
+
+    /// A number that grows with every call, across all rooms of this run.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.0.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Runs the party's gatekeeper on a request from outside.
+    pub(crate) async fn admit(
+        &self,
+        key: &RoomKey,
+        request: Request,
+        websocket: bool,
+    ) -> std::result::Result<Request, Response> {
+        match self.kind(key.party) {
+            Ok((_, kind)) => kind.admit(request, Lobby::new(key.clone(), self.clone()), websocket).await,
+            // The key was made from a party that exists.
+            Err(error) => Err(super::text(error.status(), error.to_string())),
+        }
+    }
+
+    /// Has a room handle a request, and waits for the answer.
+    pub(crate) async fn request(&self, key: &RoomKey, request: Request) -> Result<Response> {
+        let (reply, answer) = oneshot::channel();
+        self.deliver(key, Event::Request { request: Box::new(request), reply: Some(reply) })?;
+        self.answer(answer).await
+    }
+
+    /// Adds a connection to a room, and waits until the room has greeted it.
+    pub(crate) async fn connect(&self, key: &RoomKey, id: String, request: Request) -> Result<Attached> {
+        let limits = &self.0.config.limits;
+        let connection_key = self.0.connection_keys.fetch_add(1, Ordering::Relaxed);
+        let connection = Connection::new(connection_key, id, request.uri().clone(), limits);
+        // From here on the room may know it, so whatever happens to this future must tell the room.
+        let attached = Attached::new(self.clone(), key.clone(), connection.clone());
+        let (reply, answer) = oneshot::channel();
+        self.deliver(key, Event::Connect { connection, request: Box::new(request), reply })?;
+        self.answer(answer).await?;
+        Ok(attached)
+    }
+
+    async fn answer<T>(&self, answer: oneshot::Receiver<Result<T>>) -> Result<T> {
+        let limit = self.0.config.limits.call_timeout;
+        match tokio::time::timeout(limit, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Error::RoomFailed),
+            Err(_) => Err(Error::Deadline(limit)),
+        }
+    }
+
+    /// Puts an event into a room's mailbox, and starts the room if it sleeps.
+    pub(crate) fn deliver(&self, key: &RoomKey, event: Event) -> Result {
+        let limits = &self.0.config.limits;
+        let mut awake = self.awake();
+        let mailbox = match awake.get(key) {
+            Some(mailbox) => mailbox,
+            // Where no room is awake, no connection is in it.
+            None if matches!(event, Event::Close { .. }) => return Ok(()),
+            None if self.0.stopping.load(Ordering::Relaxed) => return Err(Error::Stopping),
+            None if awake.len() >= limits.rooms => return Err(Error::TooManyRooms),
+            None => {
+                let (events, inbox) = mpsc::unbounded_channel();
+                let depth = Arc::new(AtomicUsize::new(0));
+                let (_, kind) = self.kind(key.party)?;
+                kind.start(self.clone(), key.clone(), Inbox { events: inbox, depth: Arc::clone(&depth) });
+                awake.entry(key.clone()).or_insert(Mailbox { events, depth })
+            }
+        };
+        let waiting = mailbox.depth.fetch_add(1, Ordering::Relaxed);
+        if waiting >= limits.mailbox_events && !matches!(event, Event::Close { .. }) {
+            mailbox.depth.fetch_sub(1, Ordering::Relaxed);
+            return Err(Error::RoomBusy);
+        }
+        mailbox.events.send(event).map_err(|_| Error::Stopping)
+    }
+
+    /// Takes an idle room out of the list of those awake, unless something has just arrived for it. As events are only
+    /// sent under the same lock, none can be lost in between.
+    pub(crate) fn retire(&self, key: &RoomKey, inbox: &Inbox) -> bool {
+        let mut awake = self.awake();
+        let idle = inbox.events.is_empty();
+        if idle {
+            awake.remove(key);
+        }
+        idle
+    }
+
+    /// Starts no more rooms, and has those awake close their connections.
+    pub(crate) fn stop(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+        for mailbox in self.awake().values() {
+            mailbox.depth.fetch_add(1, Ordering::Relaxed);
+            // A room that has just ended has no connections.
+            let _ = mailbox.events.send(Event::Stop);
+        }
+    }
+
+    /// Wakes rooms whose alarm is due, for ever.
+    pub(crate) async fn ring_alarms(&self) -> Infallible {
+        loop {
+            let key = self.0.alarms.next().await;
+            if let Err(error) = self.deliver(&key, Event::Alarm) {
+                tracing::warn!(room = %key, %error, "an alarm must wait");
+                self.0.alarms.schedule(key, room::ALARM_RETRY);
+            }
+        }
+    }
+
+    /// Lets go of all rooms: each ends when it has handled what it was sent.
+    pub(crate) async fn end(&self) {
+        self.awake().clear();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    fn awake(&self) -> MutexGuard<'_, HashMap<RoomKey, Mailbox>> {
+        // Nothing that holds the lock can panic halfway through a change.
+        self.0.awake.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place in its room. Dropping it tells the room that the connection is gone, whatever the reason: a
+/// finished handshake, a broken one, a closed socket or a panic.
+pub(crate) struct Attached {
+    rooms: Rooms,
+    key: RoomKey,
+    connection: Connection,
+    code: u16,
+    reason: String,
+}
+
+impl Attached {
+    fn new(rooms: Rooms, key: RoomKey, connection: Connection) -> Self {
+        // Gone without a goodbye, until it says otherwise.
+        Self { rooms, key, connection, code: close::ABNORMAL, reason: String::new() }
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn message(&self, message: Message) -> Result {
+        self.rooms.deliver(&self.key, Event::Message { connection: self.connection.clone(), message })
+    }
+
+    /// Says how the connection ended.
+    pub(crate) fn closed(&mut self, code: u16, reason: &str) {
+        self.code = code;
+        reason.clone_into(&mut self.reason);
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let (code, reason) = (self.code, std::mem::take(&mut self.reason));
+        let event = Event::Close { connection: self.connection.clone(), code, reason };
+        // Only a stopping server refuses this, and it forgets every connection anyway.
+        let _ = self.rooms.deliver(&self.key, event);
+    }
+}
+
+/// A party with its type erased.
+pub(crate) trait Kind: Send + Sync {
+    fn room_id(&self, id: &str) -> Result<String>;
+    fn admit(&self, request: Request, lobby: Lobby, websocket: bool) -> Admission;
+    fn start(&self, rooms: Rooms, key: RoomKey, inbox: Inbox);
+}
+
+type Admission = Pin<Box<dyn Future<Output = std::result::Result<Request, Response>> + Send>>;
+
+struct Of<P>(PhantomData<fn() -> P>);
+
+impl<P: Party> Kind for Of<P> {
+    fn room_id(&self, id: &str) -> Result<String> {
+        P::room_id(id)
+    }
+
+    fn admit(&self, request: Request, lobby: Lobby, websocket: bool) -> Admission {
+        Box::pin(async move {
+            if websocket {
+                P::on_before_connect(request, &lobby).await
+            } else {
+                P::on_before_request(request, &lobby).await
+            }
+        })
+    }
+
+    fn start(&self, rooms: Rooms, key: RoomKey, inbox: Inbox) {
+        // Ends when the room is idle or the server stops; `Rooms::end` waits for it.
+        rooms.0.tasks.clone().spawn(room::run::<P>(rooms, key, inbox));
+    }
+}
+
+/// The parties of a server, by name.
+#[derive(Default)]
+pub(crate) struct Kinds(HashMap<&'static str, Box<dyn Kind>>);
+
+impl Kinds {
+    pub(crate) fn add<P: Party>(&mut self, name: &'static str) -> std::result::Result<(), StartupError> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+        if name.is_empty() || !name.bytes().all(allowed) {
+            return Err(StartupError::Party { name, problem: "has a bad name; use a-z, 0-9, _ and -" });
+        }
+        if self.0.insert(name, Box::new(Of::<P>(PhantomData))).is_some() {
+            return Err(StartupError::Party { name, problem: "is there twice; give one of them another name" });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The party's name as it was registered, if it was.
+    pub(crate) fn name(&self, party: &str) -> Option<&'static str> {
+        self.0.get_key_value(party).map(|(name, _)| *name)
+    }
+}
+
+/// The id a connection asks for in its URL.
+pub(crate) fn connection_id(uri: &Uri) -> String {
+    let asked = uri.query().into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("_pk="));
+    let asked = asked.and_then(|id| percent_encoding::percent_decode_str(id).decode_utf8().ok());
+    match asked {
+        Some(id) if !id.is_empty() => id.into_owned(),
+        _ => uuid::Uuid::new_v4().to_string(),
+    }
+}
+
+/// The room id of parties that do not spell their own.
+pub(super) fn plain_room_id(id: &str) -> Result<String> {
+    if id.is_empty() {
+        return Err(PageIdError::Empty.into());
+    }
+    if id.len() > PageId::MAX_BYTES {
+        return Err(PageIdError::TooLong.into());
+    }
+    if id.chars().any(char::is_control) {
+        return Err(PageIdError::ControlCharacter.into());
+    }
+    Ok(id.to_owned())
+}

@@ -1,0 +1,142 @@
+//! How code reaches a room: the handles that parties and gatekeepers hold.
+
+use std::fmt;
+
+use super::{Request, Response, Result, RoomKey, Rooms, room::Event};
+use crate::{error::Error, site::Access};
+
+/// What a gatekeeper sees of the server: which room is asked for, and who may.
+#[derive(Clone)]
+pub struct Lobby {
+    key: RoomKey,
+    rooms: Rooms,
+}
+
+impl Lobby {
+    pub(super) fn new(key: RoomKey, rooms: Rooms) -> Self {
+        Self { key, rooms }
+    }
+
+    /// Id of the room asked for.
+    #[must_use]
+    pub fn room_id(&self) -> &str {
+        self.key.id()
+    }
+
+    /// Who may use this server.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.rooms.shared().access
+    }
+
+    /// The other rooms.
+    #[must_use]
+    pub fn parties(&self) -> Parties {
+        Parties { rooms: self.rooms.clone(), caller: None }
+    }
+}
+
+/// The parties of this server, as one room sees them.
+#[derive(Clone)]
+pub struct Parties {
+    rooms: Rooms,
+    caller: Option<RoomKey>,
+}
+
+impl Parties {
+    pub(crate) fn new(rooms: Rooms, caller: Option<RoomKey>) -> Self {
+        Self { rooms, caller }
+    }
+
+    /// A party by its name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownParty`].
+    pub fn get(&self, party: &str) -> Result<PartyStub> {
+        Ok(PartyStub { parties: self.clone(), party: self.rooms.party(party)? })
+    }
+}
+
+/// One party, as one room sees it.
+#[derive(Clone)]
+pub struct PartyStub {
+    parties: Parties,
+    party: &'static str,
+}
+
+impl PartyStub {
+    /// The handle to one of its rooms. The room starts when something is sent to it.
+    ///
+    /// # Errors
+    /// If the id is none of this party; see [`Party::room_id`].
+    pub fn room(&self, id: &str) -> Result<Stub> {
+        let Parties { rooms, caller } = self.parties.clone();
+        let key = rooms.room_key(self.party, id)?;
+        Ok(Stub { rooms, caller, key })
+    }
+
+    /// Its rooms that are in memory now.
+    #[must_use]
+    pub fn awake(&self) -> Vec<Stub> {
+        let Parties { rooms, caller } = &self.parties;
+        let ours = rooms.awake_of(self.party).into_iter();
+        ours.map(|key| Stub { rooms: rooms.clone(), caller: caller.clone(), key }).collect()
+    }
+}
+
+/// The handle through which other code reaches a room.
+#[derive(Clone)]
+pub struct Stub {
+    rooms: Rooms,
+    caller: Option<RoomKey>,
+    key: RoomKey,
+}
+
+impl Stub {
+    /// Id of the room.
+    #[must_use]
+    pub fn room_id(&self) -> &str {
+        self.key.id()
+    }
+
+    /// Has the room handle a request, and waits for its answer. Gatekeepers are skipped.
+    ///
+    /// # Errors
+    /// [`Error::Path`] if the request's path does not start with `/`; [`Error::CallCycle`] if the room waits, directly
+    /// or not, for the caller; [`Error::Deadline`] after [`Limits::call_timeout`](crate::Limits::call_timeout);
+    /// [`Error::RoomFailed`] if it panics. What the room's own hook fails with is its answer, not an error here.
+    pub async fn fetch(&self, request: Request) -> Result<Response> {
+        let request = self.addressed(request)?;
+        let _waiting = self.rooms.enter_call(self.caller.as_ref(), &self.key)?;
+        self.rooms.request(&self.key, request).await
+    }
+
+    /// Has the room handle a request, and does not wait: an answer is thrown away. Requests from one room to another
+    /// arrive in order.
+    ///
+    /// # Errors
+    /// [`Error::Path`]; [`Error::RoomBusy`] or [`Error::TooManyRooms`] if the room cannot take it now.
+    pub fn send(&self, request: Request) -> Result {
+        let request = self.addressed(request)?;
+        self.rooms.deliver(&self.key, Event::Request { request: Box::new(request), reply: None })
+    }
+
+    /// The request with the address under which it would come from outside.
+    fn addressed(&self, mut request: Request) -> Result<Request> {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        if !path.starts_with('/') {
+            return Err(Error::Path(path.to_owned()));
+        }
+        let path = if path == "/" { "" } else { path };
+        let uri = format!("/parties/{}/{}{path}", self.key.party(), encode_segment(self.key.id()));
+        *request.uri_mut() = uri.parse().map_err(|_| Error::Path(path.to_owned()))?;
+        Ok(request)
+    }
+}
+
+/// A room id as one segment of a path.
+fn encode_segment(id: &str) -> impl fmt::Display {
+    const RESERVED: &percent_encoding::AsciiSet =
+        &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    percent_encoding::utf8_percent_encode(id, RESERVED)
+}

@@ -1,0 +1,276 @@
+//! Fair shares: how many connections one address or site holds, and how fast new ones come. In memory only, addresses
+//! as keyed hashes whose key changes with every start and every day.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hash, RandomState},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use http::HeaderMap;
+use ipnet::IpNet;
+
+use crate::{error::Error, limits::Limits};
+
+/// How long one key hides addresses.
+const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// Addresses whose pace is remembered; beyond, the rested ones are forgotten.
+const MAX_PACED: usize = 100_000;
+
+/// A bucket of tokens: full at first, refilled steadily, and whoever finds it empty is too fast.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucket {
+    tokens: f64,
+    filled_at: Instant,
+}
+
+impl Bucket {
+    pub(crate) fn full(burst: u32, now: Instant) -> Self {
+        Self { tokens: f64::from(burst), filled_at: now }
+    }
+
+    /// Takes a token, if there is one.
+    pub(crate) fn take(&mut self, burst: u32, per_second: u32, now: Instant) -> bool {
+        self.refill(burst, per_second, now);
+        let enough = self.tokens >= 1.0;
+        if enough {
+            self.tokens -= 1.0;
+        }
+        enough
+    }
+
+    fn refill(&mut self, burst: u32, per_second: u32, now: Instant) {
+        let passed = now.saturating_duration_since(self.filled_at).as_secs_f64();
+        self.tokens = (self.tokens + passed * f64::from(per_second)).min(f64::from(burst));
+        self.filled_at = now;
+    }
+}
+
+/// What addresses and sites hold.
+pub(crate) struct Quotas {
+    limits: Limits,
+    trusted_proxies: Vec<IpNet>,
+    shares: Mutex<Shares>,
+}
+
+struct Shares {
+    key: RandomState,
+    key_since: Instant,
+    open: HashMap<Holder, u32>,
+    pace: HashMap<u64, Bucket>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Holder {
+    Address(u64),
+    Site(String),
+}
+
+/// One connection's share; given back when dropped.
+pub(crate) struct Share {
+    quotas: Arc<Quotas>,
+    holder: Holder,
+}
+
+impl Quotas {
+    pub(crate) fn new(limits: Limits, trusted_proxies: Vec<IpNet>) -> Self {
+        let shares =
+            Shares { key: RandomState::new(), key_since: Instant::now(), open: HashMap::new(), pace: HashMap::new() };
+        Self { limits, trusted_proxies, shares: Mutex::new(shares) }
+    }
+
+    /// Whether the peer is a proxy that speaks for others: one that was named, or any program on this machine.
+    pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
+        peer.to_canonical().is_loopback() || self.is_trusted(peer)
+    }
+
+    fn is_trusted(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(&peer.to_canonical()))
+    }
+
+    /// Whom a request comes from. Only proxies that were named are believed, and of what they pass on only the part that
+    /// they or their like have written: the last address that is none of theirs.
+    pub(crate) fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        if !self.is_trusted(peer) {
+            return peer;
+        }
+        let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
+        let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+        let mut address = peer;
+        for hop in hops.into_iter().rev() {
+            let Ok(hop) = hop.parse::<IpAddr>() else { break };
+            address = hop;
+            if !self.is_trusted(hop) {
+                break;
+            }
+        }
+        address
+    }
+
+    /// Takes one of an address's connections. Loopback is a proxy on this machine, or a test, and has no bound.
+    ///
+    /// # Errors
+    /// [`Error::TooManyFromAddress`].
+    pub(crate) fn open_from(self: &Arc<Self>, address: IpAddr) -> Result<Option<Share>, Error> {
+        if address.to_canonical().is_loopback() {
+            return Ok(None);
+        }
+        let holder = Holder::Address(self.shares().hash(address));
+        self.hold(holder, self.limits.connections_per_address).map(Some).ok_or(Error::TooManyFromAddress)
+    }
+
+    /// Takes one of a site's connections.
+    ///
+    /// # Errors
+    /// [`Error::SiteFull`].
+    pub(crate) fn open_for(self: &Arc<Self>, site: Option<&str>) -> Result<Option<Share>, Error> {
+        let limit = u32::try_from(self.limits.connections_per_site).unwrap_or(u32::MAX);
+        match site {
+            Some(site) if limit > 0 => self.hold(Holder::Site(site.to_owned()), limit).map(Some).ok_or(Error::SiteFull),
+            _ => Ok(None),
+        }
+    }
+
+    /// Counts a handshake of an address.
+    ///
+    /// # Errors
+    /// [`Error::TooManyFromAddress`] when they come too fast.
+    pub(crate) fn pace(&self, address: IpAddr) -> Result<(), Error> {
+        if address.to_canonical().is_loopback() {
+            return Ok(());
+        }
+        let (burst, per_second) = (self.limits.handshake_burst, self.limits.handshakes_per_second);
+        let now = Instant::now();
+        let mut shares = self.shares();
+        let hash = shares.hash(address);
+        if shares.pace.len() >= MAX_PACED {
+            shares.pace.retain(|_, bucket| {
+                bucket.refill(burst, per_second, now);
+                bucket.tokens < f64::from(burst)
+            });
+        }
+        let bucket = shares.pace.entry(hash).or_insert_with(|| Bucket::full(burst, now));
+        if bucket.take(burst, per_second, now) { Ok(()) } else { Err(Error::TooManyFromAddress) }
+    }
+
+    fn hold(self: &Arc<Self>, holder: Holder, limit: u32) -> Option<Share> {
+        let mut shares = self.shares();
+        let open = shares.open.entry(holder.clone()).or_default();
+        if *open >= limit {
+            return None;
+        }
+        *open += 1;
+        Some(Share { quotas: Arc::clone(self), holder })
+    }
+
+    fn shares(&self) -> MutexGuard<'_, Shares> {
+        // Nothing that holds the lock can panic halfway through a change.
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if shares.key_since.elapsed() >= KEY_LIFETIME {
+            shares.key = RandomState::new();
+            shares.key_since = Instant::now();
+            shares.pace.clear();
+        }
+        shares
+    }
+}
+
+impl Shares {
+    /// An IPv6 customer has a whole /64, so that is what counts.
+    fn hash(&self, address: IpAddr) -> u64 {
+        match address.to_canonical() {
+            IpAddr::V4(address) => self.key.hash_one(address),
+            IpAddr::V6(address) => self.key.hash_one(address.to_bits() >> 64),
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut shares = self.quotas.shares();
+        if let Some(open) = shares.open.get_mut(&self.holder) {
+            *open -= 1;
+            if *open == 0 {
+                shares.open.remove(&self.holder);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quotas(limits: Limits) -> Arc<Quotas> {
+        Arc::new(Quotas::new(limits, vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]))
+    }
+
+    #[test]
+    fn an_address_has_its_share_and_gives_it_back() {
+        let quotas = quotas(Limits { connections_per_address: 2, ..Limits::default() });
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let first = quotas.open_from(address("192.0.2.1")).unwrap().unwrap();
+        let _second = quotas.open_from(address("::ffff:192.0.2.1")).unwrap().unwrap();
+        assert!(quotas.open_from(address("192.0.2.1")).is_err());
+        assert!(quotas.open_from(address("192.0.2.2")).is_ok());
+        drop(first);
+        assert!(quotas.open_from(address("192.0.2.1")).is_ok());
+        assert!(quotas.open_from(address("127.0.0.1")).unwrap().is_none());
+    }
+
+    #[test]
+    fn one_ipv6_network_is_one_address() {
+        let quotas = quotas(Limits { connections_per_address: 1, ..Limits::default() });
+        let _share = quotas.open_from("2001:db8:1:2::1".parse().unwrap()).unwrap();
+        assert!(quotas.open_from("2001:db8:1:2:ffff::9".parse().unwrap()).is_err());
+        assert!(quotas.open_from("2001:db8:1:3::1".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_site_has_a_share_only_where_one_is_set() {
+        let bounded = quotas(Limits { connections_per_site: 1, ..Limits::default() });
+        let _share = bounded.open_for(Some("example.org")).unwrap();
+        assert!(matches!(bounded.open_for(Some("example.org")), Err(Error::SiteFull)));
+        assert!(quotas(Limits::default()).open_for(Some("example.org")).unwrap().is_none());
+    }
+
+    #[test]
+    fn handshakes_are_paced() {
+        let quotas = quotas(Limits { handshake_burst: 2, handshakes_per_second: 1, ..Limits::default() });
+        let address = "192.0.2.1".parse().unwrap();
+        quotas.pace(address).unwrap();
+        quotas.pace(address).unwrap();
+        assert!(quotas.pace(address).is_err());
+        quotas.pace("192.0.2.2".parse().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_bucket_refills_up_to_its_burst() {
+        let start = Instant::now();
+        let mut bucket = Bucket::full(2, start);
+        assert!(bucket.take(2, 1, start) && bucket.take(2, 1, start) && !bucket.take(2, 1, start));
+        let later = start + Duration::from_secs(60);
+        assert!(bucket.take(2, 1, later) && bucket.take(2, 1, later) && !bucket.take(2, 1, later));
+    }
+
+    #[test]
+    fn forwarded_addresses_are_read_from_the_right() {
+        let quotas = quotas(Limits::default());
+        let address = |peer: &str, lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", line.parse().unwrap());
+            }
+            quotas.address(peer.parse().unwrap(), &headers).to_string()
+        };
+        assert_eq!(address("192.0.2.9", &["198.51.100.1"]), "192.0.2.9");
+        assert_eq!(address("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.1", "10.0.0.2"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["198.51.100.1, nonsense"]), "10.0.0.1");
+        assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
+        // Loopback is no proxy that was named: anyone on the machine could claim any address.
+        assert_eq!(address("127.0.0.1", &["198.51.100.1"]), "127.0.0.1");
+    }
+}

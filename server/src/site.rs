@@ -1,0 +1,140 @@
+//! Who may use this server: which sites, from which origins, and who holds the party token.
+
+use std::collections::BTreeSet;
+
+use connection_counter_protocol::{PageId, PageIdError};
+use http::{HeaderMap, header};
+use subtle::ConstantTimeEq;
+
+use crate::{
+    config::Config,
+    error::{Error, StartupError},
+};
+
+/// The sites listed with `--site`, and the party token.
+#[derive(Debug)]
+pub struct Access {
+    /// Empty on an open server.
+    sites: BTreeSet<String>,
+    party_token: Option<String>,
+}
+
+impl Access {
+    pub(crate) fn new(config: &Config) -> Result<Self, StartupError> {
+        let spell =
+            |site: &String| spell_site(site).map_err(|source| StartupError::Site { site: site.clone(), source });
+        Ok(Self {
+            sites: config.sites.iter().map(spell).collect::<Result<_, _>>()?,
+            party_token: config.party_token.clone(),
+        })
+    }
+
+    /// Whether pages of this site may be counted and watched. Bare names (`None`) belong to no one in particular.
+    #[must_use]
+    pub fn serves(&self, site: Option<&str>) -> bool {
+        self.sites.is_empty() || site.is_none_or(|site| self.sites.contains(site))
+    }
+
+    /// Whether a page opened from this request's origin may be counted as `page`.
+    ///
+    /// An open server believes everyone. Otherwise the origin must be a listed site, or the server's own address, and
+    /// the page must be of the origin's site: this keeps other sites out, and one site from inventing viewers of another.
+    /// Programs can send any origin; what they can do then is bounded by [`Limits`](crate::Limits).
+    ///
+    /// # Errors
+    /// [`Error::OriginMissing`], [`Error::OriginRefused`] or [`Error::ForeignPage`].
+    pub fn check_origin(&self, headers: &HeaderMap, page: &PageId) -> Result<(), Error> {
+        if self.sites.is_empty() {
+            return Ok(());
+        }
+        let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+        let origin = text(header::ORIGIN).filter(|origin| *origin != "null").ok_or(Error::OriginMissing)?;
+        let site = origin.split_once("://").and_then(|(_, host)| spell_site(host).ok());
+        let own = text(header::HOST).and_then(|host| spell_site(host).ok());
+        let site = site
+            .filter(|site| self.sites.contains(site) || own.as_ref() == Some(site))
+            .ok_or_else(|| Error::OriginRefused(origin.to_owned()))?;
+        match page.site() {
+            Some(of_page) if of_page != site => Err(Error::ForeignPage { origin: site, site: of_page.to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the request carries the party token.
+    #[must_use]
+    pub fn has_party_token(&self, headers: &HeaderMap) -> bool {
+        let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        match (&self.party_token, sent) {
+            // In constant time: the time of an ordinary comparison tells how much of a guess was right.
+            (Some(token), Some(sent)) => token.as_bytes().ct_eq(sent).into(),
+            _ => false,
+        }
+    }
+}
+
+/// A site in its one spelling, the one that page ids start with.
+pub(crate) fn spell_site(site: &str) -> Result<String, PageIdError> {
+    if site.contains(['/', '?', '#']) {
+        return Err(PageIdError::Host);
+    }
+    let root = PageId::parse(&format!("{site}/"))?;
+    root.site().map(str::to_owned).ok_or(PageIdError::Host)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn access(args: &[&str]) -> Access {
+        Access::new(&Config::parse_from([&["connection-counter"], args].concat())).unwrap()
+    }
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn listed_sites_only_count_their_own_pages() {
+        let access = access(&["--site", "Example.org", "--site", "localhost:3000"]);
+        let check = |pairs: &[_], page| access.check_origin(&headers(pairs), &PageId::parse(page).unwrap());
+        check(&[("origin", "https://example.org")], "example.org/a").unwrap();
+        check(&[("origin", "http://localhost:3000")], "localhost:3000/").unwrap();
+        check(&[("origin", "https://example.org")], "a").unwrap();
+        check(&[("origin", "https://live.org"), ("host", "live.org")], "live.org/pages/a").unwrap();
+        assert!(matches!(check(&[], "example.org/a"), Err(Error::OriginMissing)));
+        assert!(matches!(check(&[("origin", "null")], "a"), Err(Error::OriginMissing)));
+        assert!(matches!(check(&[("origin", "https://evil.org")], "evil.org/"), Err(Error::OriginRefused(_))));
+        assert!(matches!(check(&[("origin", "https://example.org.evil.org")], "a"), Err(Error::OriginRefused(_))));
+        assert!(matches!(
+            check(&[("origin", "https://example.org")], "localhost:3000/"),
+            Err(Error::ForeignPage { .. })
+        ));
+    }
+
+    #[test]
+    fn an_open_server_believes_everyone() {
+        let access = access(&[]);
+        access.check_origin(&headers(&[]), &PageId::parse("example.org/a").unwrap()).unwrap();
+        assert!(access.serves(Some("example.org")));
+    }
+
+    #[test]
+    fn only_the_exact_token_counts() {
+        let access = access(&["--party-token", "secret"]);
+        assert!(access.has_party_token(&headers(&[("authorization", "Bearer secret")])));
+        for wrong in ["Bearer secre", "Bearer secrets", "Bearer ", "secret", "Basic secret"] {
+            assert!(!access.has_party_token(&headers(&[("authorization", wrong)])), "{wrong}");
+        }
+        assert!(!super::tests::access(&[]).has_party_token(&headers(&[("authorization", "Bearer ")])));
+    }
+
+    #[test]
+    fn sites_that_are_no_hosts_are_refused() {
+        for site in ["", "https://example.org", "example.org/blog", "a b"] {
+            assert!(spell_site(site).is_err(), "{site:?}");
+        }
+        assert_eq!(spell_site("BÜCHER.example:443").unwrap(), "xn--bcher-kva.example");
+    }
+}

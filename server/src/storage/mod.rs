@@ -1,0 +1,265 @@
+//! What outlives a restart: a key-value store for each room, over one fjall database on a thread of its own.
+//!
+//! Nothing a room waits for waits for the disk: a write goes into a map in memory, newest value only, and the thread
+//! writes the whole map as one atomic batch a few times a second. A read sees what was written before it.
+
+mod writer;
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::oneshot;
+
+use crate::error::StartupError;
+use writer::Order;
+
+/// How long a room waits for the thread. Presence must not hang on a stuck disk.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Values that may wait while the disk takes none: beyond, new keys are dropped, and the log says so.
+const MAX_PENDING: usize = 262_144;
+
+/// Separates the parts of a database key. Party names and room ids have no control characters.
+const SEPARATOR: u8 = 0;
+
+/// Why storage did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// The key is empty or longer than [`Storage::MAX_KEY_BYTES`].
+    #[error("a key has 1 to 2048 bytes, not {0}")]
+    Key(usize),
+    /// The value, as JSON, is longer than [`Storage::MAX_VALUE_BYTES`].
+    #[error("a value has at most 131072 bytes as JSON, not {0}")]
+    Value(usize),
+    /// The value is not of the type asked for, or cannot be written as JSON.
+    #[error("not the JSON expected: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The disk did not answer in time.
+    #[error("the disk did not answer within 5 s")]
+    Timeout,
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] fjall::Error),
+    /// The server is stopping.
+    #[error("storage is closed")]
+    Closed,
+}
+
+pub(crate) type Key = Vec<u8>;
+/// `None` deletes.
+type Batch = BTreeMap<Key, Option<Bytes>>;
+type Rows = Vec<(Key, Bytes)>;
+
+/// One room's values, in order of their keys' bytes. Cloning gives another handle.
+#[derive(Clone)]
+pub struct Storage {
+    db: Db,
+    prefix: Key,
+}
+
+/// Which keys to list; by default all. Keys compare by their bytes.
+#[derive(Clone, Debug, Default)]
+pub struct ListOptions<'a> {
+    /// Only keys that start with this.
+    pub prefix: &'a str,
+    /// Only keys from this one on.
+    pub start: Option<&'a str>,
+    /// Only keys before this one.
+    pub end: Option<&'a str>,
+    /// Last key first.
+    pub reverse: bool,
+    /// At most so many.
+    pub limit: Option<usize>,
+}
+
+impl Storage {
+    /// Bytes of a key.
+    pub const MAX_KEY_BYTES: usize = 2048;
+    /// Bytes of a value, as JSON.
+    pub const MAX_VALUE_BYTES: usize = 128 * 1024;
+
+    pub(crate) fn of_room(db: Db, party: &str, room: &str) -> Self {
+        Self { db, prefix: joined(&[b"room", party.as_bytes(), room.as_bytes(), b""]) }
+    }
+
+    /// The value under `key`, with every [`put`](Self::put) before this call applied.
+    ///
+    /// # Errors
+    /// If it is of another type, or the disk fails or does not answer in 5 s.
+    pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StorageError> {
+        let value = self.db.get(self.key(key)?).await?;
+        Ok(value.map(|value| serde_json::from_slice(&value)).transpose()?)
+    }
+
+    /// Sets the value under `key`. Returns at once; the value is on disk half a second later (five for a power cut).
+    ///
+    /// # Errors
+    /// If a limit is broken; then nothing is written.
+    pub fn put<T: Serialize>(&self, key: &str, value: &T) -> Result<(), StorageError> {
+        let value = serde_json::to_vec(value)?;
+        if value.len() > Self::MAX_VALUE_BYTES {
+            return Err(StorageError::Value(value.len()));
+        }
+        self.db.write([(self.key(key)?, Some(value.into()))].into());
+        Ok(())
+    }
+
+    /// Forgets the value under `key`, if there is one.
+    ///
+    /// # Errors
+    /// If the key is no key.
+    pub fn delete(&self, key: &str) -> Result<(), StorageError> {
+        self.db.write([(self.key(key)?, None)].into());
+        Ok(())
+    }
+
+    /// Keys and values, in order.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub async fn list<T: DeserializeOwned>(&self, options: ListOptions<'_>) -> Result<Vec<(String, T)>, StorageError> {
+        let within = |key: &str| [&self.prefix, key.as_bytes()].concat();
+        let mut from = within(options.prefix);
+        let mut to = after_prefix(&from);
+        if let Some(start) = options.start {
+            from = from.max(within(start));
+        }
+        if let Some(end) = options.end {
+            to = to.min(within(end));
+        }
+        let limit = options.limit.unwrap_or(usize::MAX);
+        let rows = self.db.list(from, to, options.reverse, limit).await?;
+        rows.into_iter()
+            .map(|(key, value)| {
+                let key = key.get(self.prefix.len()..).unwrap_or_default();
+                Ok((String::from_utf8_lossy(key).into_owned(), serde_json::from_slice(&value)?))
+            })
+            .collect()
+    }
+
+    fn key(&self, key: &str) -> Result<Key, StorageError> {
+        match key.len() {
+            1..=Self::MAX_KEY_BYTES => Ok([&self.prefix, key.as_bytes()].concat()),
+            bytes => Err(StorageError::Key(bytes)),
+        }
+    }
+}
+
+/// The database behind all rooms' storage. Cloning gives another handle.
+#[derive(Clone)]
+pub(crate) struct Db(Arc<Shared>);
+
+struct Shared {
+    pending: Mutex<Pending>,
+    orders: mpsc::Sender<Order>,
+}
+
+#[derive(Default)]
+struct Pending {
+    /// What the next batch will write.
+    next: Batch,
+    /// What the thread is writing now: not yet to be found in the database.
+    writing: Batch,
+    dropped: bool,
+}
+
+impl Db {
+    /// Opens the database in `folder`. A damaged one is moved aside, and the server starts empty: it is a cache.
+    ///
+    /// # Errors
+    /// If another server uses the folder, or it cannot be written to.
+    pub(crate) fn open(folder: &Path) -> Result<Self, StartupError> {
+        let (orders, inbox) = mpsc::channel();
+        let shared = Arc::new(Shared { pending: Mutex::default(), orders });
+        writer::start(Arc::clone(&shared), folder, inbox)?;
+        Ok(Self(shared))
+    }
+
+    /// The rows of an alarm, or of anything else that belongs to no room, live beside the rooms' own.
+    pub(crate) fn write(&self, batch: Batch) {
+        let mut pending = self.0.pending();
+        let was_empty = pending.next.is_empty();
+        for (key, value) in batch {
+            if pending.next.len() >= MAX_PENDING && !pending.next.contains_key(&key) {
+                if !std::mem::replace(&mut pending.dropped, true) {
+                    tracing::error!("storage takes no writes and {MAX_PENDING} wait; new ones are dropped");
+                }
+                continue;
+            }
+            pending.next.insert(key, value);
+        }
+        drop(pending);
+        if was_empty {
+            // A closed thread needs no wake-up.
+            let _ = self.0.orders.send(Order::Write);
+        }
+    }
+
+    async fn get(&self, key: Key) -> Result<Option<Bytes>, StorageError> {
+        {
+            let pending = self.0.pending();
+            if let Some(value) = pending.next.get(&key).or_else(|| pending.writing.get(&key)) {
+                return Ok(value.clone());
+            }
+        }
+        self.ask(|reply| Order::Get(key, reply)).await
+    }
+
+    pub(crate) async fn list(&self, from: Key, to: Key, reverse: bool, limit: usize) -> Result<Rows, StorageError> {
+        self.ask(|reply| Order::List { from, to, reverse, limit, reply }).await
+    }
+
+    async fn ask<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<Result<T, StorageError>>) -> Order,
+    ) -> Result<T, StorageError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.orders.send(order(reply)).map_err(|_| StorageError::Closed)?;
+        match tokio::time::timeout(READ_TIMEOUT, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(StorageError::Closed),
+            Err(_) => Err(StorageError::Timeout),
+        }
+    }
+
+    /// Writes and syncs everything and lets go of the folder.
+    pub(crate) async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        if self.0.orders.send(Order::Close(reply)).is_ok() {
+            let _ = closed.await;
+        }
+    }
+}
+
+impl Shared {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        // Nothing that holds the lock can panic halfway through a change.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Parts of a database key, one after another.
+pub(crate) fn joined(parts: &[&[u8]]) -> Key {
+    parts.join(&SEPARATOR)
+}
+
+/// The first key after all that start with `prefix`.
+pub(crate) fn after_prefix(prefix: &[u8]) -> Key {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            break;
+        }
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests;

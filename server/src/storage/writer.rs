@@ -1,0 +1,252 @@
+//! The thread that owns the database. Everything in fjall blocks, for as long as a disk likes; only this thread minds.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    ops::Bound,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use tokio::sync::oneshot;
+
+use super::{Batch, Key, Rows, Shared, StorageError};
+use crate::error::StartupError;
+
+/// From a write until a killed process no longer loses it.
+const WRITE_INTERVAL: Duration = Duration::from_millis(500);
+/// From a write until a power cut no longer loses it.
+const SYNC_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two tries to open a database that stopped taking writes, such as on a full disk.
+const REOPEN_INTERVAL: Duration = Duration::from_secs(5);
+/// What the thread is asked to do, in order.
+pub(super) enum Order {
+    /// Something is pending where nothing was.
+    Write,
+    Get(Key, oneshot::Sender<Result<Option<Bytes>, StorageError>>),
+    List {
+        from: Key,
+        to: Key,
+        reverse: bool,
+        limit: usize,
+        reply: oneshot::Sender<Result<Rows, StorageError>>,
+    },
+    /// Write and sync everything, let go of the folder, end.
+    Close(oneshot::Sender<()>),
+}
+
+/// Opens the database and starts the thread. It ends with [`Order::Close`], or when the last sender is gone.
+pub(super) fn start(shared: Arc<Shared>, folder: &Path, inbox: mpsc::Receiver<Order>) -> Result<(), StartupError> {
+    let writer = Writer { shared, open: Some(Open::new(folder)?), folder: folder.to_owned(), synced: true };
+    let started = thread::Builder::new().name("storage".into()).spawn(move || writer.run(&inbox));
+    started.map(drop).map_err(|source| StartupError::Data { path: folder.to_owned(), source: source.into() })
+}
+
+/// The thread.
+struct Writer {
+    shared: Arc<Shared>,
+    folder: PathBuf,
+    /// `None` after a failed write, until it can be opened again.
+    open: Option<Open>,
+    synced: bool,
+}
+
+impl Writer {
+    fn run(mut self, inbox: &mpsc::Receiver<Order>) {
+        let mut write_at: Option<Instant> = None;
+        let mut sync_at: Option<Instant> = None;
+        loop {
+            let order = match [write_at, sync_at].into_iter().flatten().min() {
+                Some(due) => inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
+                None => inbox.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+            };
+            match order {
+                Ok(Order::Write) => write_at = write_at.or(Some(Instant::now() + WRITE_INTERVAL)),
+                Ok(Order::Get(key, reply)) => drop(reply.send(self.get(&key))),
+                Ok(Order::List { from, to, reverse, limit, reply }) => {
+                    drop(reply.send(self.list(from, to, reverse, limit)));
+                }
+                Ok(Order::Close(reply)) => {
+                    self.write();
+                    self.sync(PersistMode::SyncAll);
+                    // fjall keeps its lock while any handle lives.
+                    drop(self.open.take());
+                    // Whoever closes may have given up waiting.
+                    let _ = reply.send(());
+                    return;
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+            let now = Instant::now();
+            if write_at.is_some_and(|due| due <= now) {
+                write_at = if self.write() { None } else { Some(now + REOPEN_INTERVAL) };
+                sync_at = sync_at.or(Some(now + SYNC_INTERVAL));
+            }
+            if sync_at.is_some_and(|due| due <= now) {
+                self.sync(PersistMode::SyncData);
+                sync_at = None;
+            }
+        }
+    }
+
+    /// Writes all that is pending as one batch; says whether that worked.
+    fn write(&mut self) -> bool {
+        if self.open.is_none() {
+            match Open::new(&self.folder) {
+                Ok(open) => {
+                    tracing::info!("storage takes writes again");
+                    self.open = Some(open);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "storage still takes no writes; counts go on, trying again");
+                    return false;
+                }
+            }
+        }
+        {
+            let mut pending = self.shared.pending();
+            // After a failed write both hold something; the newer value wins.
+            let next = std::mem::take(&mut pending.next);
+            pending.writing.extend(next);
+            pending.dropped = false;
+        }
+        let batch = self.shared.pending().writing.clone();
+        let written = self.open.as_ref().map_or(Ok(()), |open| open.write(batch));
+        match written {
+            Ok(()) => {
+                self.synced = false;
+                // What has come since has sent an order of its own.
+                self.shared.pending().writing.clear();
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "storage takes no writes; counts go on, trying again");
+                // After such a fault fjall refuses every write until it is opened anew.
+                self.open = None;
+                false
+            }
+        }
+    }
+
+    fn sync(&mut self, mode: PersistMode) {
+        if let (Some(open), false) = (&self.open, self.synced) {
+            match open.db.persist(mode) {
+                Ok(()) => self.synced = true,
+                Err(error) => {
+                    tracing::error!(%error, "storage could not be synced; trying again");
+                    self.open = None;
+                }
+            }
+        }
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        let Some(open) = &self.open else { return Ok(None) };
+        Ok(open.rows.get(key)?.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
+    /// The database's rows with what is pending laid over them.
+    fn list(&self, from: Key, to: Key, reverse: bool, limit: usize) -> Result<Rows, StorageError> {
+        if from >= to {
+            return Ok(Rows::new());
+        }
+        let range = (Bound::Included(from), Bound::Excluded(to));
+        let overlay: Batch = {
+            let pending = self.shared.pending();
+            let next = pending.next.range(range.clone());
+            pending.writing.range(range.clone()).chain(next).map(|(key, value)| (key.clone(), value.clone())).collect()
+        };
+        // As many deleted rows may have to be passed over as there are deletions pending.
+        let enough = limit.saturating_add(overlay.values().filter(|value| value.is_none()).count());
+        let mut rows = BTreeMap::new();
+        if let Some(open) = &self.open {
+            let mut stored = open.rows.range::<Key, _>(range);
+            let next = || if reverse { stored.next_back() } else { stored.next() };
+            for row in std::iter::from_fn(next).take(enough) {
+                let (key, value) = row.into_inner()?;
+                rows.insert(key.to_vec(), Some(Bytes::copy_from_slice(&value)));
+            }
+        }
+        rows.extend(overlay);
+        let rows = rows.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        Ok(if reverse { rows.rev().take(limit).collect() } else { rows.take(limit).collect() })
+    }
+}
+
+/// An open database.
+struct Open {
+    db: Database,
+    rows: Keyspace,
+}
+
+impl Open {
+    fn new(folder: &Path) -> Result<Self, StartupError> {
+        let data = |source| StartupError::Data { path: folder.to_owned(), source };
+        match Self::try_new(folder) {
+            Ok(open) => Ok(open),
+            Err(fjall::Error::Locked) => Err(StartupError::DataInUse { path: folder.to_owned() }),
+            // The folder is at fault, not what is in it: moving it aside would neither help nor work.
+            Err(fjall::Error::Io(error)) if is_of_the_folder(&error) => Err(data(error.into())),
+            Err(error) => {
+                let aside = free_name(folder);
+                fs::rename(folder, &aside).map_err(|source| data(source.into()))?;
+                tracing::error!(%error, moved_to = %aside.display(), "the database is damaged; starting with an empty one");
+                Self::try_new(folder).map_err(|error| data(error.into()))
+            }
+        }
+    }
+
+    fn try_new(folder: &Path) -> fjall::Result<Self> {
+        const CACHE_BYTES: u64 = 4 * 1024 * 1024;
+        const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
+        const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+        const OPEN_FILES: usize = 32;
+        // Small on purpose: rooms keep what they use, so the database is written often and read rarely.
+        let db = Database::builder(folder)
+            .cache_size(CACHE_BYTES)
+            .worker_threads(1)
+            .max_cached_files(Some(OPEN_FILES))
+            .max_journaling_size(JOURNAL_BYTES)
+            .open()?;
+        let rows = db.keyspace("rows", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))?;
+        Ok(Self { db, rows })
+    }
+
+    fn write(&self, batch: Batch) -> fjall::Result<()> {
+        let mut rows = self.db.batch().durability(Some(PersistMode::Buffer));
+        for (key, value) in batch {
+            match value {
+                Some(value) => rows.insert(&self.rows, key, &*value),
+                None => rows.remove(&self.rows, key),
+            }
+        }
+        rows.commit()
+    }
+}
+
+fn is_of_the_folder(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::PermissionDenied
+            | Kind::ReadOnlyFilesystem
+            | Kind::StorageFull
+            | Kind::NotADirectory
+            | Kind::AlreadyExists
+    )
+}
+
+/// `data.bad-1`, or the next number that is free.
+fn free_name(folder: &Path) -> PathBuf {
+    let name = |number: u32| {
+        let mut name = folder.as_os_str().to_owned();
+        name.push(format!(".bad-{number}"));
+        PathBuf::from(name)
+    };
+    (1..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
+}

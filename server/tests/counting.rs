@@ -1,0 +1,146 @@
+//! Who counts, and when it shows.
+
+#![allow(clippy::unwrap_used, reason = "a failing test may panic")]
+
+mod support;
+
+use std::time::Duration;
+
+use futures_util::SinkExt;
+use support::TestServer;
+use tokio_tungstenite::tungstenite::Message;
+
+#[tokio::test]
+async fn two_viewers_count_each_other() {
+    let server = TestServer::start().await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b", "c"]).await;
+    anna.expect_viewers("b", 0).await;
+    let mut ben = server.viewer("b").await;
+    anna.expect_viewers("b", 1).await;
+    ben.subscribe(&["a", "b"]).await;
+    ben.expect_viewers("a", 1).await;
+    ben.expect_viewers("b", 1).await;
+    let second = server.viewer("b").await;
+    anna.expect_viewers("b", 2).await;
+    second.close().await;
+    anna.expect_viewers("b", 1).await;
+    ben.close().await;
+    anna.expect_viewers("b", 0).await;
+}
+
+#[tokio::test]
+async fn updates_hold_only_what_changed() {
+    let server = TestServer::start().await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b", "c", "d"]).await;
+    anna.expect_viewers("d", 0).await;
+    anna.updates.clear();
+    let _ben = server.viewer("b").await;
+    anna.expect_viewers("b", 1).await;
+    assert_eq!(anna.updates, [serde_json::json!({ "type": "update", "connections": { "b": 1 } })]);
+}
+
+#[tokio::test]
+async fn bursts_become_few_updates() {
+    let server = TestServer::with(&["--update-interval-ms", "200"]).await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b"]).await;
+    anna.expect_viewers("b", 0).await;
+    anna.updates.clear();
+    let start = std::time::Instant::now();
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        crowd.push(server.viewer("b").await);
+    }
+    anna.expect_viewers("b", 100).await;
+    // One at once, then one per interval at most; each hop paces itself.
+    let most = 2 + start.elapsed().as_millis() / 200;
+    assert!(anna.updates.len() as u128 <= most, "{} updates in {:?}", anna.updates.len(), start.elapsed());
+}
+
+#[tokio::test]
+async fn a_viewer_of_two_tabs_may_count_once() {
+    let server = TestServer::start().await;
+    let _one = server.viewer("a?viewer=token").await;
+    let two = server.viewer("a?viewer=token").await;
+    let _other = server.viewer("a").await;
+    server.expect_counted("all-pages", "a", 2).await;
+    two.close().await;
+    server.expect_counted("all-pages", "a", 2).await;
+    let _observer = server.viewer("a?observe").await;
+    let _third = server.viewer("a").await;
+    server.expect_counted("all-pages", "a", 3).await;
+}
+
+#[tokio::test]
+async fn same_connection_id_counts_twice_until_one_dies() {
+    let server = TestServer::start().await;
+    let old = server.viewer("a?_pk=same").await;
+    let mut new = server.viewer("a?_pk=same").await;
+    server.expect_counted("all-pages", "a", 2).await;
+    old.close().await;
+    server.expect_counted("all-pages", "a", 1).await;
+    new.subscribe(&["a"]).await;
+    new.expect_viewers("a", 1).await;
+}
+
+#[tokio::test]
+async fn spellings_of_one_page_are_one_room() {
+    let server = TestServer::start().await;
+    let mut reader = server.viewer("example.org%2F").await;
+    reader.subscribe(&["EXAMPLE.org:443/a/?utm_source=x"]).await;
+    reader.expect_viewers("example.org/a", 0).await;
+    let _one = server.viewer("example.org%2Fa").await;
+    let _two = server.viewer("Example.ORG%2Fb%2F..%2Fa%2Findex.html").await;
+    reader.expect_viewers("example.org/a", 2).await;
+}
+
+#[tokio::test]
+async fn a_silent_viewer_is_gone_after_the_deadline() {
+    let server = TestServer::with(&["--ping-interval-ms", "100", "--idle-timeout-ms", "400"]).await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b"]).await;
+    // Its socket stays open, but nothing reads from it, so no ping is ever answered.
+    let dead = server.viewer("b").await;
+    anna.expect_viewers("b", 1).await;
+    anna.expect_viewers("b", 0).await;
+    drop(dead);
+}
+
+#[tokio::test]
+async fn a_live_viewer_outlives_the_deadline() {
+    let server = TestServer::with(&["--ping-interval-ms", "50", "--idle-timeout-ms", "200"]).await;
+    let mut anna = server.viewer("a").await;
+    // Reading answers pings; no message comes.
+    anna.expect_silence(Duration::from_millis(800)).await;
+    server.expect_counted("all-pages", "a", 1).await;
+}
+
+#[tokio::test]
+async fn ping_in_text_is_answered() {
+    let server = TestServer::start().await;
+    let mut anna = server.viewer("a").await;
+    anna.socket.send(Message::text("ping")).await.unwrap();
+    assert_eq!(anna.next().await, "pong");
+}
+
+#[tokio::test]
+async fn a_message_sent_before_the_handshake_ends_is_read() {
+    use tokio::io::AsyncWriteExt;
+    let server = TestServer::start().await;
+    let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let handshake = "GET /parties/page/a HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    // A masked text frame with a zero mask, in the same packet as the handshake.
+    let message = br#"{"type":"subscribe","links":["b"]}"#;
+    let mut bytes = handshake.as_bytes().to_vec();
+    bytes.extend([0x81, 0x80 | u8::try_from(message.len()).unwrap(), 0, 0, 0, 0]);
+    bytes.extend(message);
+    stream.write_all(&bytes).await.unwrap();
+    let start = std::time::Instant::now();
+    while server.get_json("/parties/page/a").await["connections"]["b"].is_null() {
+        assert!(start.elapsed() < support::DEADLINE, "the message was not read");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
