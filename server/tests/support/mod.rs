@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     dead_code,
     unreachable_pub,
     reason = "a failing test may panic, and no story uses every helper"
