@@ -160,6 +160,9 @@ pub enum Error {
         /// Its size as JSON.
         bytes: usize,
     },
+    /// A party gave a connection bad tags.
+    #[error("a connection has at most 9 tags of 1 to 256 bytes")]
+    Tags,
     /// A value could not be written or read as JSON.
     #[error("bad JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -199,6 +202,7 @@ impl Error {
             | Self::ConnectionClosed
             | Self::SlowConnection
             | Self::StateTooLarge { .. }
+            | Self::Tags
             | Self::Storage(_)
             | Self::Party(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

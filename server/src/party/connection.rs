@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use bytes::Bytes;
@@ -55,6 +55,8 @@ struct Shared {
     key: u64,
     id: Box<str>,
     uri: Uri,
+    /// Set once, before the room sees the connection.
+    tags: OnceLock<Box<[String]>>,
     send_queue_bytes: usize,
     outbox: Mutex<Outbox>,
     /// Wakes the socket when the outbox has something for it.
@@ -80,12 +82,17 @@ pub(crate) enum Outgoing {
 impl Connection {
     /// Bytes of a connection's state, as JSON.
     pub const MAX_STATE_BYTES: usize = 2048;
+    /// Tags of a connection, besides its id.
+    pub const MAX_TAGS: usize = 9;
+    /// Bytes of a tag.
+    pub const MAX_TAG_BYTES: usize = 256;
 
     pub(crate) fn new(key: u64, id: String, uri: Uri, limits: &Limits) -> Self {
         Self(Arc::new(Shared {
             key,
             id: id.into(),
             uri,
+            tags: OnceLock::new(),
             send_queue_bytes: limits.send_queue_bytes,
             outbox: Mutex::default(),
             wake: Notify::new(),
@@ -101,6 +108,28 @@ impl Connection {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
+    }
+
+    /// What [`Party::connection_tags`](super::Party::connection_tags) said of it.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        self.0.tags.get().into_iter().flatten().map(String::as_str)
+    }
+
+    /// Whether it has this tag; its id counts as one.
+    #[must_use]
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.id() == tag || self.tags().any(|other| other == tag)
+    }
+
+    pub(crate) fn set_tags(&self, mut tags: Vec<String>) -> Result<(), Error> {
+        tags.retain(|tag| tag != self.id());
+        let fits = |tag: &String| (1..=Self::MAX_TAG_BYTES).contains(&tag.len());
+        if tags.len() > Self::MAX_TAGS || !tags.iter().all(fits) {
+            return Err(Error::Tags);
+        }
+        // Called once for each connection.
+        let _ = self.0.tags.set(tags.into());
+        Ok(())
     }
 
     /// The URL it connected to: path with sub-path, and query.

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 pub use connection::{Connection, Message};
 pub use room::Room;
-pub use stub::{Lobby, Parties, PartyStub, Stub};
+pub use stub::{Lobby, Parties, PartyStub, Socket, Stub};
 
 pub(crate) use alarm::AlarmClock;
 pub(crate) use connection::Outgoing;
@@ -55,6 +55,11 @@ pub type Response = http::Response<Bytes>;
 /// }
 /// ```
 pub trait Party: Sized + Send + 'static {
+    /// Whether an idle room leaves memory although it has connections: for parties whose fields are only a copy of what
+    /// is in storage and in their connections' state. The connections live on, with id, URL, tags and state, and the next
+    /// event starts the room again. Without connections every idle room leaves memory.
+    const HIBERNATES: bool = false;
+
     /// The one spelling of a room's id, given as it stands in a URL after one percent-decode. By default as it is:
     /// 1 to 512 bytes without control characters.
     ///
@@ -94,6 +99,16 @@ pub trait Party: Sized + Send + 'static {
     fn on_start(&mut self, room: &mut Room) -> impl Future<Output = Result> + Send {
         let _ = room;
         ready(Ok(()))
+    }
+
+    /// By what a connection can be found again with [`Room::connections_with`]: at most nine tags of 1 to 256 bytes. Its
+    /// id is always one more. Runs before [`on_connect`](Self::on_connect).
+    ///
+    /// # Errors
+    /// As for `on_connect`.
+    fn connection_tags(&self, connection: &Connection, request: &Request) -> Result<Vec<String>> {
+        let _ = (connection, request);
+        Ok(Vec::new())
     }
 
     /// A connection is here. The handshake is answered when this returns; what it sends arrives right after.
@@ -137,6 +152,20 @@ pub trait Party: Sized + Send + 'static {
         reason: &str,
     ) -> impl Future<Output = Result> + Send {
         let _ = (room, connection, code, reason);
+        ready(Ok(()))
+    }
+
+    /// A connection broke: no goodbye, only an error or silence. [`on_close`](Self::on_close) follows.
+    ///
+    /// # Errors
+    /// Logged.
+    fn on_error(
+        &mut self,
+        room: &mut Room,
+        connection: &Connection,
+        reason: &str,
+    ) -> impl Future<Output = Result> + Send {
+        let _ = (room, connection, reason);
         ready(Ok(()))
     }
 

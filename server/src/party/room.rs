@@ -17,6 +17,9 @@ pub(super) const ALARM_RETRY: Duration = Duration::from_secs(2);
 /// How often it runs again before it is given up.
 const ALARM_RETRIES: u32 = 6;
 
+/// Connections by their key: oldest first.
+pub(super) type Connections = BTreeMap<u64, Connection>;
+
 /// What a room is told. Small, for a mailbox has room for many.
 pub(crate) enum Event {
     Connect {
@@ -47,7 +50,7 @@ pub struct Room {
     key: RoomKey,
     rooms: Rooms,
     storage: Storage,
-    connections: BTreeMap<u64, Connection>,
+    connections: Connections,
     tick_at: Option<Instant>,
     stays_awake: bool,
     failed_before: bool,
@@ -55,13 +58,13 @@ pub struct Room {
 }
 
 impl Room {
-    fn new(rooms: Rooms, key: RoomKey) -> Self {
+    fn new(rooms: Rooms, key: RoomKey, connections: Connections) -> Self {
         let storage = Storage::of_room(rooms.shared().db.clone(), key.party(), key.id());
         Self {
             key,
             rooms,
             storage,
-            connections: BTreeMap::new(),
+            connections,
             tick_at: None,
             stays_awake: false,
             failed_before: false,
@@ -84,6 +87,11 @@ impl Room {
     /// Its connections, oldest first.
     pub fn connections(&self) -> impl Iterator<Item = &Connection> {
         self.connections.values()
+    }
+
+    /// Its connections with this tag, oldest first.
+    pub fn connections_with<'a>(&'a self, tag: &'a str) -> impl Iterator<Item = &'a Connection> {
+        self.connections.values().filter(move |connection| connection.has_tag(tag))
     }
 
     /// Sends a message to every connection but those in `without`. One that cannot take it does not stop the others.
@@ -164,8 +172,8 @@ impl Room {
         &self.rooms.shared().access
     }
 
-    fn is_idle(&self) -> bool {
-        self.connections.is_empty() && self.tick_at.is_none() && !self.stays_awake
+    fn may_sleep<P: Party>(&self) -> bool {
+        (P::HIBERNATES || self.connections.is_empty()) && self.tick_at.is_none() && !self.stays_awake
     }
 }
 
@@ -178,15 +186,15 @@ enum Woken {
 }
 
 /// The room's life, from its first event until it is idle.
-pub(super) async fn run<P: Party>(rooms: Rooms, key: RoomKey, mut inbox: Inbox) {
+pub(super) async fn run<P: Party>(rooms: Rooms, key: RoomKey, connections: Connections, mut inbox: Inbox) {
     let idle_after = rooms.shared().config.limits.room_idle;
-    let mut room = Room::new(rooms.clone(), key.clone());
+    let mut room = Room::new(rooms.clone(), key.clone(), connections);
     let mut party: Option<P> = None;
     loop {
         let woken = tokio::select! {
             event = inbox.recv() => event.map_or(Woken::Ended, Woken::Event),
             () = sleep_until(room.tick_at) => Woken::Tick,
-            () = tokio::time::sleep(idle_after), if room.is_idle() => Woken::Idle,
+            () = tokio::time::sleep(idle_after), if room.may_sleep::<P>() => Woken::Idle,
         };
         match woken {
             Woken::Event(event) => guarded(&mut room, &mut party, Woken::Event(event)).await,
@@ -194,7 +202,7 @@ pub(super) async fn run<P: Party>(rooms: Rooms, key: RoomKey, mut inbox: Inbox) 
                 room.tick_at = None;
                 guarded(&mut room, &mut party, Woken::Tick).await;
             }
-            Woken::Idle if !rooms.retire(&key, &inbox) => {}
+            Woken::Idle if !rooms.retire(&key, &inbox, &mut room.connections) => {}
             Woken::Idle | Woken::Ended => return,
         }
     }
@@ -254,6 +262,11 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
             if room.connections.remove(&connection.key()).is_none() {
                 return;
             }
+            if code == close::ABNORMAL
+                && let Err(error) = party.on_error(room, &connection, &reason).await
+            {
+                tracing::error!(room = %room.key, %error, "on_error failed");
+            }
             party.on_close(room, &connection, code, &reason).await
         }
         Woken::Event(Event::Request { request, reply }) => {
@@ -272,9 +285,7 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
             return settle_alarm(room, rung);
         }
         Woken::Event(Event::Stop) => {
-            for connection in room.connections.values() {
-                connection.close(close::GOING_AWAY, &Error::Stopping.to_string());
-            }
+            say_goodbye(&room.connections);
             Ok(())
         }
         Woken::Tick => party.on_tick(room).await,
@@ -285,25 +296,46 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
     }
 }
 
+/// The server stops.
+pub(super) fn say_goodbye(connections: &Connections) {
+    for connection in connections.values() {
+        connection.close(close::GOING_AWAY, &Error::Stopping.to_string());
+    }
+}
+
 /// Greets a connection. When the party fails, the handshake still succeeds, and the reason is in the close frame:
 /// browsers hide the body of a failed handshake from the page.
 async fn connect<P: Party>(room: &mut Room, party: &mut P, connection: Connection, request: &Request) -> Result {
     if room.connections.len() >= room.config().limits.connections_per_room {
         return Err(Error::RoomFull);
     }
-    room.connections.insert(connection.key(), connection.clone());
-    if let Err(error) = party.on_connect(room, &connection, request).await {
-        tracing::error!(room = %room.key, %error, "on_connect failed");
-        connection.close(error.close_code(), &error.to_string());
+    let tagged = party.connection_tags(&connection, request).and_then(|tags| connection.set_tags(tags));
+    let greeted = match tagged {
+        Ok(()) => {
+            room.connections.insert(connection.key(), connection.clone());
+            party.on_connect(room, &connection, request).await
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = greeted {
+        turn_away(room, &connection, &error);
     }
     Ok(())
+}
+
+fn turn_away(room: &Room, connection: &Connection, error: &Error) {
+    tracing::error!(room = %room.key, %error, "a connection could not be greeted");
+    connection.close(error.close_code(), &error.to_string());
 }
 
 /// The room could not start: whoever waits for it is told.
 fn refuse(room: &Room, woken: Woken, error: Error) {
     tracing::error!(room = %room.key, %error, "the room could not start");
     match woken {
-        Woken::Event(Event::Connect { reply, .. }) => drop(reply.send(Err(error))),
+        Woken::Event(Event::Connect { connection, reply, .. }) => {
+            turn_away(room, &connection, &error);
+            drop(reply.send(Ok(())));
+        }
         Woken::Event(Event::Request { reply: Some(reply), .. }) => drop(reply.send(Err(error))),
         Woken::Event(Event::Alarm) => room.rooms.shared().alarms.schedule(room.key.clone(), ALARM_RETRY),
         _ => {}

@@ -1,7 +1,7 @@
 //! All rooms that are awake: starts one on its first event, hands it events, and lets it go when it is idle.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     convert::Infallible,
     fmt,
     marker::PhantomData,
@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     AlarmClock, Connection, Lobby, Message, Party, Request, Response, Result,
     calls::{Call, Calls},
-    room::{self, Event},
+    room::{self, Connections, Event},
 };
 use crate::{
     config::Config,
@@ -62,7 +62,7 @@ pub(crate) struct Rooms(Arc<Shared>);
 
 pub(crate) struct Shared {
     kinds: HashMap<&'static str, Box<dyn Kind>>,
-    awake: Mutex<HashMap<RoomKey, Mailbox>>,
+    seats: Mutex<HashMap<RoomKey, Seat>>,
     calls: Calls,
     stopping: AtomicBool,
     connection_keys: AtomicU64,
@@ -74,7 +74,14 @@ pub(crate) struct Shared {
     pub(crate) db: Db,
 }
 
-#[derive(Clone)]
+/// How a room is present.
+enum Seat {
+    /// It has a task, which takes events from its mailbox.
+    Awake(Mailbox),
+    /// It has connections and nothing else: no task, and no memory of its own.
+    Asleep(Connections),
+}
+
 struct Mailbox {
     events: mpsc::UnboundedSender<Event>,
     /// Events sent and not yet taken. The channel itself is unbounded, so that news of a closed connection, which must
@@ -100,7 +107,7 @@ impl Rooms {
     pub(crate) fn new(kinds: Kinds, config: Arc<Config>, access: Access, alarms: AlarmClock, db: Db) -> Self {
         Self(Arc::new(Shared {
             kinds: kinds.0,
-            awake: Mutex::default(),
+            seats: Mutex::default(),
             calls: Calls::default(),
             stopping: AtomicBool::new(false),
             connection_keys: AtomicU64::new(0),
@@ -128,7 +135,9 @@ impl Rooms {
     }
 
     pub(super) fn awake_of(&self, party: &str) -> Vec<RoomKey> {
-        self.awake().keys().filter(|key| key.party == party).cloned().collect()
+        let seats = self.seats();
+        let awake = seats.iter().filter(|(key, seat)| key.party == party && matches!(seat, Seat::Awake(_)));
+        awake.map(|(key, _)| key.clone()).collect()
     }
 
     /// Notes that `caller` waits for `target`, until the value returned is dropped.
@@ -176,7 +185,11 @@ impl Rooms {
         let attached = Attached::new(self.clone(), key.clone(), connection.clone());
         let (reply, answer) = oneshot::channel();
         self.deliver(key, Event::Connect { connection, request: Box::new(request), reply })?;
-        self.answer(answer).await?;
+        match self.answer(answer).await {
+            // As when the hook fails without a panic: browsers show a page the close reason, not a failed handshake's body.
+            Err(error @ Error::RoomFailed) => attached.connection().close(error.close_code(), &error.to_string()),
+            answer => answer?,
+        }
         Ok(attached)
     }
 
@@ -192,21 +205,21 @@ impl Rooms {
     /// Puts an event into a room's mailbox, and starts the room if it sleeps.
     pub(crate) fn deliver(&self, key: &RoomKey, event: Event) -> Result {
         let limits = &self.0.config.limits;
-        let mut awake = self.awake();
-        let mailbox = match awake.get(key) {
-            Some(mailbox) => mailbox,
-            // Where no room is awake, no connection is in it.
-            None if matches!(event, Event::Close { .. }) => return Ok(()),
-            None if self.0.stopping.load(Ordering::Relaxed) => return Err(Error::Stopping),
-            None if awake.len() >= limits.rooms => return Err(Error::TooManyRooms),
-            None => {
-                let (events, inbox) = mpsc::unbounded_channel();
-                let depth = Arc::new(AtomicUsize::new(0));
-                let (_, kind) = self.kind(key.party)?;
-                kind.start(self.clone(), key.clone(), Inbox { events: inbox, depth: Arc::clone(&depth) });
-                awake.entry(key.clone()).or_insert(Mailbox { events, depth })
-            }
+        let mut seats = self.seats();
+        let rooms = seats.len();
+        let seat = match seats.entry(key.clone()) {
+            Entry::Occupied(seat) => seat.into_mut(),
+            // Where there is no room, there is no connection in it.
+            Entry::Vacant(_) if matches!(event, Event::Close { .. }) => return Ok(()),
+            Entry::Vacant(_) if self.0.stopping.load(Ordering::Relaxed) => return Err(Error::Stopping),
+            Entry::Vacant(_) if rooms >= limits.rooms => return Err(Error::TooManyRooms),
+            Entry::Vacant(seat) => seat.insert(Seat::Asleep(Connections::new())),
         };
+        if let Seat::Asleep(connections) = seat {
+            let connections = std::mem::take(connections);
+            *seat = Seat::Awake(self.start(key, connections)?);
+        }
+        let Seat::Awake(mailbox) = seat else { return Err(Error::RoomFailed) };
         let waiting = mailbox.depth.fetch_add(1, Ordering::Relaxed);
         if waiting >= limits.mailbox_events && !matches!(event, Event::Close { .. }) {
             mailbox.depth.fetch_sub(1, Ordering::Relaxed);
@@ -215,24 +228,42 @@ impl Rooms {
         mailbox.events.send(event).map_err(|_| Error::Stopping)
     }
 
-    /// Takes an idle room out of the list of those awake, unless something has just arrived for it. As events are only
-    /// sent under the same lock, none can be lost in between.
-    pub(crate) fn retire(&self, key: &RoomKey, inbox: &Inbox) -> bool {
-        let mut awake = self.awake();
-        let idle = inbox.events.is_empty();
-        if idle {
-            awake.remove(key);
+    fn start(&self, key: &RoomKey, connections: Connections) -> Result<Mailbox> {
+        let (events, inbox) = mpsc::unbounded_channel();
+        let depth = Arc::new(AtomicUsize::new(0));
+        let inbox = Inbox { events: inbox, depth: Arc::clone(&depth) };
+        let (_, kind) = self.kind(key.party)?;
+        kind.start(self.clone(), key.clone(), connections, inbox);
+        Ok(Mailbox { events, depth })
+    }
+
+    /// Ends an idle room, unless something has just arrived for it; its connections stay where the next event finds them.
+    /// As events are only sent under the same lock, none can be lost in between.
+    pub(super) fn retire(&self, key: &RoomKey, inbox: &Inbox, connections: &mut Connections) -> bool {
+        let mut seats = self.seats();
+        if !inbox.events.is_empty() {
+            return false;
         }
-        idle
+        if connections.is_empty() {
+            seats.remove(key);
+        } else {
+            seats.insert(key.clone(), Seat::Asleep(std::mem::take(connections)));
+        }
+        true
     }
 
     /// Starts no more rooms, and has those awake close their connections.
     pub(crate) fn stop(&self) {
         self.0.stopping.store(true, Ordering::Relaxed);
-        for mailbox in self.awake().values() {
-            mailbox.depth.fetch_add(1, Ordering::Relaxed);
-            // A room that has just ended has no connections.
-            let _ = mailbox.events.send(Event::Stop);
+        for seat in self.seats().values() {
+            match seat {
+                Seat::Awake(mailbox) => {
+                    mailbox.depth.fetch_add(1, Ordering::Relaxed);
+                    // A room that has just ended has no connections.
+                    let _ = mailbox.events.send(Event::Stop);
+                }
+                Seat::Asleep(connections) => room::say_goodbye(connections),
+            }
         }
     }
 
@@ -247,16 +278,19 @@ impl Rooms {
         }
     }
 
-    /// Lets go of all rooms: each ends when it has handled what it was sent.
+    /// Lets go of all rooms: each ends when it has handled what it was sent, or when that takes too long.
     pub(crate) async fn end(&self) {
-        self.awake().clear();
+        self.seats().clear();
         self.0.tasks.close();
-        self.0.tasks.wait().await;
+        let limit = self.0.config.limits.shutdown_timeout;
+        if tokio::time::timeout(limit, self.0.tasks.wait()).await.is_err() {
+            tracing::warn!("some rooms did not end in time");
+        }
     }
 
-    fn awake(&self) -> MutexGuard<'_, HashMap<RoomKey, Mailbox>> {
+    fn seats(&self) -> MutexGuard<'_, HashMap<RoomKey, Seat>> {
         // Nothing that holds the lock can panic halfway through a change.
-        self.0.awake.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -304,7 +338,7 @@ impl Drop for Attached {
 pub(crate) trait Kind: Send + Sync {
     fn room_id(&self, id: &str) -> Result<String>;
     fn admit(&self, request: Request, lobby: Lobby, websocket: bool) -> Admission;
-    fn start(&self, rooms: Rooms, key: RoomKey, inbox: Inbox);
+    fn start(&self, rooms: Rooms, key: RoomKey, connections: Connections, inbox: Inbox);
 }
 
 type Admission = Pin<Box<dyn Future<Output = std::result::Result<Request, Response>> + Send>>;
@@ -326,9 +360,9 @@ impl<P: Party> Kind for Of<P> {
         })
     }
 
-    fn start(&self, rooms: Rooms, key: RoomKey, inbox: Inbox) {
+    fn start(&self, rooms: Rooms, key: RoomKey, connections: Connections, inbox: Inbox) {
         // Ends when the room is idle or the server stops; `Rooms::end` waits for it.
-        rooms.0.tasks.clone().spawn(room::run::<P>(rooms, key, inbox));
+        rooms.0.tasks.clone().spawn(room::run::<P>(rooms, key, connections, inbox));
     }
 }
 

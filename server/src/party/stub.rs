@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Request, Response, Result, RoomKey, Rooms, room::Event};
+use super::{Attached, Message, Outgoing, Request, Response, Result, RoomKey, Rooms, connection_id, room::Event};
 use crate::{error::Error, site::Access};
 
 /// What a gatekeeper sees of the server: which room is asked for, and who may.
@@ -121,6 +121,17 @@ impl Stub {
         self.rooms.deliver(&self.key, Event::Request { request: Box::new(request), reply: None })
     }
 
+    /// Opens a connection to the room, in process. The room sees it like any other; gatekeepers are skipped.
+    ///
+    /// # Errors
+    /// As for [`fetch`](Self::fetch). A room that fails to greet it closes it instead.
+    pub async fn socket(&self, request: Request) -> Result<Socket> {
+        let request = self.addressed(request)?;
+        let _waiting = self.rooms.enter_call(self.caller.as_ref(), &self.key)?;
+        let id = connection_id(request.uri());
+        Ok(Socket(self.rooms.connect(&self.key, id, request).await?))
+    }
+
     /// The request with the address under which it would come from outside.
     fn addressed(&self, mut request: Request) -> Result<Request> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -131,6 +142,35 @@ impl Stub {
         let uri = format!("/parties/{}/{}{path}", self.key.party(), encode_segment(self.key.id()));
         *request.uri_mut() = uri.parse().map_err(|_| Error::Path(path.to_owned()))?;
         Ok(request)
+    }
+}
+
+/// A connection from one room to another. Dropping it closes it.
+pub struct Socket(Attached);
+
+impl Socket {
+    /// Says something to the room.
+    ///
+    /// # Errors
+    /// [`Error::RoomBusy`] if the room cannot take it now.
+    pub fn send(&self, message: Message) -> Result {
+        self.0.message(message)
+    }
+
+    /// Waits for what the room says next; `None` once it has closed the connection.
+    pub async fn recv(&mut self) -> Option<Message> {
+        match self.0.connection().outgoing().await {
+            Outgoing::Message(message) => Some(message),
+            Outgoing::Close(code, reason) => {
+                self.0.closed(code, &reason);
+                None
+            }
+        }
+    }
+
+    /// Closes the connection with a code and a reason of one's own.
+    pub fn close(mut self, code: u16, reason: &str) {
+        self.0.closed(code, reason);
     }
 }
 

@@ -37,6 +37,9 @@ pub enum StorageError {
     /// The value, as JSON, is longer than [`Storage::MAX_VALUE_BYTES`].
     #[error("a value has at most 131072 bytes as JSON, not {0}")]
     Value(usize),
+    /// More keys than [`Storage::MAX_BATCH`] in one call.
+    #[error("one call names at most 128 keys, not {0}")]
+    Batch(usize),
     /// The value is not of the type asked for, or cannot be written as JSON.
     #[error("not the JSON expected: {0}")]
     Json(#[from] serde_json::Error),
@@ -70,6 +73,8 @@ pub struct ListOptions<'a> {
     pub prefix: &'a str,
     /// Only keys from this one on.
     pub start: Option<&'a str>,
+    /// Only keys after this one.
+    pub start_after: Option<&'a str>,
     /// Only keys before this one.
     pub end: Option<&'a str>,
     /// Last key first.
@@ -83,6 +88,8 @@ impl Storage {
     pub const MAX_KEY_BYTES: usize = 2048;
     /// Bytes of a value, as JSON.
     pub const MAX_VALUE_BYTES: usize = 128 * 1024;
+    /// Keys that one call may name.
+    pub const MAX_BATCH: usize = 128;
 
     pub(crate) fn of_room(db: Db, party: &str, room: &str) -> Self {
         Self { db, prefix: joined(&[b"room", party.as_bytes(), room.as_bytes(), b""]) }
@@ -102,11 +109,53 @@ impl Storage {
     /// # Errors
     /// If a limit is broken; then nothing is written.
     pub fn put<T: Serialize>(&self, key: &str, value: &T) -> Result<(), StorageError> {
-        let value = serde_json::to_vec(value)?;
-        if value.len() > Self::MAX_VALUE_BYTES {
-            return Err(StorageError::Value(value.len()));
+        self.db.write([(self.key(key)?, Some(encoded(value)?))].into());
+        Ok(())
+    }
+
+    /// The values under these keys; those that have none are left out.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get); and [`StorageError::Batch`] beyond [`Self::MAX_BATCH`] keys.
+    pub async fn get_many<T: DeserializeOwned>(&self, keys: &[&str]) -> Result<BTreeMap<String, T>, StorageError> {
+        batch_fits(keys.len())?;
+        let mut values = BTreeMap::new();
+        for &key in keys {
+            if let Some(value) = self.get(key).await? {
+                values.insert(key.to_owned(), value);
+            }
         }
-        self.db.write([(self.key(key)?, Some(value.into()))].into());
+        Ok(values)
+    }
+
+    /// Sets several values at once: after a crash either all are there or none.
+    ///
+    /// # Errors
+    /// If a limit is broken, also that of [`Self::MAX_BATCH`] values; then nothing is written.
+    pub fn put_many<T: Serialize>(&self, values: &[(&str, T)]) -> Result<(), StorageError> {
+        batch_fits(values.len())?;
+        let rows = values.iter().map(|(key, value)| Ok((self.key(key)?, Some(encoded(value)?))));
+        self.db.write(rows.collect::<Result<_, StorageError>>()?);
+        Ok(())
+    }
+
+    /// Forgets several values at once.
+    ///
+    /// # Errors
+    /// If a key is no key, or there are more than [`Self::MAX_BATCH`].
+    pub fn delete_many(&self, keys: &[&str]) -> Result<(), StorageError> {
+        batch_fits(keys.len())?;
+        self.db.write(keys.iter().map(|key| Ok((self.key(key)?, None))).collect::<Result<_, StorageError>>()?);
+        Ok(())
+    }
+
+    /// Forgets everything the room has stored, at once. Its alarm stays.
+    ///
+    /// # Errors
+    /// If the disk fails or does not answer in 5 s.
+    pub async fn delete_all(&self) -> Result<(), StorageError> {
+        let rows = self.db.list(self.prefix.clone(), after_prefix(&self.prefix), false, usize::MAX).await?;
+        self.db.write(rows.into_iter().map(|(key, _)| (key, None)).collect());
         Ok(())
     }
 
@@ -130,6 +179,11 @@ impl Storage {
         if let Some(start) = options.start {
             from = from.max(within(start));
         }
+        if let Some(before) = options.start_after {
+            let mut first_after = within(before);
+            first_after.push(0);
+            from = from.max(first_after);
+        }
         if let Some(end) = options.end {
             to = to.min(within(end));
         }
@@ -149,6 +203,18 @@ impl Storage {
             bytes => Err(StorageError::Key(bytes)),
         }
     }
+}
+
+fn encoded<T: Serialize>(value: &T) -> Result<Bytes, StorageError> {
+    let value = serde_json::to_vec(value)?;
+    if value.len() > Storage::MAX_VALUE_BYTES {
+        return Err(StorageError::Value(value.len()));
+    }
+    Ok(value.into())
+}
+
+fn batch_fits(keys: usize) -> Result<(), StorageError> {
+    if keys > Storage::MAX_BATCH { Err(StorageError::Batch(keys)) } else { Ok(()) }
 }
 
 /// The database behind all rooms' storage. Cloning gives another handle.
