@@ -108,7 +108,8 @@ impl Party for Page {
             version: 0,
             told: 0,
             updates: Pace::default(),
-            reported: false,
+            // No viewers is what counters believe of a page, unless it failed when it had some.
+            reported: !room.failed_before(),
             reports: Pace::default(),
         }
     }

@@ -111,7 +111,8 @@ impl Rooms {
             calls: Calls::default(),
             stopping: AtomicBool::new(false),
             connection_keys: AtomicU64::new(0),
-            sequence: AtomicU64::new(0),
+            // Above what anyone starts with, so that the very first message is new to them.
+            sequence: AtomicU64::new(1),
             tasks: TaskTracker::new(),
             config,
             access,
