@@ -191,7 +191,7 @@ impl Open {
             Ok(open) => Ok(open),
             Err(fjall::Error::Locked) => Err(StartupError::DataInUse { path: folder.to_owned() }),
             // The folder is at fault, not what is in it: moving it aside would neither help nor work.
-            Err(fjall::Error::Io(error)) if is_of_the_folder(&error) => Err(data(error.into())),
+            Err(fjall::Error::Io(error)) if is_of_the_folder(&error, folder) => Err(data(error.into())),
             Err(error) => {
                 let aside = free_name(folder);
                 fs::rename(folder, &aside).map_err(|source| data(source.into()))?;
@@ -229,16 +229,12 @@ impl Open {
     }
 }
 
-fn is_of_the_folder(error: &io::Error) -> bool {
+fn is_of_the_folder(error: &io::Error, folder: &Path) -> bool {
     use io::ErrorKind as Kind;
-    matches!(
-        error.kind(),
-        Kind::PermissionDenied
-            | Kind::ReadOnlyFilesystem
-            | Kind::StorageFull
-            | Kind::NotADirectory
-            | Kind::AlreadyExists
-    )
+    // A file in the folder's place; inside a folder, files that are there although fjall thinks it new are damage.
+    let is_no_folder = folder.exists() && !folder.is_dir();
+    let forbids = [Kind::PermissionDenied, Kind::ReadOnlyFilesystem, Kind::StorageFull, Kind::NotADirectory];
+    is_no_folder || forbids.contains(&error.kind())
 }
 
 /// `data.bad-1`, or the next number that is free.
