@@ -1,0 +1,151 @@
+//! Files as HTTP answers: which file a path means, its type, and the answers for everything that is no file.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS},
+};
+
+/// An answer with its whole body in memory: the largest page we know, of the Rust documentation, has 4 MB.
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// What a path below a folder turns out to be.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Found {
+    /// A file.
+    File(PathBuf),
+    /// A folder, asked for without the final slash that makes its relative links work.
+    FolderWithoutSlash,
+    /// Nothing.
+    Nothing,
+}
+
+/// Finds what `path` means below `root`; a folder means its `index.html`.
+///
+/// Only plain names get through: none may be empty, start with a dot, or hold a separator, a drive's colon or a NUL,
+/// so no path leads out of `root`. Nothing is percent-decoded, because no file served here needs it.
+pub(crate) fn find(root: &Path, path: &str) -> Found {
+    let (folders, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let is_plain = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['\\', ':', '\0']);
+    if !(folders.is_empty() || folders.split('/').all(is_plain)) || !(file.is_empty() || is_plain(file)) {
+        return Found::Nothing;
+    }
+    let mut found = root.join(folders);
+    if file.is_empty() {
+        found.push("index.html");
+    } else {
+        found.push(file);
+    }
+    match fs::metadata(&found) {
+        Ok(metadata) if metadata.is_file() => Found::File(found),
+        Ok(metadata) if metadata.is_dir() => Found::FolderWithoutSlash,
+        _ => Found::Nothing,
+    }
+}
+
+/// Answers with `file`; a page goes through `edit` first.
+pub(crate) fn serve(file: &Path, edit: impl FnOnce(String) -> String) -> Answer {
+    let content_type = content_type(file);
+    let content = match fs::read(file) {
+        Ok(content) => content,
+        Err(error) => return failed(&format!("cannot read {}: {error}", file.display())),
+    };
+    if content_type.starts_with("text/html") {
+        // Every page here is UTF-8; a stray byte would show as a replacement character, not as an error.
+        answer(StatusCode::OK, content_type, edit(String::from_utf8_lossy(&content).into_owned()))
+    } else {
+        answer(StatusCode::OK, content_type, content)
+    }
+}
+
+/// An answer with `body`, never cached: these pages are here to be edited and tested.
+pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+/// A short answer to a person who went to the wrong place.
+pub(crate) fn refused(status: StatusCode, why: &str) -> Answer {
+    answer(status, "text/plain; charset=utf-8", format!("{why}\n"))
+}
+
+/// Our fault: logged and told.
+pub(crate) fn failed(why: &str) -> Answer {
+    eprintln!("{why}");
+    refused(StatusCode::INTERNAL_SERVER_ERROR, why)
+}
+
+/// Sends the browser from a folder's name to the folder.
+pub(crate) fn with_slash(path: &str) -> Answer {
+    match HeaderValue::try_from(format!("{path}/")) {
+        Ok(folder) => {
+            let mut answer = refused(StatusCode::PERMANENT_REDIRECT, "this is a folder");
+            answer.headers_mut().insert(LOCATION, folder);
+            answer
+        }
+        Err(_) => refused(StatusCode::NOT_FOUND, "no such page"),
+    }
+}
+
+/// The media type of every kind of file that the examples and the Rust documentation hold.
+fn content_type(file: &Path) -> &'static str {
+    match file.extension().and_then(|extension| extension.to_str()) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js" | "mjs") => "text/javascript; charset=utf-8",
+        Some("json") => "application/json",
+        Some("txt" | "md" | "rs" | "toml" | "lock") => "text/plain; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("woff2") => "font/woff2",
+        Some("wasm") => "application/wasm",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_and_files_are_found() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("sub")).unwrap();
+        fs::write(root.path().join("sub/index.html"), "").unwrap();
+        fs::write(root.path().join("sub/macro.vec!.html"), "").unwrap();
+
+        assert_eq!(find(root.path(), "sub/"), Found::File(root.path().join("sub/index.html")));
+        assert_eq!(find(root.path(), "sub/macro.vec!.html"), Found::File(root.path().join("sub/macro.vec!.html")));
+        assert_eq!(find(root.path(), "sub"), Found::FolderWithoutSlash);
+        assert_eq!(find(root.path(), "sub/missing.html"), Found::Nothing);
+    }
+
+    #[test]
+    fn no_path_leads_out_of_the_root() {
+        let outer = tempfile::tempdir().unwrap();
+        let root = outer.path().join("root");
+        fs::create_dir(&root).unwrap();
+        fs::write(outer.path().join("secret.txt"), "").unwrap();
+        fs::write(root.join(".hidden"), "").unwrap();
+        let absolute = outer.path().join("secret.txt");
+
+        for path in
+            ["../secret.txt", "./../secret.txt", "..\\secret.txt", "//secret.txt", "..", ".hidden", "C:secret.txt"]
+        {
+            assert_eq!(find(&root, path), Found::Nothing, "{path}");
+        }
+        assert_eq!(find(&root, absolute.to_str().unwrap()), Found::Nothing);
+    }
+}

@@ -1,0 +1,50 @@
+// Opens every example there is, found by listing the folder, so that none can rot unseen.
+
+import assert from "node:assert/strict";
+import { existsSync, readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+import { story } from "./support/story.mjs";
+
+const EXAMPLES = fileURLToPath(new URL("..", import.meta.url));
+const folders = readdirSync(EXAMPLES).filter((name) => existsSync(`${EXAMPLES}/${name}/index.html`));
+assert.ok(folders.length >= 3, `examples found in ${EXAMPLES}: ${folders}`);
+
+for (const folder of [...folders, "rust-docs/std"]) {
+  story(`example ${folder} shows a count`, {}, async (stage) => {
+    const tab = await stage.openTab(`/${folder}/`);
+    const href = await tab.page.evaluate(() => {
+      const isCounted = (link) =>
+        link.origin === location.origin &&
+        link.pathname !== location.pathname &&
+        !link.closest("[data-viewers-ignore]");
+      return [...document.links].find(isCounted)?.getAttribute("href");
+    });
+    assert.ok(href, "the example has a link to another page of its own site");
+
+    const linked = await stage.openTab(new URL(href, tab.page.url()).href);
+    await tab.expectViewers(`a[href="${href}"]`, 1);
+    await linked.close();
+    await tab.expectViewers(`a[href="${href}"]`, 0);
+  });
+}
+
+story("list of examples leads to all of them", {}, async (stage) => {
+  const list = await stage.openTab("/");
+  const listed = await list.page.$$eval("li a", (links) => links.map((link) => link.getAttribute("href")));
+  assert.deepEqual(listed.toSorted(), [...folders.map((folder) => `/${folder}/`), "/rust-docs/std/"].toSorted());
+
+  await stage.openTab("/plain/");
+  await list.expectViewers('a[href="/plain/"]', 1);
+});
+
+story("many links to one page show one count", {}, async (stage) => {
+  const many = await stage.openTab("/many-links/");
+  await stage.openTab("/many-links/entry/7");
+  await stage.openTab("/many-links/entry/799");
+
+  await many.expectViewers('a[href="/many-links/entry/7"]', 1);
+  await many.expectViewers('a[href="/many-links/entry/799"]', 1);
+  // 5,000 links to 800 pages: entries below 200 have seven links, the others six.
+  assert.equal((await many.shown("a[data-viewers]")).length, 7 + 6);
+});

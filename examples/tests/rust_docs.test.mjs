@@ -1,0 +1,67 @@
+// Real pages that know nothing of us: the Rust documentation, with over a thousand links on a page.
+
+import assert from "node:assert/strict";
+
+import { story } from "./support/story.mjs";
+
+/** The links of one connection that a server watches at most; a page with more shows counts on the first of them. */
+const MAX_LINKS_PER_CONNECTION = 1024;
+
+/**
+ * Every link of the page that leads to a page of the site, with what it shows: `{page, viewers}`, the page spelled like
+ * the server's page ids. Links that only lead to another place on the same page are not among them.
+ */
+function counted(tab) {
+  return tab.page.evaluate(() =>
+    [...document.links]
+      .filter((link) => link.origin === location.origin && !link.href.startsWith(`${location.href}#`))
+      .map((link) => ({
+        page: `${link.host}${link.pathname.replace(/\/(index\.html)?$/, "")}${link.search}`,
+        viewers: Number(link.getAttribute("data-viewers")),
+      })),
+  );
+}
+
+/** The page id of a tab's own address, which here holds nothing to normalise. */
+function pageOf(tab) {
+  const { host, pathname } = new URL(tab.page.url());
+  return `${host}${pathname}`;
+}
+
+story("page with over 1,000 links shows right counts", {}, async (stage) => {
+  const vec = await stage.openTab("/rust-docs/std/vec/struct.Vec.html");
+  const links = await counted(vec);
+  assert.ok(links.length > 1000, `the page has ${links.length} links that lead elsewhere`);
+
+  for (const path of [
+    "std/index.html",
+    "std/option/enum.Option.html",
+    "std/option/enum.Option.html",
+    "std/iter/trait.Iterator.html",
+  ]) {
+    await stage.openTab(`/rust-docs/${path}`);
+  }
+  await vec.expectViewers('a[href$="option/enum.Option.html"]', 2);
+  await vec.expectViewers('a[href$="iter/trait.Iterator.html"]', 1);
+  await vec.expectViewers('a[href="../../std/index.html"]', 1);
+
+  const viewers = await stage.server.viewers(stage.site);
+  assert.equal(viewers[`${stage.site}/rust-docs/std/option/enum.Option.html`], 2);
+  for (const { page, viewers: shown } of await counted(vec)) {
+    assert.equal(shown, viewers[page] ?? 0, `the links to ${page}`);
+  }
+});
+
+story("page with more links than one may watch shows the first", {}, async (stage) => {
+  const all = await stage.openTab("/rust-docs/std/all.html");
+  const pages = [...new Set((await counted(all)).map(({ page }) => page))];
+  assert.ok(pages.length > MAX_LINKS_PER_CONNECTION, `the page links to ${pages.length} pages`);
+  const [inside, outside] = [pages[MAX_LINKS_PER_CONNECTION - 1], pages.at(-1)];
+
+  // The outsider comes first, so its count would have come first as well.
+  await stage.openTab(`http://${outside}`);
+  await stage.openTab(`http://${inside}`);
+  await all.expectViewers(`a[href="${inside.split("/rust-docs/std/")[1]}"]`, 1);
+  const others = (await counted(all)).filter(({ page, viewers }) => viewers > 0 && page !== pageOf(all));
+  assert.deepEqual(others, [{ page: inside, viewers: 1 }]);
+});

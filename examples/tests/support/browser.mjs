@@ -1,0 +1,133 @@
+// A real Chromium and its tabs. A tab remembers every console error, page error and CSP violation; its story fails on
+// any.
+
+import assert from "node:assert/strict";
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+
+import puppeteer from "puppeteer-core";
+
+import { DEADLINE_MS } from "./until.mjs";
+
+/** What a server says of a page that the browser has already. */
+const NOT_MODIFIED = 304;
+
+const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
+
+const FLAGS = [
+  // Containers run as root, where Chromium's own sandbox cannot start.
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** The browser to use: CHROME, or the first Chromium on the PATH. */
+function browserPath() {
+  const folders = (process.env.PATH ?? "").split(delimiter);
+  const candidates = process.env.CHROME
+    ? [process.env.CHROME]
+    : NAMES.flatMap((name) => folders.map((folder) => join(folder, name)));
+  const found = candidates.find((path) => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  if (found) return found;
+  throw new Error(
+    "The browser tests need Chromium and found none. On Debian: apt-get install chromium. Elsewhere install Chrome or " +
+      "Chromium, and name it in CHROME=/path/to/chrome if it is not on the PATH.",
+  );
+}
+
+/** Starts a browser with an empty profile. */
+export function launch(flags = []) {
+  return puppeteer.launch({ executablePath: browserPath(), args: [...FLAGS, ...flags] });
+}
+
+/** One tab. */
+export class Tab {
+  /** What went wrong in this tab, in words. */
+  problems = [];
+  #allowed = [];
+
+  /** Wraps a fresh puppeteer page. */
+  constructor(page) {
+    /** The puppeteer page, for whatever a story needs beyond the methods here. */
+    this.page = page;
+    page.on("console", (message) => {
+      const text = `${message.text()} (${message.location()?.url ?? ""})`;
+      const isOurs = message.type() === "warn" && text.startsWith("connection-counter:");
+      if (message.type() === "error" || isOurs) this.#problem(`console: ${text}`);
+    });
+    page.on("pageerror", (error) => this.#problem(`uncaught: ${error.message}`));
+    page.on("error", (error) => this.#problem(`crashed: ${error.message}`));
+  }
+
+  #problem(text) {
+    if (!this.#allowed.some((pattern) => pattern.test(text))) this.problems.push(`${this.page.url()}: ${text}`);
+  }
+
+  /** From now on a problem that matches is expected and no reason to fail. */
+  allow(pattern) {
+    this.#allowed.push(pattern);
+  }
+
+  /** Opens an address and waits until the browser has loaded the page. */
+  async open(url) {
+    const answer = await this.page.goto(url, { waitUntil: "load", timeout: DEADLINE_MS });
+    const isOpen = answer.ok() || answer.status() === NOT_MODIFIED;
+    assert.ok(isOpen, `${url}: ${answer.status()} ${isOpen ? "" : await answer.text()}`);
+  }
+
+  /** The counts that the links matching `selector` show now: null where there is none. */
+  shown(selector) {
+    return this.page.$$eval(selector, (links) => links.map((link) => link.getAttribute("data-viewers")));
+  }
+
+  /** Waits until all links that match show `viewers`; 0 means that they show nothing. There must be at least one. */
+  async expectViewers(selector, viewers) {
+    const expected = viewers === 0 ? null : String(viewers);
+    try {
+      await this.page.waitForFunction(
+        (selector, expected) => {
+          const links = [...document.querySelectorAll(selector)];
+          return links.length > 0 && links.every((link) => link.getAttribute("data-viewers") === expected);
+        },
+        { timeout: DEADLINE_MS, polling: 25 },
+        selector,
+        expected,
+      );
+    } catch (error) {
+      const shown = await this.shown(selector).catch(() => error.message);
+      assert.fail(
+        `${this.page.url()}: ${selector} should show ${expected} within ${DEADLINE_MS} ms, shows ${JSON.stringify(shown)}`,
+      );
+    }
+  }
+
+  /** Starts to remember every count that the link shows, whenever it changes; `null` for none. */
+  async record(selector) {
+    await this.page.$eval(selector, (link) => {
+      window.recordedViewers = [link.getAttribute("data-viewers")];
+      new MutationObserver((changes) => {
+        for (const _ of changes) window.recordedViewers.push(link.getAttribute("data-viewers"));
+      }).observe(link, { attributeFilter: ["data-viewers"] });
+    });
+  }
+
+  /** What `record` has seen since. */
+  recorded() {
+    return this.page.evaluate(() => window.recordedViewers);
+  }
+
+  close() {
+    return this.page.close();
+  }
+}

@@ -1,0 +1,52 @@
+// A TCP proxy that can make a connection vanish the way a pulled cable does: nothing arrives, and nobody is told.
+
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
+
+/** Starts a proxy in front of `target`, an `http://host:port`. */
+export async function startProxy(target) {
+  const { hostname, port } = new URL(target);
+  const pairs = new Set();
+
+  const proxy = createServer((tab) => {
+    const server = connect(Number(port), hostname);
+    const pair = { tab, server, requestLine: "", isFrozen: false };
+    pairs.add(pair);
+
+    tab.once("data", (data) => (pair.requestLine = data.toString("latin1").split("\r\n", 1)[0]));
+    for (const [from, to] of [
+      [tab, server],
+      [server, tab],
+    ]) {
+      from.on("data", (data) => pair.isFrozen || to.write(data));
+      from.on("end", () => pair.isFrozen || to.end());
+      from.on("error", () => pair.isFrozen || to.destroy());
+      from.on("close", () => pair.isFrozen || to.destroy());
+    }
+  });
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+
+  return {
+    url: `http://127.0.0.1:${proxy.address().port}`,
+
+    /** Cuts the connections that were opened for `path`, both ways, without closing them. Returns how many. */
+    freeze(path) {
+      const chosen = [...pairs].filter(
+        (pair) => !pair.isFrozen && !pair.tab.destroyed && pair.requestLine.includes(` ${path} `),
+      );
+      for (const pair of chosen) pair.isFrozen = true;
+      return chosen.length;
+    },
+
+    async close() {
+      for (const { tab, server } of pairs) {
+        tab.destroy();
+        server.destroy();
+      }
+      const closed = once(proxy, "close");
+      proxy.close();
+      await closed;
+    },
+  };
+}

@@ -1,0 +1,136 @@
+// A story: one test with its own server, examples host and browser profile, which fails on anything that a reader of
+// the console or of the server's log would have to worry about.
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+
+import { Tab, launch } from "./browser.mjs";
+import { Server, startHost } from "./programs.mjs";
+import { startProxy } from "./proxy.mjs";
+
+/** A story that hangs is stopped; each wait inside has a much shorter deadline of its own. */
+const STORY_TIMEOUT_MS = 120_000;
+
+/** One browser per test file and set of flags; every story gets a profile of its own in it. */
+const browsers = new Map();
+after(async () => {
+  // One that could not be launched has failed its stories already.
+  for (const browser of await Promise.allSettled(browsers.values())) await browser.value?.close();
+});
+
+function browserWith(flags) {
+  const key = flags.join(" ");
+  if (!browsers.has(key)) browsers.set(key, launch(flags));
+  return browsers.get(key);
+}
+
+/** What a story works with. */
+class Stage {
+  /** The counter server. */
+  server;
+  /** The examples host. */
+  host;
+  /** What stands between tabs and server, if the story asked for it. */
+  proxy;
+  /** Every tab opened, closed ones too. */
+  tabs = [];
+  #closers = [];
+  #context;
+
+  async open({ serverArgs = [], proxied = false }) {
+    const data = await mkdtemp(join(tmpdir(), "connection-counter-"));
+    this.onClose(() => rm(data, { recursive: true, force: true }));
+
+    this.server = await Server.start(data, serverArgs);
+    this.onClose(async () =>
+      assert.equal(await this.server.stop(), 0, `the server's exit code; its log:\n${this.server.log}`),
+    );
+
+    if (proxied) {
+      this.proxy = await startProxy(this.server.url);
+      this.onClose(() => this.proxy.close());
+    }
+    this.host = await startHost(this.proxy?.url ?? this.server.url);
+    this.onClose(() => this.host.stop());
+  }
+
+  /** Has something undone when the story ends, last come, first gone. */
+  onClose(close) {
+    this.#closers.unshift(close);
+  }
+
+  /** A browser profile for this story alone. */
+  async startBrowser(flags = []) {
+    this.#context = await (await browserWith(flags)).createBrowserContext();
+    this.onClose(() => this.#context.close());
+  }
+
+  /** An empty tab. */
+  async newTab() {
+    if (!this.#context) await this.startBrowser();
+    const tab = new Tab(await this.#context.newPage());
+    this.tabs.push(tab);
+    return tab;
+  }
+
+  /** Opens a page of the examples host by its path, or any page by its address. */
+  async openTab(address) {
+    const tab = await this.newTab();
+    await tab.open(new URL(address, this.host.url).href);
+    return tab;
+  }
+
+  /** The site that the pages of the examples host belong to. */
+  get site() {
+    return new URL(this.host.url).host;
+  }
+
+  expectNoProblems() {
+    assert.deepEqual(
+      this.tabs.flatMap((tab) => tab.problems),
+      [],
+      "no tab reports an error",
+    );
+    assert.doesNotMatch(this.server.log, /panicked/, "no room panics");
+  }
+
+  /** Undoes everything; returns what failed on the way. */
+  async close() {
+    const failures = [];
+    for (const close of this.#closers) {
+      try {
+        await close();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    return failures;
+  }
+}
+
+/**
+ * A test with everything real.
+ * @param {string} name the claim
+ * @param {{serverArgs?: string[], proxied?: boolean}} options flags for the server; a proxy between tabs and server
+ * @param {(stage: Stage) => Promise<void>} tell
+ */
+export function story(name, options, tell) {
+  test(name, { timeout: STORY_TIMEOUT_MS }, async (t) => {
+    const stage = new Stage();
+    const failures = [];
+    await stage
+      .open(options)
+      .then(() => tell(stage))
+      .then(() => stage.expectNoProblems())
+      .catch((error) => failures.push(error));
+    failures.push(...(await stage.close()));
+    if (failures.length === 0) return;
+
+    t.diagnostic(`the server's log:\n${stage.server?.log}`);
+    t.diagnostic(`problems in tabs:\n${stage.tabs.flatMap((tab) => tab.problems).join("\n")}`);
+    throw failures[0];
+  });
+}
