@@ -55,6 +55,10 @@ impl Files {
                 None => format!("/{name}"),
             };
             files.insert(path, File::new(name, content, false));
+            if *name == "icon.svg" {
+                // Where browsers look for an icon when they show something that names none, such as our JSON.
+                files.insert("/favicon.ico".to_owned(), File::new(name, content, false));
+            }
         }
         Self(files)
     }

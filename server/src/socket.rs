@@ -20,10 +20,11 @@ use bytes::Bytes;
 use connection_counter_protocol::close;
 
 use crate::{
+    config::Config,
     error::Error,
     http::{Guest, HttpServer, without_body},
     limits::Limits,
-    party::{Attached, Message, Outgoing, Response, Result, RoomKey, connection_id},
+    party::{Attached, Goodbye, Message, Outgoing, Response, Result, RoomKey, connection_id},
     quota::{Bucket, Share},
 };
 
@@ -48,16 +49,20 @@ pub(crate) async fn accept(
     let of_address = if address == guest.address { None } else { server.quotas.open_from(address)? };
     let of_site = server.quotas.open_for(key.id().split_once('/').map(|(site, _)| site))?;
 
-    let asked = match server.rooms.admit(&key, without_body(&request), true).await {
-        Ok(asked) => asked,
-        Err(refusal) => return Ok(refusal),
-    };
-    let id = connection_id(asked.uri());
-    let attached = server.rooms.connect(&key, id, asked).await?;
-    let upgrade = hyper::upgrade::on(&mut request);
-    let limits = server.config.limits.clone();
-    // Ends with the connection, whose permit `HttpServer::run` waits for.
-    tokio::spawn(live(upgrade, attached, limits, (guest, of_address, of_site)));
+    let config = Arc::clone(&server.config);
+    let held = (guest, of_address, of_site);
+    // Either task ends with the connection, whose permit `HttpServer::run` waits for.
+    match server.rooms.admit(&key, without_body(&request), true).await {
+        Ok(asked) => {
+            let id = connection_id(asked.uri());
+            let attached = server.rooms.connect(&key, id, asked).await?;
+            tokio::spawn(live(hyper::upgrade::on(&mut request), attached, config, held));
+        }
+        Err(refusal) => match refusal.extensions().get::<Goodbye>().cloned() {
+            Some(goodbye) => drop(tokio::spawn(turn_away(hyper::upgrade::on(&mut request), goodbye, config, held))),
+            None => return Ok(refusal),
+        },
+    }
     Ok(response)
 }
 
@@ -69,21 +74,36 @@ fn first_protocol(request: &hyper::Request<Incoming>) -> Option<HeaderValue> {
 
 type Socket = WebSocketStream<TcpStream>;
 
+/// What a connection holds of the server for as long as it lives.
+type Held = (Arc<Guest>, Option<Share>, Option<Share>);
+
 /// A connection's life. Whatever ends it, dropping `attached` tells the room.
-async fn live(
-    upgrade: OnUpgrade,
-    mut attached: Attached,
-    limits: Limits,
-    _held: (Arc<Guest>, Option<Share>, Option<Share>),
-) {
+async fn live(upgrade: OnUpgrade, mut attached: Attached, config: Arc<Config>, _held: Held) {
+    if let Some(mut socket) = open(upgrade, &config.limits).await {
+        let (code, reason) = converse(&mut socket, &attached, &config.limits).await;
+        attached.closed(code, &reason);
+    }
+}
+
+/// The short life of a connection that a gatekeeper refused in words.
+async fn turn_away(upgrade: OnUpgrade, Goodbye { code, reason }: Goodbye, config: Arc<Config>, _held: Held) {
+    if let Some(mut socket) = open(upgrade, &config.limits).await {
+        say_goodbye(&mut socket, code, reason, &config.limits).await;
+    }
+}
+
+/// The WebSocket, once the client has read our answer.
+async fn open(upgrade: OnUpgrade, limits: &Limits) -> Option<Socket> {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
-        Err(error) => return tracing::debug!(%error, "a handshake broke off"),
+        Err(error) => {
+            tracing::debug!(%error, "a handshake broke off");
+            return None;
+        }
     };
-    // The plain socket again: what hyper wraps around it costs memory for as long as the connection lives.
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
-        return tracing::error!("an upgraded connection is no TCP stream");
-    };
+    // The plain socket again: what hyper wraps around it costs memory for as long as the connection lives. It is always
+    // of this type, for that is what `http` serves.
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
@@ -91,9 +111,7 @@ async fn live(
         .max_message_size(Some(limits.message_bytes))
         .max_frame_size(Some(limits.message_bytes));
     let read = parts.read_buf.to_vec();
-    let mut socket = Socket::from_partially_read(parts.io.into_inner(), read, Role::Server, Some(config)).await;
-    let (code, reason) = converse(&mut socket, &attached, &limits).await;
-    attached.closed(code, &reason);
+    Some(Socket::from_partially_read(parts.io.into_inner(), read, Role::Server, Some(config)).await)
 }
 
 /// Moves messages until one side has had enough; tells how it ended.

@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     gate,
     pace::Pace,
-    party::{Connection, Lobby, Message, Party, Request, Response, Result, Room, json},
+    party::{Connection, Lobby, Message, Party, Request, Response, Result, Room, json, refusal_in_words},
     storage::ListOptions,
 };
 use links::forget_unwatched;
@@ -88,7 +88,11 @@ impl Party for Page {
             Ok(()) => Ok(request),
             Err(error) => {
                 tracing::info!(page = lobby.room_id(), %error, "a connection was refused");
-                Err(gate::refusal(&error))
+                // Where there is an origin there is a web page, and a widget that is better told to stay away.
+                Err(match error {
+                    Error::OriginMissing => gate::refusal(&error),
+                    error => refusal_in_words(&error),
+                })
             }
         }
     }

@@ -223,3 +223,22 @@ pub fn text(status: StatusCode, sentence: impl Into<String>) -> Response {
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
 }
+
+/// A refusal that a web page can read: the WebSocket is accepted, and closed at once with the error's code and text. A page
+/// never learns why a handshake failed, so without this its client would come back again and again.
+///
+/// For [`Party::on_before_connect`] only; see [`Error::close_code`].
+#[must_use]
+pub fn refusal_in_words(error: &Error) -> Response {
+    let mut response = text(error.status(), error.to_string());
+    let goodbye = Goodbye { code: error.close_code(), reason: connection::cut_reason(&error.to_string()).to_owned() };
+    response.extensions_mut().insert(goodbye);
+    response
+}
+
+/// Marks a response that is given as a close frame.
+#[derive(Clone, Debug)]
+pub(crate) struct Goodbye {
+    pub(crate) code: u16,
+    pub(crate) reason: String,
+}

@@ -1,1 +1,343 @@
+//! Storage against a model of it, at its limits, and over databases that were damaged.
 
+use std::{collections::BTreeMap, fs, future::Future, ops::Deref, path::PathBuf};
+
+use proptest::{prelude::*, test_runner::TestCaseResult};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A database in a folder that is gone afterwards.
+struct TestDb {
+    db: Db,
+    _parent: TempDir,
+    folder: PathBuf,
+}
+
+impl Deref for TestDb {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        &self.db
+    }
+}
+
+impl TestDb {
+    fn new() -> Self {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("data");
+        Self { db: Db::open(&folder).unwrap(), _parent: parent, folder }
+    }
+
+    fn room(&self, id: &str) -> Storage {
+        Storage::of_room(self.db.clone(), "page", id)
+    }
+
+    async fn reopen(&mut self) {
+        self.close().await;
+        self.db = Db::open(&self.folder).unwrap();
+    }
+
+    /// As if the thread were writing what is pending, and did not come to an end.
+    fn begin_write(&self) {
+        let mut pending = self.0.pending();
+        let next = std::mem::take(&mut pending.next);
+        pending.writing.extend(next);
+    }
+
+    fn bad(&self) -> PathBuf {
+        self.folder.with_extension("bad-1")
+    }
+}
+
+#[tokio::test]
+async fn a_read_sees_the_write_before_it() {
+    let mut db = TestDb::new();
+    db.room("a").put("key", &1).unwrap();
+    assert_eq!(db.room("a").get::<i32>("key").await.unwrap(), Some(1));
+    db.reopen().await;
+    assert_eq!(db.room("a").get::<i32>("key").await.unwrap(), Some(1));
+    db.room("a").delete("key").unwrap();
+    assert_eq!(db.room("a").get::<i32>("key").await.unwrap(), None);
+    db.reopen().await;
+    assert_eq!(db.room("a").get::<i32>("key").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn writes_reach_the_disk_by_themselves() {
+    let db = TestDb::new();
+    db.room("a").put("key", &1).unwrap();
+    let start = std::time::Instant::now();
+    let pending = || {
+        let pending = db.0.pending();
+        pending.next.len() + pending.writing.len()
+    };
+    while pending() > 0 {
+        assert!(start.elapsed() < READ_TIMEOUT, "nothing was written");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(db.room("a").get::<i32>("key").await.unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn rooms_see_their_own_values_only() {
+    let db = TestDb::new();
+    db.room("a").put("key", &"a").unwrap();
+    db.room("ab").put("key", &"ab").unwrap();
+    Storage::of_room(db.db.clone(), "pages", "a").put("key", &"other party").unwrap();
+    assert_eq!(db.room("a").list::<String>(ListOptions::default()).await.unwrap(), [("key".into(), "a".into())]);
+}
+
+#[tokio::test]
+async fn keys_and_values_have_limits() {
+    let db = TestDb::new();
+    let storage = db.room("a");
+    let longest_key = "k".repeat(Storage::MAX_KEY_BYTES);
+    // Two bytes are the quotes around it.
+    let longest_value = "v".repeat(Storage::MAX_VALUE_BYTES - 2);
+    storage.put(&longest_key, &longest_value).unwrap();
+    assert!(matches!(storage.put("", &1), Err(StorageError::Key(0))));
+    assert!(matches!(storage.put(&format!("{longest_key}k"), &1), Err(StorageError::Key(2049))));
+    assert!(matches!(storage.put("key", &format!("{longest_value}v")), Err(StorageError::Value(131_073))));
+    assert!(matches!(storage.delete(""), Err(StorageError::Key(0))));
+    assert!(matches!(storage.get::<i32>("").await, Err(StorageError::Key(0))));
+    let all = storage.list::<String>(ListOptions::default()).await.unwrap();
+    assert_eq!(all, [(longest_key, longest_value)], "what was refused was not written");
+}
+
+#[tokio::test]
+async fn a_value_of_another_type_is_an_error() {
+    let db = TestDb::new();
+    db.room("a").put("key", &"text").unwrap();
+    assert!(matches!(db.room("a").get::<i32>("key").await, Err(StorageError::Json(_))));
+    assert!(matches!(db.room("a").list::<i32>(ListOptions::default()).await, Err(StorageError::Json(_))));
+}
+
+#[tokio::test]
+async fn a_closed_database_says_so() {
+    let db = TestDb::new();
+    db.close().await;
+    assert!(matches!(db.room("a").get::<i32>("key").await, Err(StorageError::Closed)));
+    // Harmless, and again.
+    db.room("a").put("key", &1).unwrap();
+    db.close().await;
+}
+
+#[tokio::test]
+async fn one_folder_has_one_owner() {
+    let db = TestDb::new();
+    assert!(matches!(Db::open(&db.folder), Err(StartupError::DataInUse { .. })));
+    assert!(!db.bad().exists());
+    db.close().await;
+    Db::open(&db.folder).unwrap().close().await;
+}
+
+/// What a room may do, and what happens around it.
+#[derive(Clone, Debug)]
+enum Step {
+    Put(String, u16),
+    Delete(String),
+    Get(String),
+    List { prefix: String, start: Option<String>, end: Option<String>, reverse: bool, limit: Option<usize> },
+    BeginWrite,
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    // So few that keys meet, and bounds fall on keys as well as between them.
+    let key = || "[abÿ]{1,3}";
+    let bound = || proptest::option::of("[abÿ]{0,3}");
+    let list = ("[abÿ]{0,2}", bound(), bound(), any::<bool>(), proptest::option::of(0_usize..6));
+    prop_oneof![
+        6 => (key(), any::<u16>()).prop_map(|(key, value)| Step::Put(key, value)),
+        3 => key().prop_map(Step::Delete),
+        2 => key().prop_map(Step::Get),
+        6 => list.prop_map(|(prefix, start, end, reverse, limit)| Step::List { prefix, start, end, reverse, limit }),
+        2 => Just(Step::BeginWrite),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+proptest! {
+    // Each opens a few databases.
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn storage_is_an_ordered_map(steps in proptest::collection::vec(step(), 1..60)) {
+        block_on(behaves_like_a_map(steps))?;
+    }
+}
+
+async fn behaves_like_a_map(steps: Vec<Step>) -> TestCaseResult {
+    let mut db = TestDb::new();
+    let mut model = BTreeMap::new();
+    db.room("a!").put("other", &0).unwrap();
+    for step in steps {
+        let storage = db.room("a");
+        match step {
+            Step::Put(key, value) => {
+                storage.put(&key, &value).unwrap();
+                model.insert(key, value);
+            }
+            Step::Delete(key) => {
+                storage.delete(&key).unwrap();
+                model.remove(&key);
+            }
+            Step::Get(key) => prop_assert_eq!(storage.get::<u16>(&key).await.unwrap(), model.get(&key).copied()),
+            Step::List { prefix, start, end, reverse, limit } => {
+                let within = |key: &String| {
+                    key.starts_with(&prefix)
+                        && start.as_ref().is_none_or(|start| key >= start)
+                        && end.as_ref().is_none_or(|end| key < end)
+                };
+                let mut expected: Vec<_> = model.clone().into_iter().filter(|(key, _)| within(key)).collect();
+                if reverse {
+                    expected.reverse();
+                }
+                expected.truncate(limit.unwrap_or(usize::MAX));
+                let (start, end) = (start.as_deref(), end.as_deref());
+                let options = ListOptions { prefix: &prefix, start, end, reverse, limit };
+                prop_assert_eq!(storage.list::<u16>(options).await.unwrap(), expected);
+            }
+            Step::BeginWrite => db.begin_write(),
+            Step::Reopen => db.reopen().await,
+        }
+    }
+    db.close().await;
+    Ok(())
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
+/// Every file of a database, always in the same order.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.path().is_dir() { found.extend(files(&entry.path())) } else { found.push(entry.path()) }
+    }
+    found.sort();
+    found
+}
+
+/// Changes bytes of a file from `at` on.
+fn overwrite(file: &Path, at: u64, change: impl FnOnce(&mut [u8; 1])) {
+    use std::io::{Read, Seek, SeekFrom, Write};
+    let mut file = fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.read_exact(&mut byte).unwrap();
+    change(&mut byte);
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.write_all(&byte).unwrap();
+}
+
+/// Spoils one file of a database in one of the ways disks and people do; says how.
+fn damage(folder: &Path, random: &mut fastrand::Rng) -> String {
+    // A journal is 64 MiB from the start; what is in it here is in its first bytes.
+    const USED_BYTES: u64 = 1000;
+    let files = files(folder);
+    let file = &files[random.usize(..files.len())];
+    let used = fs::metadata(file).unwrap().len().min(USED_BYTES);
+    let how = match random.u8(..5) {
+        0 if used > 0 => {
+            let at = random.u64(..used);
+            overwrite(file, at, |byte| byte[0] ^= 1 << random.u8(..8));
+            format!("a flipped bit at {at}")
+        }
+        1 if used > 0 => {
+            let length = random.u64(..used);
+            fs::OpenOptions::new().write(true).open(file).unwrap().set_len(length).unwrap();
+            format!("cut to {length} bytes")
+        }
+        2 => {
+            fs::write(file, vec![0; usize::try_from(used).unwrap()]).unwrap();
+            "zeroed".to_owned()
+        }
+        3 => {
+            fs::remove_file(file).unwrap();
+            "removed".to_owned()
+        }
+        _ => {
+            fs::write(file, std::iter::repeat_with(|| random.u8(..)).take(500).collect::<Vec<_>>()).unwrap();
+            "overwritten".to_owned()
+        }
+    };
+    format!("{}: {how}", file.strip_prefix(folder).unwrap().display())
+}
+
+/// The database opens, answers what a start asks, and keeps what is written from now on.
+async fn expect_usable(db: &mut TestDb, damage: &str) {
+    db.db = Db::open(&db.folder).unwrap_or_else(|error| panic!("{damage}: {error}"));
+    let alarms = joined(&[b"alarm", b""]);
+    let read = db.list(alarms.clone(), after_prefix(&alarms), false, usize::MAX).await;
+    assert!(read.is_ok(), "{damage}: {read:?}");
+    db.room("new").put("key", &1).unwrap();
+    db.reopen().await;
+    assert_eq!(db.room("new").get::<i32>("key").await.unwrap(), Some(1), "{damage}");
+    db.close().await;
+}
+
+#[tokio::test]
+async fn any_damage_is_survived() {
+    for seed in 0..40 {
+        let mut db = TestDb::new();
+        db.room("a").put("key", &"value").unwrap();
+        db.write([(joined(&[b"alarm", b"page", b"a"]), Some(Bytes::from_static(b"{}")))].into());
+        db.close().await;
+        let damage = damage(&db.folder, &mut fastrand::Rng::with_seed(seed));
+        expect_usable(&mut db, &format!("seed {seed}, {damage}")).await;
+    }
+}
+
+/// A database that has moved what it holds from its journal to a table, closed; and that table.
+async fn with_table() -> (TestDb, PathBuf) {
+    let db = TestDb::new();
+    db.write([(joined(&[b"alarm", b"page", b"a"]), Some(Bytes::from_static(b"{}")))].into());
+    for number in 0..40 {
+        db.room("a").put(&format!("{number}"), &"v".repeat(Storage::MAX_VALUE_BYTES - 2)).unwrap();
+    }
+    db.close().await;
+    let table = db.folder.join("keyspaces/1/tables/0");
+    assert!(table.exists(), "{:?}", files(&db.folder));
+    (db, table)
+}
+
+#[tokio::test]
+async fn a_damaged_table_never_stops_the_start() {
+    let (mut db, table) = with_table().await;
+    // Its first block, where the alarms are: they come first in the order of keys.
+    overwrite(&table, 100, |byte| byte[0] ^= 1);
+    expect_usable(&mut db, "a damaged table").await;
+}
+
+#[tokio::test]
+async fn a_lost_journal_loses_no_later_write() {
+    let (mut db, _) = with_table().await;
+    fs::remove_file(db.folder.join("0.jnl")).unwrap();
+    expect_usable(&mut db, "a lost journal").await;
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_moved_aside_whole() {
+    let mut db = TestDb::new();
+    db.close().await;
+    let before = files(&db.folder).len();
+    fs::write(db.folder.join("version"), "no version").unwrap();
+    expect_usable(&mut db, "a broken version").await;
+    assert_eq!(files(&db.bad()).len(), before);
+    fs::write(db.folder.join("version"), "no version").unwrap();
+    expect_usable(&mut db, "a broken version again").await;
+    assert!(db.folder.with_extension("bad-2").exists());
+}
+
+#[test]
+fn a_folder_at_fault_stays_where_it_is() {
+    let parent = tempfile::tempdir().unwrap();
+    let file = parent.path().join("data");
+    fs::write(&file, "a file").unwrap();
+    assert!(matches!(Db::open(&file), Err(StartupError::Data { .. })));
+    assert!(matches!(Db::open(&file.join("below")), Err(StartupError::Data { .. })));
+    assert_eq!(fs::read_to_string(file).unwrap(), "a file");
+}
