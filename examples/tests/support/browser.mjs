@@ -55,6 +55,8 @@ export function launch(flags = []) {
 export class Tab {
   /** What went wrong in this tab, in words. */
   problems = [];
+  /** What happened of that which `allow` expects. */
+  expected = [];
   #allowed = [];
 
   /** Wraps a fresh puppeteer page. */
@@ -71,7 +73,8 @@ export class Tab {
   }
 
   #problem(text) {
-    if (!this.#allowed.some((pattern) => pattern.test(text))) this.problems.push(`${this.page.url()}: ${text}`);
+    const isExpected = this.#allowed.some((pattern) => pattern.test(text));
+    (isExpected ? this.expected : this.problems).push(`${this.page.url()}: ${text}`);
   }
 
   /** From now on a problem that matches is expected and no reason to fail. */
