@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::Notify, time::Instant};
 
 use super::RoomKey;
-use crate::storage::{Db, StorageError, after_prefix, joined};
+use crate::storage::{ALARMS, Db, StorageError, after_prefix, joined};
 
 /// Sets, cancels and fires alarms. Within a run it uses monotonic time only. Cloning gives another handle.
 #[derive(Clone)]
@@ -38,9 +38,7 @@ struct Row {
 impl AlarmClock {
     /// A clock with all alarms that were set when the server last ran.
     pub(crate) async fn load(db: Db, party: impl Fn(&str) -> Option<&'static str>) -> Result<Self, StorageError> {
-        let first = joined(&[b"alarm", b""]);
-        let last = after_prefix(&first);
-        let rows = db.list(first, last, false, usize::MAX).await?;
+        let rows = db.list(ALARMS.to_vec(), after_prefix(ALARMS), false, usize::MAX).await?;
         let clock = Self(Arc::new(Shared { db, alarms: Mutex::default(), wake: Notify::new() }));
         for (key, value) in rows {
             let key = String::from_utf8_lossy(&key);
@@ -125,7 +123,7 @@ impl AlarmClock {
 }
 
 fn db_key(room: &RoomKey) -> Vec<u8> {
-    joined(&[b"alarm", room.party().as_bytes(), room.id().as_bytes()])
+    [ALARMS, &joined(&[room.party().as_bytes(), room.id().as_bytes()])].concat()
 }
 
 /// Milliseconds since 1970.

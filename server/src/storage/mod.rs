@@ -27,6 +27,11 @@ const MAX_PENDING: usize = 262_144;
 /// Separates the parts of a database key. Party names and room ids have no control characters.
 const SEPARATOR: u8 = 0;
 
+/// How the keys of alarms begin; see `party::alarm`.
+pub(crate) const ALARMS: &[u8] = b"alarm\0";
+/// How the keys of rooms' own values begin.
+const ROOMS: &[u8] = b"room\0";
+
 /// Why storage did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -92,7 +97,7 @@ impl Storage {
     pub const MAX_BATCH: usize = 128;
 
     pub(crate) fn of_room(db: Db, party: &str, room: &str) -> Self {
-        Self { db, prefix: joined(&[b"room", party.as_bytes(), room.as_bytes(), b""]) }
+        Self { db, prefix: [ROOMS, &joined(&[party.as_bytes(), room.as_bytes(), b""])].concat() }
     }
 
     /// The value under `key`, with every [`put`](Self::put) before this call applied.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use tokio::sync::oneshot;
 
-use super::{Batch, Key, Rows, Shared, StorageError};
+use super::{ALARMS, Batch, Key, Rows, Shared, StorageError};
 use crate::error::StartupError;
 
 /// From a write until a killed process no longer loses it.
@@ -206,6 +206,11 @@ impl Open {
         const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
         const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
         const OPEN_FILES: usize = 32;
+        // fjall takes a database that lost its journal for a sound one, numbers new writes below the old ones, and passes
+        // them over at the next start.
+        if folder.join("version").exists() && !has_journal(folder)? {
+            return Err(fjall::Error::Unrecoverable);
+        }
         // Small on purpose: rooms keep what they use, so the database is written often and read rarely.
         let db = Database::builder(folder)
             .cache_size(CACHE_BYTES)
@@ -214,6 +219,10 @@ impl Open {
             .max_journaling_size(JOURNAL_BYTES)
             .open()?;
         let rows = db.keyspace("rows", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))?;
+        // What the start itself needs. fjall checks blocks when they are read: better now, while there is a way out.
+        for row in rows.prefix(ALARMS) {
+            row.into_inner()?;
+        }
         Ok(Self { db, rows })
     }
 
@@ -235,6 +244,12 @@ fn is_of_the_folder(error: &io::Error, folder: &Path) -> bool {
     let is_no_folder = folder.exists() && !folder.is_dir();
     let forbids = [Kind::PermissionDenied, Kind::ReadOnlyFilesystem, Kind::StorageFull, Kind::NotADirectory];
     is_no_folder || forbids.contains(&error.kind())
+}
+
+fn has_journal(folder: &Path) -> io::Result<bool> {
+    let is_journal =
+        |entry: io::Result<fs::DirEntry>| Ok(entry?.path().extension().is_some_and(|ending| ending == "jnl"));
+    fs::read_dir(folder)?.map(is_journal).try_fold(false, |found, is_journal: io::Result<bool>| Ok(found | is_journal?))
 }
 
 /// `data.bad-1`, or the next number that is free.
