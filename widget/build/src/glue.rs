@@ -1,0 +1,97 @@
+//! Runs wasm-bindgen on the compiled module: out come `glue.js` and `widget.wasm`, which speak to each other.
+
+use std::cmp::Reverse;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use walrus::Module;
+use wasm_bindgen_cli_support::Bindgen;
+
+/// Generates both files into `folder`.
+pub(crate) fn generate(compiled: &Path, folder: &Path) -> Result<()> {
+    let mut output = Bindgen::new()
+        .input_path(compiled)
+        .out_name("widget")
+        .web(true)?
+        .typescript(false)
+        // The widget always says where its module is; without the default, the glue also works in a classic script.
+        .omit_default_module_path(true)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .generate_output()?;
+    let glue = output.js().to_owned();
+    let glue = shorten_names(output.wasm_mut(), glue)?;
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("glue.js"), glue).context("glue.js")?;
+    fs::write(folder.join("widget.wasm"), output.wasm_mut().emit_wasm()).context("widget.wasm")
+}
+
+/// Renames what the module and the glue call each other by, and returns the glue with the new names.
+///
+/// wasm-bindgen ends every name with a hash, in both files, and hashes do not compress: they are a tenth of what a
+/// reader downloads.
+fn shorten_names(module: &mut Module, mut glue: String) -> Result<String> {
+    let mut renames = Vec::new();
+    for (number, import) in module.imports.iter_mut().enumerate() {
+        let short = format!("i{number}");
+        renames.push((import.name.clone(), short.clone()));
+        import.name = short;
+    }
+    for (number, export) in module.exports.iter_mut().enumerate() {
+        let short = format!("e{number}");
+        // Some exports are plain words, such as `start`, so only their use is renamed.
+        renames.push((format!("wasm.{}", export.name), format!("wasm.{short}")));
+        export.name = short;
+    }
+    // The longest first, in case one name is the beginning of another.
+    renames.sort_by_key(|(long, _)| Reverse(long.len()));
+    for (long, short) in renames {
+        ensure!(long.starts_with("wasm.") || glue.contains(&long), "the glue does not provide `{long}`");
+        glue = glue.replace(&long, &short);
+    }
+    Ok(glue)
+}
+
+#[cfg(test)]
+mod tests {
+    use walrus::{FunctionBuilder, ModuleConfig};
+
+    use super::*;
+
+    /// A module with one import and, for each name, an export of it.
+    fn module(import: &str, exports: &[&str]) -> Module {
+        let mut module = Module::with_config(ModuleConfig::new());
+        let signature = module.types.add(&[], &[]);
+        module.add_import_func("./widget_bg.js", import, signature);
+        for name in exports {
+            let function = FunctionBuilder::new(&mut module.types, &[], &[]).finish(vec![], &mut module.funcs);
+            module.exports.add(name, function);
+        }
+        module
+    }
+
+    #[test]
+    fn both_sides_get_the_same_short_names() {
+        let mut module = module("__wbg_now_0123abcd", &["start", "__wbindgen_start"]);
+        let glue = "export function start() { wasm.start(); }\n\
+                    wasm.__wbindgen_start(); const i = { __wbg_now_0123abcd: function() {} };";
+        let glue = shorten_names(&mut module, glue.to_owned()).unwrap();
+        assert_eq!(glue, "export function start() { wasm.e0(); }\nwasm.e1(); const i = { i0: function() {} };");
+        assert_eq!(module.imports.iter().map(|import| import.name.as_str()).collect::<Vec<_>>(), ["i0"]);
+        assert_eq!(module.exports.iter().map(|export| export.name.as_str()).collect::<Vec<_>>(), ["e0", "e1"]);
+    }
+
+    #[test]
+    fn name_that_begins_with_another_stays_whole() {
+        let mut module = module("now", &["stop", "stop_all"]);
+        let glue = shorten_names(&mut module, "now wasm.stop_all() wasm.stop()".to_owned()).unwrap();
+        assert_eq!(glue, "i0 wasm.e1() wasm.e0()");
+    }
+
+    #[test]
+    fn import_without_provider_is_an_error() {
+        let mut module = module("__wbg_now_0123abcd", &[]);
+        assert!(shorten_names(&mut module, "const i = {};".to_owned()).is_err());
+    }
+}

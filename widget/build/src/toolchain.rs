@@ -1,0 +1,113 @@
+//! Finds, or fetches, a Rust that compiles for browsers with a standard library made for our purpose.
+//!
+//! The standard library that rustup has for browsers is compiled for speed and for messages about panics; with it, the
+//! widget is a third larger. So ours is built from source along with the widget, which takes a minute the first time.
+//! Cargo calls that unstable: a release that knows the flags below is needed, Rust 1.92 or later.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, path::Path, thread};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{debian, step};
+
+/// Rust's name for "a browser".
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+
+/// What makes the module small: a panic is a trap without a message, which nobody would read on another's page, and
+/// source locations, with the paths of the machine that built it, are left out.
+const FLAGS: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none";
+
+/// How long rustup may take to download the sources, 3 MB. On a network that swallows its packets, rustup would keep
+/// trying for a quarter of an hour.
+const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often to look whether rustup has ended.
+const RUSTUP_POLL: Duration = Duration::from_millis(100);
+
+/// The one thing a person has to do where neither way works.
+const ADVICE: &str = "the sources of Rust's standard library are missing and could not be fetched; \
+    please run `rustup component add rust-src` where rustup can download";
+
+/// A cargo that compiles for browsers, lacking only its arguments.
+///
+/// The sources of the standard library come from rustup. Some machines can install packages but are cut off from
+/// rustup's server; on Debian there is one more way, a whole Rust that is unpacked below `root`.
+pub(crate) fn cargo(root: &Path) -> Result<Command> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let debian = root.join(debian::FOLDER);
+    if !sources_are_installed()? && !debian.exists() {
+        step("adding the sources of the standard library with rustup");
+        if let Err(error) = add_sources_with_rustup() {
+            step(&format!("that did not work: {error:#}"));
+            debian::fetch(&debian).context(ADVICE)?;
+        }
+    }
+    if !sources_are_installed()? {
+        debian::equip(&mut cargo, &debian)?;
+    }
+    cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", FLAGS).env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
+    Ok(cargo)
+}
+
+/// The answer of the rustc in use to a `--print` question.
+pub(crate) fn rustc_print(question: &str) -> Result<PathBuf> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).args(["--print", question]).stderr(Stdio::inherit()).output().context("rustc")?;
+    ensure!(output.status.success(), "`rustc --print {question}` failed ({})", output.status);
+    Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim_end()))
+}
+
+fn sources_are_installed() -> Result<bool> {
+    Ok(rustc_print("sysroot")?.join("lib/rustlib/src/rust/library/Cargo.lock").exists())
+}
+
+fn add_sources_with_rustup() -> Result<()> {
+    let rustup =
+        Command::new("rustup").args(["component", "add", "rust-src"]).spawn().context("cannot start rustup")?;
+    let status = wait(rustup, RUSTUP_LIMIT)?;
+    ensure!(status.success(), "rustup failed ({status})");
+    ensure!(sources_are_installed()?, "the Rust in use is not one of rustup's");
+    Ok(())
+}
+
+/// Waits for a program to end, and ends it when the limit has passed.
+fn wait(mut program: Child, limit: Duration) -> Result<ExitStatus> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(status) = program.try_wait()? {
+            return Ok(status);
+        }
+        if Instant::now() >= deadline {
+            program.kill()?;
+            program.wait()?;
+            bail!("it was not done after {} seconds", limit.as_secs());
+        }
+        thread::sleep(RUSTUP_POLL);
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endless_program_is_ended_at_the_limit() {
+        let endless = Command::new("sleep").arg("600").spawn().unwrap();
+        let id = endless.id().to_string();
+        let error = wait(endless, Duration::from_millis(1)).unwrap_err();
+        assert!(error.to_string().contains("not done"), "{error}");
+        let probe = Command::new("kill").args(["-0", &id]).stderr(Stdio::null()).status().unwrap();
+        assert!(!probe.success(), "it still runs");
+    }
+
+    #[test]
+    fn status_of_a_quick_program_is_returned() {
+        let quick = Command::new("false").spawn().unwrap();
+        let status = wait(quick, Duration::from_secs(60)).unwrap();
+        assert!(!status.success());
+    }
+}

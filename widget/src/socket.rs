@@ -1,0 +1,282 @@
+//! Step 2, connect: one WebSocket to the room of the host page, brought back whenever it is lost.
+
+use connection_counter_protocol::{PageId, close};
+use js_sys::{Math, encode_uri_component};
+use wasm_bindgen::prelude::*;
+use web_sys::WebSocket;
+
+use crate::{
+    guard::{Handler, Listener, Timer},
+    warn,
+};
+
+// The reconnect numbers, in milliseconds.
+/// At most this long before the first attempt: half a second of jitter spreads out the viewers of a busy server.
+const FIRST_DELAY_MS: u32 = 500;
+/// At most this long before any attempt: long enough for a server in trouble, short enough for someone still reading.
+const LONGEST_DELAY_MS: u32 = 30_000;
+/// After a connection that lived this long, delays start small again. A shorter one may be a server that accepts and
+/// falls over, which must not be hammered.
+const STABLE_AFTER_MS: f64 = 5_000.0;
+/// After a reconnect, lower counts wait at least this long, and as long as our own next delay could have been: by then
+/// nearly everyone who lost the server when we did is back, and a restart has shown on no page.
+const SHORTEST_HOLD_MS: u32 = 5_000;
+
+// The pace. The server takes 30 messages at once and then 5 a second; we stay below both.
+/// Messages that may leave at once.
+const MESSAGES_AT_ONCE: f64 = 16.0;
+/// Time between messages after that.
+const MESSAGE_INTERVAL_MS: f64 = 250.0;
+
+#[wasm_bindgen]
+extern "C" {
+    /// Milliseconds since the page was opened; does not jump with the wall clock.
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn now_ms() -> f64;
+}
+
+/// Whom the socket calls.
+pub(crate) struct Handlers {
+    /// The room let us in.
+    pub(crate) opened: Handler,
+    /// The server sent something.
+    pub(crate) message: Handler,
+    /// The connection is gone, or never came to be.
+    pub(crate) closed: Handler,
+    /// The next attempt is due.
+    pub(crate) retry: Handler,
+}
+
+/// The way to one room at a time.
+pub(crate) struct Socket {
+    server: String,
+    handlers: Handlers,
+    room: Option<PageId>,
+    state: State,
+    backoff: Backoff,
+    pace: Pace,
+    /// A connection broke, and none has taken its place yet.
+    lost: bool,
+}
+
+enum State {
+    /// In no room, nor on the way to one.
+    Away,
+    Connecting(Connection),
+    Open {
+        connection: Connection,
+        since_ms: f64,
+    },
+    /// Lost or turned away, and about to try again.
+    Waiting {
+        _retry: Timer,
+    },
+    /// The server does not want us in this room.
+    Refused,
+}
+
+/// A WebSocket that is closed when dropped.
+struct Connection {
+    socket: WebSocket,
+    _listeners: [Listener; 3],
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let _ = self.socket.close();
+    }
+}
+
+impl Socket {
+    /// `server` is the start of every room's address.
+    pub(crate) fn new(server: String, handlers: Handlers) -> Self {
+        Self {
+            server,
+            handlers,
+            room: None,
+            state: State::Away,
+            backoff: Backoff::default(),
+            pace: Pace::default(),
+            lost: false,
+        }
+    }
+
+    /// Goes to `room`, or leaves for `None`. Staying where one is, or on the way there, is no move.
+    pub(crate) fn join(&mut self, room: Option<&PageId>) {
+        if self.room.as_ref() != room {
+            self.room = room.cloned();
+            self.connect();
+        }
+    }
+
+    /// Opens the room's WebSocket. The old one is closed first: a viewer is never counted twice.
+    pub(crate) fn connect(&mut self) {
+        self.state = State::Away;
+        let Some(room) = &self.room else { return };
+        let room = String::from(encode_uri_component(room.as_str()));
+        self.state = match WebSocket::new(&[&self.server, "/parties/page/", &room].concat()) {
+            Ok(socket) => {
+                let listeners = [
+                    Listener::new(&socket, "open", self.handlers.opened),
+                    Listener::new(&socket, "message", self.handlers.message),
+                    Listener::new(&socket, "close", self.handlers.closed),
+                ];
+                State::Connecting(Connection { socket, _listeners: listeners })
+            }
+            // Such as `ws:` on an `https:` page. It will not get better.
+            Err(_) => {
+                warn(&["cannot connect to ", &self.server]);
+                State::Refused
+            }
+        };
+    }
+
+    /// The room let us in. If it had lost us before, answers for how many milliseconds lower counts should wait.
+    pub(crate) fn opened(&mut self) -> Option<f64> {
+        self.state = match std::mem::replace(&mut self.state, State::Away) {
+            State::Connecting(connection) => State::Open { connection, since_ms: now_ms() },
+            other => other,
+        };
+        self.pace = Pace::default();
+        std::mem::take(&mut self.lost).then(|| self.backoff.ceiling_ms().max(SHORTEST_HOLD_MS).into())
+    }
+
+    /// The connection is gone. Answers whether it will be back.
+    pub(crate) fn closed(&mut self, code: u16) -> bool {
+        if let State::Open { since_ms, .. } = self.state {
+            self.lost = true;
+            self.backoff.lived(now_ms() - since_ms);
+        }
+        let is_back_soon = code != close::POLICY;
+        self.state = if is_back_soon {
+            State::Waiting { _retry: Timer::new(self.backoff.next_delay_ms(Math::random()), self.handlers.retry) }
+        } else {
+            warn(&["refused by ", &self.server]);
+            State::Refused
+        };
+        is_back_soon
+    }
+
+    /// In how many milliseconds a message may be sent; `None` while there is no connection.
+    pub(crate) fn wait_ms(&self) -> Option<f64> {
+        matches!(self.state, State::Open { .. }).then(|| self.pace.wait_ms(now_ms()))
+    }
+
+    /// Sends `message`. Answers in how many milliseconds the next one may follow.
+    pub(crate) fn send(&mut self, message: &str) -> f64 {
+        let now_ms = now_ms();
+        if let State::Open { connection, .. } = &self.state {
+            let _ = connection.socket.send_with_str(message);
+            self.pace.spend(now_ms);
+        }
+        self.pace.wait_ms(now_ms)
+    }
+}
+
+/// How long to wait before the next attempt: a random time below a ceiling that doubles ("full jitter"), so that the
+/// viewers a server lost together do not all come back together.
+#[derive(Default)]
+struct Backoff {
+    attempts: u32,
+}
+
+impl Backoff {
+    /// The longest the next delay can be.
+    fn ceiling_ms(&self) -> u32 {
+        let doubled = 1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX);
+        FIRST_DELAY_MS.saturating_mul(doubled).min(LONGEST_DELAY_MS)
+    }
+
+    /// The next delay; `random` is in 0..1.
+    fn next_delay_ms(&mut self, random: f64) -> f64 {
+        let delay_ms = f64::from(self.ceiling_ms()) * random;
+        self.attempts = self.attempts.saturating_add(1);
+        delay_ms
+    }
+
+    /// A connection lived this long.
+    fn lived(&mut self, lived_ms: f64) {
+        if lived_ms >= STABLE_AFTER_MS {
+            self.attempts = 0;
+        }
+    }
+}
+
+/// Keeps us below the server's message rate, however often a page changes its links.
+#[derive(Default)]
+struct Pace {
+    /// When a message every [`MESSAGE_INTERVAL_MS`] would have taken us this far.
+    due_ms: f64,
+}
+
+impl Pace {
+    fn wait_ms(&self, now_ms: f64) -> f64 {
+        (self.due_ms - now_ms - (MESSAGES_AT_ONCE - 1.0) * MESSAGE_INTERVAL_MS).max(0.0)
+    }
+
+    fn spend(&mut self, now_ms: f64) {
+        self.due_ms = self.due_ms.max(now_ms) + MESSAGE_INTERVAL_MS;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_the_longest() {
+        let mut backoff = Backoff::default();
+        let ceilings: Vec<f64> = (0..9).map(|_| backoff.next_delay_ms(1.0)).collect();
+        assert_eq!(ceilings, [500.0, 1e3, 2e3, 4e3, 8e3, 16e3, 30e3, 30e3, 30e3]);
+    }
+
+    #[test]
+    fn delays_stay_long_for_ever() {
+        for attempts in (6..100).chain([u32::MAX]) {
+            let mut backoff = Backoff { attempts };
+            assert_eq!(backoff.next_delay_ms(1.0), f64::from(LONGEST_DELAY_MS), "after {attempts} attempts");
+        }
+    }
+
+    #[test]
+    fn jitter_reaches_down_to_zero() {
+        let mut backoff = Backoff { attempts: 3 };
+        assert_eq!(backoff.next_delay_ms(0.0), 0.0);
+        assert_eq!(backoff.next_delay_ms(0.5), 4e3);
+    }
+
+    #[test]
+    fn only_stable_connections_reset_the_delay() {
+        let mut backoff = Backoff { attempts: 4 };
+        backoff.lived(STABLE_AFTER_MS - 1.0);
+        assert_eq!(backoff.attempts, 4);
+        backoff.lived(STABLE_AFTER_MS);
+        assert_eq!(backoff.attempts, 0);
+    }
+
+    #[test]
+    fn pace_allows_a_burst_then_a_trickle() {
+        let mut pace = Pace::default();
+        for _ in 0..16 {
+            assert_eq!(pace.wait_ms(1_000.0), 0.0);
+            pace.spend(1_000.0);
+        }
+        assert_eq!(pace.wait_ms(1_000.0), MESSAGE_INTERVAL_MS);
+        assert_eq!(pace.wait_ms(1_100.0), MESSAGE_INTERVAL_MS - 100.0);
+        assert_eq!(pace.wait_ms(1_250.0), 0.0);
+    }
+
+    #[test]
+    fn quiet_restores_the_burst_and_no_more() {
+        let mut pace = Pace::default();
+        pace.spend(0.0);
+        let sent = (0..100).filter(|_| {
+            let may = pace.wait_ms(60_000.0) == 0.0;
+            if may {
+                pace.spend(60_000.0);
+            }
+            may
+        });
+        assert_eq!(sent.count(), 16);
+    }
+}
