@@ -1,0 +1,52 @@
+# What one does in this repository. Nothing but Rust and Node is needed: `npx --yes rust-just <recipe>` brings just along.
+
+set shell := ["sh", "-euc"]
+
+# List the recipes.
+[private]
+default:
+    @{{ just_executable() }} --list --unsorted
+
+# Run the server with its demo site; arguments go to the server.
+dev *arguments: widget
+    cargo run --release --package connection-counter -- {{ arguments }}
+
+# What must hold for every commit: format, clippy, the Rust tests, the widget's size.
+check: size
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- --deny warnings
+    cargo test --workspace
+
+# All tests: the widget's size, Rust, real browsers.
+test: size && e2e
+    cargo test --workspace
+
+# Build the widget into widget/dist.
+widget:
+    cargo run --package connection-counter-widget-build
+
+# Test in a real browser, with the real server.
+e2e: widget _chromium
+    cargo build --workspace --bins
+    cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
+    cd examples; npm test
+
+# Print what the widget weighs; fails when that is over the budget.
+size: widget
+    node widget/build/size.mjs
+
+# Make sure there is a browser for the tests.
+_chromium:
+    #!/bin/sh
+    set -eu
+    for name in ${CHROME:-chromium chromium-browser google-chrome google-chrome-stable chrome}; do
+        if command -v "$name" >/dev/null; then exit 0; fi
+    done
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing chromium with apt-get"
+        apt-get update >/dev/null
+        exec env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends chromium
+    fi
+    echo "The browser tests need Chromium or Chrome; please install it (on Debian: sudo apt-get install chromium), or" \
+        "name it with CHROME=/path/to/chrome." >&2
+    exit 1
