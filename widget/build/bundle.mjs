@@ -14,7 +14,9 @@ const [glue, sources, dist] = process.argv.slice(2);
 const shrunk = path.join(glue, "shrunk.wasm");
 
 const wasmOpt = createRequire(import.meta.url).resolve("binaryen/bin/wasm-opt");
-execFileSync(process.execPath, [wasmOpt, "-Oz", path.join(glue, "widget.wasm"), "-o", shrunk], { stdio: "inherit" });
+// The section that is stripped tells tools which features the module uses; browsers find out themselves.
+const passes = ["-Oz", "--strip-target-features"];
+execFileSync(process.execPath, [wasmOpt, ...passes, path.join(glue, "widget.wasm"), "-o", shrunk], { stdio: "inherit" });
 
 /** Bundles one entry, with what both have in common. */
 async function bundle(options) {
