@@ -279,8 +279,9 @@ fn spell_host(host: &str) -> Result<String, PageIdError> {
 
 /// Browsers have spelled the host already.
 #[cfg(not(feature = "host-spelling"))]
-fn spell_host(host: &str) -> Result<&str, PageIdError> {
-    Ok(host)
+#[allow(clippy::unnecessary_wraps, reason = "the other one can fail")]
+fn spell_host(host: &str) -> Result<String, PageIdError> {
+    Ok(host.to_owned())
 }
 
 impl fmt::Display for PageId {
