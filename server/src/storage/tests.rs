@@ -50,6 +50,15 @@ impl TestDb {
     }
 }
 
+/// Looks again and again until it is so.
+async fn wait_until(what: &str, so: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !so() {
+        assert!(start.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_read_sees_the_write_before_it() {
     let mut db = TestDb::new();
@@ -67,15 +76,11 @@ async fn a_read_sees_the_write_before_it() {
 async fn writes_reach_the_disk_by_themselves() {
     let db = TestDb::new();
     db.room("a").put("key", &1).unwrap();
-    let start = std::time::Instant::now();
-    let pending = || {
+    wait_until("nothing is pending", || {
         let pending = db.0.pending();
-        pending.next.len() + pending.writing.len()
-    };
-    while pending() > 0 {
-        assert!(start.elapsed() < READ_TIMEOUT, "nothing was written");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+        pending.next.is_empty() && pending.writing.is_empty()
+    })
+    .await;
     assert_eq!(db.room("a").get::<i32>("key").await.unwrap(), Some(1));
 }
 
@@ -132,29 +137,94 @@ async fn one_folder_has_one_owner() {
     Db::open(&db.folder).unwrap().close().await;
 }
 
+#[tokio::test]
+async fn a_batch_is_written_whole_or_not_at_all() {
+    let db = TestDb::new();
+    let storage = db.room("a");
+    let keys: Vec<String> = (0..=Storage::MAX_BATCH).map(|number| number.to_string()).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let values: Vec<(&str, u8)> = keys.iter().map(|key| (*key, 1)).collect();
+    assert!(matches!(storage.put_many(&values), Err(StorageError::Batch(129))));
+    assert!(matches!(storage.get_many::<u8>(&keys).await, Err(StorageError::Batch(129))));
+    assert!(matches!(storage.put_many(&[("good", 1), ("", 2)]), Err(StorageError::Key(0))));
+    assert_eq!(storage.list::<u8>(ListOptions::default()).await.unwrap(), []);
+    storage.put_many(&values[1..]).unwrap();
+    assert!(matches!(storage.delete_many(&keys), Err(StorageError::Batch(129))));
+    assert!(matches!(storage.delete_many(&["1", ""]), Err(StorageError::Key(0))));
+    assert_eq!(storage.get_many::<u8>(&keys[1..]).await.unwrap().len(), Storage::MAX_BATCH);
+    storage.delete_many(&keys[1..]).unwrap();
+    assert_eq!(storage.list::<u8>(ListOptions::default()).await.unwrap(), []);
+}
+
 /// What a room may do, and what happens around it.
 #[derive(Clone, Debug)]
 enum Step {
-    Put(String, u16),
-    Delete(String),
-    Get(String),
-    List { prefix: String, start: Option<String>, end: Option<String>, reverse: bool, limit: Option<usize> },
+    Put(BTreeMap<String, u16>),
+    Delete(Vec<String>),
+    DeleteAll,
+    Get(Vec<String>),
+    List(List),
     BeginWrite,
     Reopen,
+}
+
+/// [`ListOptions`] that own their texts.
+#[derive(Clone, Debug)]
+struct List {
+    prefix: String,
+    start: Option<String>,
+    start_after: Option<String>,
+    end: Option<String>,
+    reverse: bool,
+    limit: Option<usize>,
+}
+
+impl List {
+    fn options(&self) -> ListOptions<'_> {
+        ListOptions {
+            prefix: &self.prefix,
+            start: self.start.as_deref(),
+            start_after: self.start_after.as_deref(),
+            end: self.end.as_deref(),
+            reverse: self.reverse,
+            limit: self.limit,
+        }
+    }
+
+    /// What it finds in an ordered map.
+    fn of(&self, model: &BTreeMap<String, u16>) -> Vec<(String, u16)> {
+        let within = |key: &String| {
+            key.starts_with(&self.prefix)
+                && self.start.as_ref().is_none_or(|start| key >= start)
+                && self.start_after.as_ref().is_none_or(|before| key > before)
+                && self.end.as_ref().is_none_or(|end| key < end)
+        };
+        let mut found: Vec<_> = model.clone().into_iter().filter(|(key, _)| within(key)).collect();
+        if self.reverse {
+            found.reverse();
+        }
+        found.truncate(self.limit.unwrap_or(usize::MAX));
+        found
+    }
 }
 
 fn step() -> impl Strategy<Value = Step> {
     // So few that keys meet, and bounds fall on keys as well as between them.
     let key = || "[abÿ]{1,3}";
+    let keys = || proptest::collection::vec(key(), 1..4);
     let bound = || proptest::option::of("[abÿ]{0,3}");
-    let list = ("[abÿ]{0,2}", bound(), bound(), any::<bool>(), proptest::option::of(0_usize..6));
+    let limit = proptest::option::of(0_usize..6);
+    let list = ("[abÿ]{0,2}", bound(), bound(), bound(), any::<bool>(), limit).prop_map(
+        |(prefix, start, start_after, end, reverse, limit)| List { prefix, start, start_after, end, reverse, limit },
+    );
     prop_oneof![
-        6 => (key(), any::<u16>()).prop_map(|(key, value)| Step::Put(key, value)),
-        3 => key().prop_map(Step::Delete),
-        2 => key().prop_map(Step::Get),
-        6 => list.prop_map(|(prefix, start, end, reverse, limit)| Step::List { prefix, start, end, reverse, limit }),
-        2 => Just(Step::BeginWrite),
-        1 => Just(Step::Reopen),
+        12 => proptest::collection::btree_map(key(), any::<u16>(), 1..4).prop_map(Step::Put),
+        6 => keys().prop_map(Step::Delete),
+        1 => Just(Step::DeleteAll),
+        4 => keys().prop_map(Step::Get),
+        12 => list.prop_map(Step::List),
+        4 => Just(Step::BeginWrite),
+        2 => Just(Step::Reopen),
     ]
 }
 
@@ -175,34 +245,34 @@ async fn behaves_like_a_map(steps: Vec<Step>) -> TestCaseResult {
     for step in steps {
         let storage = db.room("a");
         match step {
-            Step::Put(key, value) => {
-                storage.put(&key, &value).unwrap();
-                model.insert(key, value);
+            Step::Put(values) => {
+                let rows: Vec<(&str, u16)> = values.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+                storage.put_many(&rows).unwrap();
+                model.extend(values);
             }
-            Step::Delete(key) => {
-                storage.delete(&key).unwrap();
-                model.remove(&key);
+            Step::Delete(keys) => {
+                storage.delete_many(&keys.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+                model.retain(|key, _| !keys.contains(key));
             }
-            Step::Get(key) => prop_assert_eq!(storage.get::<u16>(&key).await.unwrap(), model.get(&key).copied()),
-            Step::List { prefix, start, end, reverse, limit } => {
-                let within = |key: &String| {
-                    key.starts_with(&prefix)
-                        && start.as_ref().is_none_or(|start| key >= start)
-                        && end.as_ref().is_none_or(|end| key < end)
-                };
-                let mut expected: Vec<_> = model.clone().into_iter().filter(|(key, _)| within(key)).collect();
-                if reverse {
-                    expected.reverse();
-                }
-                expected.truncate(limit.unwrap_or(usize::MAX));
-                let (start, end) = (start.as_deref(), end.as_deref());
-                let options = ListOptions { prefix: &prefix, start, end, reverse, limit };
-                prop_assert_eq!(storage.list::<u16>(options).await.unwrap(), expected);
+            Step::DeleteAll => {
+                storage.delete_all().await.unwrap();
+                model.clear();
+            }
+            Step::Get(keys) => {
+                let found = storage.get_many(&keys.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
+                let expected: BTreeMap<_, _> =
+                    model.clone().into_iter().filter(|(key, _)| keys.contains(key)).collect();
+                prop_assert_eq!(found, expected);
+            }
+            Step::List(list) => {
+                let found = storage.list::<u16>(list.options()).await.unwrap();
+                prop_assert_eq!(found, list.of(&model), "{:?}", list);
             }
             Step::BeginWrite => db.begin_write(),
             Step::Reopen => db.reopen().await,
         }
     }
+    prop_assert_eq!(db.room("a!").get::<i32>("other").await.unwrap(), Some(0));
     db.close().await;
     Ok(())
 }
@@ -291,6 +361,18 @@ async fn any_damage_is_survived() {
     }
 }
 
+#[tokio::test]
+async fn a_flipped_bit_in_the_journal_is_survived() {
+    // From the start of the first batch through its first entry: sequence number, type, lengths, key.
+    for at in (0..48).step_by(3) {
+        let mut db = TestDb::new();
+        db.room("a").put("key", &"value").unwrap();
+        db.close().await;
+        overwrite(&db.folder.join("0.jnl"), at, |byte| byte[0] ^= 1);
+        expect_usable(&mut db, &format!("a flipped bit at {at}")).await;
+    }
+}
+
 /// A database that has moved what it holds from its journal to a table, closed; and that table.
 async fn with_table() -> (TestDb, PathBuf) {
     let db = TestDb::new();
@@ -298,9 +380,9 @@ async fn with_table() -> (TestDb, PathBuf) {
     for number in 0..40 {
         db.room("a").put(&format!("{number}"), &"v".repeat(Storage::MAX_VALUE_BYTES - 2)).unwrap();
     }
-    db.close().await;
     let table = db.folder.join("keyspaces/1/tables/0");
-    assert!(table.exists(), "{:?}", files(&db.folder));
+    wait_until("there is a table", || table.exists()).await;
+    db.close().await;
     (db, table)
 }
 
