@@ -58,6 +58,14 @@ pub struct Config {
     #[arg(long, env = "CONNECTION_COUNTER_PREFIX", default_value = "parties")]
     pub prefix: String,
 
+    /// Folder of files to serve on every path that is no party's: the pages of a project of your own.
+    #[arg(long, env = "CONNECTION_COUNTER_ASSETS", value_name = "DIR")]
+    pub assets: Option<PathBuf>,
+
+    /// Answer navigations to paths without a file with the folder's index.html, for apps that route in the browser.
+    #[arg(long, env = "CONNECTION_COUNTER_SINGLE_PAGE", requires = "assets")]
+    pub single_page: bool,
+
     /// Serve the demo site at / and /pages/.
     #[arg(long, env = "CONNECTION_COUNTER_DEMO", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
     pub demo: bool,
@@ -101,6 +109,13 @@ pub enum LogFormat {
 }
 
 impl Config {
+    /// The settings on this program's command line and in its environment. Prints help, or what is wrong, and ends the
+    /// program where asked to.
+    #[must_use]
+    pub fn from_args() -> Self {
+        Self::parse()
+    }
+
     /// Checks what the types cannot.
     ///
     /// # Errors

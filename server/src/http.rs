@@ -22,6 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    assets::Assets,
     config::Config,
     error::Error,
     files::Files,
@@ -43,6 +44,7 @@ pub(crate) struct HttpServer {
     pub(crate) rooms: Rooms,
     pub(crate) quotas: Arc<Quotas>,
     files: Files,
+    assets: Option<Assets>,
     permits: Arc<Semaphore>,
     connections: u32,
     stopping: CancellationToken,
@@ -59,7 +61,9 @@ impl HttpServer {
     pub(crate) fn new(config: Arc<Config>, rooms: Rooms, quotas: Quotas) -> Self {
         let connections = connections_possible(config.limits.connections);
         Self {
-            files: Files::new(config.demo),
+            // A project of one's own has a start page of its own.
+            files: Files::new(config.demo && config.assets.is_none()),
+            assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
             permits: Arc::new(Semaphore::new(connections as usize)),
             connections,
             stopping: CancellationToken::new(),
@@ -170,6 +174,11 @@ impl HttpServer {
         }
         if request.uri().path() == "/healthz" {
             return Ok(text(StatusCode::OK, "ok\n"));
+        }
+        if let Some(assets) = &self.assets
+            && let Some(response) = assets.answer(&request).await
+        {
+            return Ok(response);
         }
         self.files.answer(&request).ok_or(Error::NotFound)
     }

@@ -17,12 +17,14 @@
 //! - A count is the size of a live set. It is never read back from disk, and never added to or subtracted from.
 //! - The protocol crate does no I/O. The server never trusts that a widget applied its rules.
 
+mod assets;
 mod config;
 mod counter;
 mod error;
 mod files;
 mod gate;
 mod http;
+mod launch;
 mod limits;
 mod pace;
 mod page;
@@ -42,6 +44,7 @@ use tokio::net::TcpListener;
 pub use config::{Config, LogFormat};
 pub use counter::Counter;
 pub use error::{Error, StartupError};
+pub use launch::main;
 pub use limits::Limits;
 pub use page::Page;
 use party::Party;
@@ -92,6 +95,11 @@ impl Server {
             self.kinds = Err(error);
         }
         self
+    }
+
+    /// Whether pages can use the widget with it.
+    fn serves_widget(&self) -> bool {
+        self.kinds.as_ref().is_ok_and(|kinds| kinds.name("page").is_some())
     }
 
     /// Serves until `shutdown` is ready; then says goodbye to every connection, writes what is to be kept, and returns.
