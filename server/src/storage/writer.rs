@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     ops::Bound,
+    panic,
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
@@ -187,7 +188,9 @@ struct Open {
 impl Open {
     fn new(folder: &Path) -> Result<Self, StartupError> {
         let data = |source| StartupError::Data { path: folder.to_owned(), source };
-        match Self::try_new(folder) {
+        // fjall answers some damage with a panic: lengths that a flipped bit made absurd, for example.
+        let opened = panic::catch_unwind(|| Self::try_new(folder)).unwrap_or(Err(fjall::Error::Unrecoverable));
+        match opened {
             Ok(open) => Ok(open),
             Err(fjall::Error::Locked) => Err(StartupError::DataInUse { path: folder.to_owned() }),
             // The folder is at fault, not what is in it: moving it aside would neither help nor work.
