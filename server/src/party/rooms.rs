@@ -207,12 +207,17 @@ impl Rooms {
     pub(crate) fn deliver(&self, key: &RoomKey, event: Event) -> Result {
         let limits = &self.0.config.limits;
         let mut seats = self.seats();
+        let stopping = self.0.stopping.load(Ordering::Relaxed);
+        if stopping && matches!(event, Event::Connect { .. }) {
+            // The room has said goodbye to its connections already; this one would never hear it.
+            return Err(Error::Stopping);
+        }
         let rooms = seats.len();
         let seat = match seats.entry(key.clone()) {
             Entry::Occupied(seat) => seat.into_mut(),
             // Where there is no room, there is no connection in it.
             Entry::Vacant(_) if matches!(event, Event::Close { .. }) => return Ok(()),
-            Entry::Vacant(_) if self.0.stopping.load(Ordering::Relaxed) => return Err(Error::Stopping),
+            Entry::Vacant(_) if stopping => return Err(Error::Stopping),
             Entry::Vacant(_) if rooms >= limits.rooms => return Err(Error::TooManyRooms),
             Entry::Vacant(seat) => seat.insert(Seat::Asleep(Connections::new())),
         };
