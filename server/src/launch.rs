@@ -1,6 +1,10 @@
 //! What a binary does around a server: starts the log, listens, says where, and stops when the system asks.
 
-use std::{io, net::SocketAddr, process::ExitCode};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    process::ExitCode,
+};
 
 use tokio::net::{TcpListener, TcpSocket};
 use tracing_subscriber::EnvFilter;
@@ -46,10 +50,12 @@ async fn serve(server: Server, config: Config) -> Result<(), StartupError> {
     let address = listener.local_addr().map_err(failed)?;
     let stop = stop_signal().map_err(failed)?;
     // For people and for scripts that gave port 0; everything else goes to the log.
-    println!("listening on http://{address}");
+    let mut told = format!("listening on http://{address}\n");
     if server.serves_widget() {
-        println!("embed with <script async src=\"http://{address}/live.js\"></script>");
+        told += &format!("embed with <script async src=\"http://{address}/live.js\"></script>\n");
     }
+    // Whoever started us may not read it.
+    let _ = io::stdout().write_all(told.as_bytes());
     server.run(listener, config, stop).await
 }
 
