@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::{
     error::Error,
-    party::{Response, text},
+    party::{Response, Result},
 };
 
 /// A folder that is served.
@@ -27,7 +27,7 @@ impl Assets {
     }
 
     /// The file at this request's path, if there is one.
-    pub(crate) async fn answer<B>(&self, request: &http::Request<B>) -> Option<Response> {
+    pub(crate) async fn answer<B>(&self, request: &http::Request<B>) -> Option<Result<Response>> {
         let path = request.uri().path();
         let (path, content) = match self.read(path).await {
             Some(found) => found,
@@ -36,8 +36,7 @@ impl Assets {
             None => return None,
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let error = Error::Method("GET and HEAD");
-            return Some(text(error.status(), error.to_string()));
+            return Some(Err(Error::Method("GET, HEAD")));
         }
         let (content, tag) = content;
         let unchanged = tag.is_some() && request.headers().get(header::IF_NONE_MATCH) == tag.as_ref();
@@ -57,7 +56,7 @@ impl Assets {
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        Some(response)
+        Some(Ok(response))
     }
 
     /// The file that a path leads to, with its content and what tells one version of it from another.
@@ -127,7 +126,7 @@ mod tests {
         assert!(plain.answer(&get("/", "cors")).await.is_some());
         assert!(plain.answer(&get("/some/route", "navigate")).await.is_none());
         let single = Assets::new(folder.path().into(), true);
-        let page = single.answer(&get("/some/route", "navigate")).await.unwrap();
+        let page = single.answer(&get("/some/route", "navigate")).await.unwrap().unwrap();
         assert_eq!(page.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
         assert!(single.answer(&get("/missing.js", "no-cors")).await.is_none());
     }

@@ -114,7 +114,7 @@ impl Party for Counter {
                     json(&gate::SUCCESS)
                 }
             },
-            _ => Err(Error::Method("GET, HEAD and POST")),
+            _ => Err(Error::Method("GET, HEAD, POST, OPTIONS")),
         };
         // What is counted lives in memory only, so the room stays there while anything is.
         room.stay_awake(!self.viewed.is_empty() || !self.subscribers.is_empty());

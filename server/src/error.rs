@@ -86,7 +86,7 @@ pub enum Error {
     /// A path given to a stub does not start with `/`.
     #[error("{0:?} is no path; start it with /")]
     Path(String),
-    /// The method is not offered here.
+    /// The method is not offered here; these are, as in an `Allow` header.
     #[error("only {0} here")]
     Method(&'static str),
     /// The WebSocket handshake is malformed.

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::{
     error::Error,
-    party::{Response, text},
+    party::{Response, Result, text},
 };
 
 // `WIDGET` and `DEMO`: name and content of every file in `widget/dist` and `server/demo`.
@@ -64,21 +64,16 @@ impl Files {
     }
 
     /// The file at this request's path, if there is one.
-    pub(crate) fn answer<B>(&self, request: &http::Request<B>) -> Option<Response> {
+    pub(crate) fn answer<B>(&self, request: &http::Request<B>) -> Option<Result<Response>> {
         let path = request.uri().path();
         if path == "/live.js" && !self.0.contains_key(path) {
             let hint = "the widget is not in this server: build it with `npx --yes rust-just widget`, then build again";
-            return Some(text(StatusCode::NOT_FOUND, hint));
+            return Some(Ok(text(StatusCode::NOT_FOUND, hint)));
         }
         let file = self.0.get(path)?;
         Some(match *request.method() {
-            Method::GET | Method::HEAD => file.answer(path, request.headers()),
-            _ => {
-                let error = Error::Method("GET and HEAD");
-                let mut response = text(error.status(), error.to_string());
-                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-                response
-            }
+            Method::GET | Method::HEAD => Ok(file.answer(path, request.headers())),
+            _ => Err(Error::Method("GET, HEAD")),
         })
     }
 }

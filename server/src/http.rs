@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -152,6 +152,9 @@ impl HttpServer {
                 if matches!(error.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
                     headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after()));
                 }
+                if let Error::Method(allowed) = error {
+                    headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+                }
                 if error.status().is_server_error() && error.status() != StatusCode::SERVICE_UNAVAILABLE {
                     tracing::error!(%method, %error, "a request failed");
                 } else {
@@ -166,7 +169,7 @@ impl HttpServer {
         if let Some((party, room)) = self.party_and_room(request.uri().path()) {
             let room = percent_decode_str(room).decode_utf8().map_err(|_| Error::RoomEncoding)?;
             let key = self.rooms.room_key(party, &room)?;
-            return if request.headers().contains_key(header::UPGRADE) {
+            return if asks_for_websocket(request.headers()) {
                 socket::accept(self, key, request, guest).await
             } else {
                 self.request(&key, request).await
@@ -178,9 +181,9 @@ impl HttpServer {
         if let Some(assets) = &self.assets
             && let Some(response) = assets.answer(&request).await
         {
-            return Ok(response);
+            return response;
         }
-        self.files.answer(&request).ok_or(Error::NotFound)
+        self.files.answer(&request).unwrap_or(Err(Error::NotFound))
     }
 
     /// `/parties/:party/:room[/…]`, or `/party/:room[/…]` for the party `main`.
@@ -208,6 +211,12 @@ impl HttpServer {
             Err(response) => Ok(response),
         }
     }
+}
+
+/// Whether the request wants to become a WebSocket. Offers of other protocols, such as h2c, are ours to ignore.
+fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    let offers = headers.get_all(header::UPGRADE).iter().filter_map(|offers| offers.to_str().ok());
+    offers.flat_map(|offers| offers.split(',')).any(|offer| offer.trim().eq_ignore_ascii_case("websocket"))
 }
 
 /// Answers without reading: the guest is one too many, and a task for it would be too.

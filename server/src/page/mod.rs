@@ -187,7 +187,7 @@ impl Party for Page {
                 self.settle(room)?;
                 json(&gate::SUCCESS)
             }
-            _ => Err(Error::Method("GET, HEAD and POST")),
+            _ => Err(Error::Method("GET, HEAD, POST, OPTIONS")),
         }
     }
 

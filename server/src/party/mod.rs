@@ -12,7 +12,7 @@ mod stub;
 use std::future::{Future, ready};
 
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 pub use connection::{Connection, Message};
@@ -205,22 +205,25 @@ pub type Result<T = ()> = std::result::Result<T, Error>;
 /// # Errors
 /// If `value` cannot be written as JSON.
 pub fn json<T: Serialize>(value: &T) -> Result<Response> {
-    let mut response = Response::new(serde_json::to_vec(value)?.into());
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, header::HeaderValue::from_static("*"));
+    let mut response = fresh(StatusCode::OK, "application/json", serde_json::to_vec(value)?);
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     Ok(response)
 }
 
 /// A response of one sentence.
 #[must_use]
 pub fn text(status: StatusCode, sentence: impl Into<String>) -> Response {
-    let mut response = Response::new(Bytes::from(sentence.into()));
+    fresh(status, "text/plain; charset=utf-8", sentence.into())
+}
+
+/// A response that no cache keeps and no browser takes for anything else.
+fn fresh(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
