@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use connection_counter_protocol::{
@@ -20,6 +20,9 @@ use crate::{
     storage::ListOptions,
 };
 
+/// How many update intervals pages get to tell everything again: one that they may have to wait, and one to be safe.
+const RECOVERY_INTERVALS: u32 = 2;
+
 /// The counts of one site.
 #[derive(Default)]
 pub struct Counter {
@@ -30,6 +33,8 @@ pub struct Counter {
     /// Subscribers with news that could not go out yet.
     waiting: BTreeSet<PageId>,
     tick_pending: bool,
+    /// Until then pages are telling their counts after a failure of this room; what is not known yet must not look like 0.
+    recovering_until: Option<Instant>,
 }
 
 /// One page that has viewers, had some, or is linked to.
@@ -93,6 +98,7 @@ impl Party for Counter {
             Err(error) => tracing::error!(site = room.id(), %error, "peaks could not be read; starting without"),
         }
         if room.failed_before() {
+            self.recovering_until = Some(room.now() + RECOVERY_INTERVALS * room.config().update_interval);
             self.ask_for_everything(room)?;
         }
         Ok(())
@@ -240,7 +246,8 @@ impl Counter {
         if state.news.is_empty() {
             return Ok(());
         }
-        let wait = state.pace.wait(room.now(), interval);
+        let recovering = self.recovering_until.map(|until| until.saturating_duration_since(room.now()));
+        let wait = state.pace.wait(room.now(), interval).max(recovering.unwrap_or_default());
         if !wait.is_zero() {
             self.tell_later(room, subscriber, wait);
             return Ok(());

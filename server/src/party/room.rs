@@ -17,6 +17,9 @@ pub(super) const ALARM_RETRY: Duration = Duration::from_secs(2);
 /// How often it runs again before it is given up.
 const ALARM_RETRIES: u32 = 6;
 
+/// Wait before a room that failed starts again by itself; one that fails each time must not keep a core busy.
+const RESTART_PAUSE: Duration = Duration::from_millis(500);
+
 /// Connections by their key: oldest first.
 pub(super) type Connections = BTreeMap<u64, Connection>;
 
@@ -222,7 +225,8 @@ async fn guarded<P: Party>(room: &mut Room, party: &mut Option<P>, woken: Woken)
         // The panic itself, with its place in the code, is on standard error already.
         tracing::error!(room = %room.key, "a hook panicked: connections are closed, and the next event starts afresh");
         *party = None;
-        room.tick_at = None;
+        // The next event starts it afresh, and if none comes, this does: others may rely on what it has just forgotten.
+        room.tick_in(RESTART_PAUSE);
         room.stays_awake = false;
         room.failed_before = true;
         for connection in std::mem::take(&mut room.connections).into_values() {
