@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::{
     error::Error,
+    files::is_unchanged,
     party::{Response, Result},
 };
 
@@ -39,7 +40,7 @@ impl Assets {
             return Some(Err(Error::Method("GET, HEAD")));
         }
         let (content, tag) = content;
-        let unchanged = tag.is_some() && request.headers().get(header::IF_NONE_MATCH) == tag.as_ref();
+        let unchanged = tag.as_ref().is_some_and(|tag| is_unchanged(request.headers(), tag));
         let mut response = Response::new(if unchanged { Vec::new() } else { content }.into());
         if unchanged {
             *response.status_mut() = StatusCode::NOT_MODIFIED;

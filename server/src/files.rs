@@ -97,12 +97,8 @@ impl File {
     }
 
     fn answer(&self, path: &str, asked: &HeaderMap) -> Response {
-        let accepts = asked.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let accepts = |encoding: &str| {
-            accepts.split(',').any(|item| item.split(';').next().is_some_and(|name| name.trim() == encoding))
-        };
-        let smaller = self.compressed.iter().find(|(encoding, _)| accepts(encoding));
-        let unchanged = asked.get(header::IF_NONE_MATCH) == Some(&self.tag);
+        let smaller = self.compressed.iter().find(|(encoding, _)| accepts(asked, encoding));
+        let unchanged = is_unchanged(asked, &self.tag);
         let content = if unchanged { &[] } else { smaller.map_or(self.content, |(_, content)| content) };
 
         let mut response = Response::new(Bytes::from_static(content));
@@ -129,6 +125,23 @@ impl File {
         }
         response
     }
+}
+
+/// Whether the client has this version of a file. It may list several, and a proxy that compresses makes tags weak.
+pub(crate) fn is_unchanged(asked: &HeaderMap, tag: &HeaderValue) -> bool {
+    let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|known| known.to_str().ok());
+    let mut known = known.flat_map(|known| known.split(',')).map(str::trim);
+    known.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+}
+
+/// Whether the client reads this encoding; `q=0` says that it does not.
+fn accepts(asked: &HeaderMap, encoding: &str) -> bool {
+    let offers = asked.get_all(header::ACCEPT_ENCODING).iter().filter_map(|offers| offers.to_str().ok());
+    offers.flat_map(|offers| offers.split(',')).any(|offer| {
+        let mut parts = offer.split(';').map(str::trim);
+        let refused = |part: &str| part.strip_prefix("q=").is_some_and(|weight| weight.parse() == Ok(0.0));
+        parts.next().is_some_and(|name| name.eq_ignore_ascii_case(encoding)) && !parts.any(refused)
+    })
 }
 
 /// The media type of a file we serve; `None` for one we do not, such as a compressed copy.
