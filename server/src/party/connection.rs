@@ -87,7 +87,9 @@ impl Connection {
     /// Bytes of a tag.
     pub const MAX_TAG_BYTES: usize = 256;
 
-    pub(crate) fn new(key: u64, id: String, uri: Uri, limits: &Limits) -> Self {
+    pub(crate) fn new(key: u64, id: String, uri: &Uri, limits: &Limits) -> Self {
+        // A copy: the original is a slice of the handshake's whole buffer, and would keep 8 KiB for as long as this lives.
+        let uri = uri.to_string().parse().unwrap_or_else(|_| uri.clone());
         Self(Arc::new(Shared {
             key,
             id: id.into(),
@@ -252,7 +254,7 @@ mod tests {
     #[test]
     fn a_full_send_queue_closes_the_connection() {
         let limits = Limits { send_queue_bytes: 10, ..Limits::default() };
-        let connection = Connection::new(1, "a".into(), Uri::from_static("/"), &limits);
+        let connection = Connection::new(1, "a".into(), &Uri::from_static("/"), &limits);
         connection.send(Message::text("0123456789")).unwrap();
         assert!(!connection.is_idle());
         assert!(matches!(connection.send(Message::text("x")), Err(Error::SlowConnection)));
@@ -262,7 +264,7 @@ mod tests {
 
     #[test]
     fn state_is_kept_up_to_its_limit() {
-        let connection = Connection::new(1, "a".into(), Uri::from_static("/"), &Limits::default());
+        let connection = Connection::new(1, "a".into(), &Uri::from_static("/"), &Limits::default());
         connection.set_state(&"kept").unwrap();
         assert!(matches!(connection.set_state(&"x".repeat(2047)), Err(Error::StateTooLarge { bytes: 2049 })));
         assert_eq!(connection.state::<String>().unwrap().as_deref(), Some("kept"));

@@ -181,7 +181,7 @@ impl Rooms {
     pub(crate) async fn connect(&self, key: &RoomKey, id: String, request: Request) -> Result<Attached> {
         let limits = &self.0.config.limits;
         let connection_key = self.0.connection_keys.fetch_add(1, Ordering::Relaxed);
-        let connection = Connection::new(connection_key, id, request.uri().clone(), limits);
+        let connection = Connection::new(connection_key, id, request.uri(), limits);
         // From here on the room may know it, so whatever happens to this future must tell the room.
         let attached = Attached::new(self.clone(), key.clone(), connection.clone());
         let (reply, answer) = oneshot::channel();
