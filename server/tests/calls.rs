@@ -1,0 +1,286 @@
+//! How rooms reach each other: calls that are answered, messages that are not, sockets, and no circle of waiting rooms.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
+
+mod support;
+
+use std::sync::LazyLock;
+
+use connection_counter::{
+    Server,
+    party::{Connection, Lobby, Message, Party, Request, Response, Result, Room, json as json_response, text},
+};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use support::{Client, TestServer, wait_until};
+use tokio::sync::Barrier;
+
+/// Two rooms that are about to call each other.
+static MEETING: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
+
+/// `/parties/walker/a/b/c` has room a call room b, and that one room c.
+struct Walker;
+
+impl Party for Walker {
+    fn new(_: &Room) -> Self {
+        Self
+    }
+
+    async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
+        if request.uri().query() == Some("meet") {
+            MEETING.wait().await;
+        }
+        let way = request.uri().path().splitn(5, '/').nth(4).unwrap_or_default();
+        let (next, rest) = way.split_once('/').unwrap_or((way, ""));
+        if next.is_empty() {
+            return json_response(&room.id());
+        }
+        let mut call = Request::default();
+        *call.uri_mut() = format!("/{rest}").parse().unwrap();
+        room.parties().get("walker")?.room(next)?.fetch(call).await
+    }
+}
+
+/// Answers what it was asked, in detail; keeps outsiders out.
+struct Mirror;
+
+impl Party for Mirror {
+    async fn on_before_request(_: Request, _: &Lobby) -> std::result::Result<Request, Response> {
+        Err(text(StatusCode::UNAUTHORIZED, "rooms only"))
+    }
+
+    fn new(_: &Room) -> Self {
+        Self
+    }
+
+    async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
+        let body = String::from_utf8_lossy(request.body()).into_owned();
+        let header = request.headers().get("x-from").map(|value| value.to_str().unwrap());
+        let (method, uri) = (request.method().as_str(), request.uri().to_string());
+        let mut response = json_response(&json!([room.id(), method, uri, header, body]))?;
+        *response.status_mut() = StatusCode::IM_A_TEAPOT;
+        Ok(response)
+    }
+}
+
+/// Asks the mirror, or a party that does not exist, or in a wrong way.
+struct Asker;
+
+impl Party for Asker {
+    fn new(_: &Room) -> Self {
+        Self
+    }
+
+    async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
+        let how = request.uri().path().rsplit('/').next().unwrap_or_default();
+        let party = if how == "unknown" { "nothing" } else { "mirror" };
+        let id = if how == "bad-room" { "" } else { "a b/ü" };
+        let uri = if how == "bad-path" { "*" } else { "/path?query=1" };
+        let call = http::Request::builder().method(Method::PUT).uri(uri).header("x-from", "asker");
+        room.parties().get(party)?.room(id)?.fetch(call.body("body".into()).unwrap()).await
+    }
+}
+
+/// Notes what it is sent; `/tell/100` has it send a hundred notes to the room `notes`.
+struct Teller {
+    notes: Vec<u64>,
+}
+
+impl Party for Teller {
+    fn new(_: &Room) -> Self {
+        Self { notes: Vec::new() }
+    }
+
+    async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
+        let mut words = request.uri().path().split('/').skip(4);
+        match (words.next(), words.next()) {
+            (Some("tell"), Some(count)) => {
+                for number in 0..count.parse::<u64>().unwrap() {
+                    let mut note = Request::default();
+                    *note.uri_mut() = format!("/note/{number}").parse().unwrap();
+                    room.parties().get("teller")?.room("notes")?.send(note)?;
+                }
+            }
+            (Some("note"), Some(number)) => self.notes.push(number.parse().unwrap()),
+            _ => {}
+        }
+        json_response(&self.notes)
+    }
+}
+
+/// `/parties/phone/a` opens a connection to the room `b` of this party, says something, and answers what it hears.
+struct Phone {
+    closes: Vec<(u16, String)>,
+}
+
+impl Party for Phone {
+    fn new(_: &Room) -> Self {
+        Self { closes: Vec::new() }
+    }
+
+    async fn on_message(&mut self, _: &mut Room, from: &Connection, message: Message) -> Result {
+        let Message::Text(text) = message else { return Ok(()) };
+        from.send(Message::text(format!("{} said {text} at {}", from.id(), from.uri())))?;
+        from.close(4000, "enough");
+        Ok(())
+    }
+
+    async fn on_close(&mut self, _: &mut Room, _: &Connection, code: u16, reason: &str) -> Result {
+        self.closes.push((code, reason.to_owned()));
+        Ok(())
+    }
+
+    async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
+        if request.uri().path().ends_with("/closes") {
+            return json_response(&self.closes);
+        }
+        let mut call = Request::default();
+        *call.uri_mut() = "/sub?_pk=caller".parse().unwrap();
+        let mut socket = room.parties().get("phone")?.room("b")?.socket(call).await?;
+        socket.send(Message::text("hello"))?;
+        let mut heard = Vec::new();
+        while let Some(Message::Text(text)) = socket.recv().await {
+            heard.push(text.to_string());
+        }
+        json_response(&heard)
+    }
+}
+
+async fn start() -> TestServer {
+    let parties = || {
+        Server::builder()
+            .party::<Walker>("walker")
+            .party::<Mirror>("mirror")
+            .party::<Asker>("asker")
+            .party::<Teller>("teller")
+            .party::<Phone>("phone")
+    };
+    TestServer::of(parties, &[]).await
+}
+
+/// Status and text of a walk.
+async fn walk(server: &Client, way: &str) -> (u16, String) {
+    server.get(&format!("/parties/walker/{way}")).await
+}
+
+#[tokio::test]
+async fn a_call_arrives_as_it_was_sent() {
+    let server = start().await;
+    let (status, body) = server.get("/parties/asker/x/ask").await;
+    assert_eq!(status, 418, "{body}");
+    let heard: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(heard, json!(["a b/ü", "PUT", "/parties/mirror/a%20b%2F%C3%BC/path?query=1", "asker", "body"]));
+}
+
+#[tokio::test]
+async fn gatekeepers_are_for_outsiders() {
+    let server = start().await;
+    assert_eq!(server.get("/parties/mirror/a%20b%2F%C3%BC/path").await, (401, "rooms only".to_owned()));
+    assert_eq!(server.get("/parties/asker/x/ask").await.0, 418);
+}
+
+#[tokio::test]
+async fn mistakes_fail_at_the_call() {
+    let server = start().await;
+    for (how, hint) in [("unknown", "\"nothing\" not found"), ("bad-room", "empty"), ("bad-path", "\"*\" is no path")] {
+        let (status, sentence) = server.get(&format!("/parties/asker/x/{how}")).await;
+        assert!(status >= 400 && sentence.contains(hint), "{how}: {status} {sentence}");
+    }
+}
+
+#[tokio::test]
+async fn calls_lead_through_many_rooms() {
+    let server = start().await;
+    assert_eq!(walk(&server, "a/b/c/d/e/f").await, (200, "\"f\"".to_owned()));
+    // Two ways to one room are no circle.
+    assert_eq!(walk(&server, "a/b").await.0, 200);
+    assert_eq!(walk(&server, "b/a").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_room_cannot_wait_for_itself() {
+    let server = start().await;
+    let (status, sentence) = walk(&server, "a/a").await;
+    assert_eq!(status, 500);
+    assert!(sentence.ends_with("walker/a → walker/a"), "{sentence}");
+    assert_eq!(walk(&server, "a/b").await.0, 200, "the room is well");
+}
+
+#[tokio::test]
+async fn a_circle_of_calls_is_refused() {
+    let server = start().await;
+    for (way, chain) in
+        [("a/b/a", "walker/b → walker/a → walker/b"), ("a/b/c/a", "walker/c → walker/a → walker/b → walker/c")]
+    {
+        let (status, sentence) = walk(&server, way).await;
+        assert_eq!(status, 500);
+        assert!(sentence.ends_with(chain), "{sentence}");
+    }
+    assert_eq!(walk(&server, "b/a").await.0, 200, "the rooms are well");
+}
+
+#[tokio::test]
+async fn crossing_calls_do_not_block_each_other() {
+    let server = start().await;
+    let one = walk(&server, "a/b?meet");
+    let other = walk(&server, "b/a?meet");
+    let (one, other) = tokio::join!(one, other);
+    let mut statuses = [one.0, other.0];
+    statuses.sort_unstable();
+    // One of them is told that the other already waits, at once and not after the deadline.
+    assert_eq!(statuses, [200, 500], "{one:?} {other:?}");
+    assert!(one.1.contains("→") || other.1.contains("→"), "{one:?} {other:?}");
+}
+
+#[tokio::test]
+async fn many_crossing_calls_all_end() {
+    let server = start().await;
+    let ways = ["a/b/c", "b/c/a", "c/a/b", "a/c", "c/b", "b/a"];
+    let calls: Vec<_> = (0..60)
+        .map(|number| {
+            let client = *server;
+            tokio::spawn(async move { walk(&client, ways[number % ways.len()]).await })
+        })
+        .collect();
+    for call in calls {
+        let (status, sentence) = call.await.unwrap();
+        assert!(status == 200 || sentence.contains("→"), "{status} {sentence}");
+    }
+    assert_eq!(walk(&server, "a/b/c").await.0, 200, "no one waits any more");
+}
+
+#[tokio::test]
+async fn messages_arrive_in_order() {
+    let server = start().await;
+    assert_eq!(server.get("/parties/teller/a/tell/200").await.0, 200);
+    let expected: Vec<u64> = (0..200).collect();
+    wait_until("all have arrived", async || server.get_json("/parties/teller/notes").await == json!(expected)).await;
+}
+
+#[tokio::test]
+async fn a_room_may_send_to_itself() {
+    let server = start().await;
+    assert_eq!(server.get("/parties/teller/notes/tell/3").await.0, 200);
+    wait_until("all have arrived", async || server.get_json("/parties/teller/notes").await == json!([0, 1, 2])).await;
+}
+
+#[tokio::test]
+async fn rooms_open_sockets_to_each_other() {
+    let server = start().await;
+    assert_eq!(
+        server.get_json("/parties/phone/a").await,
+        json!(["caller said hello at /parties/phone/b/sub?_pk=caller"])
+    );
+    wait_until("the other room knows that it is over", async || {
+        server.get_json("/parties/phone/b/closes").await == json!([[4000, "enough"]])
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_room_cannot_phone_itself() {
+    let server = start().await;
+    let (status, sentence) = server.get("/parties/phone/b").await;
+    assert_eq!(status, 500);
+    assert!(sentence.ends_with("phone/b → phone/b"), "{sentence}");
+}

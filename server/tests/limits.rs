@@ -1,0 +1,467 @@
+//! Every limit of the server, met: what the other side sees, and that others are left alone.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use clap::CommandFactory;
+use connection_counter::{
+    Config, Counter, Page, Server,
+    party::{Connection, Message, Party, Request, Response, Result, Room, json as json_response},
+};
+use futures_util::{SinkExt, StreamExt};
+use http::StatusCode;
+use serde_json::json;
+use support::{Client, TestServer, answer, wait_until};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpSocket, TcpStream},
+    sync::Notify,
+};
+use tokio_tungstenite::tungstenite::{self, Message as Frame};
+
+/// Addresses are told apart behind a proxy only: whoever comes from this machine has no limits of its own.
+const PROXY: &str = "--trusted-proxy=127.0.0.1/32";
+
+#[test]
+fn every_limit_is_met_here() {
+    let tests = include_str!("limits.rs");
+    let command = Config::command();
+    let limits = command.get_arguments().filter(|arg| arg.get_help_heading() == Some("Limits"));
+    let missing: Vec<_> =
+        limits.filter_map(|arg| arg.get_long()).filter(|long| !tests.contains(&format!("\"--{long}="))).collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+/// The status a handshake is refused with, and whether the client is told when to come back.
+fn refusal(error: &tungstenite::Error) -> (u16, bool) {
+    match error {
+        tungstenite::Error::Http(response) => {
+            (response.status().as_u16(), response.headers().contains_key("retry-after"))
+        }
+        error => panic!("no answer to the handshake: {error}"),
+    }
+}
+
+#[tokio::test]
+async fn connections_in_all() {
+    let server = TestServer::with(&["--max-connections=2"]).await;
+    let mut viewers = Vec::new();
+    wait_until("two are in", async || {
+        viewers.extend(server.try_viewer("a", &[]).await);
+        viewers.len() == 2
+    })
+    .await;
+    let answer = server.raw(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert_eq!((answer.status, answer.headers.contains_key("retry-after")), (503, true));
+    drop(viewers);
+    wait_until("there is room again", async || server.get("/healthz").await.0 == 200).await;
+}
+
+#[tokio::test]
+async fn connections_of_one_room() {
+    let server = TestServer::with(&["--max-connections-per-room=1"]).await;
+    let first = server.viewer("a").await;
+    assert_eq!(refusal(&server.try_viewer("a", &[]).await.err().unwrap()), (503, true));
+    server.viewer("b").await;
+    server.expect_counted("all-pages", "a", 1).await;
+    first.close().await;
+    server.viewer("a").await;
+}
+
+#[tokio::test]
+async fn connections_of_one_site() {
+    let server = TestServer::with(&["--max-connections-per-site=1"]).await;
+    let first = server.viewer("one.example%2Fa").await;
+    assert_eq!(refusal(&server.try_viewer("one.example%2Fb", &[]).await.err().unwrap()), (503, true));
+    server.viewer("two.example%2Fa").await;
+    drop(first);
+    wait_until("there is room again", async || server.try_viewer("one.example%2Fb", &[]).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn connections_of_one_address() {
+    let server = TestServer::with(&[PROXY, "--max-connections-per-address=2"]).await;
+    let from = async |address: &str| server.try_viewer("a", &[("x-forwarded-for", address)]).await;
+    let first = from("192.0.2.1").await.unwrap();
+    let _second = from("192.0.2.1").await.unwrap();
+    assert_eq!(refusal(&from("192.0.2.1").await.err().unwrap()), (429, true));
+    // What a client adds itself stands to the left of what its proxy knows.
+    assert_eq!(refusal(&from("192.0.2.7, 192.0.2.1").await.err().unwrap()), (429, true));
+    let _other = from("192.0.2.2").await.unwrap();
+    drop(first);
+    wait_until("there is room again", async || from("192.0.2.1").await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn loopback_is_no_address() {
+    let server = TestServer::with(&["--max-connections-per-address=1", "--handshake-burst=1"]).await;
+    let mut viewers = Vec::new();
+    for _ in 0..5 {
+        // Not a trusted proxy, so what it says of others is nothing either.
+        viewers.push(server.try_viewer("a", &[("x-forwarded-for", "192.0.2.1")]).await.unwrap());
+    }
+    server.expect_counted("all-pages", "a", 5).await;
+}
+
+#[tokio::test]
+async fn handshakes_of_one_address() {
+    let server = TestServer::with(&[PROXY, "--handshake-burst=2", "--handshakes-per-second=2"]).await;
+    let from = async |address: &str| server.handshake_status("/parties/page/a", &[("x-forwarded-for", address)]).await;
+    let start = Instant::now();
+    let mut statuses = Vec::new();
+    for _ in 0..10 {
+        statuses.push(from("192.0.2.1").await);
+    }
+    // The burst, and what the rate has allowed meanwhile.
+    let allowed = 2 + 1 + usize::try_from(start.elapsed().as_millis()).unwrap() * 2 / 1000;
+    assert_eq!(statuses[..2], [101, 101]);
+    assert!(statuses.iter().filter(|status| **status == 101).count() <= allowed, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [101, 429].contains(status)), "{statuses:?}");
+    assert_eq!(from("192.0.2.2").await, 101);
+    wait_until("the pace allows one more", async || from("192.0.2.1").await == 101).await;
+}
+
+#[tokio::test]
+async fn rooms_in_memory() {
+    // One for the page, one for its counter.
+    let server = TestServer::with(&["--max-rooms=2", "--room-idle-ms=50"]).await;
+    let first = server.viewer("a").await;
+    server.expect_counted("all-pages", "a", 1).await;
+    assert_eq!(refusal(&server.try_viewer("b", &[]).await.err().unwrap()), (503, true));
+    assert_eq!(server.get("/parties/page/c").await.0, 503);
+    assert_eq!(server.handshake_status("/parties/page/a", &[]).await, 101);
+    first.close().await;
+    wait_until("there is room again", async || server.try_viewer("b", &[]).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn events_that_wait_for_a_room() {
+    let server = workshop(&["--max-mailbox=2", "--call-timeout-ms=1000"]).await;
+    let requests: Vec<_> = (0..10).map(|_| spawn_get(&server, "/parties/workshop/a/stuck")).collect();
+    let mut statuses = Vec::new();
+    for request in requests {
+        statuses.push(request.await.unwrap());
+    }
+    let waited = statuses.iter().filter(|status| **status == 504).count();
+    // Two that wait, and the one that the room is stuck with, if it had taken that one out before the others came.
+    assert!((2..=3).contains(&waited), "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 503).count(), 10 - waited, "{statuses:?}");
+    assert_eq!(server.get("/parties/workshop/b/ok").await.0, 200);
+}
+
+#[tokio::test]
+async fn messages_that_wait_for_a_room() {
+    let server = workshop(&["--max-mailbox=2"]).await;
+    let mut anna = server.connect("/parties/workshop/a", &[]).await.unwrap();
+    for _ in 0..5 {
+        anna.send("stuck").await;
+    }
+    assert_eq!(anna.expect_close_code().await, 1013);
+}
+
+#[tokio::test]
+async fn calls_between_rooms() {
+    let server = workshop(&["--max-calls=1", "--call-timeout-ms=20000"]).await;
+    let held = spawn_get(&server, "/parties/workshop/a/call/b/held");
+    wait_until("the call is under way", async || awake(&server).await.contains("\"b\"")).await;
+    let (status, sentence) = server.get("/parties/workshop/c/call/d/ok").await;
+    assert_eq!((status, sentence.as_str()), (503, "too many calls between rooms; try again later"));
+    HELD.notify_one();
+    assert_eq!(held.await.unwrap(), 200);
+    assert_eq!(server.get("/parties/workshop/c/call/d/ok").await.0, 200);
+}
+
+#[tokio::test]
+async fn links_of_one_message() {
+    let server = TestServer::with(&["--max-links-per-message=2"]).await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b", "c", "d"]).await;
+    let sentence = anna.expect_error("too-many-links").await;
+    assert!(sentence.contains("nothing was subscribed"), "{sentence}");
+    assert_eq!(server.get_json("/parties/page/a").await["connections"], json!({}));
+    anna.subscribe(&["b", "c"]).await;
+    anna.subscribe(&["d"]).await;
+    anna.expect_viewers("d", 0).await;
+}
+
+#[tokio::test]
+async fn links_of_one_connection() {
+    let server = TestServer::with(&["--max-links-per-connection=2"]).await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b"]).await;
+    anna.subscribe(&["c", "d"]).await;
+    anna.expect_viewers("b", 0).await;
+    anna.expect_error("too-many-links").await;
+    // Those it has do not count again, and one given up makes room.
+    anna.subscribe(&["b", "c"]).await;
+    anna.unsubscribe(&["b"]).await;
+    anna.subscribe(&["d"]).await;
+    anna.expect_viewers("d", 0).await;
+    let mut alex = server.viewer("a").await;
+    alex.subscribe(&["x", "y"]).await;
+    alex.expect_viewers("y", 0).await;
+}
+
+#[tokio::test]
+async fn links_of_one_room() {
+    let server = TestServer::with(&["--max-links-per-room=2"]).await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b", "c"]).await;
+    anna.expect_viewers("c", 0).await;
+    let mut alex = server.viewer("a").await;
+    alex.subscribe(&["c", "d"]).await;
+    assert_eq!(alex.next().await["connections"], json!({ "c": 0 }));
+    alex.expect_error("too-many-links").await;
+    // Links that no one watches any more make room.
+    anna.close().await;
+    server.expect_counted("all-pages", "a", 1).await;
+    alex.subscribe(&["d"]).await;
+    alex.expect_viewers("d", 0).await;
+}
+
+#[tokio::test]
+async fn pages_of_one_site() {
+    let server = TestServer::with(&["--max-pages-per-site=2"]).await;
+    let _one = server.viewer("a").await;
+    server.expect_counted("all-pages", "a", 1).await;
+    let _two = server.viewer("b").await;
+    server.expect_counted("all-pages", "b", 1).await;
+    let mut three = server.viewer("c").await;
+    three.subscribe(&["d", "b"]).await;
+    three.expect_viewers("b", 1).await;
+    assert_eq!(server.get_json("/parties/counter/all-pages").await["pages"], json!({ "a": 1, "b": 1 }));
+    let _elsewhere = server.viewer("example.org%2Fa").await;
+    server.expect_counted("example.org", "example.org/a", 1).await;
+}
+
+#[tokio::test]
+async fn bytes_of_one_message() {
+    let server = TestServer::with(&["--max-message-bytes=100"]).await;
+    let message = |bytes: usize| format!(r#"{{"type":"subscribe","links":["b"],"x":"{:x<1$}"}}"#, "", bytes - 41);
+    let mut anna = server.viewer("a").await;
+    assert_eq!(message(100).len(), 100);
+    anna.send(message(100)).await;
+    anna.expect_viewers("b", 0).await;
+    anna.send(message(101)).await;
+    assert_eq!(anna.expect_close_code().await, 1009);
+}
+
+#[tokio::test]
+async fn bytes_of_a_message_in_many_frames() {
+    use tungstenite::protocol::frame::{
+        Frame as Part,
+        coding::{Data, OpCode},
+    };
+    let server = TestServer::with(&["--max-message-bytes=100"]).await;
+    let mut anna = server.viewer("a").await;
+    for (idx, part) in [[b'x'; 60], [b'x'; 60]].into_iter().enumerate() {
+        let data = if idx == 0 { Data::Text } else { Data::Continue };
+        anna.socket.send(Frame::Frame(Part::message(part.to_vec(), OpCode::Data(data), false))).await.unwrap();
+    }
+    assert_eq!(anna.expect_close_code().await, 1009);
+}
+
+#[tokio::test]
+async fn messages_at_once() {
+    let server = TestServer::with(&["--message-burst=5", "--messages-per-second=1"]).await;
+    let mut anna = server.viewer("a").await;
+    for _ in 0..10 {
+        anna.socket.feed(Frame::text(r#"{"type":"subscribe","links":[]}"#)).await.unwrap();
+    }
+    anna.socket.flush().await.unwrap();
+    let goodbye = anna.expect_close().await;
+    assert_eq!((u16::from(goodbye.code), goodbye.reason.as_str()), (1008, "too many messages"));
+}
+
+#[tokio::test]
+async fn pings_and_empty_messages_count() {
+    let server = TestServer::with(&["--message-burst=5", "--messages-per-second=1"]).await;
+    for frame in [Frame::Ping("x".into()), Frame::Pong("x".into()), Frame::text(""), Frame::text("ping")] {
+        let mut anna = server.viewer("a").await;
+        for _ in 0..10 {
+            anna.socket.feed(frame.clone()).await.unwrap();
+        }
+        anna.socket.flush().await.unwrap();
+        assert_eq!(anna.expect_close_code().await, 1008, "{frame:?}");
+    }
+}
+
+#[tokio::test]
+async fn messages_per_second_refill_the_burst() {
+    let server = TestServer::with(&["--message-burst=2", "--messages-per-second=50"]).await;
+    let mut anna = server.viewer("a").await;
+    for _ in 0..20 {
+        anna.send("ping").await;
+        assert_eq!(anna.next().await, "pong");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_wait_to_be_sent() {
+    let server = workshop(&["--max-send-queue-bytes=1000"]).await;
+    let mut anna = server.connect("/parties/workshop/a", &[]).await.unwrap();
+    anna.send("say 1000").await;
+    assert!(anna.next().await.is_string());
+    anna.send("say 1001").await;
+    let goodbye = anna.expect_close().await;
+    assert_eq!((u16::from(goodbye.code), goodbye.reason.as_str()), (1013, "messages are read too slowly"));
+}
+
+#[tokio::test]
+async fn bytes_of_a_body() {
+    let server = workshop(&["--max-body-bytes=1000"]).await;
+    let status = async |bytes: usize| server.request("POST", "/parties/workshop/a/ok", &[], &"x".repeat(bytes)).await.0;
+    assert_eq!(status(1000).await, 200);
+    assert_eq!(status(1001).await, 413);
+    // It need not say how long it will be.
+    let chunked = b"POST /parties/workshop/a/ok HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n";
+    let request = [chunked.as_slice(), &[b'x'; 1001], b"\r\n0\r\n\r\n"].concat();
+    assert_eq!(server.raw(&request).await.unwrap().status, 413);
+}
+
+#[tokio::test]
+async fn time_for_headers() {
+    let server = TestServer::with(&["--header-timeout-ms=100"]).await;
+    let start = Instant::now();
+    assert!(server.raw(b"GET /healthz HTTP/1.1\r\nhost:").await.is_none_or(|answer| answer.status == 408));
+    // A connection that is kept alive but idle is closed as well.
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert_eq!(answer(&mut stream).await.unwrap().status, 200);
+    assert!(answer(&mut stream).await.is_none());
+    assert!(start.elapsed() < Duration::from_secs(5), "the default was in force");
+}
+
+#[tokio::test]
+async fn time_for_a_body() {
+    let server = TestServer::with(&["--body-timeout-ms=100"]).await;
+    let start = Instant::now();
+    let request = b"POST /parties/page/a HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf";
+    assert_eq!(server.raw(request).await.unwrap().status, 413);
+    assert!(start.elapsed() < Duration::from_secs(5), "the default was in force");
+}
+
+#[tokio::test]
+async fn time_between_pings() {
+    let server = TestServer::with(&["--ping-interval-ms=50"]).await;
+    let mut anna = server.viewer("a").await;
+    let frame = tokio::time::timeout(support::DEADLINE, anna.socket.next()).await.unwrap();
+    assert!(matches!(frame, Some(Ok(Frame::Ping(_)))), "{frame:?}");
+}
+
+#[tokio::test]
+async fn time_without_a_sign_of_life() {
+    let server = TestServer::with(&["--ping-interval-ms=50", "--idle-timeout-ms=200"]).await;
+    let _silent = server.viewer("a").await;
+    server.expect_counted("all-pages", "a", 1).await;
+    server.expect_counted("all-pages", "a", 0).await;
+}
+
+#[tokio::test]
+async fn time_to_write_a_message() {
+    let queue = "--max-send-queue-bytes=33554432";
+    let server = workshop(&[queue, "--write-timeout-ms=100"]).await;
+    // What the operating system holds for a reader that does not read is kept small.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(server.address).await.unwrap();
+    let address = format!("ws://{}/parties/workshop/a", server.address);
+    let (mut slow, _) = tokio_tungstenite::client_async(address, stream).await.unwrap();
+    assert_eq!(server.get_json("/parties/workshop/a/ok").await["connections"], 1);
+    for _ in 0..16 {
+        slow.send(Frame::text("say 2000000")).await.unwrap();
+    }
+    wait_until("the slow reader is dropped", async || {
+        server.get_json("/parties/workshop/a/ok").await["connections"] == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn time_to_answer() {
+    let server = workshop(&["--call-timeout-ms=100"]).await;
+    assert_eq!(server.get("/parties/workshop/a/stuck").await.0, 504);
+    assert_eq!(server.get("/parties/workshop/a/ok").await.0, 504, "the room is still stuck");
+    assert_eq!(server.handshake_status("/parties/workshop/a", &[]).await, 504);
+    let (status, sentence) = server.get("/parties/workshop/b/call/c/stuck").await;
+    assert_eq!((status, sentence.as_str()), (504, "the room did not answer within 100ms"));
+}
+
+#[tokio::test]
+async fn time_an_empty_room_stays() {
+    let server = workshop(&["--room-idle-ms=50"]).await;
+    assert_eq!(server.get("/parties/workshop/a/ok").await.0, 200);
+    assert!(awake(&server).await.contains("\"a\""));
+    wait_until("the room leaves memory", async || !awake(&server).await.contains("\"a\"")).await;
+}
+
+#[tokio::test]
+async fn time_to_say_goodbye() {
+    let mut server = TestServer::with(&["--shutdown-timeout-ms=100"]).await;
+    let _does_not_read = server.viewer("a").await;
+    let start = Instant::now();
+    server.stop().await;
+    assert!(start.elapsed() < Duration::from_secs(5), "the default was in force");
+}
+
+async fn workshop(args: &[&str]) -> TestServer {
+    let parties = || Server::builder().party::<Page>("page").party::<Counter>("counter").party::<Workshop>("workshop");
+    TestServer::of(parties, args).await
+}
+
+/// The status of an answer that others need not wait for.
+fn spawn_get(server: &Client, path: &'static str) -> tokio::task::JoinHandle<u16> {
+    let client = *server;
+    tokio::spawn(async move { client.get(path).await.0 })
+}
+
+/// The rooms of the workshop that are in memory, as JSON.
+async fn awake(server: &Client) -> String {
+    server.get_json("/parties/workshop/another/ok").await["awake"].to_string()
+}
+
+/// A party that does what it is told: be stuck, wait, call another room, say much.
+struct Workshop;
+
+/// Lets the one room go on that waits for it.
+static HELD: Notify = Notify::const_new();
+
+impl Party for Workshop {
+    fn new(_: &Room) -> Self {
+        Self
+    }
+
+    async fn on_message(&mut self, _: &mut Room, connection: &Connection, message: Message) -> Result {
+        let Message::Text(text) = message else { return Ok(()) };
+        match text.split_once(' ') {
+            Some((_, bytes)) => connection.send(Message::text("x".repeat(bytes.parse().unwrap()))),
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
+        let path: Vec<&str> = request.uri().path().split('/').skip(4).collect();
+        match path[..] {
+            ["stuck"] => std::future::pending().await,
+            ["held"] => {
+                HELD.notified().await;
+                json_response(&"let go")
+            }
+            ["call", target, word] => {
+                let mut request = Request::default();
+                *request.uri_mut() = format!("/{word}").parse().unwrap();
+                room.parties().get("workshop")?.room(target)?.fetch(request).await
+            }
+            ["ok"] => {
+                let awake = room.parties().get("workshop")?.awake();
+                let awake: Vec<&str> = awake.iter().map(|stub| stub.room_id()).collect();
+                json_response(&json!({ "connections": room.connections().count(), "awake": awake }))
+            }
+            _ => Ok(connection_counter::party::text(StatusCode::NOT_FOUND, "no such word")),
+        }
+    }
+}

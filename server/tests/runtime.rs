@@ -1,0 +1,269 @@
+//! What the runtime promises to parties: gatekeepers, hooks that fail or panic, rooms that come and go, names.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
+
+mod support;
+
+use connection_counter::{
+    Config, Error, Page, Server, StartupError,
+    party::{
+        Connection, Lobby, Message, Party, Request, Response, Result, Room, json as json_response, refusal_in_words,
+        text,
+    },
+};
+use futures_util::SinkExt;
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+use support::{Client, TestServer, wait_until};
+use tokio::net::TcpListener;
+use tokio_tungstenite::tungstenite::{self, Message as Frame};
+
+/// A party that fails in the hook that is named: in the URL of a connection or a request, or in a message.
+struct Clumsy {
+    /// Requests since it came to memory.
+    requests: u32,
+}
+
+impl Clumsy {
+    /// Fails or panics if `how` says that this hook should.
+    fn stumble(how: &str, hook: &str) -> Result {
+        if how.contains(&format!("panic-{hook}")) {
+            panic!("as asked");
+        }
+        if how.contains(&format!("fail-{hook}")) { Err(Error::Party("as asked".into())) } else { Ok(()) }
+    }
+}
+
+impl Party for Clumsy {
+    async fn on_before_connect(mut request: Request, lobby: &Lobby) -> std::result::Result<Request, Response> {
+        match request.uri().query() {
+            Some("deny") => Err(text(StatusCode::UNAUTHORIZED, format!("no one enters {}", lobby.room_id()))),
+            Some("deny-in-words") => Err(refusal_in_words(&Error::SiteNotServed("this".into()))),
+            _ => {
+                request.headers_mut().insert("x-user", HeaderValue::from_static("anna"));
+                Ok(request)
+            }
+        }
+    }
+
+    async fn on_before_request(mut request: Request, _: &Lobby) -> std::result::Result<Request, Response> {
+        if request.uri().query() == Some("deny") {
+            return Err(text(StatusCode::PAYMENT_REQUIRED, "pay first"));
+        }
+        request.headers_mut().insert("x-user", HeaderValue::from_static("anna"));
+        Ok(request)
+    }
+
+    fn new(_: &Room) -> Self {
+        Self { requests: 0 }
+    }
+
+    async fn on_start(&mut self, room: &mut Room) -> Result {
+        let starts: u32 = room.storage().get("starts").await?.unwrap_or(0) + 1;
+        room.storage().put("starts", &starts)?;
+        if room.id() == "fails-to-start" && starts < 3 { Err(Error::Party("not yet".into())) } else { Ok(()) }
+    }
+
+    async fn on_connect(&mut self, _: &mut Room, connection: &Connection, request: &Request) -> Result {
+        Self::stumble(request.uri().query().unwrap_or_default(), "connect")?;
+        connection.send(Message::json(&request.headers()["x-user"].to_str().unwrap())?)
+    }
+
+    async fn on_message(&mut self, _: &mut Room, connection: &Connection, message: Message) -> Result {
+        if let Message::Text(text) = &message {
+            Self::stumble(text, "message")?;
+        }
+        connection.send(message)
+    }
+
+    async fn on_close(&mut self, _: &mut Room, connection: &Connection, _: u16, _: &str) -> Result {
+        Self::stumble(connection.uri().query().unwrap_or_default(), "close")
+    }
+
+    async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
+        Self::stumble(request.uri().path(), "request")?;
+        self.requests += 1;
+        let starts: u32 = room.storage().get("starts").await?.unwrap();
+        let awake: Vec<String> =
+            room.parties().get("clumsy")?.awake().iter().map(|stub| stub.room_id().to_owned()).collect();
+        let user = request.headers()["x-user"].to_str().unwrap();
+        json_response(&json!({
+            "requests": self.requests, "starts": starts, "awake": awake, "user": user,
+            "method": request.method().as_str(), "body": String::from_utf8_lossy(request.body()),
+        }))
+    }
+}
+
+async fn start() -> TestServer {
+    let parties = || Server::builder().party::<Clumsy>("clumsy").party::<Clumsy>("main");
+    TestServer::of(parties, &["--room-idle-ms=50"]).await
+}
+
+/// What the room says of itself.
+async fn ask(server: &Client, room: &str) -> serde_json::Value {
+    server.get_json(&format!("/parties/clumsy/{room}")).await
+}
+
+/// Close code and reason of a connection that is not wanted.
+async fn goodbye(server: &Client, path: &str) -> (u16, String) {
+    let mut guest = server.connect(&format!("/parties/clumsy/{path}"), &[]).await.unwrap();
+    let frame = guest.expect_close().await;
+    (frame.code.into(), frame.reason.to_string())
+}
+
+#[tokio::test]
+async fn a_gatekeepers_refusal_is_the_answer() {
+    let server = start().await;
+    match server.connect("/parties/clumsy/a?deny", &[]).await {
+        Err(tungstenite::Error::Http(response)) => {
+            assert_eq!(response.status(), 401);
+            assert_eq!(response.body().as_deref(), Some(b"no one enters a".as_slice()));
+        }
+        other => panic!("{:?}", other.err()),
+    }
+    assert_eq!(server.get("/parties/clumsy/a?deny").await, (402, "pay first".to_owned()));
+    assert_eq!(ask(&server, "b").await["awake"], json!(["b"]), "the room has heard nothing of it");
+}
+
+#[tokio::test]
+async fn a_refusal_in_words_is_a_close_frame() {
+    let server = start().await;
+    let (code, reason) = goodbye(&server, "a?deny-in-words").await;
+    assert_eq!((code, reason.starts_with("this is not served here")), (1008, true), "{reason}");
+    assert_eq!(ask(&server, "b").await["awake"], json!(["b"]), "the room has heard nothing of it");
+}
+
+#[tokio::test]
+async fn gatekeepers_hand_headers_over() {
+    let server = start().await;
+    let forged = [("x-user", "mallory")];
+    let mut guest = server.connect("/parties/clumsy/a", &forged).await.unwrap();
+    assert_eq!(guest.next().await, "anna");
+    let answer = server.exchange("GET", "/parties/clumsy/a", &forged, "").await;
+    assert_eq!(answer.json()["user"], "anna");
+}
+
+#[tokio::test]
+async fn every_method_reaches_the_room() {
+    let server = start().await;
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        let answer = server.exchange(method, "/parties/clumsy/a/deep/path?q", &[], "body").await;
+        let json = answer.json();
+        assert_eq!((&json["method"], &json["body"]), (&json!(method), &json!("body")));
+    }
+}
+
+#[tokio::test]
+async fn both_addresses_of_main_are_one_room() {
+    let server = start().await;
+    assert_eq!(server.get_json("/party/a").await["requests"], 1);
+    assert_eq!(server.get_json("/parties/main/a").await["requests"], 2);
+    assert_eq!(server.get_json("/party/a/sub").await["requests"], 3);
+    assert_eq!(server.handshake_status("/party/a", &[]).await, 101);
+}
+
+#[tokio::test]
+async fn a_failed_greeting_says_why() {
+    let server = start().await;
+    let mut other = server.connect("/parties/clumsy/a", &[]).await.unwrap();
+    assert_eq!(goodbye(&server, "a?fail-connect").await, (1011, "as asked".to_owned()));
+    assert_eq!(other.next().await, "anna", "others are left alone");
+}
+
+#[tokio::test]
+async fn a_failed_message_is_only_logged() {
+    let server = start().await;
+    let mut guest = server.connect("/parties/clumsy/a", &[]).await.unwrap();
+    guest.next().await;
+    guest.send("fail-message").await;
+    guest.send("7").await;
+    assert_eq!(guest.next().await, 7);
+}
+
+#[tokio::test]
+async fn a_failed_request_is_answered() {
+    let server = start().await;
+    assert_eq!(server.get("/parties/clumsy/a/fail-request").await, (500, "as asked".to_owned()));
+    assert_eq!(ask(&server, "a").await["requests"], 1);
+}
+
+#[tokio::test]
+async fn a_failed_start_is_tried_again() {
+    let server = start().await;
+    assert_eq!(server.get("/parties/clumsy/fails-to-start").await, (500, "not yet".to_owned()));
+    assert_eq!(goodbye(&server, "fails-to-start").await, (1011, "not yet".to_owned()));
+    assert_eq!(ask(&server, "fails-to-start").await["starts"], 3);
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_room_only() {
+    let server = start().await;
+    let mut guest = server.connect("/parties/clumsy/a", &[]).await.unwrap();
+    let mut elsewhere = server.connect("/parties/clumsy/b", &[]).await.unwrap();
+    assert_eq!(ask(&server, "a").await["requests"], 1);
+    guest.send("panic-message").await;
+    assert_eq!(guest.expect_close_code().await, 1011);
+    let afresh = ask(&server, "a").await;
+    assert_eq!((&afresh["requests"], &afresh["starts"]), (&json!(1), &json!(2)));
+    assert_eq!(elsewhere.next().await, "anna");
+    elsewhere.send("7").await;
+    assert_eq!(elsewhere.next().await, 7);
+    assert_eq!(server.handshake_status("/parties/clumsy/a", &[]).await, 101);
+}
+
+#[tokio::test]
+async fn a_panic_in_any_hook_is_contained() {
+    let server = start().await;
+    let mut guest = server.connect("/parties/clumsy/a", &[]).await.unwrap();
+    guest.next().await;
+    assert_eq!(server.get("/parties/clumsy/a/panic-request").await.0, 500);
+    assert_eq!(guest.expect_close_code().await, 1011);
+    assert_eq!(goodbye(&server, "a?panic-connect").await.0, 1011);
+    let mut guest = server.connect("/parties/clumsy/a", &[]).await.unwrap();
+    assert_eq!(guest.next().await, "anna");
+    drop(server.connect("/parties/clumsy/a?panic-close", &[]).await.unwrap());
+    assert_eq!(guest.expect_close_code().await, 1011);
+    wait_until("the room serves again", async || server.get("/parties/clumsy/a").await.0 == 200).await;
+    server.expect_health().await;
+}
+
+#[tokio::test]
+async fn an_idle_room_comes_back_from_storage() {
+    let server = start().await;
+    assert_eq!(ask(&server, "a").await["starts"], 1);
+    let awake = async || ask(&server, "b").await["awake"].as_array().unwrap().contains(&json!("a"));
+    wait_until("the room has left memory", async || !awake().await).await;
+    let back = ask(&server, "a").await;
+    assert_eq!((&back["requests"], &back["starts"]), (&json!(1), &json!(2)));
+}
+
+#[tokio::test]
+async fn binary_messages_arrive_whole() {
+    use futures_util::StreamExt;
+    let server = start().await;
+    let mut guest = server.connect("/parties/clumsy/a", &[]).await.unwrap();
+    guest.next().await;
+    let bytes: Vec<u8> = (0..=255).cycle().take(16 * 1024).collect();
+    guest.socket.send(Frame::binary(bytes.clone())).await.unwrap();
+    assert_eq!(guest.socket.next().await.unwrap().unwrap(), Frame::binary(bytes));
+}
+
+/// Why a server with these parties does not start.
+async fn refusal(server: Server) -> StartupError {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    config.data = folder.path().to_owned();
+    server.run(listener, config, std::future::pending()).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn bad_party_names_stop_the_start() {
+    for name in ["", "Page", "my party", "a/b", "ü"] {
+        let error = refusal(Server::builder().party::<Page>(name)).await;
+        assert!(matches!(error, StartupError::Party { name: bad, .. } if bad == name), "{error}");
+    }
+    let error = refusal(Server::builder().party::<Page>("a").party::<Clumsy>("b").party::<Clumsy>("a")).await;
+    assert!(matches!(error, StartupError::Party { name: "a", .. }), "{error}");
+    assert!(matches!(refusal(Server::builder()).await, StartupError::NoParty));
+}

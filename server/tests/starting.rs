@@ -1,0 +1,117 @@
+//! The program on a terminal: what it says, and what it does when it cannot start.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
+
+mod support;
+
+use std::{
+    io::Read,
+    net::TcpListener,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+use support::{Binary, wait_until};
+
+/// Exit code and standard error.
+fn outcome(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn settings_that_make_no_sense_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for (arg, hints) in [
+        ("--site=https://example.org", ["--site https://example.org", "example.org or localhost:3000"]),
+        ("--idle-timeout-ms=1000", ["--idle-timeout-ms", "--ping-interval-ms"]),
+        ("--party-token=", ["--party-token", "anyone"]),
+        ("--prefix=/parties/", ["--prefix", "v1/parties"]),
+        ("--max-rooms=0", ["--max-rooms", "give 1 or more"]),
+    ] {
+        let (code, said) = outcome(&mut Binary::command(&data, &[arg]));
+        assert_eq!(code, Some(1), "{arg}: {said}");
+        assert!(hints.iter().all(|hint| said.contains(hint)), "{arg}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    assert!(!data.exists(), "nothing was touched");
+}
+
+#[test]
+fn an_open_server_stays_off_the_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Binary::bare_command(folder.path());
+    let (code, said) = outcome(command.env("CONNECTION_COUNTER_LISTEN", "0.0.0.0:0"));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(["0.0.0.0:0", "--site", "--open"].iter().all(|hint| said.contains(hint)), "{said}");
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let (code, said) = outcome(Binary::bare_command(folder.path()).args(["--listen", &address]));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&address) && said.contains("--listen"), "{said}");
+}
+
+#[test]
+fn help_names_what_scripts_rely_on() {
+    let output = Binary::bare_command("data".as_ref()).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    let missing: Vec<_> = ["--listen", "--data", "--site", "--party-token", "CONNECTION_COUNTER_SITE", "live.js"]
+        .into_iter()
+        .filter(|word| !help.contains(word))
+        .collect();
+    assert_eq!(missing, [""; 0], "{help}");
+}
+
+#[tokio::test]
+async fn sites_may_come_from_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Binary::command(folder.path(), &[]);
+    let command = command.env("CONNECTION_COUNTER_SITE", "one.example,two.example").stderr(Stdio::null());
+    let server = Binary::spawn(command);
+    let status = async |site: &str| server.get(&format!("/parties/counter/{site}")).await.0;
+    assert_eq!(
+        [status("one.example").await, status("two.example").await, status("three.example").await],
+        [200, 200, 403]
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn no_one_needs_to_read_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut server = Binary::command(&data, &[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    // As with `connection-counter | head -1`.
+    drop(server.stdout.take());
+    wait_until("it has started", async || {
+        assert_eq!(server.try_wait().unwrap(), None, "it has ended");
+        data.exists()
+    })
+    .await;
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn logs_are_json_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Binary::command(folder.path(), &["--log-format=json", "--log=debug"]);
+    let mut server = Binary::spawn(command.stderr(Stdio::piped()));
+    assert_eq!(server.get("/parties/nowhere/a").await.0, 404);
+    server.signal("TERM");
+    let mut log = String::new();
+    server.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert_eq!(server.exit().await.code(), Some(0));
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().any(|line| line["fields"]["message"] == "stopping"), "{log}");
+    assert!(lines.iter().any(|line| line["level"] == "DEBUG"), "bad input is no one's fault here: {log}");
+    assert!(lines.iter().all(|line| line["level"] != "ERROR"), "{log}");
+}

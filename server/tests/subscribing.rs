@@ -1,0 +1,247 @@
+//! Which links a page's viewers watch, and who hears of whom.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
+
+mod support;
+
+use std::time::Duration;
+
+use connection_counter::{
+    Counter, Page, Server,
+    party::{Party, Request, Response, Result, Room, json as json_response},
+};
+use serde_json::{Value, json};
+use support::{TestServer, wait_until};
+
+/// The counter as anyone sees it.
+const COUNTER: &str = "/parties/counter/all-pages";
+
+#[tokio::test]
+async fn the_snapshot_comes_at_once_with_zeros() {
+    // Nothing but the answer to a subscription can come before this interval is over.
+    let server = TestServer::with(&["--update-interval-ms", "60000"]).await;
+    let _ben = server.viewer("b").await;
+    server.expect_counted("all-pages", "b", 1).await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b", "c", "d"]).await;
+    assert_eq!(anna.next().await, json!({ "type": "update", "connections": { "b": 1, "c": 0, "d": 0 } }));
+}
+
+#[tokio::test]
+async fn late_subscriber_gets_current_count() {
+    let server = TestServer::with(&["--update-interval-ms", "60000"]).await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b"]).await;
+    anna.expect_viewers("b", 0).await;
+    let mut late = server.viewer("a").await;
+    late.subscribe(&["b"]).await;
+    assert_eq!(late.next().await, json!({ "type": "update", "connections": { "b": 0 } }));
+}
+
+#[tokio::test]
+async fn subscribing_adds_to_earlier_links() {
+    let server = TestServer::start().await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b"]).await;
+    anna.subscribe(&["c"]).await;
+    anna.expect_viewers("c", 0).await;
+    let _ben = server.viewer("b").await;
+    anna.expect_viewers("b", 1).await;
+    let _cleo = server.viewer("c").await;
+    anna.expect_viewers("c", 1).await;
+}
+
+#[tokio::test]
+async fn viewers_of_one_page_watch_different_links() {
+    let server = TestServer::start().await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b"]).await;
+    anna.expect_viewers("b", 0).await;
+    let mut alex = server.viewer("a").await;
+    alex.subscribe(&["c"]).await;
+    alex.expect_viewers("c", 0).await;
+    let _ben = server.viewer("b").await;
+    anna.expect_viewers("b", 1).await;
+    let _cleo = server.viewer("c").await;
+    alex.expect_viewers("c", 1).await;
+}
+
+#[tokio::test]
+async fn subscribing_twice_counts_once() {
+    let server = TestServer::start().await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b", "b"]).await;
+    anna.subscribe(&["b"]).await;
+    anna.subscribe(&["c"]).await;
+    anna.expect_viewers("c", 0).await;
+    anna.unsubscribe(&["b"]).await;
+    wait_until("one unsubscribe is enough", async || server.get_json(COUNTER).await["pages"]["b"].is_null()).await;
+}
+
+#[tokio::test]
+async fn unsubscribed_links_stay_silent() {
+    let server = TestServer::start().await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b", "c"]).await;
+    anna.expect_viewers("c", 0).await;
+    anna.unsubscribe(&["b"]).await;
+    wait_until("the counter lets go of b", async || server.get_json(COUNTER).await["pages"]["b"].is_null()).await;
+    let _ben = server.viewer("b").await;
+    server.expect_counted("all-pages", "b", 1).await;
+    let _cleo = server.viewer("c").await;
+    // News travel in order, so b's would be here by now.
+    anna.expect_viewers("c", 1).await;
+    assert_eq!(anna.counts["b"], 0);
+}
+
+#[tokio::test]
+async fn unsubscribing_leaves_others_subscribed() {
+    let server = TestServer::start().await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b"]).await;
+    anna.expect_viewers("b", 0).await;
+    let mut alex = server.viewer("a").await;
+    alex.subscribe(&["b"]).await;
+    alex.expect_viewers("b", 0).await;
+    // Harmless twice, and for links never asked for.
+    alex.unsubscribe(&["b", "b", "x", ""]).await;
+    alex.subscribe(&["c"]).await;
+    alex.expect_viewers("c", 0).await;
+    let _ben = server.viewer("b").await;
+    anna.expect_viewers("b", 1).await;
+}
+
+#[tokio::test]
+async fn subscribing_again_gets_fresh_counts() {
+    let server = TestServer::start().await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b"]).await;
+    anna.expect_viewers("b", 0).await;
+    anna.unsubscribe(&["b"]).await;
+    let _ben = server.viewer("b").await;
+    server.expect_counted("all-pages", "b", 1).await;
+    anna.subscribe(&["b"]).await;
+    anna.expect_viewers("b", 1).await;
+}
+
+#[tokio::test]
+async fn the_last_watcher_ends_the_subscription() {
+    let server = TestServer::start().await;
+    let watched = async || server.get_json(COUNTER).await["pages"]["b"].is_number();
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b"]).await;
+    anna.expect_viewers("b", 0).await;
+    let mut alex = server.viewer("a").await;
+    alex.subscribe(&["b"]).await;
+    alex.expect_viewers("b", 0).await;
+    anna.close().await;
+    server.expect_counted("all-pages", "a", 1).await;
+    assert!(watched().await, "one viewer still watches b");
+    // Without a goodbye: a crash ends it as well.
+    drop(alex);
+    wait_until("the counter lets go of b", async || !watched().await).await;
+}
+
+#[tokio::test]
+async fn links_may_lead_to_other_sites() {
+    let server = TestServer::start().await;
+    let mut anna = server.viewer("one.example%2Fa").await;
+    anna.subscribe(&["two.example/b", "one.example/a", "bare"]).await;
+    for (page, viewers) in [("two.example/b", 0), ("one.example/a", 1), ("bare", 0)] {
+        anna.expect_viewers(page, viewers).await;
+    }
+    let _ben = server.viewer("two.example%2Fb").await;
+    anna.expect_viewers("two.example/b", 1).await;
+    server.expect_counted("two.example", "two.example/b", 1).await;
+    server.expect_counted("one.example", "one.example/a", 1).await;
+    assert!(server.get_json("/parties/counter/one.example").await["pages"]["two.example/b"].is_null());
+}
+
+#[tokio::test]
+async fn bad_links_are_refused_one_by_one() {
+    let server = TestServer::start().await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b", "", "bad host/x", "\u{7}", "c"]).await;
+    let sentence = anna.expect_error("bad-link").await;
+    assert!(sentence.contains("3 refused"), "{sentence}");
+    anna.expect_viewers("b", 0).await;
+    anna.expect_viewers("c", 0).await;
+}
+
+#[tokio::test]
+async fn unknown_types_and_fields_are_ignored() {
+    let server = TestServer::start().await;
+    let mut anna = server.viewer("a").await;
+    anna.send(r#"{"type":"from-the-future","links":7}"#).await;
+    anna.send(r#"{"type":"subscribe","links":["b"],"priority":{"deep":[1]}}"#).await;
+    assert_eq!(anna.next().await, json!({ "type": "update", "connections": { "b": 0 } }));
+}
+
+#[tokio::test]
+async fn a_crowd_that_moves_on_is_counted_exactly() {
+    let server = TestServer::start().await;
+    let mut reader = server.viewer("reader").await;
+    reader.subscribe(&["a", "b"]).await;
+    let mut crowd = Vec::new();
+    for _ in 0..30 {
+        crowd.push(server.viewer("a").await);
+    }
+    reader.expect_viewers("a", 30).await;
+    for viewer in crowd {
+        let _on_b_for_a_moment = server.viewer("b").await;
+        viewer.close().await;
+    }
+    reader.expect_viewers("a", 0).await;
+    reader.expect_viewers("b", 0).await;
+}
+
+#[tokio::test]
+async fn a_room_that_left_is_not_woken() {
+    // Long enough that a room woken in vain would still be awake when it is looked for.
+    let server = TestServer::of(with_census, &["--room-idle-ms", "300"]).await;
+    let awake = async || server.get_json("/parties/census/x").await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b"]).await;
+    anna.expect_viewers("b", 0).await;
+    anna.close().await;
+    wait_until("a has left memory", async || awake().await == json!([])).await;
+    let _ben = server.viewer("b").await;
+    server.expect_counted("all-pages", "b", 1).await;
+    assert_eq!(awake().await, json!(["b"]));
+}
+
+#[tokio::test]
+async fn a_room_comes_back_with_its_links() {
+    let server = TestServer::of(with_census, &["--room-idle-ms", "50"]).await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b"]).await;
+    anna.expect_viewers("b", 0).await;
+    anna.close().await;
+    wait_until("a has left memory", async || server.get_json("/parties/census/x").await == json!([])).await;
+    assert_eq!(server.get_json("/parties/page/a").await["connections"], json!({ "b": 0 }));
+    let mut alex = server.viewer("a").await;
+    let _ben = server.viewer("b").await;
+    server.expect_counted("all-pages", "b", 1).await;
+    // No one asked for b yet, so no one is told.
+    alex.expect_silence(Duration::from_millis(200)).await;
+    alex.subscribe(&["b"]).await;
+    alex.expect_viewers("b", 1).await;
+}
+
+/// The built-in parties, and one that knows which page rooms are awake.
+fn with_census() -> Server {
+    Server::builder().party::<Page>("page").party::<Counter>("counter").party::<Census>("census")
+}
+
+struct Census;
+
+impl Party for Census {
+    fn new(_: &Room) -> Self {
+        Self
+    }
+
+    async fn on_request(&mut self, room: &mut Room, _: Request) -> Result<Response> {
+        let awake = room.parties().get("page")?.awake();
+        json_response(&awake.iter().map(|stub| Value::from(stub.room_id())).collect::<Vec<_>>())
+    }
+}

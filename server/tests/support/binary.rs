@@ -1,0 +1,91 @@
+//! The real program, in a process of its own.
+
+use std::{
+    io::{BufRead, BufReader},
+    ops::Deref,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+};
+
+use super::{Client, DEADLINE, wait_until};
+
+/// A process that is killed when it is dropped.
+pub struct Binary {
+    client: Client,
+    pub child: Child,
+}
+
+impl Deref for Binary {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Binary {
+    /// Starts the program, and waits until it says where it listens.
+    pub fn start(data: &Path, args: &[&str]) -> Self {
+        Self::spawn(Self::command(data, args).stderr(Stdio::null()))
+    }
+
+    /// Likewise for a command that someone else has put together.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (tell, told) = mpsc::channel();
+        // Ends with the process; until then it keeps the pipe open and empty.
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let _ = tell.send(line);
+            }
+        });
+        let line = told.recv_timeout(DEADLINE).expect("the program did not say where it listens");
+        let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("it said {line:?}"));
+        Self { client: Client { address: address.parse().unwrap() }, child }
+    }
+
+    /// The program on a free port, not started yet.
+    pub fn command(data: &Path, args: &[&str]) -> Command {
+        let mut command = Self::bare_command(data);
+        command.args(["--listen", "127.0.0.1:0"]).args(args);
+        command
+    }
+
+    /// The program, not started yet, and not told where to listen.
+    pub fn bare_command(data: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_connection-counter"));
+        command.arg("--data").arg(data).stdin(Stdio::null());
+        command
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    #[cfg(unix)]
+    pub fn signal(&self, name: &str) {
+        // A shell can always do it; a `kill` of its own is not on every machine.
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits until the process is gone.
+    pub async fn exit(&mut self) -> ExitStatus {
+        wait_until("the process ends", async || self.child.try_wait().unwrap().is_some()).await;
+        self.child.wait().unwrap()
+    }
+
+    /// As `kill -9`: it has no chance to write anything.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
