@@ -85,8 +85,9 @@ impl Page {
             for id in ids {
                 if let Some(link) = self.links.get_mut(&id) {
                     link.subscribed = watched;
-                    // Until the counter has answered, or from now on.
-                    link.count = None;
+                    if !watched {
+                        link.count = None;
+                    }
                 }
             }
         }
