@@ -1,7 +1,7 @@
 // Opens every example there is, found by listing the folder, so that none can rot unseen.
 
 import assert from "node:assert/strict";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 import { story } from "./support/story.mjs";
@@ -26,6 +26,18 @@ for (const folder of [...folders, "rust-docs/std"]) {
     await tab.expectViewers(`a[href="${href}"]`, 1);
     await linked.close();
     await tab.expectViewers(`a[href="${href}"]`, 0);
+  });
+}
+
+// Parties of one's own come with a program each, which serves the page itself.
+const parties = readdirSync(`${EXAMPLES}/parties`);
+assert.ok(parties.length >= 4, `party examples found: ${parties}`);
+
+for (const name of parties) {
+  story(`party example ${name} opens`, { program: `connection-counter-${name}` }, async (stage) => {
+    const tab = await stage.openTab(stage.server.url);
+    const page = readFileSync(`${EXAMPLES}/parties/${name}/index.html`, "utf8");
+    assert.ok(page.includes(`<title>${await tab.page.title()}</title>`), "it is the example's own page");
   });
 }
 

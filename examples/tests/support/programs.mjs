@@ -15,14 +15,15 @@ const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
 /** A built program: the one named by the environment, or whichever of release and debug is newer. */
-function programPath(name, variable) {
+function programPath(name) {
+  const variable = `${name.toUpperCase().replaceAll("-", "_")}_BIN`;
   const named = process.env[variable];
   if (named && !existsSync(named)) throw new Error(`${variable} names ${named}, which does not exist`);
   if (named) return resolve(named);
   const target = process.env.CARGO_TARGET_DIR ?? join(WORKSPACE, "target");
   const built = ["release", "debug"].map((profile) => join(target, profile, name)).filter(existsSync);
   built.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
-  if (built.length === 0) throw new Error(`${name} is not built; run: cargo build -p ${name}`);
+  if (built.length === 0) throw new Error(`${name} is not built; run: cargo build --workspace --bins`);
   return built[0];
 }
 
@@ -39,8 +40,8 @@ class Program {
     this.#path = path;
   }
 
-  async run(args) {
-    const child = spawn(this.#path, args, { stdio: ["ignore", "pipe", "pipe"] });
+  async run(args, env = {}) {
+    const child = spawn(this.#path, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     running.add(child);
     child.once("exit", () => running.delete(child));
@@ -74,21 +75,26 @@ class Program {
   }
 }
 
-/** The counter server. */
+/** The counter server, or another one with parties of its own. */
 export class Server extends Program {
+  /** Its data folder. */
+  data;
   #args;
+  #env;
 
   /** Starts the server on a free port; `data` is its folder, `args` are further flags. */
-  static async start(data, args = []) {
-    const server = new Server(programPath("connection-counter", "CONNECTION_COUNTER_BIN"));
+  static async start(data, args = [], program = "connection-counter", env = {}) {
+    const server = new Server(programPath(program));
+    server.data = data;
     server.#args = ["--data", data, ...args];
-    await server.run(["--listen", "127.0.0.1:0", ...server.#args]);
+    server.#env = env;
+    await server.run(["--listen", "127.0.0.1:0", ...server.#args], env);
     return server;
   }
 
   /** Starts again what `stop` ended: the same port, the same data. */
   startAgain() {
-    return this.run(["--listen", new URL(this.url).host, ...this.#args]);
+    return this.run(["--listen", new URL(this.url).host, ...this.#args], this.#env);
   }
 
   /** The viewers of each page of a site that has any, as the server tells everybody. */
@@ -106,7 +112,7 @@ export class Server extends Program {
 
 /** Starts the examples host, whose pages load the widget from `server`. */
 export async function startHost(server) {
-  const host = new Program(programPath("connection-counter-examples", "CONNECTION_COUNTER_EXAMPLES_BIN"));
+  const host = new Program(programPath("connection-counter-examples"));
   await host.run(["--listen", "127.0.0.1:0", "--server", server]);
   return host;
 }

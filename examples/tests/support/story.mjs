@@ -29,7 +29,7 @@ function browserWith(flags) {
 
 /** What a story works with. */
 class Stage {
-  /** The counter server. */
+  /** The counter server, or whichever other program the story asked for. */
   server;
   /** The examples host. */
   host;
@@ -40,11 +40,11 @@ class Stage {
   #closers = [];
   #context;
 
-  async open({ serverArgs = [], proxied = false }) {
+  async open({ program = "connection-counter", serverArgs = [], env = {}, proxied = false }) {
     const data = await mkdtemp(join(tmpdir(), "connection-counter-"));
     this.onClose(() => rm(data, { recursive: true, force: true }));
 
-    this.server = await Server.start(data, serverArgs);
+    this.server = await Server.start(data, serverArgs, program, env);
     this.onClose(async () =>
       assert.equal(await this.server.stop(), 0, `the server's exit code; its log:\n${this.server.log}`),
     );
@@ -114,7 +114,8 @@ class Stage {
 /**
  * A test with everything real.
  * @param {string} name the claim
- * @param {{serverArgs?: string[], proxied?: boolean}} options flags for the server; a proxy between tabs and server
+ * @param {{program?: string, serverArgs?: string[], env?: object, proxied?: boolean}} options another server than the
+ *   counter; flags and variables for it; a proxy between tabs and server
  * @param {(stage: Stage) => Promise<void>} tell
  */
 export function story(name, options, tell) {

@@ -1,0 +1,25 @@
+// Bundles a script for the browser, as the pages of our users do.
+
+import { fileURLToPath } from "node:url";
+
+import { build } from "esbuild";
+
+/**
+ * The script as one piece that may stand inside a `script` element.
+ * @param {string} contents an ES module
+ * @param {Record<string, string>} alias packages to take in place of others
+ */
+export async function bundle(contents, alias = {}) {
+  const { outputFiles } = await build({
+    stdin: { contents, resolveDir: fileURLToPath(new URL(".", import.meta.url)), loader: "jsx" },
+    alias,
+    bundle: true,
+    write: false,
+    format: "iife",
+    jsx: "automatic",
+    // React checks more and runs effects twice while one develops.
+    define: { "process.env.NODE_ENV": '"development"' },
+    logLevel: "error",
+  });
+  return outputFiles[0].text.replaceAll("</script", "<\\/script");
+}
