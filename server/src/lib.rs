@@ -18,6 +18,8 @@
 //! - The protocol crate does no I/O. The server never trusts that a widget applied its rules.
 
 mod assets;
+#[doc = include_str!("../COMING_FROM_PARTYKIT.md")]
+pub mod coming_from_partykit {}
 mod config;
 mod counter;
 mod error;
