@@ -25,9 +25,10 @@ test: size && e2e
 widget:
     cargo run --package connection-counter-widget-build
 
+# All targets are built, just as `cargo test` builds them, so that nothing is compiled twice.
 # Test in a real browser, with the real server.
 e2e: widget _chromium
-    cargo build --workspace --bins
+    cargo build --workspace --all-targets
     cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     cd examples; npm test
 
