@@ -18,7 +18,10 @@ point("15: room fetches from another room", async (client) => {
     [{}, { method: "GET", uri, body: "" }],
     [{ path: "/sub?x=1" }, { method: "GET", uri: `${uri}/sub?x=1`, body: "" }],
     [{ path: "/?x=1" }, { method: "GET", uri: `${uri}/?x=1`, body: "" }],
-    [{ path: "/sub", body: { n: 1 } }, { method: "POST", uri: `${uri}/sub`, body: '{"n":1}' }],
+    [
+      { path: "/sub", body: { n: 1 } },
+      { method: "POST", uri: `${uri}/sub`, body: '{"n":1}' },
+    ],
   ]) {
     const answer = await call(client, "a", { ...target, ...order });
     assert.deepEqual(answer, { status: 200, body: { ...target, ...expected } });

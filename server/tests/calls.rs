@@ -118,8 +118,12 @@ impl Party for Phone {
         Self { closes: Vec::new() }
     }
 
-    async fn on_message(&mut self, _: &mut Room, from: &Connection, message: Message) -> Result {
+    async fn on_message(&mut self, room: &mut Room, from: &Connection, message: Message) -> Result {
         let Message::Text(text) = message else { return Ok(()) };
+        if text.as_str() == "call me" {
+            let back = room.parties().get("phone")?.room("a")?.fetch(Request::default()).await;
+            from.send(Message::text(back.map_or_else(|error| error.to_string(), |_| "you answered".to_owned())))?;
+        }
         from.send(Message::text(format!("{} said {text} at {}", from.id(), from.uri())))?;
         from.close(4000, "enough");
         Ok(())
@@ -137,9 +141,10 @@ impl Party for Phone {
         let mut call = Request::default();
         *call.uri_mut() = "/sub?_pk=caller".parse().unwrap();
         let mut socket = room.parties().get("phone")?.room("b")?.socket(call).await?;
-        socket.send(Message::text("hello"))?;
+        let said = if request.uri().path().ends_with("/call-me") { "call me" } else { "hello" };
+        socket.send(Message::text(said))?;
         let mut heard = Vec::new();
-        while let Some(Message::Text(text)) = socket.recv().await {
+        while let Some(Message::Text(text)) = socket.recv().await? {
             heard.push(text.to_string());
         }
         json_response(&heard)
@@ -186,6 +191,14 @@ async fn mistakes_fail_at_the_call() {
         let (status, sentence) = server.get(&format!("/parties/asker/x/{how}")).await;
         assert!(status >= 400 && sentence.contains(hint), "{how}: {status} {sentence}");
     }
+}
+
+#[tokio::test]
+async fn a_room_that_listens_cannot_be_called_back() {
+    let server = start().await;
+    let heard = server.get_json("/parties/phone/a/call-me").await;
+    let refusal = heard[0].as_str().unwrap();
+    assert!(refusal.contains("phone/b → phone/a → phone/b"), "{refusal}");
 }
 
 #[tokio::test]

@@ -2,18 +2,14 @@
 
 mod user;
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use connection_counter::{
-    Config, Error, Server,
+    Config, Server,
     party::{Connection, Message, Party, Request, Result, Room, Stub},
 };
-use tokio::time::timeout;
 use url::form_urlencoded;
 use user::{Profile, User};
-
-/// How long a room waits for the next word of another.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A room where users meet, each in a favourite colour, which is the same in every such room.
 struct Main;
@@ -41,10 +37,8 @@ impl Party for Main {
         // A socket is for more than one question; it closes when it is dropped.
         let mut socket = user_room(room, &user)?.socket(Request::default()).await?;
         socket.send(colour)?;
-        // A room that waits does nothing else, so it must not wait for ever.
-        let answer = timeout(PATIENCE, socket.recv()).await.map_err(|_| Error::Deadline(PATIENCE))?;
         // None if the other room closed the socket instead.
-        if let Some(profile) = answer {
+        if let Some(profile) = socket.recv().await? {
             room.broadcast(&profile, &[]);
         }
         Ok(())

@@ -62,7 +62,7 @@ async fn converse(stub: &Stub, request: Request, said: String, hear: usize) -> R
     socket.send(Message::text(said))?;
     let mut heard = Vec::new();
     while heard.len() < hear
-        && let Some(Message::Text(text)) = socket.recv().await
+        && let Some(Message::Text(text)) = socket.recv().await?
     {
         heard.push(text.to_string());
     }

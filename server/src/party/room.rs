@@ -269,7 +269,7 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
             if code == close::ABNORMAL
                 && let Err(error) = party.on_error(room, &connection, &reason).await
             {
-                tracing::error!(room = %room.key, %error, "on_error failed");
+                log_failure(room, &error);
             }
             party.on_close(room, &connection, code, &reason).await
         }
@@ -296,7 +296,7 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
         Woken::Idle | Woken::Ended => Ok(()),
     };
     if let Err(error) = hook {
-        tracing::error!(room = %room.key, %error, "a hook failed");
+        log_failure(room, &error);
     }
 }
 
@@ -328,8 +328,17 @@ async fn connect<P: Party>(room: &mut Room, party: &mut P, connection: Connectio
 }
 
 fn turn_away(room: &Room, connection: &Connection, error: &Error) {
-    tracing::error!(room = %room.key, %error, "a connection could not be greeted");
-    connection.close(error.close_code(), &error.to_string());
+    log_failure(room, error);
+    connection.close(close::INTERNAL, &error.to_string());
+}
+
+/// What a hook failed with: our fault is for the operator to see; a stranger's bad input is not.
+fn log_failure(room: &Room, error: &Error) {
+    if error.status().is_client_error() {
+        tracing::debug!(room = %room.key, %error, "a hook refused its input");
+    } else {
+        tracing::error!(room = %room.key, %error, "a hook failed");
+    }
 }
 
 /// The room could not start: whoever waits for it is told.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use connection_counter_protocol::close;
+
 use super::{Attached, Message, Outgoing, Request, Response, Result, RoomKey, Rooms, connection_id, room::Event};
 use crate::{error::Error, site::Access};
 
@@ -104,7 +106,7 @@ impl Stub {
     /// # Errors
     /// [`Error::Path`] if the request's path does not start with `/`; [`Error::CallCycle`] if the room waits, directly
     /// or not, for the caller; [`Error::Deadline`] after [`Limits::call_timeout`](crate::Limits::call_timeout);
-    /// [`Error::RoomFailed`] if it panics. What the room's own hook fails with is its answer, not an error here.
+    /// [`Error::RoomFailed`] if it panics; and whatever the room's own hook fails with.
     pub async fn fetch(&self, request: Request) -> Result<Response> {
         let request = self.addressed(request)?;
         let _waiting = self.rooms.enter_call(self.caller.as_ref(), &self.key)?;
@@ -129,7 +131,10 @@ impl Stub {
         let request = self.addressed(request)?;
         let _waiting = self.rooms.enter_call(self.caller.as_ref(), &self.key)?;
         let id = connection_id(request.uri());
-        Ok(Socket(self.rooms.connect(&self.key, id, request).await?))
+        let mut attached = self.rooms.connect(&self.key, id, request).await?;
+        // What the room hears when the socket is simply dropped: it is gone, and nothing broke.
+        attached.closed(close::NO_STATUS, "");
+        Ok(Socket { attached, stub: self.clone() })
     }
 
     /// The request with the address under which it would come from outside.
@@ -145,8 +150,11 @@ impl Stub {
     }
 }
 
-/// A connection from one room to another. Dropping it closes it.
-pub struct Socket(Attached);
+/// A connection from one room to another, for a conversation within one hook. Dropping it closes it.
+pub struct Socket {
+    attached: Attached,
+    stub: Stub,
+}
 
 impl Socket {
     /// Says something to the room.
@@ -154,23 +162,30 @@ impl Socket {
     /// # Errors
     /// [`Error::RoomBusy`] if the room cannot take it now.
     pub fn send(&self, message: Message) -> Result {
-        self.0.message(message)
+        self.attached.message(message)
     }
 
     /// Waits for what the room says next; `None` once it has closed the connection.
-    pub async fn recv(&mut self) -> Option<Message> {
-        match self.0.connection().outgoing().await {
+    ///
+    /// # Errors
+    /// [`Error::CallCycle`] if the room waits, directly or not, for this one; [`Error::Deadline`] if it says nothing for
+    /// [`Limits::call_timeout`](crate::Limits::call_timeout). The connection lives on.
+    pub async fn recv(&mut self) -> Result<Option<Message>> {
+        let _waiting = self.stub.rooms.enter_call(self.stub.caller.as_ref(), &self.stub.key)?;
+        let limit = self.stub.rooms.shared().config.limits.call_timeout;
+        let outgoing = tokio::time::timeout(limit, self.attached.connection().outgoing()).await;
+        Ok(match outgoing.map_err(|_| Error::Deadline(limit))? {
             Outgoing::Message(message) => Some(message),
             Outgoing::Close(code, reason) => {
-                self.0.closed(code, &reason);
+                self.attached.closed(code, &reason);
                 None
             }
-        }
+        })
     }
 
     /// Closes the connection with a code and a reason of one's own.
     pub fn close(mut self, code: u16, reason: &str) {
-        self.0.closed(code, reason);
+        self.attached.closed(code, reason);
     }
 }
 
