@@ -1,7 +1,7 @@
 //! What a binary does around a server: starts the log, listens, says where, and stops when the system asks.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     net::SocketAddr,
     process::ExitCode,
 };
@@ -86,7 +86,9 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 
 fn start_log(config: &Config) {
     let filter = EnvFilter::new(&config.log);
+    // Colours are for terminals, not for files and log collectors.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = log.with_ansi(io::stderr().is_terminal());
     match config.log_format {
         LogFormat::Human => log.with_target(false).init(),
         LogFormat::Json => log.json().init(),
