@@ -32,8 +32,13 @@ async function openClient(client, stage) {
   const tab = await openPage(client, stage, 'import PartySocket from "partysocket"; window.PartySocket = PartySocket;');
   return {
     tab,
-    /** Runs `script` there, which gets the host as its only argument, and returns what it returns. */
-    run: (script) => tab.page.evaluate(script, client.host),
+    /** Runs `script` there, which gets the host as its only argument, and returns what it returns, within the deadline. */
+    run(script) {
+      const late = new Promise((_, reject) => {
+        setTimeout(reject, DEADLINE_MS, new Error(`the page's script took more than ${DEADLINE_MS} ms`)).unref();
+      });
+      return Promise.race([tab.page.evaluate(script, client.host), late]);
+    },
   };
 }
 

@@ -146,6 +146,8 @@ fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
     for segment in path.strip_prefix(['/', '\\']).unwrap_or(path).split(['/', '\\']) {
         let start = id.len();
         id.push('/');
+        // Empty segments as well: a long row of slashes must not cost a long time.
+        within_limit(id)?;
         push_encoded(id, segment, PLAIN_IN_PATH)?;
         match id.get(start..) {
             Some("/.") => id.truncate(start),

@@ -249,7 +249,7 @@ fn connections_possible(wanted: usize) -> u32 {
     u32::try_from(possible).unwrap_or(u32::MAX)
 }
 
-/// Whether a request's method may open a WebSocket; the rest of the handshake is checked in `socket`.
+/// A copy of a handshake for the party: its body, which it does not have, stays behind with the connection.
 pub(crate) fn without_body(request: &hyper::Request<Incoming>) -> http::Request<Bytes> {
     let mut copy = http::Request::new(Bytes::new());
     *copy.method_mut() = Method::GET;

@@ -144,7 +144,7 @@ pub(crate) fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntErr
 }
 
 impl Limits {
-    /// Milliseconds, not seconds, between two sweeps make no sense; zero anywhere would switch the server off.
+    /// Zero would switch the server off nearly everywhere, and a few settings contradict each other.
     pub(crate) fn validate(&self) -> Result<(), StartupError> {
         let positive = [
             ("max-connections", self.connections),

@@ -74,7 +74,7 @@ async fn cleanup_keeps_subscribers_of_quiet_pages() {
     }
     let known = async |page: &str| server.get_json("/parties/counter/all-pages").await["pages"][page].is_number();
     wait_until("a clean-up has run", async || !known("unwatched").await).await;
-    assert!(known("quiet").await);
+    assert!(known("quiet").await && known("a").await, "what is watched or viewed stays");
     let _ben = server.viewer("quiet").await;
     anna.expect_viewers("quiet", 1).await;
 }

@@ -59,9 +59,10 @@ impl Page {
                     self.unsettled.insert(id.clone());
                 }
             }
-            // What is not known yet comes with the counter's answer.
-            if let Some(count) = link.count {
-                snapshot.insert(id, count);
+            match link.count {
+                Some(count) => drop(snapshot.insert(id, count)),
+                // Comes with the counter's answer.
+                None => drop(viewer.awaited.insert(id)),
             }
         }
         if !self.links.is_empty() && room.alarm().is_none() {
@@ -86,6 +87,7 @@ impl Page {
         let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return };
         let left: HashSet<PageId> =
             links.iter().filter_map(|text| viewer.links.take(&PageId::parse(text).ok()?)).collect();
+        viewer.awaited.retain(|id| !left.contains(id));
         self.unwatch(left);
     }
 

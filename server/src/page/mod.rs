@@ -44,6 +44,8 @@ pub struct Page {
 struct Viewer {
     connection: Connection,
     links: HashSet<PageId>,
+    /// Those of them whose count its counter has not told yet: it gets them, and no one else does, when they come.
+    awaited: HashSet<PageId>,
     /// How it is counted.
     counted: Counted,
     /// The version of the links' counts it was last told.
@@ -87,7 +89,7 @@ impl Party for Page {
         match page.and_then(|page| lobby.access().check_origin(request.headers(), &page)) {
             Ok(()) => Ok(request),
             Err(error) => {
-                tracing::info!(page = lobby.room_id(), %error, "a connection was refused");
+                tracing::info!(%error, "a connection was refused");
                 // Where there is an origin there is a web page, and a widget that is better told to stay away.
                 Err(match error {
                     Error::OriginMissing => gate::refusal(&error),
@@ -142,6 +144,7 @@ impl Party for Page {
         let viewer = Viewer {
             connection: connection.clone(),
             links: HashSet::new(),
+            awaited: HashSet::new(),
             counted: counted(request),
             seen: self.version,
             warned: false,
@@ -181,7 +184,7 @@ impl Party for Page {
             }
             Method::POST => {
                 match serde_json::from_slice(request.body())? {
-                    PageRequest::Update { connections, sequence } => self.heard(connections, sequence),
+                    PageRequest::Update { connections, sequence } => self.heard(connections, sequence)?,
                     PageRequest::Resync => self.forget_what_was_told(),
                 }
                 self.settle(room)?;

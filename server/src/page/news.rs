@@ -21,8 +21,9 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Page {
     /// Takes in what a counter says. A link that no one watches any more is none of our business.
-    pub(super) fn heard(&mut self, connections: Counts, sequence: Option<u64>) {
+    pub(super) fn heard(&mut self, connections: Counts, sequence: Option<u64>) -> Result {
         let version = self.version + 1;
+        let mut new = false;
         for (id, count) in connections {
             let Some(link) = self.links.get_mut(&id).filter(|link| link.subscribed) else { continue };
             // Messages can overtake each other once there is more than one machine; an old count must not stick.
@@ -30,12 +31,31 @@ impl Page {
                 continue;
             }
             link.sequence = sequence.unwrap_or(link.sequence);
-            if link.count != Some(count) {
-                link.count = Some(count);
-                link.changed = version;
-                self.version = version;
+            match link.count.replace(count) {
+                // Only who asked for it waits for a first count: to send it to all would let one viewer flood the others.
+                None => new = true,
+                Some(before) if before != count => {
+                    link.changed = version;
+                    self.version = version;
+                }
+                Some(_) => {}
             }
         }
+        if !new {
+            return Ok(());
+        }
+        for viewer in self.viewers.values_mut().filter(|viewer| !viewer.awaited.is_empty()) {
+            let mut snapshot = Counts::new();
+            viewer.awaited.retain(|id| match self.links.get(id).and_then(|link| link.count) {
+                Some(count) => snapshot.insert(id.clone(), count).is_some(),
+                None => true,
+            });
+            if !snapshot.is_empty() {
+                // Who cannot take it is closing.
+                let _ = viewer.connection.send(Message::json(&PageMessage::Update { connections: snapshot })?);
+            }
+        }
+        Ok(())
     }
 
     /// Tells the counter everything anew, for it has lost it.

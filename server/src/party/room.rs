@@ -273,6 +273,8 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
             }
             party.on_close(room, &connection, code, &reason).await
         }
+        // Whoever asked has gone: no work for no one.
+        Woken::Event(Event::Request { reply: Some(reply), .. }) if reply.is_closed() => Ok(()),
         Woken::Event(Event::Request { request, reply }) => {
             let answer = party.on_request(room, *request).await;
             match reply {

@@ -148,7 +148,8 @@ impl Rooms {
 
     pub(crate) fn room_key(&self, party: &str, id: &str) -> Result<RoomKey> {
         let (party, kind) = self.kind(party)?;
-        Ok(RoomKey::new(party, &kind.room_id(id)?))
+        // Whatever the party makes of it: a control character in it could reach into another room's storage.
+        Ok(RoomKey::new(party, &plain_room_id(&kind.room_id(id)?)?))
     }
 
     /// A number that grows with every call, across all rooms of this run.
