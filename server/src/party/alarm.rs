@@ -12,6 +12,11 @@ use tokio::{sync::Notify, time::Instant};
 use super::RoomKey;
 use crate::storage::{ALARMS, Db, StorageError, after_prefix, joined};
 
+/// Wait before an alarm that failed rings again; doubled each time.
+const RETRY: Duration = Duration::from_secs(2);
+/// How often it rings again before it is given up.
+const RETRIES: u32 = 6;
+
 /// Sets, cancels and fires alarms. Within a run it uses monotonic time only. Cloning gives another handle.
 #[derive(Clone)]
 pub(crate) struct AlarmClock(Arc<Shared>);
@@ -24,8 +29,30 @@ struct Shared {
 
 #[derive(Default)]
 struct Alarms {
-    by_room: HashMap<RoomKey, Instant>,
+    /// When each is due, and how often it has failed.
+    by_room: HashMap<RoomKey, (Instant, u32)>,
     by_time: BTreeSet<(Instant, RoomKey)>,
+    /// Due, on the way to their rooms or being handled there, and how often each has failed. Whoever sets or cancels an
+    /// alarm takes it out, for then it must not ring any more.
+    ringing: HashMap<RoomKey, u32>,
+}
+
+impl Alarms {
+    fn insert(&mut self, room: RoomKey, delay: Duration, failures: u32) {
+        // A century is as good as never, and no clock overflows.
+        const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+        let due = Instant::now() + delay.min(NEVER);
+        self.remove(&room);
+        self.by_room.insert(room.clone(), (due, failures));
+        self.by_time.insert((due, room));
+    }
+
+    fn remove(&mut self, room: &RoomKey) {
+        self.ringing.remove(room);
+        if let Some((due, _)) = self.by_room.remove(room) {
+            self.by_time.remove(&(due, room.clone()));
+        }
+    }
 }
 
 /// How an alarm is stored. The delay bounds the wait after a restart whatever happened to the wall clock meanwhile.
@@ -48,7 +75,7 @@ impl AlarmClock {
             let Some(party) = party(name) else { continue };
             let Ok(row) = serde_json::from_slice::<Row>(&value) else { continue };
             let left = row.due_ms.saturating_sub(unix_ms()).min(row.delay_ms);
-            clock.schedule(RoomKey::new(party, id), Duration::from_millis(left));
+            clock.alarms().insert(RoomKey::new(party, id), Duration::from_millis(left), 0);
         }
         Ok(clock)
     }
@@ -61,36 +88,55 @@ impl AlarmClock {
         if let Ok(row) = serde_json::to_vec(&row) {
             self.0.db.write([(db_key(room), Some(row.into()))].into());
         }
-        self.schedule(room.clone(), delay);
-    }
-
-    /// Has the room's alarm fire again after `delay`; on disk it stays as it is, for it has not done its work yet.
-    pub(crate) fn schedule(&self, room: RoomKey, delay: Duration) {
-        // A century is as good as never, and no clock overflows.
-        const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-        let due = Instant::now() + delay.min(NEVER);
-        let mut alarms = self.alarms();
-        if let Some(before) = alarms.by_room.insert(room.clone(), due) {
-            alarms.by_time.remove(&(before, room.clone()));
-        }
-        alarms.by_time.insert((due, room));
-        drop(alarms);
+        self.alarms().insert(room.clone(), delay, 0);
         self.0.wake.notify_one();
     }
 
     /// How long until the room's alarm; `None` without one, and while it is being handled.
     pub(crate) fn get(&self, room: &RoomKey) -> Option<Duration> {
-        self.alarms().by_room.get(room).map(|due| due.saturating_duration_since(Instant::now()))
+        self.alarms().by_room.get(room).map(|(due, _)| due.saturating_duration_since(Instant::now()))
     }
 
     /// Forgets the room's alarm.
     pub(crate) fn cancel(&self, room: &RoomKey) {
-        let mut alarms = self.alarms();
-        if let Some(due) = alarms.by_room.remove(room) {
-            alarms.by_time.remove(&(due, room.clone()));
-        }
-        drop(alarms);
+        self.alarms().remove(room);
         self.0.db.write([(db_key(room), None)].into());
+    }
+
+    /// Whether the alarm that is on its way to the room is still wanted.
+    pub(crate) fn is_ringing(&self, room: &RoomKey) -> bool {
+        self.alarms().ringing.contains_key(room)
+    }
+
+    /// The alarm has done its work. One that was set meanwhile stays.
+    pub(crate) fn done(&self, room: &RoomKey) {
+        if self.is_ringing(room) {
+            self.cancel(room);
+        }
+    }
+
+    /// The alarm could not do its work: it rings again after the delay returned, each time later, or is given up. On disk it
+    /// stays as it is until then. One that was set or cancelled meanwhile is left alone.
+    pub(crate) fn failed(&self, room: &RoomKey) -> Option<Duration> {
+        let failures = self.alarms().ringing.get(room).copied()?;
+        if failures >= RETRIES {
+            self.cancel(room);
+            return None;
+        }
+        let delay = RETRY * 2_u32.pow(failures);
+        self.alarms().insert(room.clone(), delay, failures + 1);
+        self.0.wake.notify_one();
+        Some(delay)
+    }
+
+    /// There was no place for the alarm's room, which is no fault of the alarm.
+    pub(crate) fn postpone(&self, room: &RoomKey) {
+        let mut alarms = self.alarms();
+        if let Some(failures) = alarms.ringing.get(room).copied() {
+            alarms.insert(room.clone(), RETRY, failures);
+            drop(alarms);
+            self.0.wake.notify_one();
+        }
     }
 
     /// Waits for the next alarm that is due.
@@ -101,7 +147,8 @@ impl AlarmClock {
                 Some(due) if due <= Instant::now() => {
                     let mut alarms = self.alarms();
                     if let Some((_, room)) = alarms.by_time.pop_first() {
-                        alarms.by_room.remove(&room);
+                        let failures = alarms.by_room.remove(&room).map_or(0, |(_, failures)| failures);
+                        alarms.ringing.insert(room.clone(), failures);
                         return room;
                     }
                 }

@@ -12,11 +12,6 @@ use super::{
 };
 use crate::{config::Config, error::Error, site::Access, storage::Storage};
 
-/// Wait before an alarm that failed runs again; doubled each time.
-pub(super) const ALARM_RETRY: Duration = Duration::from_secs(2);
-/// How often it runs again before it is given up.
-const ALARM_RETRIES: u32 = 6;
-
 /// Wait before a room that failed starts again by itself; one that fails each time must not keep a core busy.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
@@ -57,22 +52,12 @@ pub struct Room {
     tick_at: Option<Instant>,
     stays_awake: bool,
     failed_before: bool,
-    failed_alarms: u32,
 }
 
 impl Room {
     fn new(rooms: Rooms, key: RoomKey, connections: Connections) -> Self {
         let storage = Storage::of_room(rooms.shared().db.clone(), key.party(), key.id());
-        Self {
-            key,
-            rooms,
-            storage,
-            connections,
-            tick_at: None,
-            stays_awake: false,
-            failed_before: false,
-            failed_alarms: 0,
-        }
+        Self { key, rooms, storage, connections, tick_at: None, stays_awake: false, failed_before: false }
     }
 
     /// The id of this room within its party, in its one spelling.
@@ -225,6 +210,8 @@ async fn guarded<P: Party>(room: &mut Room, party: &mut Option<P>, woken: Woken)
         // The panic itself, with its place in the code, is on standard error already.
         tracing::error!(room = %room.key, "a hook panicked: connections are closed, and the next event starts afresh");
         *party = None;
+        // Does nothing unless the room panicked with its alarm still to be handled, such as in `on_start`.
+        room.rooms.shared().alarms.failed(&room.key);
         // The next event starts it afresh, and if none comes, this does: others may rely on what it has just forgotten.
         room.tick_in(RESTART_PAUSE);
         room.stays_awake = false;
@@ -286,6 +273,8 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
                 None => answer.map(drop),
             }
         }
+        // Set anew or cancelled while it was on its way.
+        Woken::Event(Event::Alarm) if !room.rooms.shared().alarms.is_ringing(&room.key) => Ok(()),
         Woken::Event(Event::Alarm) => {
             let rung = AssertUnwindSafe(party.on_alarm(room)).catch_unwind().await;
             return settle_alarm(room, rung);
@@ -352,39 +341,23 @@ fn refuse(room: &Room, woken: Woken, error: Error) {
             drop(reply.send(Ok(())));
         }
         Woken::Event(Event::Request { reply: Some(reply), .. }) => drop(reply.send(Err(error))),
-        Woken::Event(Event::Alarm) => room.rooms.shared().alarms.schedule(room.key.clone(), ALARM_RETRY),
+        Woken::Event(Event::Alarm) => drop(room.rooms.shared().alarms.failed(&room.key)),
         _ => {}
     }
 }
 
 /// An alarm that did its work is forgotten; one that failed comes again, each time later.
 fn settle_alarm(room: &mut Room, rung: std::result::Result<Result, Box<dyn std::any::Any + Send>>) {
+    let alarms = &room.rooms.shared().alarms;
     let failure = match &rung {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some("it panicked".to_owned()),
+        Ok(Ok(())) => return alarms.done(&room.key),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it panicked".to_owned(),
     };
-    match failure {
-        None => {
-            room.failed_alarms = 0;
-            if room.alarm().is_none() {
-                room.delete_alarm();
-            }
-        }
-        Some(error) if room.failed_alarms < ALARM_RETRIES => {
-            let delay = ALARM_RETRY * 2_u32.pow(room.failed_alarms);
-            room.failed_alarms += 1;
-            tracing::error!(room = %room.key, error, ?delay, "an alarm failed; it runs again");
-            room.rooms.shared().alarms.schedule(room.key.clone(), delay);
-        }
-        Some(error) => {
-            room.failed_alarms = 0;
-            tracing::error!(room = %room.key, error, "an alarm failed too often; it is given up");
-            room.delete_alarm();
-        }
-    }
+    let again_in = alarms.failed(&room.key);
+    tracing::error!(room = %room.key, error = failure, ?again_in, "an alarm failed");
     if let Err(panic) = rung {
-        // The retry is set; the rest of a panic is the same for every hook.
+        // The rest of a panic is the same for every hook.
         std::panic::resume_unwind(panic);
     }
 }

@@ -10,6 +10,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use connection_counter_protocol::{PageId, PageIdError, close};
@@ -28,6 +29,9 @@ use crate::{
     site::Access,
     storage::Db,
 };
+
+/// Wait between two alarms: after a long stop thousands are overdue at the same moment, and readers come first.
+const ALARM_PAUSE: Duration = Duration::from_millis(2);
 
 /// Which room of which party.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -280,8 +284,9 @@ impl Rooms {
             let key = self.0.alarms.next().await;
             if let Err(error) = self.deliver(&key, Event::Alarm) {
                 tracing::warn!(room = %key, %error, "an alarm must wait");
-                self.0.alarms.schedule(key, room::ALARM_RETRY);
+                self.0.alarms.postpone(&key);
             }
+            tokio::time::sleep(ALARM_PAUSE).await;
         }
     }
 
@@ -402,7 +407,9 @@ impl Kinds {
 /// The id a connection asks for in its URL.
 pub(crate) fn connection_id(uri: &Uri) -> String {
     let asked = uri.query().into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("_pk="));
-    let asked = asked.and_then(|id| percent_encoding::percent_decode_str(id).decode_utf8().ok());
+    // As forms encode it, and so `URLSearchParams`: `+` is a space.
+    let asked = asked.map(|id| id.replace('+', " "));
+    let asked = asked.as_ref().and_then(|id| percent_encoding::percent_decode_str(id).decode_utf8().ok());
     match asked {
         Some(id) if !id.is_empty() => id.into_owned(),
         _ => uuid::Uuid::new_v4().to_string(),

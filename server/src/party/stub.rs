@@ -139,9 +139,10 @@ impl Stub {
 
     /// The request with the address under which it would come from outside.
     fn addressed(&self, mut request: Request) -> Result<Request> {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        if !path.starts_with('/') {
-            return Err(Error::Path(path.to_owned()));
+        let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+        // A lone word is read as a host, with no path at all.
+        if !path.starts_with('/') || (request.uri().scheme().is_none() && request.uri().authority().is_some()) {
+            return Err(Error::Path(request.uri().to_string()));
         }
         let path = if path == "/" { "" } else { path };
         let uri = format!("/parties/{}/{}{path}", self.key.party(), encode_segment(self.key.id()));
