@@ -126,6 +126,14 @@ async fn a_deleted_alarm_stays_silent() {
 }
 
 #[tokio::test]
+async fn an_alarm_may_be_ages_away() {
+    let mut server = start().await;
+    ask(&server, &format!("a/set/{}", u64::MAX)).await;
+    server.restart().await;
+    assert_eq!(ask(&server, "a").await, json!({ "rings": 0, "set": true }));
+}
+
+#[tokio::test]
 async fn a_failed_alarm_rings_again() {
     let server = start().await;
     for how in ["fail", "panic"] {

@@ -138,6 +138,38 @@ async fn rooms_in_memory() {
 }
 
 #[tokio::test]
+async fn a_page_waits_for_its_counter() {
+    let server = TestServer::with(&["--max-rooms=2", "--room-idle-ms=50"]).await;
+    // The second of two rooms; the counter finds no place, until this one has left memory.
+    assert_eq!(server.get("/parties/page/b").await.0, 200);
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["a"]).await;
+    anna.expect_viewers("a", 1).await;
+}
+
+#[tokio::test]
+async fn a_busy_counter_loses_no_count() {
+    let server = TestServer::with(&["--max-mailbox=1"]).await;
+    let mut arrivals = Vec::new();
+    for number in 0..30 {
+        let client = *server;
+        arrivals.push(tokio::spawn(async move { client.viewer(&format!("page-{number}")).await }));
+    }
+    let mut viewers = Vec::new();
+    for arrival in arrivals {
+        viewers.push(arrival.await.unwrap());
+    }
+    let all = async |viewers: u32| {
+        // It may be too busy for us as well.
+        let (_, body) = server.get("/parties/counter/all-pages").await;
+        body.matches(&format!("\":{viewers}")).count() == 30
+    };
+    wait_until("all are counted", async || all(1).await).await;
+    drop(viewers);
+    wait_until("all are counted out", async || all(0).await).await;
+}
+
+#[tokio::test]
 async fn events_that_wait_for_a_room() {
     let server = workshop(&["--max-mailbox=2", "--call-timeout-ms=1000"]).await;
     let requests: Vec<_> = (0..10).map(|_| spawn_get(&server, "/parties/workshop/a/stuck")).collect();

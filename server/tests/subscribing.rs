@@ -211,6 +211,25 @@ async fn a_room_that_left_is_not_woken() {
 }
 
 #[tokio::test]
+async fn a_counter_stays_while_anyone_is_counted() {
+    let server = TestServer::of(with_census, &["--room-idle-ms=50"]).await;
+    let _ben = server.viewer("b").await;
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b", "c"]).await;
+    anna.expect_viewers("b", 1).await;
+    // What was used after the counter has left memory; it has not.
+    assert_eq!(server.get("/parties/page/used-later").await.0, 200);
+    wait_until("an idle room has left memory", async || {
+        let awake = server.get_json("/parties/census/x").await;
+        !awake.as_array().unwrap().contains(&json!("used-later"))
+    })
+    .await;
+    server.expect_counted("all-pages", "b", 1).await;
+    let _cleo = server.viewer("c").await;
+    anna.expect_viewers("c", 1).await;
+}
+
+#[tokio::test]
 async fn a_room_comes_back_with_its_links() {
     let server = TestServer::of(with_census, &["--room-idle-ms", "50"]).await;
     let mut anna = server.viewer("a").await;

@@ -1,0 +1,84 @@
+//! Viewers that read slowly, or not at all, cost one message each and hold up no one.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use support::{Client, DEADLINE, TestServer, TestViewer};
+use tokio::net::TcpSocket;
+
+const TOKEN: &[(&str, &str)] = &[("authorization", "Bearer secret")];
+/// Long ids make large updates: with these, one of about 100 KB.
+const LINKS: usize = 200;
+const LINK_BYTES: usize = 480;
+/// Together more than the operating system holds between two sockets of one machine, which is about 4 MiB here.
+const UPDATES: u32 = 100;
+
+fn links() -> Vec<String> {
+    (0..LINKS).map(|number| format!("{number:0>LINK_BYTES$}")).collect()
+}
+
+/// A viewer of page a that watches all links.
+async fn watch(viewer: &mut TestViewer) {
+    let links = links();
+    for part in links.chunks(20) {
+        viewer.subscribe(&part.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+    viewer.expect_viewers(&links[LINKS - 1], 0).await;
+}
+
+/// Has the counter tell page a that every link has so many viewers.
+async fn tell(server: &Client, viewers: u32) {
+    let connections: BTreeMap<String, u32> = links().into_iter().map(|link| (link, viewers)).collect();
+    let body = json!({ "action": "update", "connections": connections }).to_string();
+    assert_eq!(server.request("POST", "/parties/page/a", TOKEN, &body).await.0, 200);
+}
+
+/// A viewer for whom the operating system keeps little while it does not read.
+async fn slow_viewer(server: &Client) -> TestViewer {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(server.address).await.unwrap();
+    let url = format!("ws://{}/parties/page/a", server.address);
+    let stream = tokio_tungstenite::MaybeTlsStream::Plain(stream);
+    let (socket, response) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+    TestViewer { socket, response, counts: BTreeMap::new(), updates: Vec::new() }
+}
+
+#[tokio::test]
+async fn a_slow_viewer_gets_only_the_newest() {
+    let server = TestServer::with(&["--party-token=secret", "--update-interval-ms=1"]).await;
+    let mut slow = slow_viewer(&server).await;
+    watch(&mut slow).await;
+    let mut fast = server.viewer("a").await;
+    watch(&mut fast).await;
+    slow.updates.clear();
+    for viewers in 1..=UPDATES {
+        tell(&server, viewers).await;
+        // Whoever reads hears of each, whatever the other does.
+        fast.expect_viewers(&links()[0], viewers.into()).await;
+    }
+    slow.expect_viewers(&links()[0], UPDATES.into()).await;
+    let received = slow.updates.len();
+    assert!(received < UPDATES as usize, "{received} updates waited for a viewer that did not read");
+}
+
+#[tokio::test]
+async fn a_viewer_that_never_reads_is_dropped() {
+    let args = ["--party-token=secret", "--update-interval-ms=1", "--write-timeout-ms=200"];
+    let server = TestServer::with(&args).await;
+    let mut slow = slow_viewer(&server).await;
+    watch(&mut slow).await;
+    let start = std::time::Instant::now();
+    for viewers in 1.. {
+        let page: Value = server.get_json("/parties/page/a").await;
+        if page["viewers"] == 0 {
+            break;
+        }
+        assert!(start.elapsed() < DEADLINE, "it is still there after {viewers} updates");
+        tell(&server, viewers).await;
+    }
+}
