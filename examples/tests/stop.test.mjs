@@ -64,7 +64,7 @@ story("stop leaves the page as it was", {}, async (stage) => {
   assert.equal(during.styleSheets, before.styleSheets + 1);
   assert.ok(during.listeners.length > before.listeners.length, "this test can see the widget's listeners");
 
-  await tab.page.evaluate(() => window[Symbol.for("connection-counter")].stop());
+  await tab.page.evaluate(() => window[Symbol.for("connection-counter")].handle.stop());
   assert.deepEqual(await traces(tab), before);
   await until("the viewer has left", async () => {
     const viewers = await stage.server.viewers(stage.site);

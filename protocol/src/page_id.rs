@@ -130,7 +130,8 @@ impl PageId {
     /// What stands before the first `/`; `None` for a bare name, which belongs to the default site.
     #[must_use]
     pub fn site(&self) -> Option<&str> {
-        self.0.split_once('/').map(|(site, _)| site)
+        let end = self.0.bytes().position(|byte| byte == b'/')?;
+        self.0.get(..end)
     }
 
     /// The counter room that counts this page: its site's, or [`DEFAULT_COUNTER_ROOM`].
@@ -140,18 +141,25 @@ impl PageId {
     }
 }
 
+// What follows works on bytes: the searches for characters and texts that `str` has weigh more in wasm than all of this.
+
 /// Appends `/a/b`: never a last slash, except for the root.
 fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
+    let is_slash = |byte: &u8| matches!(byte, b'/' | b'\\');
     let root = id.len();
-    for segment in path.strip_prefix(['/', '\\']).unwrap_or(path).split(['/', '\\']) {
+    let path = match path.as_bytes() {
+        [first, rest @ ..] if is_slash(first) => rest,
+        path => path,
+    };
+    for segment in path.split(is_slash) {
         let start = id.len();
         id.push('/');
         // Empty segments as well: a long row of slashes must not cost a long time.
         within_limit(id)?;
         push_encoded(id, segment, PLAIN_IN_PATH)?;
-        match id.get(start..) {
-            Some("/.") => id.truncate(start),
-            Some("/..") => {
+        match id.as_bytes().get(start..) {
+            Some(b"/.") => id.truncate(start),
+            Some(b"/..") => {
                 id.truncate(start);
                 drop_last_segment(id, root);
             }
@@ -159,10 +167,10 @@ fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
         }
     }
     // Empty segments go last: until here `..` may have meant one of them, as it does in a browser.
-    while let Some(at) = id.get(root..).and_then(|path| path.find("//")) {
-        id.remove(root + at);
+    while let Some(at) = id.as_bytes().windows(2).position(|pair| pair == b"//") {
+        id.remove(at);
     }
-    while id.len() > root && id.ends_with('/') || id.ends_with("/index.html") {
+    while id.len() > root && id.as_bytes().ends_with(b"/") || id.as_bytes().ends_with(b"/index.html") {
         drop_last_segment(id, root);
     }
     if id.len() == root {
@@ -172,7 +180,7 @@ fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
 }
 
 fn drop_last_segment(id: &mut String, root: usize) {
-    let end = id.rfind('/').unwrap_or(root);
+    let end = id.bytes().rposition(|byte| byte == b'/').unwrap_or(root);
     id.truncate(end.max(root));
 }
 
@@ -181,7 +189,7 @@ fn push_query(id: &mut String, query: &str) -> Result<(), PageIdError> {
     // Kept in order by inserting, not by sorting afterwards: there are few, and a sort routine weighs a kilobyte in wasm.
     let mut parameters: Vec<String> = Vec::new();
     let mut bytes = 0;
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+    for parameter in query.as_bytes().split(|byte| *byte == b'&').filter(|parameter| !parameter.is_empty()) {
         let mut encoded = String::new();
         push_encoded(&mut encoded, parameter, PLAIN_IN_QUERY)?;
         if is_tracking(name(&encoded)) {
@@ -205,27 +213,30 @@ fn push_query(id: &mut String, query: &str) -> Result<(), PageIdError> {
 
 /// Appends `#/route`, or nothing.
 fn push_fragment(id: &mut String, fragment: &str) -> Result<(), PageIdError> {
-    let route = fragment.trim_end_matches('/');
-    if !fragment.starts_with(['/', '!']) || route.is_empty() || route == "!" {
+    let mut route = fragment.as_bytes();
+    while let [shorter @ .., b'/'] = route {
+        route = shorter;
+    }
+    if !matches!(fragment.as_bytes(), [b'/' | b'!', ..]) || matches!(route, b"" | b"!") {
         return Ok(());
     }
     id.push('#');
     push_encoded(id, route, PLAIN_IN_FRAGMENT)
 }
 
-fn name(parameter: &str) -> &str {
-    parameter.split_once('=').map_or(parameter, |(name, _)| name)
+fn name(parameter: &str) -> &[u8] {
+    parameter.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
-fn is_tracking(name: &str) -> bool {
-    name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("utm_"))
-        || TRACKING_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known))
+fn is_tracking(name: &[u8]) -> bool {
+    name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"utm_"))
+        || TRACKING_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// Appends `text` with every byte in its one spelling: letters, digits, `-._~` and `plain` as they are, all else as `%XX`.
 /// A `%XX` stays one unless it hides a letter, digit or one of `-._~`.
-fn push_encoded(out: &mut String, text: &str, plain: &[u8]) -> Result<(), PageIdError> {
-    let mut bytes = text.as_bytes();
+fn push_encoded(out: &mut String, text: &[u8], plain: &[u8]) -> Result<(), PageIdError> {
+    let mut bytes = text;
     while let [byte, rest @ ..] = bytes {
         bytes = rest;
         let mut byte = *byte;
@@ -237,10 +248,10 @@ fn push_encoded(out: &mut String, text: &str, plain: &[u8]) -> Result<(), PageId
             byte = high * 16 + low;
             bytes = rest;
             was_encoded = true;
-        } else if byte == b'+' && !plain.contains(&b'+') {
+        } else if byte == b'+' && !holds(plain, b'+') {
             byte = b' ';
         }
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (!was_encoded && plain.contains(&byte)) {
+        if byte.is_ascii_alphanumeric() || holds(b"-._~", byte) || (!was_encoded && holds(plain, byte)) {
             out.push(char::from(byte));
         } else {
             out.push('%');
@@ -252,8 +263,17 @@ fn push_encoded(out: &mut String, text: &str, plain: &[u8]) -> Result<(), PageId
     Ok(())
 }
 
+/// `contains`, without the search for long slices that comes with it.
+#[expect(clippy::manual_contains, reason = "the other way weighs 400 bytes in wasm")]
+fn holds(few: &[u8], byte: u8) -> bool {
+    few.iter().any(|one| *one == byte)
+}
+
 fn hex_value(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        _ => Some((digit | 0x20).wrapping_sub(b'a')).filter(|value| *value < 6).map(|value| value + 10),
+    }
 }
 
 fn hex_digit(value: u8) -> char {

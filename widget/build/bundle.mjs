@@ -1,62 +1,75 @@
 /**
  * Makes what readers download: shrinks the module and bundles it, the glue and the sources of widget/npm into the script
- * tag and the npm package. Run by the build program; the arguments are three folders: wasm-bindgen's output, widget/npm
- * and the folder to fill.
+ * tag and the npm package. Run by the build program; the arguments are wasm-bindgen's output, widget/npm, the folder to fill,
+ * and the words of the wire that the JavaScript needs, as JSON.
  */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
-const [glue, sources, dist] = process.argv.slice(2);
+const [glue, sources, dist, words] = process.argv.slice(2);
+const npm = path.join(dist, "npm");
 const shrunk = path.join(glue, "shrunk.wasm");
 
-const wasmOpt = createRequire(import.meta.url).resolve("binaryen/bin/wasm-opt");
+const binaryen = (program, ...args) => {
+  const file = createRequire(import.meta.url).resolve(`binaryen/bin/${program}`);
+  execFileSync(process.execPath, [file, ...args], { stdio: "inherit" });
+};
 // The section that is stripped tells tools which features the module uses; browsers find out themselves.
-const passes = ["-Oz", "--strip-target-features"];
-execFileSync(process.execPath, [wasmOpt, ...passes, path.join(glue, "widget.wasm"), "-o", shrunk], { stdio: "inherit" });
+binaryen("wasm-opt", "-Oz", "--strip-target-features", path.join(glue, "widget.wasm"), "-o", shrunk);
 
-/** Bundles one entry, with what both have in common. */
-async function bundle(options) {
+const hash = (content) => createHash("sha256").update(content).digest("hex").slice(0, 8);
+const integrity = (content) => `sha384-${createHash("sha384").update(content).digest("base64")}`;
+
+/** Bundles one entry, with what all have in common, and returns its text. */
+async function bundle(entry, options = {}) {
   const common = {
+    entryPoints: [path.join(sources, entry)],
     bundle: true,
     minify: true,
+    write: false,
+    format: "esm",
     // Every browser with the WebAssembly that Rust's compiler writes knows at least this much JavaScript.
     target: "es2022",
+    define: JSON.parse(words),
     alias: { "widget-glue": path.join(glue, "glue.js"), "widget-wasm": shrunk },
     logLevel: "warning",
   };
   // esbuild has said what is wrong by then.
-  await build({ ...common, ...options }).catch(() => process.exit(1));
+  const define = { ...common.define, ...options.define };
+  const { outputFiles } = await build({ ...common, ...options, define }).catch(() => process.exit(1));
+  return outputFiles[0].text;
 }
 
 rmSync(dist, { recursive: true, force: true });
+mkdirSync(npm, { recursive: true });
 
-// The script tag: a classic script, which finds the module beside itself.
-await bundle({
-  entryPoints: [path.join(sources, "live.js")],
-  outdir: dist,
-  format: "iife",
-  loader: { ".wasm": "file" },
-  // The name changes with the content, so caches may keep the module for ever.
-  assetNames: "live-[hash]",
-});
+/** Writes what the server hands out; the name changes with the content, so caches may keep it for ever. */
+const writeVersion = (name, content) => {
+  const file = name.replace("*", hash(content));
+  writeFileSync(path.join(dist, file), content);
+  return { file: JSON.stringify(file), integrity: JSON.stringify(integrity(content)) };
+};
+
+// What the server hands out: the script tag, and what it loads from beside itself.
+const wasm = writeVersion("live-*.wasm", readFileSync(shrunk));
+const define = { WASM_FILE: wasm.file, WASM_INTEGRITY: wasm.integrity, PLAIN_FILE: '"live-plain.js"' };
+const module = writeVersion("live-*.js", await bundle("tag.js", { define }));
+const live = await bundle("live.js", { format: "iife", define: { ...define, MODULE_FILE: module.file } });
+writeFileSync(path.join(dist, "live.js"), live);
 
 // The npm package: one module with everything inside, which every bundler can take without being told about wasm.
-await bundle({
-  entryPoints: [path.join(sources, "index.js")],
-  outdir: path.join(dist, "npm"),
-  format: "esm",
-  loader: { ".wasm": "binary" },
-});
+writeFileSync(path.join(npm, "index.js"), await bundle("index.js", { loader: { ".wasm": "binary" } }));
 const root = path.join(import.meta.dirname, "../..");
 for (const file of [
   ...["README.md", "index.d.ts", "package.json"].map((name) => path.join(sources, name)),
   ...["LICENSE-APACHE", "LICENSE-MIT"].map((name) => path.join(root, name)),
 ]) {
-  copyFileSync(file, path.join(dist, "npm", path.basename(file)));
+  copyFileSync(file, path.join(npm, path.basename(file)));
 }
 
 // Smaller copies for the server to hand out. Made here, at their best and once, not by a server at every request.

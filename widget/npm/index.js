@@ -1,11 +1,10 @@
 /** The npm package: the same widget, with its wasm module inside, started by code. */
 
-import wasm from "widget-wasm";
-import { startOnce } from "./widget.js";
+import module from "widget-wasm";
+
+import { startPackage } from "./start.js";
+
+export { count, subscribe } from "./page.js";
 
 /** Starts the widget. Documented in index.d.ts. */
-export async function start(options) {
-  // On a server there is nothing to do, and nothing to complain about.
-  if (typeof document === "undefined") return { stop() {} };
-  return startOnce(options, "", () => wasm);
-}
+export const start = (options) => startPackage(options, async () => module);

@@ -1,50 +1,84 @@
 /** One widget per page, however often and by whatever means it is started. */
 
-import init, { start, stop } from "widget-glue";
-
-/** Where the page's one handle is, for everyone: two script tags, two copies of the npm package, a console. */
-const KEY = Symbol.for("connection-counter");
-
-/** The wasm instance, once and for all: a second one under the same glue would get calls meant for the first. */
-let instance;
+import { defineElement } from "./element.js";
+import { createLife } from "./life.js";
+import { createLinks } from "./links.js";
+import { readOptions } from "./options.js";
+import { createRoom } from "./room.js";
+import { count, page, subscribe, tidy } from "./page.js";
+import { safely, warn } from "./warn.js";
 
 /**
- * Starts the widget unless there is one, and answers with its handle as soon as it runs. Never rejects: what goes wrong is
- * one warning on the console.
+ * Starts the widget unless there is one, and answers with its handle. Never throws: what goes wrong is one warning on the
+ * console.
  *
- * @param {object} options see Options in index.d.ts
- * @param {string} home the server to use unless the options name one
- * @param {() => URL | Uint8Array | Promise<URL | Uint8Array>} findModule called when the wasm module is needed
+ * @param {object} given see Options in index.d.ts
+ * @param {string | undefined} home the server to use unless the options name one
+ * @param {() => Promise<object>} loadHead called when the head is needed; answers with the functions it exports
  */
-export async function startOnce(options, home, findModule) {
-  const handle = (globalThis[KEY] ??= createHandle(options, home, findModule));
-  await handle.ready;
-  return handle;
+export function startOnce(given, home, loadHead) {
+  return (page().handle ??= createHandle(given, home, loadHead));
 }
 
-function createHandle(options, home, findModule) {
-  let isRunning = false;
-  const run = async () => {
-    try {
-      const module_or_path = await findModule();
-      if (globalThis[KEY] !== handle) return;
-      await (instance ??= init({ module_or_path }));
-      if (globalThis[KEY] !== handle) return;
-      isRunning = true;
-      start(document, options, home);
-    } catch (error) {
-      console.warn("connection-counter:", error);
-    }
-  };
+function createHandle(given, home, loadHead) {
+  let running;
   const handle = {
     ready: undefined,
-    stop() {
-      if (globalThis[KEY] === handle) delete globalThis[KEY];
-      if (isRunning) stop();
-      isRunning = false;
+    count,
+    subscribe,
+    get total() {
+      return running?.total ?? 0;
     },
+    stop() {
+      if (page().handle === handle) {
+        page().handle = undefined;
+        running?.stop();
+      }
+      running = undefined;
+      tidy();
+    },
+  };
+  const run = async () => {
+    try {
+      const head = await loadHead();
+      if (page().handle === handle) running = runWidget(readOptions(given, home), head);
+    } catch (error) {
+      warn(error);
+    }
   };
   // One turn later, when the handle is where `run` looks for it.
   handle.ready = Promise.resolve().then(run);
   return handle;
+}
+
+/** Wires the head, which is the wasm module, to the hands, which are `links` and `life`. */
+function runWidget(options, head) {
+  const { server, path, scope, hash, query } = options;
+  if (!server) throw new Error("no server given, such as https://live.example.com");
+
+  const links = createLinks(options, head, () => life.look());
+  const look = safely((isHere, suffix) => {
+    const canonical = document.head?.querySelector("link[rel~=canonical]")?.href ?? "";
+    if (head.look(location.href, canonical, suffix, isHere)) links.renew();
+  });
+  const life = createLife(options, look, head.probe);
+  const room = createRoom(head, links.read);
+  const rooms = server.replace(/^http/, "ws").replace(/\/+$/, "") + path;
+  head.start({ ...links, ...room, warn }, rooms, scope === "all", hash, `${query}`);
+
+  page().widget = links.widget;
+  defineElement();
+  life.look();
+  return {
+    get total() {
+      return links.total;
+    },
+    stop: safely(() => {
+      page().widget = undefined;
+      life.stop();
+      links.stop();
+      room.stop();
+      head.stop();
+    }),
+  };
 }

@@ -2,16 +2,31 @@
 
 use connection_counter_protocol::PageId;
 
-use crate::config::Scope;
+/// What makes a page, as the options say.
+pub(crate) struct Rules {
+    /// Whether pages of other sites are counted as well.
+    pub(crate) all_sites: bool,
+    /// Whether fragments like `#/inbox` and `#!inbox` are pages.
+    pub(crate) hash_routes: bool,
+    pub(crate) query: Query,
+}
+
+/// Which parameters of an address make a page.
+pub(crate) enum Query {
+    /// All but those that only tell where a visitor came from.
+    Keep,
+    /// Those of these names, separated by commas.
+    Only(String),
+}
 
 /// The page the widget is a guest on, as it was at the last look.
 pub(crate) struct HostPage {
-    scope: Scope,
+    rules: Rules,
     /// What all its addresses share.
     site: String,
-    /// Its address without the fragment.
+    /// Its address, without the fragment unless that is a route.
     address: String,
-    /// The page id of its address; `None` if the address is too long for one.
+    /// The page id of its address; `None` if the address is too long for one, or not on the web.
     by_address: Option<PageId>,
     /// The page id of its `<link rel=canonical>`.
     canonical: Option<PageId>,
@@ -20,46 +35,36 @@ pub(crate) struct HostPage {
     left_over: Option<PageId>,
 }
 
-/// What became different since the last look.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// Nothing.
-    None,
-    /// The page id at most; links mean what they meant.
-    Id,
-    /// The address, and with it which links only lead elsewhere on the same page.
-    Address,
-}
-
 impl HostPage {
-    /// The page at `address` (`location.href`); `None` if it cannot have viewers, such as a local file.
-    pub(crate) fn new(scope: Scope, address: &str, canonical: Option<&str>) -> Option<Self> {
-        let (host, ..) = split(address)?;
-        let site = PageId::from_parts(host, "", "", "").ok()?.site()?.into();
-        let mut page = Self { scope, site, address: String::new(), by_address: None, canonical: None, left_over: None };
-        page.look(address, canonical);
-        Some(page)
+    /// A page nobody has looked at yet.
+    pub(crate) fn new(rules: Rules) -> Self {
+        let (site, address) = (String::new(), String::new());
+        Self { rules, site, address, by_address: None, canonical: None, left_over: None }
     }
 
-    /// Takes in where the page is now: `location.href`, and the address in its `<link rel=canonical>`.
-    pub(crate) fn look(&mut self, address: &str, canonical: Option<&str>) -> Change {
-        let canonical = canonical.and_then(page_id).filter(|id| self.has(id));
-        let (address, _) = split_fragment(address);
-        let change = if address != self.address {
-            self.left_over = self.canonical.take();
+    /// Takes in where the page is now: `location.href`, and the address in its `<link rel=canonical>`, or
+    /// nothing. Answers whether
+    /// links may mean something else than before.
+    pub(crate) fn look(&mut self, address: &str, canonical: &str) -> bool {
+        let (address, _) = self.rules.split(address);
+        let moved = address != self.address;
+        if moved {
+            self.by_address = self.rules.page_id(address);
+            // Of the origin alone: an address too long for an id still has a site.
+            let origin = address.bytes().enumerate().filter(|(_, byte)| *byte == b'/').nth(2);
+            let root = origin.and_then(|(slash, _)| self.rules.page_id(address.get(..=slash)?));
+            self.site = root.as_ref().and_then(PageId::site).unwrap_or_default().into();
             self.address = address.into();
-            self.by_address = page_id(address);
-            Change::Address
-        } else if canonical != self.canonical {
-            Change::Id
-        } else {
-            return Change::None;
-        };
-        self.canonical = canonical;
-        if self.canonical != self.left_over {
+        }
+        let canonical = self.rules.page_id(canonical).filter(|id| self.has(id));
+        let changed = canonical != self.canonical;
+        if moved {
+            self.left_over = self.canonical.take().filter(|_| !changed);
+        } else if changed {
             self.left_over = None;
         }
-        change
+        self.canonical = canonical;
+        moved || changed
     }
 
     /// Under which id this page's viewers meet: that of its canonical address if this is on the same site, else its own.
@@ -70,14 +75,14 @@ impl HostPage {
         }
     }
 
-    /// The page to count on a link with this `href`, if any. A link that differs from this page's address by its fragment
-    /// alone leads nowhere else; a link to this very page, without a fragment, is counted like any other.
-    pub(crate) fn leads_to(&self, href: &str) -> Option<PageId> {
-        let (address, fragment) = split_fragment(href);
-        if !fragment.is_empty() && address == self.address {
+    /// The page at this address, if it is one that is counted here. A `link` that differs from this page's address by its
+    /// fragment alone leads nowhere else; one to this very page, without a fragment, is counted like any other.
+    pub(crate) fn page_at(&self, address: &str, is_link: bool) -> Option<PageId> {
+        let (page, fragment) = self.rules.split(address);
+        if is_link && !fragment.is_empty() && page == self.address {
             return None;
         }
-        page_id(address).filter(|id| self.scope == Scope::All || self.has(id))
+        self.rules.page_id(page).filter(|id| self.rules.all_sites || self.has(id))
     }
 
     fn has(&self, id: &PageId) -> bool {
@@ -85,37 +90,79 @@ impl HostPage {
     }
 }
 
-/// The page id of an absolute address without a fragment, as the browser spells it; `None` for `mailto:` and its like.
-fn page_id(address: &str) -> Option<PageId> {
-    let (host, path, query) = split(address)?;
-    PageId::from_parts(host, path, query, "").ok()
+impl Rules {
+    /// What makes the page in an address, and the fragment (with its `#`) that does not.
+    fn split<'a>(&self, address: &'a str) -> (&'a str, &'a str) {
+        let (page, fragment) = split_before(address, b'#');
+        if self.hash_routes && is_route(fragment) { (address, "") } else { (page, fragment) }
+    }
+
+    /// The page id of an absolute address, as the browser spells it; `None` for `mailto:` and its like.
+    fn page_id(&self, address: &str) -> Option<PageId> {
+        let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"))?;
+        // A valid address has a path. What has none is an `href` that the browser could not parse and hands out as it is.
+        let (authority, rest) = split_before(rest, b'/');
+        if rest.is_empty() {
+            return None;
+        }
+        let user_end = authority.bytes().rposition(|byte| byte == b'@').map_or(0, |at| at + 1);
+        let host = authority.get(user_end..)?;
+        let (rest, fragment) = split_before(rest, b'#');
+        let fragment = if self.hash_routes { fragment } else { "" };
+        let (path, query) = split_before(rest, b'?');
+        match &self.query {
+            Query::Keep => PageId::from_parts(host, path, query, fragment),
+            Query::Only(names) => PageId::from_parts(host, path, &only(names, query), fragment),
+        }
+        .ok()
+    }
 }
 
-/// Host, path and query of an http(s) address.
-fn split(address: &str) -> Option<(&str, &str, &str)> {
-    let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"))?;
-    // A valid address has a path. What has none is an `href` that the browser could not parse and hands out as it is.
-    let (authority, rest) = rest.split_at(rest.find('/')?);
-    let host = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
-    let (path, query) = split_before(rest, '?');
-    Some((host, path, query))
+/// Whether a fragment is what single-page applications route by.
+fn is_route(fragment: &str) -> bool {
+    matches!(fragment.as_bytes(), [b'#', b'/' | b'!', ..])
 }
 
-/// The address, and the fragment with its `#`.
-fn split_fragment(address: &str) -> (&str, &str) {
-    split_before(address, '#')
+/// The parameters of `query`, which starts with `?`, that have one of these names.
+fn only(names: &str, query: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = query;
+    while !rest.is_empty() {
+        let (parameter, after) = split_before(rest.get(1..).unwrap_or_default(), b'&');
+        let (name, _) = split_before(parameter, b'=');
+        let mut is_wanted = |wanted: &[u8]| !name.is_empty() && wanted.trim_ascii() == name.as_bytes();
+        if names.as_bytes().split(|byte| *byte == b',').any(&mut is_wanted) {
+            kept.push('&');
+            kept.push_str(parameter);
+        }
+        rest = after;
+    }
+    kept
 }
 
-fn split_before(text: &str, separator: char) -> (&str, &str) {
-    text.split_at(text.find(separator).unwrap_or(text.len()))
+/// What stands before the first `separator`, and the rest with it.
+fn split_before(text: &str, separator: u8) -> (&str, &str) {
+    // Of bytes, because a search for a `char` brings more code along.
+    let end = text.bytes().position(|byte| byte == separator).unwrap_or(text.len());
+    text.split_at_checked(end).unwrap_or((text, ""))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn rules() -> Rules {
+        Rules { all_sites: false, hash_routes: false, query: Query::Keep }
+    }
+
+    fn page_with(rules: Rules, address: &str, canonical: Option<&str>) -> HostPage {
+        let mut page = HostPage::new(rules);
+        assert!(page.look(address, canonical.unwrap_or_default()));
+        page
+    }
+
     fn page(address: &str, canonical: Option<&str>) -> HostPage {
-        HostPage::new(Scope::Site, address, canonical).unwrap()
+        page_with(rules(), address, canonical)
     }
 
     fn id(page: &HostPage) -> &str {
@@ -123,7 +170,7 @@ mod tests {
     }
 
     fn leads_to(page: &HostPage, href: &str) -> Option<String> {
-        page.leads_to(href).map(|id| id.as_str().to_owned())
+        page.page_at(href, true).map(|id| id.as_str().to_owned())
     }
 
     #[test]
@@ -135,7 +182,7 @@ mod tests {
     fn pages_without_a_host_are_none() {
         for address in ["file:///home/me/a.html", "about:srcdoc", "data:text/html,hello", "blob:https://example.org/1"]
         {
-            assert!(HostPage::new(Scope::Site, address, None).is_none(), "{address}");
+            assert!(page(address, None).id().is_none(), "{address}");
         }
     }
 
@@ -148,24 +195,55 @@ mod tests {
     #[test]
     fn canonical_left_over_from_the_last_page_is_ignored() {
         let mut page = page("https://example.org/a", Some("https://example.org/a"));
-        assert_eq!(page.look("https://example.org/b", Some("https://example.org/a")), Change::Address);
+        assert!(page.look("https://example.org/b", "https://example.org/a"));
         assert_eq!(id(&page), "example.org/b");
-        assert_eq!(page.look("https://example.org/b", Some("https://example.org/b/main")), Change::Id);
+        assert!(page.look("https://example.org/b", "https://example.org/b/main"));
         assert_eq!(id(&page), "example.org/b/main");
-        assert_eq!(page.look("https://example.org/b", Some("https://example.org/b/main")), Change::None);
+        assert!(!page.look("https://example.org/b", "https://example.org/b/main"));
+    }
+
+    #[test]
+    fn canonical_that_came_with_the_new_address_counts() {
+        let mut page = page("https://example.org/a", Some("https://example.org/a"));
+        assert!(page.look("https://example.org/b?x=1", "https://example.org/b"));
+        assert_eq!(id(&page), "example.org/b");
     }
 
     #[test]
     fn fragment_alone_changes_nothing() {
         let mut page = page("https://example.org/a", None);
-        assert_eq!(page.look("https://example.org/a#part", None), Change::None);
+        assert!(!page.look("https://example.org/a#part", ""));
+        assert!(!page.look("https://example.org/a#/part", ""));
+    }
+
+    #[test]
+    fn hash_routes_are_pages_when_asked_for() {
+        let mut page = page_with(Rules { hash_routes: true, ..rules() }, "https://example.org/app#/inbox", None);
+        assert_eq!(id(&page), "example.org/app#/inbox");
+        assert_eq!(leads_to(&page, "https://example.org/app#/sent"), Some("example.org/app#/sent".into()));
+        assert_eq!(leads_to(&page, "https://example.org/app"), Some("example.org/app".into()));
+        assert!(page.look("https://example.org/app#!sent", ""));
+        assert_eq!(id(&page), "example.org/app#!sent");
+        assert!(page.look("https://example.org/app#top", ""));
+        assert_eq!(id(&page), "example.org/app");
+        assert_eq!(leads_to(&page, "https://example.org/app#bottom"), None);
+    }
+
+    #[test]
+    fn only_parameters_that_matter_make_pages() {
+        let only = |names: &str| Rules { query: Query::Only(names.into()), ..rules() };
+        let address = "https://example.org/a?page=2&sort=up&idx=7";
+        assert_eq!(id(&page_with(only("page, idx"), address, None)), "example.org/a?idx=7&page=2");
+        assert_eq!(id(&page_with(only(""), address, None)), "example.org/a");
+        assert_eq!(id(&page_with(only("x"), "https://example.org/a?&x=1&=2&x", None)), "example.org/a?x=1&x");
     }
 
     #[test]
     fn too_long_addresses_have_no_id() {
         let mut page = page("https://example.org/a", None);
-        page.look(&["https://example.org/", &"x".repeat(PageId::MAX_BYTES)].concat(), None);
+        page.look(&["https://example.org/", &"x".repeat(PageId::MAX_BYTES)].concat(), "");
         assert!(page.id().is_none());
+        assert!(leads_to(&page, "https://example.org/a").is_some(), "its links do");
     }
 
     #[test]
@@ -175,6 +253,7 @@ mod tests {
         assert_eq!(leads_to(&page, "https://example.org/a?b=1#"), None);
         assert_eq!(leads_to(&page, "https://example.org/a?b=1"), Some("example.org/a?b=1".into()));
         assert_eq!(leads_to(&page, "https://example.org/a#there"), Some("example.org/a".into()));
+        assert!(page.page_at("https://example.org/a?b=1#there", false).is_some(), "who asks by name means the page");
     }
 
     #[test]
@@ -182,13 +261,13 @@ mod tests {
         let mut page = page("https://example.org/", None);
         assert_eq!(leads_to(&page, "https://other.org/a"), None);
         assert_eq!(leads_to(&page, "http://example.org/a"), Some("example.org/a".into()));
-        page.scope = Scope::All;
+        page.rules.all_sites = true;
         assert_eq!(leads_to(&page, "https://other.org/a"), Some("other.org/a".into()));
     }
 
     #[test]
     fn what_is_no_page_is_skipped() {
-        let page = HostPage::new(Scope::All, "https://example.org/", None).unwrap();
+        let page = page_with(Rules { all_sites: true, ..rules() }, "https://example.org/", None);
         for href in
             ["", "mailto:me@example.org", "javascript:void(0)", "tel:+1", "blob:https://example.org/1", "http://["]
         {

@@ -1,225 +1,280 @@
 //! The widget: shows on every link of a host page how many people are viewing the linked page right now.
 //!
-//! Three steps, wired here from top to bottom:
+//! It has a head and hands. The head is this crate, as WebAssembly: which page an address is ([`host_page`]), which pages
+//! to ask for ([`pages`]), when to connect and come back ([`socket`]), and which number to believe ([`count`]). The hands are
+//! `npm/hands.js`: they find links, watch them come and go, and write numbers on them, thousands at a time, which is
+//! work of the browser's own that every crossing between the two languages would only slow down.
 //!
-//! 1. [`links`] finds the links and which page each leads to,
-//! 2. [`socket`] keeps a connection to the room of the host page and asks for the counts of those pages,
-//! 3. [`annotate`] writes the counts on the links.
+//! ```text
+//! links ──[find]──▶ pages ──▶ socket ──▶ server
+//! links ◀──[show]── count ◀───────────────┘
+//! ```
 //!
-//! The widget is a guest. It owns everything it registers through [`guard`]s, so that dropping it undoes it; it inserts no
-//! nodes and patches nothing; and whatever fails becomes one warning on the console, never an exception in the page.
+//! Whatever fails becomes one warning on the console, never an exception in the page.
 
-mod annotate;
-mod config;
-mod guard;
+mod count;
 mod host_page;
-mod links;
 mod message;
+mod pages;
 mod socket;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
-use js_sys::Reflect;
-use wasm_bindgen::{JsCast, prelude::*};
-use web_sys::{CloseEvent, Document, MessageEvent, console};
+use wasm_bindgen::prelude::*;
+use web_sys::WebSocket;
 
-use annotate::Stylesheet;
-use config::Config;
-use guard::{Handler, Listener, Observer, Timer};
-use host_page::{Change, HostPage};
-use links::{Link, Links};
-use message::read_counts;
+use host_page::{HostPage, Query, Rules};
+use pages::Pages;
 use socket::Socket;
 
+/// After this long without a connection, numbers are gone rather than wrong.
+const STALE_AFTER_MS: f64 = 60_000.0;
+
+/// The one that comes with the standard library weighs 4 KB more, and its speed would go unnoticed here.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+
 thread_local! {
-    /// The one widget of this page. The browser's callbacks find it here, so none of them keeps it alive.
+    /// The one widget of this page.
     static WIDGET: RefCell<Option<Widget>> = const { RefCell::new(None) };
-    static WARNED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Starts the widget on the page of `document`, unless it runs already. `options` are those of `config.rs`; `home` is where
-/// we were loaded from, if that was a server of ours.
 #[wasm_bindgen]
-pub fn start(document: Document, options: &JsValue, home: &str) {
-    WIDGET.with(|slot| {
-        if let Ok(mut slot) = slot.try_borrow_mut()
-            && slot.is_none()
-        {
-            match Widget::new(document, options, home) {
-                Ok(widget) => slot.insert(widget).begin(),
-                Err(why) => warn(&[why]),
-            }
-        }
-    });
+extern "C" {
+    /// The half of the widget that touches the page.
+    pub type Hands;
+    /// The key of the page with this id: always the same one, until the page is forgotten; never given twice.
+    #[wasm_bindgen(method, js_name = keyOf)]
+    fn key_of(this: &Hands, id: &str) -> i32;
+    /// The page is no longer wanted by anyone.
+    #[wasm_bindgen(method)]
+    fn forget(this: &Hands, key: i32);
+    /// Counts to show, in pairs: the key of a page, and its viewers; fewer than none means that nobody knows.
+    #[wasm_bindgen(method)]
+    fn show(this: &Hands, counts: &[f64]);
+    /// From now on `opened`, `hear` and `closed` are called for this WebSocket, and for no other.
+    #[wasm_bindgen(method)]
+    fn follow(this: &Hands, socket: &WebSocket);
+    /// `due` is to be called for this alarm once, in so many milliseconds; it replaces the one set before. Fewer than
+    /// none cancel it.
+    #[wasm_bindgen(method)]
+    fn wait(this: &Hands, alarm: u8, delay_ms: f64);
+    /// A warning for the console, which writes only the first.
+    #[wasm_bindgen(method)]
+    fn warn(this: &Hands, text: &str);
 }
 
-/// Stops the widget and leaves the page as it was found.
+/// What the head waits for, as a number because an enumeration would bring an object along.
+mod alarm {
+    /// Messages may be sent again.
+    pub(crate) const FLUSH: u8 = 0;
+    /// It is time to connect again.
+    pub(crate) const RETRY: u8 = 1;
+    /// Numbers that the server has not confirmed are to be dropped.
+    pub(crate) const SETTLE: u8 = 2;
+    /// The server should have answered by now.
+    pub(crate) const ANSWER: u8 = 3;
+}
+
+/// Starts the widget's head. `rooms` is the start of every room's address, such as `wss://live.example.com/parties/page/`.
+/// `all_sites`, `hash_routes` and `query` (`keep`, or the parameters that matter, with commas) are the options of those names.
+#[wasm_bindgen]
+pub fn start(hands: Hands, rooms: &str, all_sites: bool, hash_routes: bool, query: &str) {
+    let query = if query == "keep" { Query::Keep } else { Query::Only(query.into()) };
+    let widget = Widget {
+        host: HostPage::new(Rules { all_sites, hash_routes, query }),
+        pages: Pages::default(),
+        socket: Socket::new(rooms),
+        is_settling: false,
+        hands,
+    };
+    WIDGET.set(Some(widget));
+}
+
+/// Stops the head: it leaves the server and forgets everything.
 #[wasm_bindgen]
 pub fn stop() {
     // Dropped only after the slot is free again.
-    let _widget = WIDGET.with(|slot| slot.try_borrow_mut().ok().and_then(|mut slot| slot.take()));
+    let _widget = WIDGET.take();
 }
 
-/// Lets the widget react to `event`. If the page calls us back while we are at work on it, the call is lost, not the page:
-/// we look at everything again soon enough.
-fn wake(react: Handler, event: JsValue) {
-    WIDGET.with(|slot| {
-        if let Ok(mut slot) = slot.try_borrow_mut()
-            && let Some(widget) = slot.as_mut()
-        {
-            react(widget, event);
+/// Takes in where the host page is now: its address and that of its canonical link (empty without one), as the browser
+/// resolves them; what to add to its room's address; and whether its viewer is there at all. Answers whether links may mean
+/// other pages than before.
+#[wasm_bindgen]
+pub fn look(address: &str, canonical: &str, suffix: &str, is_here: bool) -> bool {
+    let mut changed = false;
+    with(&mut |widget| {
+        changed = widget.host.look(address, canonical);
+        let room = widget.host.id().filter(|_| is_here);
+        if widget.socket.join(room, suffix, &widget.hands) {
+            widget.doubt_soon();
         }
+        widget.flush();
+    });
+    changed
+}
+
+/// The key of the page at an absolute address, or of the host page for an empty one; less than none if it is no page that
+/// is counted here. A `link` within the host page leads to no page.
+#[wasm_bindgen]
+pub fn find(address: &str, is_link: bool) -> i32 {
+    let mut key = pages::NONE;
+    with(&mut |widget| {
+        let id = match address {
+            "" => widget.host.id().cloned(),
+            _ => widget.host.page_at(address, is_link),
+        };
+        if let Some(id) = id {
+            key = widget.hands.key_of(id.as_str());
+            widget.pages.note(key, id);
+        }
+    });
+    key
+}
+
+/// One more, or one less, wants to know about the page: a link, an element, a subscription. Some of them are `near`: a
+/// reader may see them.
+#[wasm_bindgen]
+pub fn want(key: i32, more: i32, more_near: i32) {
+    with(&mut |widget| widget.pages.want(key, more, more_near));
+}
+
+/// Tells the server what is new. Answers whether there are so many pages that only near ones are asked for.
+#[wasm_bindgen]
+pub fn tell() -> bool {
+    let mut is_crowded = false;
+    with(&mut |widget| {
+        widget.flush();
+        is_crowded = widget.pages.is_crowded();
+    });
+    is_crowded
+}
+
+/// Makes sure that the connection is still one: a computer that slept, or changed networks, is not told. `is_back` says
+/// that the viewer just returned.
+#[wasm_bindgen]
+pub fn probe(is_back: bool) {
+    with(&mut |widget| widget.socket.probe(is_back, &widget.hands));
+}
+
+/// The room let us in.
+#[wasm_bindgen]
+pub fn opened() {
+    with(&mut |widget| {
+        widget.pages.untell();
+        widget.stop_settling();
+        if let Some(hold_ms) = widget.socket.opened() {
+            widget.doubt(hold_ms);
+        }
+        widget.flush();
     });
 }
 
-/// Writes our one warning. What follows it is a consequence, or noise.
-fn warn(words: &[&str]) {
-    if !WARNED.replace(true) {
-        console::warn_1(&["connection-counter: ", &words.concat()].concat().into());
+/// The server sent something: counts, in pairs of the key of a page and its viewers.
+#[wasm_bindgen]
+pub fn hear(counts: &[f64]) {
+    with(&mut |widget| {
+        widget.socket.heard(&widget.hands);
+        widget.pages.hear(counts, widget.is_settling);
+    });
+}
+
+/// The connection is gone, or never came to be.
+#[wasm_bindgen]
+pub fn closed(code: u16) {
+    with(&mut |widget| widget.closed(code));
+}
+
+/// What the head waited for has come.
+#[wasm_bindgen]
+pub fn due(alarm: u8) {
+    with(&mut |widget| match alarm {
+        alarm::FLUSH => widget.flush(),
+        alarm::RETRY => widget.socket.connect(&widget.hands),
+        alarm::SETTLE => {
+            widget.is_settling = false;
+            widget.pages.settle();
+        }
+        // The server does not answer: its connection only looks like one.
+        alarm::ANSWER => widget.closed(connection_counter_protocol::close::GOING_AWAY),
+        _ => {}
+    });
+}
+
+/// Works on the widget, if there is one, and afterwards has the hands show what changed. If the page calls us back while
+/// we are at work, that call is lost, not the page: we look at everything again soon enough.
+// Not generic over the work: each copy of it would be downloaded.
+fn with(work: &mut dyn FnMut(&mut Widget)) {
+    let news = WIDGET.with(|slot| {
+        let mut slot = slot.try_borrow_mut().ok()?;
+        let widget = slot.as_mut()?;
+        work(widget);
+        let counts = widget.pages.take_news();
+        (!counts.is_empty()).then(|| (Hands::from(JsValue::from(&widget.hands)), counts))
+    });
+    if let Some((hands, counts)) = news {
+        hands.show(&counts);
     }
+}
+
+/// The texts, one after the other.
+// `concat` and `format` are made for more, and weigh it.
+fn join(texts: &[&str]) -> String {
+    let mut joined = String::new();
+    for text in texts {
+        joined.push_str(text);
+    }
+    joined
 }
 
 struct Widget {
-    document: Document,
+    hands: Hands,
     host: HostPage,
-    links: Links,
+    pages: Pages,
     socket: Socket,
-    /// The visitor went elsewhere; the page may come back from the back/forward cache.
-    is_away: bool,
-    /// Running while lower counts wait.
-    hold: Option<Timer>,
-    /// Running while messages wait.
-    flush: Option<Timer>,
-    _stylesheet: Stylesheet,
-    _observer: Observer,
-    _listeners: Vec<Listener>,
+    /// Numbers are shown that the server may not confirm.
+    is_settling: bool,
 }
 
 impl Widget {
-    /// Has everything in place, but has not looked around yet.
-    fn new(document: Document, options: &JsValue, home: &str) -> Result<Self, &'static str> {
-        let config =
-            Config::read(options, home, &document).ok_or("no server given, such as https://live.example.com")?;
-        let host = HostPage::new(config.scope, &address(&document), canonical(&document).as_deref());
-        let host = host.ok_or("only pages on the web have viewers")?;
-        let observer = Observer::new(&document, &Links::observed(), |widget, records| {
-            widget.links.follow(records.unchecked_ref(), &widget.host);
-            widget.look();
-        });
-        let handlers = socket::Handlers {
-            opened: |widget, _| widget.opened(),
-            message: |widget, event| widget.received(event.unchecked_ref()),
-            closed: |widget, event| widget.closed(event.unchecked_ref()),
-            retry: |widget, _| widget.socket.connect(),
-        };
-        Ok(Self {
-            host,
-            links: Links::new(&config.links),
-            socket: Socket::new(config.server, handlers),
-            is_away: false,
-            hold: None,
-            flush: None,
-            _listeners: listen(&document),
-            _stylesheet: Stylesheet::adopt(&document).map_err(|_| "no stylesheet")?,
-            _observer: observer.map_err(|_| "no observer")?,
-            document,
-        })
-    }
-
-    fn begin(&mut self) {
-        self.examine_all();
-        self.look();
-    }
-
-    fn examine_all(&mut self) {
-        if let Some(root) = self.document.document_element() {
-            self.links.examine_all(&root, &self.host);
+    fn closed(&mut self, code: u16) {
+        match self.socket.closed(code, &self.hands) {
+            Some(true) => self.doubt_soon(),
+            Some(false) => self.doubt(0.0),
+            None => {}
         }
     }
 
-    /// Sees where the page is by now, and goes there.
-    fn look(&mut self) {
-        if self.host.look(&address(&self.document), canonical(&self.document).as_deref()) == Change::Address {
-            self.examine_all();
+    /// The connection is gone: what it told is believed for a while.
+    fn doubt_soon(&mut self) {
+        if !self.is_settling {
+            self.doubt(STALE_AFTER_MS);
         }
-        let is_here = !self.is_away && !get(&self.document, "prerendering").is_truthy();
-        self.socket.join(self.host.id().filter(|_| is_here));
-        self.flush();
     }
 
-    fn set_away(&mut self, is_away: bool) {
-        self.is_away = is_away;
-        self.look();
+    /// From now on only what the server says again is true, and after `hold_ms` nothing else is shown.
+    fn doubt(&mut self, hold_ms: f64) {
+        self.pages.doubt();
+        self.is_settling = true;
+        self.hands.wait(alarm::SETTLE, hold_ms);
     }
 
-    fn opened(&mut self) {
-        self.links.untell();
-        if let Some(hold_ms) = self.socket.opened() {
-            self.links.doubt();
-            self.hold = Some(Timer::new(hold_ms, |widget, _| {
-                widget.hold = None;
-                widget.links.settle();
-            }));
-        }
-        self.flush();
-    }
-
-    fn received(&mut self, event: &MessageEvent) {
-        let hold_falls = self.hold.is_some();
-        read_counts(&event.data(), |id, viewers| self.links.hear(id, viewers, hold_falls));
-    }
-
-    fn closed(&mut self, event: &CloseEvent) {
-        self.hold = None;
-        if !self.socket.closed(event.code()) {
-            self.links.doubt();
-            self.links.settle();
-        }
-        self.flush();
+    fn stop_settling(&mut self) {
+        self.is_settling = false;
+        self.hands.wait(alarm::SETTLE, -1.0);
     }
 
     /// Tells the server what it does not know yet, as fast as it may be told.
     fn flush(&mut self) {
-        self.flush = None;
-        let Some(mut wait_ms) = self.socket.wait_ms() else { return self.links.tidy() };
-        while wait_ms == 0.0 {
-            let Some(message) = self.links.next_message() else { return };
-            wait_ms = self.socket.send(&message);
+        while self.socket.wait_ms() == Some(0.0) {
+            let Some(message) = self.pages.next_message(&self.hands) else { return };
+            self.socket.send(&message);
         }
-        self.flush = Some(Timer::new(wait_ms, |widget, _| widget.flush()));
-    }
-}
-
-/// Listens for whatever moves the page: to another address, into the back/forward cache and out of it, or from being
-/// prerendered into view.
-fn listen(document: &Document) -> Vec<Listener> {
-    let look: Handler = |widget, _| widget.look();
-    let mut listeners = vec![Listener::new(document, "prerenderingchange", look)];
-    if let Some(window) = document.default_view() {
-        listeners.push(Listener::new(&window, "pagehide", |widget, _| widget.set_away(true)));
-        listeners.push(Listener::new(&window, "pageshow", |widget, _| widget.set_away(false)));
-        listeners.push(Listener::new(&window, "popstate", look));
-        // Tells of `history.pushState` too. In browsers without it, the new page's changes to the document do.
-        let navigation = get(&window, "navigation");
-        if navigation.is_object() {
-            listeners.push(Listener::new(navigation.unchecked_ref(), "currententrychange", look));
+        match self.socket.wait_ms() {
+            Some(wait_ms) => self.hands.wait(alarm::FLUSH, wait_ms),
+            None => self.pages.forget_unwanted(&self.hands),
         }
     }
-    listeners
-}
-
-/// Where the page is.
-fn address(document: &Document) -> String {
-    document.location().and_then(|location| location.href().ok()).unwrap_or_default()
-}
-
-/// Where the page says it should be, resolved by the browser.
-fn canonical(document: &Document) -> Option<String> {
-    let link = document.head()?.query_selector("link[rel~=canonical]").ok()??;
-    link.unchecked_ref::<Link>().href().as_string()
-}
-
-/// A property that not every browser has.
-fn get(object: &JsValue, name: &str) -> JsValue {
-    Reflect::get(object, &name.into()).unwrap_or_default()
 }

@@ -1,14 +1,10 @@
 //! Step 2, connect: one WebSocket to the room of the host page, brought back whenever it is lost.
 
 use connection_counter_protocol::{PageId, close};
-use js_sys::{Math, encode_uri_component};
 use wasm_bindgen::prelude::*;
 use web_sys::WebSocket;
 
-use crate::{
-    guard::{Handler, Listener, Timer},
-    warn,
-};
+use crate::{Hands, alarm, join};
 
 // The reconnect numbers, in milliseconds.
 /// At most this long before the first attempt: half a second of jitter spreads out the viewers of a busy server.
@@ -22,6 +18,11 @@ const STABLE_AFTER_MS: f64 = 5_000.0;
 /// nearly everyone who lost the server when we did is back, and a restart has shown on no page.
 const SHORTEST_HOLD_MS: u32 = 5_000;
 
+/// A server that has not answered for this long is not there any more: slow networks take two or three seconds.
+const ANSWER_WITHIN_MS: f64 = 10_000.0;
+/// What the server answers at once.
+const PROBE: &str = "ping";
+
 // The pace. The server takes 30 messages at once and then 5 a second; we stay below both.
 /// Messages that may leave at once.
 const MESSAGES_AT_ONCE: f64 = 16.0;
@@ -33,30 +34,23 @@ extern "C" {
     /// Milliseconds since the page was opened; does not jump with the wall clock.
     #[wasm_bindgen(js_namespace = performance, js_name = now)]
     fn now_ms() -> f64;
-}
-
-/// Whom the socket calls.
-pub(crate) struct Handlers {
-    /// The room let us in.
-    pub(crate) opened: Handler,
-    /// The server sent something.
-    pub(crate) message: Handler,
-    /// The connection is gone, or never came to be.
-    pub(crate) closed: Handler,
-    /// The next attempt is due.
-    pub(crate) retry: Handler,
+    #[wasm_bindgen(js_namespace = Math)]
+    fn random() -> f64;
 }
 
 /// The way to one room at a time.
 pub(crate) struct Socket {
-    server: String,
-    handlers: Handlers,
-    room: Option<PageId>,
+    /// The start of every room's address.
+    rooms: String,
+    /// The address of the room we are in, or want to be in.
+    room: Option<String>,
     state: State,
     backoff: Backoff,
     pace: Pace,
     /// A connection broke, and none has taken its place yet.
     lost: bool,
+    /// The server owes us an answer.
+    is_probing: bool,
 }
 
 enum State {
@@ -68,64 +62,61 @@ enum State {
         since_ms: f64,
     },
     /// Lost or turned away, and about to try again.
-    Waiting {
-        _retry: Timer,
-    },
+    Waiting,
     /// The server does not want us in this room.
     Refused,
 }
 
 /// A WebSocket that is closed when dropped.
-struct Connection {
-    socket: WebSocket,
-    _listeners: [Listener; 3],
-}
+struct Connection(WebSocket);
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let _ = self.socket.close();
+        let _ = self.0.close();
     }
 }
 
 impl Socket {
-    /// `server` is the start of every room's address.
-    pub(crate) fn new(server: String, handlers: Handlers) -> Self {
+    /// `rooms` is the start of every room's address.
+    pub(crate) fn new(rooms: &str) -> Self {
         Self {
-            server,
-            handlers,
+            rooms: rooms.into(),
             room: None,
             state: State::Away,
             backoff: Backoff::default(),
             pace: Pace::default(),
             lost: false,
+            is_probing: false,
         }
     }
 
-    /// Goes to `room`, or leaves for `None`. Staying where one is, or on the way there, is no move.
-    pub(crate) fn join(&mut self, room: Option<&PageId>) {
-        if self.room.as_ref() != room {
-            self.room = room.cloned();
-            self.connect();
+    /// Goes to the room of `page`, with `suffix` at the end of its address, or leaves for `None`. Answers whether that was
+    /// a move away from somewhere; staying where one is, or on the way there, is none.
+    pub(crate) fn join(&mut self, page: Option<&PageId>, suffix: &str, hands: &Hands) -> bool {
+        let room = page.map(|page| join(&[&self.rooms, &encode(page.as_str()), suffix]));
+        if self.room == room {
+            return false;
         }
+        let was_somewhere = self.room.is_some();
+        self.room = room;
+        self.connect(hands);
+        was_somewhere
     }
 
     /// Opens the room's WebSocket. The old one is closed first: a viewer is never counted twice.
-    pub(crate) fn connect(&mut self) {
+    pub(crate) fn connect(&mut self, hands: &Hands) {
         self.state = State::Away;
+        self.heard(hands);
+        hands.wait(alarm::RETRY, -1.0);
         let Some(room) = &self.room else { return };
-        let room = String::from(encode_uri_component(room.as_str()));
-        self.state = match WebSocket::new(&[&self.server, "/parties/page/", &room].concat()) {
+        self.state = match WebSocket::new(room) {
             Ok(socket) => {
-                let listeners = [
-                    Listener::new(&socket, "open", self.handlers.opened),
-                    Listener::new(&socket, "message", self.handlers.message),
-                    Listener::new(&socket, "close", self.handlers.closed),
-                ];
-                State::Connecting(Connection { socket, _listeners: listeners })
+                hands.follow(&socket);
+                State::Connecting(Connection(socket))
             }
             // Such as `ws:` on an `https:` page. It will not get better.
             Err(_) => {
-                warn(&["cannot connect to ", &self.server]);
+                hands.warn(&join(&["cannot connect to ", room]));
                 State::Refused
             }
         };
@@ -141,20 +132,53 @@ impl Socket {
         std::mem::take(&mut self.lost).then(|| self.backoff.ceiling_ms().max(SHORTEST_HOLD_MS).into())
     }
 
-    /// The connection is gone. Answers whether it will be back.
-    pub(crate) fn closed(&mut self, code: u16) -> bool {
-        if let State::Open { since_ms, .. } = self.state {
-            self.lost = true;
-            self.backoff.lived(now_ms() - since_ms);
+    /// The server is there, or we are not.
+    pub(crate) fn heard(&mut self, hands: &Hands) {
+        if std::mem::take(&mut self.is_probing) {
+            hands.wait(alarm::ANSWER, -1.0);
         }
+    }
+
+    /// Asks the server whether it is still there. For someone who is back, does not wait long to try again.
+    pub(crate) fn probe(&mut self, is_back: bool, hands: &Hands) {
+        match &self.state {
+            State::Open { .. } if !self.is_probing => {
+                self.is_probing = true;
+                self.send(PROBE);
+                hands.wait(alarm::ANSWER, ANSWER_WITHIN_MS);
+            }
+            State::Waiting if is_back => {
+                self.backoff = Backoff::default();
+                self.retry_later(hands);
+            }
+            _ => {}
+        }
+    }
+
+    /// The connection is gone. Answers whether it will be back; it may also be an old one, of no interest any more.
+    pub(crate) fn closed(&mut self, code: u16, hands: &Hands) -> Option<bool> {
+        match self.state {
+            State::Connecting(_) => {}
+            State::Open { since_ms, .. } => {
+                self.lost = true;
+                self.backoff.lived(now_ms() - since_ms);
+            }
+            _ => return None,
+        }
+        self.heard(hands);
         let is_back_soon = code != close::POLICY;
-        self.state = if is_back_soon {
-            State::Waiting { _retry: Timer::new(self.backoff.next_delay_ms(Math::random()), self.handlers.retry) }
+        if is_back_soon {
+            self.retry_later(hands);
         } else {
-            warn(&["refused by ", &self.server]);
-            State::Refused
-        };
-        is_back_soon
+            hands.warn(&join(&["refused by ", &self.rooms]));
+            self.state = State::Refused;
+        }
+        Some(is_back_soon)
+    }
+
+    fn retry_later(&mut self, hands: &Hands) {
+        hands.wait(alarm::RETRY, self.backoff.next_delay_ms(random()));
+        self.state = State::Waiting;
     }
 
     /// In how many milliseconds a message may be sent; `None` while there is no connection.
@@ -162,15 +186,29 @@ impl Socket {
         matches!(self.state, State::Open { .. }).then(|| self.pace.wait_ms(now_ms()))
     }
 
-    /// Sends `message`. Answers in how many milliseconds the next one may follow.
-    pub(crate) fn send(&mut self, message: &str) -> f64 {
-        let now_ms = now_ms();
+    /// Sends `message`.
+    pub(crate) fn send(&mut self, message: &str) {
         if let State::Open { connection, .. } = &self.state {
-            let _ = connection.socket.send_with_str(message);
-            self.pace.spend(now_ms);
+            let _ = connection.0.send_with_str(message);
+            self.pace.spend(now_ms());
         }
-        self.pace.wait_ms(now_ms)
     }
+}
+
+/// A page id as one segment of a path. Its only characters beside letters and digits that mean nothing there are `-._~`.
+fn encode(id: &str) -> String {
+    let mut encoded = String::new();
+    for byte in id.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                encoded.push(char::from(if digit < 10 { b'0' + digit } else { b'A' + digit - 10 }));
+            }
+        }
+    }
+    encoded
 }
 
 /// How long to wait before the next attempt: a random time below a ceiling that doubles ("full jitter"), so that the
@@ -222,6 +260,12 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_one_segment() {
+        assert_eq!(encode("example.org:8443/a-b?c=%C3%BC#/x"), "example.org%3A8443%2Fa-b%3Fc%3D%25C3%25BC%23%2Fx");
+        assert_eq!(encode("ü"), "%C3%BC");
+    }
 
     #[test]
     fn delays_double_up_to_the_longest() {

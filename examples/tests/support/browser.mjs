@@ -115,6 +115,20 @@ export class Tab {
     }
   }
 
+  /** Which pages this tab asks its server for, by the messages it sends from now on: a set that keeps up. */
+  async watchSubscriptions() {
+    const asked = new Set();
+    const session = await this.page.createCDPSession();
+    session.on("Network.webSocketCreated", () => asked.clear());
+    session.on("Network.webSocketFrameSent", ({ response }) => {
+      if (!response.payloadData.startsWith("{")) return;
+      const { type, links } = JSON.parse(response.payloadData);
+      for (const link of links) type === "subscribe" ? asked.add(link) : asked.delete(link);
+    });
+    await session.send("Network.enable");
+    return asked;
+  }
+
   /** Starts to remember every count that the link shows, whenever it changes; `null` for none. */
   async record(selector) {
     await this.page.$eval(selector, (link) => {

@@ -68,10 +68,11 @@ class Stage {
     this.onClose(() => this.#context.close());
   }
 
-  /** An empty tab. */
-  async newTab() {
+  /** An empty tab. All tabs of a story are in sight, as windows side by side would be, unless it is a `background` tab. */
+  async newTab({ background = false } = {}) {
     if (!this.#context) await this.startBrowser();
     const tab = new Tab(await this.#context.newPage());
+    if (!background) await (await tab.page.createCDPSession()).send("Emulation.setFocusEmulationEnabled", { enabled: true });
     this.tabs.push(tab);
     return tab;
   }

@@ -8,23 +8,25 @@ use anyhow::{Context, Result, ensure};
 use walrus::Module;
 use wasm_bindgen_cli_support::Bindgen;
 
+/// What must be called before anything else of the module, by whoever loads it.
+const START: &str = "__wbindgen_start";
+
 /// Generates both files into `folder`.
 pub(crate) fn generate(compiled: &Path, folder: &Path) -> Result<()> {
     let mut output = Bindgen::new()
         .input_path(compiled)
         .out_name("widget")
-        .web(true)?
+        // The kind of glue that knows nothing of loading: `npm/head.js` does that in a few lines.
+        .bundler(true)?
         .typescript(false)
-        // The widget always says where its module is; without the default, the glue also works in a classic script.
-        .omit_default_module_path(true)
         .remove_name_section(true)
         .remove_producers_section(true)
         .generate_output()?;
-    let glue = output.js().to_owned();
-    let glue = shorten_names(output.wasm_mut(), glue)?;
-    fs::create_dir_all(folder)?;
-    fs::write(folder.join("glue.js"), glue).context("glue.js")?;
-    fs::write(folder.join("widget.wasm"), output.wasm_mut().emit_wasm()).context("widget.wasm")
+    output.emit(folder)?;
+    let mut module = Module::from_file(folder.join("widget_bg.wasm"))?;
+    let glue = fs::read_to_string(folder.join("widget_bg.js")).context("widget_bg.js")?;
+    fs::write(folder.join("glue.js"), shorten_names(&mut module, glue)?).context("glue.js")?;
+    fs::write(folder.join("widget.wasm"), module.emit_wasm()).context("widget.wasm")
 }
 
 /// Renames what the module and the glue call each other by, and returns the glue with the new names.
@@ -38,7 +40,12 @@ fn shorten_names(module: &mut Module, mut glue: String) -> Result<String> {
         renames.push((import.name.clone(), short.clone()));
         import.name = short;
     }
-    for (number, export) in module.exports.iter_mut().enumerate() {
+    // Libraries export more than we use, and what is exported stays.
+    let is_unused = |name: &str| name != START && !calls(&glue, name);
+    let unused: Vec<_> =
+        module.exports.iter().filter(|export| is_unused(&export.name)).map(|export| export.id()).collect();
+    unused.into_iter().for_each(|id| module.exports.delete(id));
+    for (number, export) in module.exports.iter_mut().filter(|export| export.name != START).enumerate() {
         let short = format!("e{number}");
         // Some exports are plain words, such as `start`, so only their use is renamed.
         renames.push((format!("wasm.{}", export.name), format!("wasm.{short}")));
@@ -51,6 +58,16 @@ fn shorten_names(module: &mut Module, mut glue: String) -> Result<String> {
         glue = glue.replace(&long, &short);
     }
     Ok(glue)
+}
+
+/// Whether the glue uses the export with this name.
+fn calls(glue: &str, name: &str) -> bool {
+    glue.match_indices(&format!("wasm.{name}")).any(|(at, found)| {
+        !glue
+            .get(at + found.len()..)
+            .unwrap_or_default()
+            .starts_with(|next: char| next.is_alphanumeric() || next == '_')
+    })
 }
 
 #[cfg(test)]
@@ -77,9 +94,15 @@ mod tests {
         let glue = "export function start() { wasm.start(); }\n\
                     wasm.__wbindgen_start(); const i = { __wbg_now_0123abcd: function() {} };";
         let glue = shorten_names(&mut module, glue.to_owned()).unwrap();
-        assert_eq!(glue, "export function start() { wasm.e0(); }\nwasm.e1(); const i = { i0: function() {} };");
+        assert_eq!(
+            glue,
+            "export function start() { wasm.e0(); }\nwasm.__wbindgen_start(); const i = { i0: function() {} };"
+        );
         assert_eq!(module.imports.iter().map(|import| import.name.as_str()).collect::<Vec<_>>(), ["i0"]);
-        assert_eq!(module.exports.iter().map(|export| export.name.as_str()).collect::<Vec<_>>(), ["e0", "e1"]);
+        assert_eq!(
+            module.exports.iter().map(|export| export.name.as_str()).collect::<Vec<_>>(),
+            ["e0", "__wbindgen_start"]
+        );
     }
 
     #[test]

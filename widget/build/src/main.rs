@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
+use connection_counter_protocol::wire;
 
 /// The target folder for everything that is compiled for browsers. A folder of its own: the flags differ so much that
 /// sharing one with the native build would make each throw the other's work away.
@@ -71,12 +72,19 @@ fn build() -> Result<()> {
 
     step("shrinking the module with wasm-opt, bundling with esbuild");
     let mut bundle = Command::new("node");
-    bundle.arg(build_folder.join("bundle.mjs")).args([&glue_folder, &sources, &dist]);
+    bundle.arg(build_folder.join("bundle.mjs")).args([&glue_folder, &sources, &dist]).arg(words());
     run(&mut bundle)?;
 
     fs::write(&record, state()?)?;
     step("done: widget/dist/live.js and its module, widget/dist/npm");
     Ok(())
+}
+
+/// The words of the wire that the JavaScript needs, from the crate that both sides share, as JSON of JavaScript.
+fn words() -> String {
+    let pairs = [("WIRE_TYPE", wire::TYPE), ("WIRE_UPDATE", wire::UPDATE), ("WIRE_CONNECTIONS", wire::CONNECTIONS)];
+    let defined: Vec<_> = pairs.map(|(name, word)| format!(r#""{name}":"'{word}'""#)).into();
+    format!("{{{}}}", defined.join(","))
 }
 
 /// Compiles the widget crate and returns the module's path.

@@ -1,0 +1,33 @@
+/** Brings up the head: the wasm module, with the glue that wasm-bindgen made for it. */
+
+import * as glue from "widget-glue";
+
+/** What is brought up once, stays: a second instance under the same glue would get calls meant for the first. */
+let head;
+
+/**
+ * The functions that the head exports.
+ * @param {() => Promise<Response | BufferSource>} getModule called the first time
+ */
+export const bringUp = (getModule) =>
+  (head ??= instantiate(getModule).catch((error) => {
+    head = undefined;
+    throw error;
+  }));
+
+async function instantiate(getModule) {
+  let source = await getModule();
+  if (source instanceof Response) {
+    if (!source.ok) throw new Error(`${source.status} ${source.url}`);
+    source = await source.arrayBuffer();
+  }
+  const { instance } = await WebAssembly.instantiate(source, { "./widget_bg.js": glue });
+  return start(instance.exports);
+}
+
+/** Has the glue call these functions. */
+export function start(exports) {
+  glue.__wbg_set_wasm(exports);
+  exports.__wbindgen_start();
+  return glue;
+}

@@ -1,0 +1,17 @@
+/** Waits until the page has done its own work. */
+
+/** A page that is never idle must not wait for ever. */
+const LONGEST_WAIT_MS = 2000;
+/** Where nobody tells us when the page is idle (Safari before 27): a moment in which it gets its own work done. */
+const SHORT_WAIT_MS = 200;
+
+/** Resolves in the first idle moment after the page has loaded. */
+export const pageIsIdle = () =>
+  new Promise((resolve) => {
+    const wait = () =>
+      globalThis.requestIdleCallback
+        ? requestIdleCallback(resolve, { timeout: LONGEST_WAIT_MS })
+        : setTimeout(resolve, SHORT_WAIT_MS);
+    if (document.readyState === "complete") wait();
+    else addEventListener("load", wait, { once: true });
+  });

@@ -1,0 +1,89 @@
+/**
+ * The life of a tab: whether its viewer is here, and when to look where the page is. A page in the back/forward cache, one
+ * that is being prerendered and one that has been out of sight for a while have no viewer.
+ */
+
+import { agreeOnToken } from "./tabs.js";
+import { safely } from "./warn.js";
+
+/** How often to make sure that the connection still is one: often enough after a sleep, seldom enough for a server. */
+const PROBE_EVERY_MS = 45_000;
+
+/**
+ * @param {object} options as `readOptions` has understood them
+ * @param {(isHere: boolean, suffix: string) => void} look called with what to add to the room's address, whenever the page
+ *   may be elsewhere or the viewer may have come or gone
+ * @param {(isBack: boolean) => void} probe called when the connection may have broken unnoticed
+ */
+export function createLife({ hiddenAfter, mergeTabs, observe }, look, probe) {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  let isAway = false;
+  let isOffline = false;
+  let isHidden = document.hidden;
+  let hiding;
+  let token;
+  let tabs;
+
+  const lookAgain = () => {
+    const isHere = !isAway && !isOffline && !isHidden && !document.prerendering;
+    if (mergeTabs && !isHere) tabs = tabs?.close();
+    else if (mergeTabs && !tabs) {
+      // It answers at once with our own token, or a moment later with one that others have already.
+      tabs = agreeOnToken(token, (agreed) => {
+        token = agreed;
+        lookAgain();
+      });
+    }
+    const suffix = observe ? "?observe" : mergeTabs && token ? `?viewer=${token}` : "";
+    look(isHere && !(mergeTabs && !token), suffix);
+  };
+
+  const on = (target, type, react) =>
+    target?.addEventListener(
+      type,
+      safely((event) => {
+        react?.(event);
+        lookAgain();
+      }),
+      { signal },
+    );
+  const comeBack = () => {
+    isAway = isOffline = false;
+    probe(true);
+  };
+
+  // Both the next page and the back/forward cache: it keeps no page that has an open WebSocket.
+  on(window, "pagehide", () => (isAway = true));
+  on(window, "pageshow", comeBack);
+  on(window, "offline", () => (isOffline = true));
+  on(window, "online", comeBack);
+  on(document, "prerenderingchange");
+  on(document, "visibilitychange", () => {
+    clearTimeout(hiding);
+    if (document.hidden) {
+      hiding = setTimeout(() => {
+        isHidden = true;
+        lookAgain();
+      }, hiddenAfter * 1000);
+    } else {
+      isHidden = false;
+      probe(true);
+    }
+  });
+  // Tells of `history.pushState` too. In browsers without it, the new page's changes to the document do.
+  on(globalThis.navigation, "currententrychange");
+  on(window, "popstate");
+  on(window, "hashchange");
+  const probing = setInterval(() => probe(false), PROBE_EVERY_MS);
+
+  return {
+    look: lookAgain,
+    stop() {
+      stopping.abort();
+      clearTimeout(hiding);
+      clearInterval(probing);
+      tabs?.close();
+    },
+  };
+}

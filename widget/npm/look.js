@@ -1,0 +1,71 @@
+/** How counts look: numbers in the page's language, and the stylesheet that draws them. Nodes are never inserted. */
+
+/** The attribute with the count of a link. */
+export const COUNT = "data-viewers";
+/** The attribute with what to show for it, where that is another text. */
+export const LABEL = "data-viewers-label";
+
+/** A text as a string of CSS. */
+const quote = (text) => `"${text.replace(/["\\\n]/g, (character) => `\\${character.charCodeAt(0).toString(16)} `)}"`;
+
+/**
+ * The style of every count. It beats a page's `a::after` and yields to its `a[data-viewers]::after`. A tint of its
+ * link's own colour is at home on light and dark pages alike. The custom properties are for the page to set. Screen readers hear the text after the slash, where browsers know it; on paper, where
+ * nothing is live, there is no count.
+ */
+export function style({ label, text }) {
+  const isPlain = label === "{count}";
+  const [before, after = ""] = text.split("{count}");
+  const words = isPlain ? `${quote(before)}attr(${COUNT})${quote(after)}` : `" ("attr(${LABEL})")"`;
+  const content = (shown) => `content:attr(${shown});content:attr(${shown})/${words}`;
+  return `:where(a)[${COUNT}]::after{${content(COUNT)};\
+display:inline-block;\
+margin-inline-start:var(--viewers-gap,.35em);\
+padding:var(--viewers-padding,0 .45em);\
+border:var(--viewers-border,0);\
+border-radius:var(--viewers-radius,1em);\
+background:var(--viewers-background,color-mix(in srgb,currentColor 12%,transparent));\
+color:var(--viewers-color,inherit);\
+font-size:var(--viewers-size,.75em);\
+font-weight:var(--viewers-weight,600);\
+line-height:1.5;\
+font-variant-numeric:tabular-nums;\
+vertical-align:.12em;\
+white-space:nowrap}\
+:where(a)[${LABEL}]::after{${content(LABEL)}}\
+@media(forced-colors:active){:where(a)[${COUNT}]::after{border:1px solid}}\
+@media print{:where(a)[${COUNT}]::after{content:none}}`;
+}
+
+/** Adds a stylesheet to a document or a shadow root, where it survives whatever happens to the elements; returns the undoing. */
+export function adopt(root, css) {
+  const sheet = new (root.ownerDocument ?? root).defaultView.CSSStyleSheet();
+  sheet.replaceSync(css);
+  root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
+  return () => (root.adoptedStyleSheets = [...root.adoptedStyleSheets].filter((other) => other !== sheet));
+}
+
+/** The plural forms of a label, `one={count} reader|other={count} readers`, by category; one without a category is `other`. */
+export const readForms = (label) =>
+  new Map(
+    label.split("|").map((form) => {
+      const [, category = "other", text] = /^(?:(zero|one|two|few|many|other)=)?(.*)/s.exec(form);
+      return [category, text];
+    }),
+  );
+
+/** Makes the texts for counts in a language: a function from a number to what is shown for it. */
+export function labels(label, language) {
+  let locale = language || undefined;
+  try {
+    Intl.getCanonicalLocales(locale);
+  } catch {
+    // Such as `lang="en_US"`: the browser's own will do.
+    locale = undefined;
+  }
+  const number = new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 });
+  const rules = new Intl.PluralRules(locale);
+  const forms = readForms(label);
+  return (viewers) =>
+    (forms.get(rules.select(viewers)) ?? forms.get("other")).replaceAll("{count}", () => number.format(viewers));
+}

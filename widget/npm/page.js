@@ -1,0 +1,32 @@
+/**
+ * What a page has of us: the one widget that runs on it, and whoever wants to know a count, for however long. It is one for
+ * everyone, a script tag, two copies of the npm package, a console, and it outlives the widget.
+ */
+
+/** Where it is. */
+export const KEY = Symbol.for("connection-counter");
+
+/** `handle`: that of the running widget. `widget`: takes and drops subscriptions. `subscriptions`: all there are. */
+export const page = () => (globalThis[KEY] ??= { handle: undefined, widget: undefined, subscriptions: new Set() });
+
+/** Forgets everything unless it is still needed. */
+export function tidy() {
+  const { handle, subscriptions } = page();
+  if (!handle && subscriptions.size === 0) delete globalThis[KEY];
+}
+
+/** Calls back with the viewers of the page at `url` (of this page without one) now, if known, and whenever they change. */
+export function subscribe(url, callback) {
+  const { widget, subscriptions } = page();
+  const subscription = { url, callback, entry: undefined };
+  subscriptions.add(subscription);
+  widget?.attach(subscription);
+  return () => {
+    if (!subscriptions.delete(subscription)) return;
+    page().widget?.detach(subscription);
+    tidy();
+  };
+}
+
+/** The viewers of the page at `url` (of this page without one), if known. */
+export const count = (url) => globalThis[KEY]?.widget?.count(url);

@@ -1,0 +1,36 @@
+/** What the head cannot do by itself with the page's room: hear its WebSocket, and wait. */
+
+import { safely } from "./warn.js";
+
+/**
+ * @param {object} head the functions that the wasm module exports
+ * @param {(text: string) => number[]} read counts in a message from the server, in pairs of key and viewers
+ */
+export function createRoom(head, read) {
+  const alarms = [];
+  let current;
+
+  return {
+    /** Has the head hear what happens to this WebSocket, and to no other from now on. */
+    follow(socket) {
+      current = socket;
+      const on = (type, react) =>
+        socket.addEventListener(
+          type,
+          safely((event) => socket === current && react(event)),
+        );
+      on("open", () => head.opened());
+      on("message", ({ data }) => head.hear(new Float64Array(read(data))));
+      on("close", ({ code }) => head.closed(code));
+    },
+    /** Wakes the head for this alarm once, in so many milliseconds, instead of what was set before; fewer than none cancel. */
+    wait(alarm, delayMs) {
+      clearTimeout(alarms[alarm]);
+      if (delayMs >= 0) alarms[alarm] = setTimeout(safely(head.due), delayMs, alarm);
+    },
+    stop() {
+      current = undefined;
+      alarms.forEach(clearTimeout);
+    },
+  };
+}

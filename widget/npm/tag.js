@@ -1,0 +1,20 @@
+/**
+ * The widget as it is loaded from its server: by live.js, or by a script tag of type `module` with this file's own, immutable
+ * address and its integrity.
+ */
+
+import { bringUp } from "./head.js";
+import { pageIsIdle } from "./idle.js";
+import { startOnce } from "./widget.js";
+
+const fetchModule = () => fetch(new URL(WASM_FILE, import.meta.url), { integrity: WASM_INTEGRITY });
+/** Where wasm is refused, the same code as JavaScript. */
+const loadPlain = async () => (await import(new URL(PLAIN_FILE, import.meta.url))).head;
+
+/** Starts the widget for the script tag with this address and these options. `getModule` answers with its wasm module. */
+export function startFrom(address, options, getModule = fetchModule) {
+  return startOnce(options, new URL(".", address).href, () => bringUp(getModule).catch(loadPlain));
+}
+
+const tag = [...document.querySelectorAll("script[src]")].find(({ src }) => src === import.meta.url);
+if (tag) pageIsIdle().then(() => startFrom(tag.src, { ...tag.dataset }));

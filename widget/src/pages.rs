@@ -1,0 +1,159 @@
+//! The pages someone here wants to know about, and what to ask the server for.
+
+use connection_counter_protocol::{MAX_LINKS_PER_CONNECTION, PageId, wire};
+
+use crate::{Hands, count::Count, message::Message};
+
+/// With more pages than this, only those near the viewport are asked for: a list this long fits in one message, is rare,
+/// and costs the server little.
+const CROWD: usize = 200;
+
+/// The key of no page.
+pub(crate) const NONE: i32 = -1;
+
+/// Every page that is wanted, by its key.
+#[derive(Default)]
+pub(crate) struct Pages {
+    /// By ascending key.
+    pages: Vec<Page>,
+    /// There have been more than [`CROWD`].
+    is_crowded: bool,
+    /// What is wanted changed since there was last nothing to tell.
+    has_news: bool,
+    /// Pairs of key and count that are not shown yet.
+    changed: Vec<f64>,
+}
+
+/// A page that links lead to, or that someone subscribed to.
+struct Page {
+    key: i32,
+    id: PageId,
+    /// How many links and subscriptions want it.
+    wanted: i32,
+    /// How many of them a reader may see.
+    near: i32,
+    count: Count,
+    /// The server was told that we want to know.
+    told: bool,
+}
+
+impl Pages {
+    /// Takes note of the page with this key, which from now on is one of ours. Unless it becomes wanted, it is soon
+    /// forgotten.
+    pub(crate) fn note(&mut self, key: i32, id: PageId) {
+        if let Err(place) = self.find(key) {
+            self.has_news = true;
+            self.pages.insert(place, Page { key, id, wanted: 0, near: 0, count: Count::default(), told: false });
+            self.is_crowded |= self.pages.len() > CROWD;
+        }
+    }
+
+    fn find(&self, key: i32) -> Result<usize, usize> {
+        self.pages.binary_search_by(|page| page.key.cmp(&key))
+    }
+
+    fn page(&mut self, key: i32) -> Option<&mut Page> {
+        let place = self.find(key).ok()?;
+        self.pages.get_mut(place)
+    }
+
+    /// So many more (or fewer) want the page, so many of them near.
+    pub(crate) fn want(&mut self, key: i32, more: i32, more_near: i32) {
+        if let Some(page) = self.page(key) {
+            page.wanted += more;
+            page.near += more_near;
+            self.has_news = true;
+        }
+    }
+
+    /// Whether only near pages are asked for.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.is_crowded
+    }
+
+    /// What the server should be told next, if anything: which pages are wanted now, then which are not any more. Pages
+    /// beyond what one connection may watch wait, without a number, until others are gone.
+    pub(crate) fn next_message(&mut self, hands: &Hands) -> Option<String> {
+        if !self.has_news {
+            return None;
+        }
+        self.forget_unwanted(hands);
+        let is_crowded = self.is_crowded;
+        let is_due = |page: &Page| page.wanted > 0 && (page.near > 0 || !is_crowded);
+        let told = self.pages.iter().filter(|page| page.told).count();
+        let free = MAX_LINKS_PER_CONNECTION.saturating_sub(told);
+
+        let mut message = Message::new(wire::SUBSCRIBE);
+        for page in self.pages.iter_mut().filter(|page| !page.told && is_due(page)).take(free) {
+            page.told = message.add(page.id.as_str());
+            if !page.told {
+                break;
+            }
+        }
+        if message.is_empty() {
+            message = Message::new(wire::UNSUBSCRIBE);
+            for page in self.pages.iter_mut().filter(|page| page.told && !is_due(page)) {
+                page.told = !message.add(page.id.as_str());
+                if page.told {
+                    break;
+                }
+            }
+        }
+        self.has_news = !message.is_empty();
+        self.has_news.then(|| message.finish())
+    }
+
+    /// Forgets the pages that no one wants, except those the server still tells us about.
+    pub(crate) fn forget_unwanted(&mut self, hands: &Hands) {
+        self.pages.retain(|page| {
+            let stays = page.wanted > 0 || page.told;
+            if !stays {
+                hands.forget(page.key);
+            }
+            stays
+        });
+    }
+
+    /// The connection is a new one: all the server was told is news again.
+    pub(crate) fn untell(&mut self) {
+        for page in &mut self.pages {
+            page.told = false;
+        }
+        self.has_news = true;
+    }
+
+    /// The server's word on some pages, in pairs of key and viewers.
+    pub(crate) fn hear(&mut self, counts: &[f64], hold_falls: bool) {
+        for pair in counts.chunks_exact(2) {
+            let [key, viewers] = *pair else { return };
+            // Keys were integers before they were put in a list of numbers.
+            #[expect(clippy::cast_possible_truncation, reason = "what was an i32 is one again")]
+            if let Some(shown) = self.page(key as i32).and_then(|page| page.count.hear(viewers, hold_falls)) {
+                self.changed.push(key);
+                self.changed.push(shown);
+            }
+        }
+    }
+
+    /// From now on only what the server says again is true; what is shown stays until [`Self::settle`].
+    pub(crate) fn doubt(&mut self) {
+        for page in &mut self.pages {
+            page.count.doubt();
+        }
+    }
+
+    /// Shows what is true.
+    pub(crate) fn settle(&mut self) {
+        for page in &mut self.pages {
+            if let Some(shown) = page.count.settle() {
+                self.changed.push(page.key.into());
+                self.changed.push(shown);
+            }
+        }
+    }
+
+    /// The counts that changed since, in pairs of key and viewers.
+    pub(crate) fn take_news(&mut self) -> Vec<f64> {
+        std::mem::take(&mut self.changed)
+    }
+}
