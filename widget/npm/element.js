@@ -1,7 +1,7 @@
 /** `<viewer-count href="…">`: a count anywhere on the page, of the page itself without `href`. */
 
 import { labels } from "./look.js";
-import { subscribe } from "./page.js";
+import { subscribe, viewersEvent } from "./page.js";
 
 const NAME = "viewer-count";
 
@@ -21,7 +21,7 @@ export function defineElement() {
         const textOf = labels(this.getAttribute("label") ?? "{count}", document.documentElement.lang);
         this.#leave = subscribe(this.getAttribute("href") ?? undefined, (viewers) => {
           this.shadowRoot.replaceChildren(viewers === undefined ? this.#slot : textOf(viewers));
-          this.dispatchEvent(new CustomEvent("viewers", { bubbles: true, composed: true, detail: { viewers } }));
+          this.dispatchEvent(viewersEvent(viewers));
         });
       }
       disconnectedCallback() {

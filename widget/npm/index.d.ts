@@ -1,17 +1,55 @@
 /** Types of the npm package `connection-counter`. */
 
-/** What the widget may be told. On a script tag these are `data-server`, `data-links` and `data-scope`. */
+/** What the widget may be told. On a script tag these are `data-*` attributes: `hiddenAfter` is `data-hidden-after`. */
 export interface Options {
   /** Address of the server, such as `"https://live.example.com"`. */
   server: string;
-  /** CSS selector for the links to consider. Default: `"a[href]"`. */
+  /** Where the server has its page rooms, with a slash at both ends. Default: `"/parties/page/"`. */
+  path?: string;
+  /** CSS selector for the links to consider. Default: `"a,area"`, all with an `href`. */
   links?: string;
   /** Which pages are counted on links: those of this page's own `"site"`, or `"all"` that the server knows. Default: `"site"`. */
   scope?: "site" | "all";
+  /** Links show no number below this. Default: `1`. */
+  min?: number;
+  /**
+   * What is shown for a count, with `{count}` for the number. Plural forms are separated by `|`, each but `other` with its
+   * category: `"one={count} reader|other={count} readers"`. Default: `"{count}"`.
+   */
+  label?: string;
+  /** What screen readers hear after a link, with `{count}` for the number. Default: `"({count} viewing now)"`. */
+  text?: string;
+  /** Whether fragments like `#/inbox` and `#!inbox` are pages of their own. Default: `false`. */
+  hash?: boolean;
+  /**
+   * Which parameters of an address tell pages apart: `"keep"` for all but known tracking parameters, `"drop"` for none, or
+   * the names of those that matter. Default: `"keep"`.
+   */
+  query?: "keep" | "drop" | string | string[];
+  /** Seconds until a tab that is out of sight is no viewer any more. Default: `30`. */
+  hiddenAfter?: number;
+  /** Whether all tabs of a browser on one page are one viewer. Nothing is stored for it. Default: `false`. */
+  mergeTabs?: boolean;
+  /** Whether to watch without being counted. Browsers that send Global Privacy Control always do. Default: `false`. */
+  observe?: boolean;
 }
 
 /** A running widget. */
 export interface Handle {
+  /** Resolves when the widget runs, or has failed to, which is one warning on the console. Never rejects. */
+  readonly ready: Promise<void>;
+  /** Viewers of all pages that anything here shows or asks about, each page once. */
+  readonly total: number;
+  /** The viewers of the page at `url`, or of this page without one; `undefined` as long as nothing here asks about it. */
+  count(url?: string | URL): number | undefined;
+  /**
+   * Calls back with the viewers of the page at `url`, or of this page without one: now, if they are known, and whenever they
+   * change; with `undefined` when nobody knows them any more. Answers with the function that ends this.
+   *
+   * @example
+   * const leave = handle.subscribe("/checkout", (viewers) => (badge.textContent = viewers ?? ""));
+   */
+  subscribe(url: string | URL | undefined, callback: (viewers: number | undefined) => void): () => void;
   /** Stops the widget and leaves the page as it was found. Calling it again does nothing. */
   stop(): void;
 }
@@ -19,7 +57,24 @@ export interface Handle {
 /**
  * Shows live viewer counts on the links of this page.
  *
- * A page has one widget: while it runs, every call answers with its handle, whatever the options. The promise never
- * rejects; what goes wrong is one warning on the console. Without a document (on a server) nothing happens.
+ * A page has one widget: while it runs, every call answers with its handle, whatever the options. Never throws; what goes
+ * wrong is one warning on the console. Without a document (on a server) nothing happens.
  */
-export function start(options: Options): Promise<Handle>;
+export function start(options: Options): Handle;
+
+/** As `Handle.subscribe`, for whichever widget runs on this page, now or later: this package's, or a script tag's. */
+export const subscribe: Handle["subscribe"];
+
+/** As `Handle.count`, for whichever widget runs on this page. */
+export const count: Handle["count"];
+
+/** What `viewers` events carry: on links that show counts, on `<viewer-count>`, and, because they bubble, on `document`. */
+export interface ViewersEvent extends CustomEvent<{ readonly viewers: number | undefined }> {
+  readonly type: "viewers";
+}
+
+declare global {
+  interface GlobalEventHandlersEventMap {
+    viewers: ViewersEvent;
+  }
+}

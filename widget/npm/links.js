@@ -4,7 +4,7 @@
  */
 
 import { COUNT, LABEL, adopt, labels, style } from "./look.js";
-import { KEY, page } from "./page.js";
+import { KEY, known, page, viewersEvent } from "./page.js";
 import { safely } from "./warn.js";
 
 /** Marks a link, or everything in an element, as none of our business. */
@@ -75,8 +75,7 @@ export function createLinks(options, head, changed) {
     entry.written = textsFor(entry.viewers);
     for (const link of entry.links) draw(link, from, entry.written);
   };
-  const tellOf = (link, viewers) =>
-    link.dispatchEvent(new CustomEvent("viewers", { bubbles: true, composed: true, detail: { viewers } }));
+  const tellOf = (link, viewers) => link.dispatchEvent(viewersEvent(viewers));
 
   /** Where the link leads to, as its root resolves it. In SVG, `href` is an object. */
   const meaning = (link) => {
@@ -214,7 +213,7 @@ export function createLinks(options, head, changed) {
   const find = (url) => head.find(url === undefined ? "" : new URL(url, document.baseURI).href, false);
   const notify = ({ callback }, viewers) => {
     try {
-      callback(viewers < 0 ? undefined : viewers);
+      callback(known(viewers));
     } catch (error) {
       reportError(error);
     }
@@ -241,10 +240,15 @@ export function createLinks(options, head, changed) {
       head.tell();
     },
     count(url) {
-      const viewers = entries.get(find(url))?.viewers;
-      // The head has made a note of it.
-      if (viewers === undefined) head.tell();
-      return viewers >= 0 ? viewers : undefined;
+      let entry;
+      try {
+        entry = entries.get(find(url));
+      } catch {
+        // An address that is none has no viewers.
+      }
+      // The head forgets what nobody wants.
+      head.tell();
+      return entry && known(entry.viewers);
     },
   };
 

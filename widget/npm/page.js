@@ -30,3 +30,10 @@ export function subscribe(url, callback) {
 
 /** The viewers of the page at `url` (of this page without one), if known. */
 export const count = (url) => globalThis[KEY]?.widget?.count(url);
+
+/** A number of viewers, as people know it: below none nobody does. */
+export const known = (viewers) => (viewers < 0 ? undefined : viewers);
+
+/** The event that tells of a count. */
+export const viewersEvent = (viewers) =>
+  new CustomEvent("viewers", { bubbles: true, composed: true, detail: { viewers: known(viewers) } });
