@@ -101,9 +101,10 @@ impl HostPages {
         files::serve(&self.examples.join("index.html"), |page| self.with_server(&page).replace("{examples}", &list))
     }
 
-    /// Our own pages hold the tag as people would paste it, with `{server}` for the address.
+    /// Our own pages hold the tag as people would paste it, with `{server}` for the address, and `{socket}` where a policy
+    /// names that of its WebSockets.
     fn with_server(&self, page: &str) -> String {
-        page.replace("{server}", &self.server)
+        page.replace("{server}", &self.server).replace("{socket}", &self.server.replacen("http", "ws", 1))
     }
 
     /// Pages that know nothing of us get the tag at the end of their head.

@@ -22,6 +22,15 @@ const binaryen = (program, ...args) => {
 // The section that is stripped tells tools which features the module uses; browsers find out themselves.
 binaryen("wasm-opt", "-Oz", "--strip-target-features", path.join(glue, "widget.wasm"), "-o", shrunk);
 
+// The same as JavaScript. First what JavaScript has no instruction for is said in others.
+const lowered = path.join(glue, "lowered.wasm");
+const plain = path.join(glue, "plain.js");
+const features = ["bulk-memory", "bulk-memory-opt", "mutable-globals", "nontrapping-float-to-int", "sign-ext"];
+const lowerings = ["llvm-memory-copy-fill-lowering", "llvm-nontrapping-fptoint-lowering", "signext-lowering"];
+const flags = [...features.map((name) => `--enable-${name}`), ...lowerings.map((name) => `--${name}`)];
+binaryen("wasm-opt", ...flags, "-Oz", shrunk, "-o", lowered);
+binaryen("wasm2js", "-Oz", lowered, "-o", plain);
+
 const hash = (content) => createHash("sha256").update(content).digest("hex").slice(0, 8);
 const integrity = (content) => `sha384-${createHash("sha384").update(content).digest("base64")}`;
 
@@ -36,7 +45,7 @@ async function bundle(entry, options = {}) {
     // Every browser with the WebAssembly that Rust's compiler writes knows at least this much JavaScript.
     target: "es2022",
     define: JSON.parse(words),
-    alias: { "widget-glue": path.join(glue, "glue.js"), "widget-wasm": shrunk },
+    alias: { "widget-glue": path.join(glue, "widget_bg.js"), "widget-wasm": shrunk, "widget-plain": plain },
     logLevel: "warning",
   };
   // esbuild has said what is wrong by then.
@@ -57,7 +66,8 @@ const writeVersion = (name, content) => {
 
 // What the server hands out: the script tag, and what it loads from beside itself.
 const wasm = writeVersion("live-*.wasm", readFileSync(shrunk));
-const define = { WASM_FILE: wasm.file, WASM_INTEGRITY: wasm.integrity, PLAIN_FILE: '"live-plain.js"' };
+const plainJs = writeVersion("live-*.js", await bundle("plain.js"));
+const define = { WASM_FILE: wasm.file, WASM_INTEGRITY: wasm.integrity, PLAIN_FILE: plainJs.file };
 const module = writeVersion("live-*.js", await bundle("tag.js", { define }));
 const live = await bundle("live.js", { format: "iife", define: { ...define, MODULE_FILE: module.file } });
 writeFileSync(path.join(dist, "live.js"), live);

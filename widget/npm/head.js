@@ -28,6 +28,5 @@ async function instantiate(getModule) {
 /** Has the glue call these functions. */
 export function start(exports) {
   glue.__wbg_set_wasm(exports);
-  exports.__wbindgen_start();
   return glue;
 }

@@ -308,16 +308,18 @@ export function createLinks(options, head, changed) {
       return counts;
     },
     /** Shows counts, as the head tells them: pairs of key and viewers. */
-    show(counts) {
-      for (let idx = 0; idx < counts.length; idx += 2) {
-        const entry = entries.get(counts[idx]);
+    show: safely((counts) => {
+      // The list is the head's, and gone when whoever hears of a count has the head work again.
+      const ours = [...counts];
+      for (let idx = 0; idx < ours.length; idx += 2) {
+        const entry = entries.get(ours[idx]);
         if (!entry) continue;
-        entry.viewers = counts[idx + 1];
+        entry.viewers = ours[idx + 1];
         redraw(entry);
         for (const link of entry.links) tellOf(link, entry.viewers);
         for (const subscription of entry.subscriptions) notify(subscription, entry.viewers);
       }
-    },
+    }),
     get total() {
       let total = 0;
       for (const { viewers } of entries.values()) total += Math.max(viewers, 0);

@@ -14,9 +14,9 @@ const address = script?.tagName === "SCRIPT" ? script.src : "";
 async function load() {
   const options = { ...script.dataset };
   await pageIsIdle();
-  // The module as soon as its user, not after it.
-  const wasm = fetch(new URL(WASM_FILE, address), { integrity: WASM_INTEGRITY });
-  wasm.catch(() => {});
+  // The module at the same time as its user, not after it.
+  const wasm = options.engine === "js" ? undefined : fetch(new URL(WASM_FILE, address));
+  wasm?.catch(() => {});
   const { startFrom } = await import(new URL(MODULE_FILE, address));
   startFrom(address, options, () => wasm);
 }

@@ -37,6 +37,8 @@ const OPTIONS = {
   hiddenAfter: [30, amount],
   mergeTabs: [false, flag],
   observe: [false, flag],
+  // Of the script tag only, and heeded before anything here is loaded.
+  engine: ["wasm", oneOf("wasm", "js")],
 };
 
 /**

@@ -8,12 +8,13 @@ import { pageIsIdle } from "./idle.js";
 import { startOnce } from "./widget.js";
 
 const fetchModule = () => fetch(new URL(WASM_FILE, import.meta.url), { integrity: WASM_INTEGRITY });
-/** Where wasm is refused, the same code as JavaScript. */
+/** The same code as JavaScript: where wasm is refused, or not wanted. */
 const loadPlain = async () => (await import(new URL(PLAIN_FILE, import.meta.url))).head;
 
 /** Starts the widget for the script tag with this address and these options. `getModule` answers with its wasm module. */
 export function startFrom(address, options, getModule = fetchModule) {
-  return startOnce(options, new URL(".", address).href, () => bringUp(getModule).catch(loadPlain));
+  const loadHead = () => (options.engine === "js" ? loadPlain() : bringUp(getModule).catch(loadPlain));
+  return startOnce(options, new URL(".", address).href, loadHead);
 }
 
 const tag = [...document.querySelectorAll("script[src]")].find(({ src }) => src === import.meta.url);

@@ -1,4 +1,5 @@
-//! Runs wasm-bindgen on the compiled module: out come `glue.js` and `widget.wasm`, which speak to each other.
+//! Runs wasm-bindgen on the compiled module: out come `widget_bg.js`, the glue, and `widget.wasm`, which speak to each
+//! other.
 
 use std::cmp::Reverse;
 use std::fs;
@@ -7,9 +8,6 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use walrus::Module;
 use wasm_bindgen_cli_support::Bindgen;
-
-/// What must be called before anything else of the module, by whoever loads it.
-const START: &str = "__wbindgen_start";
 
 /// Generates both files into `folder`.
 pub(crate) fn generate(compiled: &Path, folder: &Path) -> Result<()> {
@@ -24,8 +22,11 @@ pub(crate) fn generate(compiled: &Path, folder: &Path) -> Result<()> {
         .generate_output()?;
     output.emit(folder)?;
     let mut module = Module::from_file(folder.join("widget_bg.wasm"))?;
-    let glue = fs::read_to_string(folder.join("widget_bg.js")).context("widget_bg.js")?;
-    fs::write(folder.join("glue.js"), shorten_names(&mut module, glue)?).context("glue.js")?;
+    // Only with references to objects, which our compiler flags rule out, is there anything to start.
+    ensure!(module.exports.iter().all(|export| export.name != "__wbindgen_start"), "nobody starts the module");
+    let glue_file = folder.join("widget_bg.js");
+    let glue = fs::read_to_string(&glue_file).context("widget_bg.js")?;
+    fs::write(&glue_file, shorten_names(&mut module, glue)?).context("widget_bg.js")?;
     fs::write(folder.join("widget.wasm"), module.emit_wasm()).context("widget.wasm")
 }
 
@@ -41,11 +42,10 @@ fn shorten_names(module: &mut Module, mut glue: String) -> Result<String> {
         import.name = short;
     }
     // Libraries export more than we use, and what is exported stays.
-    let is_unused = |name: &str| name != START && !calls(&glue, name);
     let unused: Vec<_> =
-        module.exports.iter().filter(|export| is_unused(&export.name)).map(|export| export.id()).collect();
+        module.exports.iter().filter(|export| !calls(&glue, &export.name)).map(|export| export.id()).collect();
     unused.into_iter().for_each(|id| module.exports.delete(id));
-    for (number, export) in module.exports.iter_mut().filter(|export| export.name != START).enumerate() {
+    for (number, export) in module.exports.iter_mut().enumerate() {
         let short = format!("e{number}");
         // Some exports are plain words, such as `start`, so only their use is renamed.
         renames.push((format!("wasm.{}", export.name), format!("wasm.{short}")));
@@ -94,15 +94,9 @@ mod tests {
         let glue = "export function start() { wasm.start(); }\n\
                     wasm.__wbindgen_start(); const i = { __wbg_now_0123abcd: function() {} };";
         let glue = shorten_names(&mut module, glue.to_owned()).unwrap();
-        assert_eq!(
-            glue,
-            "export function start() { wasm.e0(); }\nwasm.__wbindgen_start(); const i = { i0: function() {} };"
-        );
+        assert_eq!(glue, "export function start() { wasm.e0(); }\nwasm.e1(); const i = { i0: function() {} };");
         assert_eq!(module.imports.iter().map(|import| import.name.as_str()).collect::<Vec<_>>(), ["i0"]);
-        assert_eq!(
-            module.exports.iter().map(|export| export.name.as_str()).collect::<Vec<_>>(),
-            ["e0", "__wbindgen_start"]
-        );
+        assert_eq!(module.exports.iter().map(|export| export.name.as_str()).collect::<Vec<_>>(), ["e0", "e1"]);
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! Builds the widget end to end, from Rust to what `widget/dist` holds:
 //!
 //! ```text
-//! widget/src ── cargo ─▶ module ── wasm-bindgen ─▶ glue.js, module ── bundle.mjs: wasm-opt, esbuild ─▶ widget/dist
+//! widget/src ── cargo ─▶ module ── wasm-bindgen ─▶ glue, module ── bundle.mjs: wasm-opt, wasm2js, esbuild ─▶ widget/dist
 //!
-//! widget/dist/live.js            the script tag: a classic script with the glue inside
-//! widget/dist/live-<hash>.wasm   the module, which live.js loads from beside itself
+//! widget/dist/live.js            the script tag, which loads the rest from beside itself
+//! widget/dist/live-<hash>.js     the widget; another one of these is the module as JavaScript, where wasm is refused
+//! widget/dist/live-<hash>.wasm   the module
 //! widget/dist/npm/               the npm package, with the module inside index.js
 //! ```
 //!
-//! The JavaScript in `widget/npm` reaches the two middle results by names that only `bundle.mjs` knows: `widget-glue`
-//! and `widget-wasm`. Every step prints what it does; when no input has changed since the last build, nothing is done.
+//! The JavaScript in `widget/npm` reaches the middle results by names that only `bundle.mjs` knows: `widget-glue`,
+//! `widget-wasm` and `widget-plain`. Every step prints what it does; when no input has changed since the last build, nothing is done.
 
 mod debian;
 mod digest;

@@ -1,0 +1,87 @@
+// Pages whose content security policy allows as little as one can: the widget works, and breaks none of it.
+
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { createHash } from "node:crypto";
+
+import { html, servePages } from "./support/pages.mjs";
+import { story } from "./support/story.mjs";
+
+const DIST = new URL("../../widget/dist/", import.meta.url);
+const LINK = '<a href="/other">other</a>';
+
+/** A tab that remembers every violation of its page's policy. */
+async function watchedTab(stage) {
+  const tab = await stage.newTab();
+  await tab.page.evaluateOnNewDocument(() => {
+    window.violations = [];
+    document.addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) =>
+      window.violations.push(`${effectiveDirective}: ${blockedURI}`),
+    );
+  });
+  return tab;
+}
+
+/** Which of the widget's files a tab has loaded. */
+const loaded = (tab) =>
+  tab.page.evaluate(() =>
+    performance
+      .getEntriesByType("resource")
+      .map(({ name }) => name.split("/").pop())
+      .filter((name) => name.startsWith("live")),
+  );
+
+for (const example of ["strict-csp", "no-wasm"]) {
+  story(`example ${example} violates nothing`, {}, async (stage) => {
+    const tab = await watchedTab(stage);
+    await tab.open(`${stage.host.url}/${example}/`);
+    await stage.openTab("/plain/");
+    await tab.expectViewers('a[href="/plain/"]', 1);
+    assert.deepEqual(await tab.page.evaluate(() => window.violations), []);
+    const usesWasm = (await loaded(tab)).some((name) => name.endsWith(".wasm"));
+    assert.equal(usesWasm, example === "strict-csp");
+  });
+}
+
+story("page that refuses wasm gets JavaScript", {}, async (stage) => {
+  const policy = (server) => `script-src ${server}; connect-src ${server} ${server.replace("http", "ws")}`;
+  const site = await servePages(stage, () =>
+    html(
+      `<meta http-equiv="content-security-policy" content="${policy(stage.server.url)}">
+      <script async src="${stage.server.url}/live.js"></script>`,
+      LINK,
+    ),
+  );
+  const tab = await watchedTab(stage);
+  // The browser's own words; ours would fail the story.
+  tab.allow(/^console: (?!connection-counter).*(wasm|WebAssembly)/i);
+  await tab.open(`${site}/one`);
+  const other = await stage.newTab();
+  other.allow(/^console: (?!connection-counter).*(wasm|WebAssembly)/i);
+  await other.open(`${site}/other`);
+  await tab.expectViewers("a", 1);
+  await other.close();
+  await tab.expectViewers("a", 0);
+});
+
+story("versioned file with its integrity stands alone", {}, async (stage) => {
+  const [file] = readdirSync(DIST).filter((name) => /^live-\w+\.js$/.test(name) && readFileSync(new URL("live.js", DIST), "utf8").includes(name));
+  const integrity = `sha384-${createHash("sha384").update(readFileSync(new URL(file, DIST))).digest("base64")}`;
+  const page = (integrity) =>
+    html(
+      `<script type="module" async crossorigin src="${stage.server.url}/${file}" integrity="${integrity}" data-label="{count}!"></script>`,
+      LINK,
+    );
+  const site = await servePages(stage, (path) => page(path === "/forged" ? "sha384-AAAA" : integrity));
+
+  const tab = await stage.openTab(`${site}/one`);
+  await stage.openTab(`${site}/other`);
+  await tab.expectViewers("a", 1);
+  assert.equal(await tab.page.$eval("a", (link) => link.getAttribute("data-viewers-label")), "1!", "its options are read");
+  assert.ok(!(await loaded(tab)).includes("live.js"));
+
+  const forged = await stage.newTab();
+  forged.allow(/integrity/);
+  await forged.open(`${site}/forged`);
+  assert.equal(forged.expected.length, 1, "a file that was tampered with is refused");
+});
