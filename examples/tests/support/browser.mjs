@@ -2,6 +2,7 @@
 // any.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 
@@ -49,6 +50,12 @@ function browserPath() {
 /** Starts a browser with an empty profile. */
 export function launch(flags = []) {
   return puppeteer.launch({ executablePath: browserPath(), args: [...FLAGS, ...flags] });
+}
+
+/** Starts a browser with an empty profile in a folder, which shows a page and is told nothing else. */
+export function launchUndriven(url, profile) {
+  const args = [...FLAGS, "--headless", `--user-data-dir=${profile}`, url];
+  return spawn(browserPath(), args, { stdio: "ignore" });
 }
 
 /** One tab. */

@@ -2,12 +2,13 @@
 // the console or of the server's log would have to worry about.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 
-import { Tab, launch } from "./browser.mjs";
+import { Tab, launch, launchUndriven } from "./browser.mjs";
 import { Server, startHost } from "./programs.mjs";
 import { startProxy } from "./proxy.mjs";
 
@@ -66,6 +67,19 @@ class Stage {
   async startBrowser(flags = []) {
     this.#context = await (await browserWith(flags)).createBrowserContext();
     this.onClose(() => this.#context.close());
+  }
+
+  /** A browser of its own that shows one page and is neither driven nor watched. */
+  async startUndrivenBrowser(url) {
+    const profile = await mkdtemp(join(tmpdir(), "connection-counter-"));
+    const browser = launchUndriven(url, profile);
+    this.onClose(async () => {
+      const ended = once(browser, "exit");
+      browser.kill("SIGKILL");
+      await ended;
+      // Its helpers may still be writing.
+      await rm(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    });
   }
 
   /** An empty tab. All tabs of a story are in sight, as windows side by side would be, unless it is a `background` tab. */
