@@ -86,8 +86,9 @@ export function createLinks(options, head, changed) {
     const href = inSvg ?? link.getAttribute("href");
     let entry = known.get(href);
     if (entry === undefined || entry?.isForgotten) {
-      const address = inSvg === undefined ? link.href : new URL(inSvg, link.baseURI).href;
-      entry = entries.get(head.find(address, true)) ?? null;
+      const address = inSvg === undefined ? link.href : inSvg && new URL(inSvg, link.baseURI).href;
+      // In SVG, none is an empty one.
+      entry = (address && entries.get(head.find(address, true))) || null;
       known.set(href, entry);
     }
     return entry;
