@@ -66,11 +66,31 @@ pub struct PageReport {
     pub connections: Counts,
 }
 
-/// `GET /parties/counter/:site`. With `?detail`, `T` is [`PageDetail`].
+/// `GET /parties/counter/:site`. With `?detail`, `T` is [`PageDetail`]. At most a second old.
+///
+/// It lists the 1,000 busiest pages; `?limit=N` asks for 1 to 10,000, and `?prefix=TEXT` for those only whose id begins
+/// with `TEXT`.
+///
+/// ```
+/// use connection_counter_protocol::CounterReport;
+///
+/// let report: CounterReport = serde_json::from_str(r#"{"pages":{"example.org/a":3},"leftOut":41}"#)?;
+/// assert_eq!((report.pages.len(), report.left_out), (1, 41));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CounterReport<T = u32> {
-    /// Every page of the site that is known at the moment, by page id.
+    /// By page id: pages that have viewers; with `?detail` also those that had some or that others link to.
     pub pages: BTreeMap<PageId, T>,
+    /// How many more there are. Not sent where it is 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What a counter knows of one page.

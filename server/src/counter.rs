@@ -5,9 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use connection_counter_protocol::{
-    CounterReport, CounterRequest, Counts, DEFAULT_COUNTER_ROOM, PageDetail, PageId, PageRequest,
-};
+use connection_counter_protocol::{CounterRequest, Counts, DEFAULT_COUNTER_ROOM, PageDetail, PageId, PageRequest};
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +14,7 @@ use crate::{
     gate,
     pace::Pace,
     party::{Lobby, Party, Request, Response, Result, Room, alarm::unix_ms, json, text},
+    report::{Question, Reports},
     site::spell_site,
     storage::ListOptions,
 };
@@ -35,6 +34,7 @@ pub struct Counter {
     tick_pending: bool,
     /// Until then pages are telling their counts after a failure of this room; what is not known yet must not look like 0.
     recovering_until: Option<Instant>,
+    reports: Reports,
 }
 
 /// One page that has viewers, had some, or is linked to.
@@ -106,7 +106,7 @@ impl Party for Counter {
 
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
         let response = match *request.method() {
-            Method::GET | Method::HEAD => return self.report(&request),
+            Method::GET | Method::HEAD => return self.report(room, &request),
             Method::POST => match serde_json::from_slice(request.body())? {
                 CounterRequest::Update { id, connection_count, sequence } => {
                     self.update(room, &id, connection_count, sequence)?;
@@ -286,19 +286,19 @@ impl Counter {
         Ok(())
     }
 
-    fn report(&self, request: &Request) -> Result<Response> {
-        let detail = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "detail"));
-        if !detail {
-            let pages = self.pages.iter().map(|(id, tally)| (id.clone(), tally.viewers)).collect();
-            return json(&CounterReport { pages });
-        }
+    fn report(&mut self, room: &Room, request: &Request) -> Result<Response> {
+        let question = match Question::parse(request.uri().query().unwrap_or_default()) {
+            Ok(question) => question,
+            Err(sentence) => return Ok(text(StatusCode::BAD_REQUEST, sentence)),
+        };
         let detail = |tally: &Tally| PageDetail {
             viewers: tally.viewers,
             peak: tally.history.peak,
             peak_at_ms: tally.history.peak_at_ms,
             last_activity_ms: tally.history.last_activity_ms,
         };
-        json(&CounterReport { pages: self.pages.iter().map(|(id, tally)| (id.clone(), detail(tally))).collect() })
+        let pages = || self.pages.iter().map(|(id, tally)| (id, detail(tally)));
+        self.reports.answer(question, room.now(), pages)
     }
 }
 

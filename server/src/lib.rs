@@ -32,6 +32,7 @@ mod pace;
 mod page;
 pub mod party;
 mod quota;
+mod report;
 mod site;
 mod socket;
 mod storage;

@@ -1,12 +1,13 @@
 //! Who counts, and when it shows.
 
-#![allow(clippy::unwrap_used, reason = "a failing test may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
 mod support;
 
 use std::time::Duration;
 
 use futures_util::SinkExt;
+use serde_json::json;
 use support::TestServer;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -143,4 +144,25 @@ async fn a_message_sent_before_the_handshake_ends_is_read() {
         assert!(start.elapsed() < support::DEADLINE, "the message was not read");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn a_site_is_read_page_by_page_or_at_a_glance() {
+    let server = TestServer::start().await;
+    let mut viewers = Vec::new();
+    for page in ["example.org%2Fblog%2Fa", "example.org%2Fblog%2Fa", "example.org%2Fblog%2Fb", "example.org%2Fc"] {
+        viewers.push(server.viewer(page).await);
+    }
+    let anna = &mut viewers[0];
+    anna.subscribe(&["example.org/blog/quiet"]).await;
+    anna.expect_viewers("example.org/blog/quiet", 0).await;
+    server.expect_counted("example.org", "example.org/blog/a", 2).await;
+    let asked = async |query: &str| server.get_json(&format!("/parties/counter/example.org?{query}")).await;
+    let blog = json!({ "example.org/blog/a": 2, "example.org/blog/b": 1 });
+    assert_eq!(asked("prefix=example.org%2Fblog").await, json!({ "pages": blog }));
+    assert_eq!(asked("limit=1").await, json!({ "pages": { "example.org/blog/a": 2 }, "leftOut": 2 }));
+    let quiet = json!({ "viewers": 0, "peak": 0, "peakAtMs": 0, "lastActivityMs": 0 });
+    assert_eq!(asked("detail&limit=4").await["pages"]["example.org/blog/quiet"], quiet);
+    let (status, sentence) = server.get("/parties/counter/example.org?limit=all").await;
+    assert_eq!((status, sentence.as_str()), (400, "limit=all: give a number from 1 to 10000"));
 }

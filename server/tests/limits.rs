@@ -161,8 +161,8 @@ async fn a_busy_counter_loses_no_count() {
     }
     let all = async |viewers: u32| {
         // It may be too busy for us as well.
-        let (_, body) = server.get("/parties/counter/all-pages").await;
-        body.matches(&format!("\":{viewers}")).count() == 30
+        let (_, body) = server.get("/parties/counter/all-pages?detail").await;
+        body.matches(&format!("\"viewers\":{viewers},")).count() == 30
     };
     wait_until("all are counted", async || all(1).await).await;
     drop(viewers);

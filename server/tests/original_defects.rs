@@ -72,7 +72,8 @@ async fn cleanup_keeps_subscribers_of_quiet_pages() {
         visitor.close().await;
         server.expect_counted("all-pages", page, 0).await;
     }
-    let known = async |page: &str| server.get_json("/parties/counter/all-pages").await["pages"][page].is_number();
+    let known =
+        async |page: &str| server.get_json("/parties/counter/all-pages?detail").await["pages"][page].is_object();
     wait_until("a clean-up has run", async || !known("unwatched").await).await;
     assert!(known("quiet").await && known("a").await, "what is watched or viewed stays");
     let _ben = server.viewer("quiet").await;
@@ -88,8 +89,8 @@ async fn pages_that_left_are_not_notified() {
         passer_by.expect_viewers("popular", 0).await;
         passer_by.close().await;
     }
-    // A page without viewers is listed only as long as someone is subscribed to it.
-    let listed = async || server.get_json("/parties/counter/all-pages").await["pages"]["popular"].is_number();
+    // A page that never had viewers is listed only as long as someone is subscribed to it.
+    let listed = async || server.get_json("/parties/counter/all-pages?detail").await["pages"]["popular"].is_object();
     wait_until("no one is subscribed", async || !listed().await).await;
     // The page forgets it too, with its next clean-up.
     let remembered = async || server.get_json("/parties/page/page-0").await["connections"]["popular"].is_number();
@@ -306,7 +307,9 @@ async fn a_restart_shows_no_ghosts() {
     anna.subscribe(&["b"]).await;
     anna.expect_viewers("b", 5).await;
     server.restart().await;
-    assert_eq!(server.get_json("/parties/counter/all-pages").await["pages"], json!({ "a": 0, "b": 0 }));
+    assert_eq!(server.get_json("/parties/counter/all-pages").await["pages"], json!({}));
+    let detail = server.get_json("/parties/counter/all-pages?detail").await;
+    assert_eq!((&detail["pages"]["b"]["viewers"], &detail["pages"]["b"]["peak"]), (&json!(0), &json!(5)));
     assert_eq!(server.get_json("/parties/page/b").await["viewers"], 0);
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b"]).await;

@@ -166,9 +166,9 @@ async fn a_failed_page_watches_nothing() {
     anna.expect_viewers("b", 0).await;
     make_panic(&server, "page/a").await;
     anna.expect_end().await;
-    // A page without viewers is listed only as long as someone is subscribed to it.
+    // A page that never had viewers is listed only as long as someone is subscribed to it.
     wait_until("no one is subscribed to b", async || {
-        server.get_json("/parties/counter/all-pages").await["pages"]["b"].is_null()
+        server.get_json("/parties/counter/all-pages?detail").await["pages"]["b"].is_null()
     })
     .await;
     assert_eq!(server.get_json("/parties/page/a").await["connections"], json!({ "b": 0 }));

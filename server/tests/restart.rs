@@ -48,7 +48,7 @@ async fn peaks_survive_and_never_sink() {
     expected["viewers"] = json!(0);
     assert_eq!(detail(&server, "a").await, expected);
     let _three = server.viewer("a").await;
-    server.expect_counted("all-pages", "a", 1).await;
+    wait_until("the detail is news", async || detail(&server, "a").await["viewers"] == 1).await;
     let after = detail(&server, "a").await;
     assert_eq!((&after["peak"], &after["peakAtMs"]), (&json!(2), &before["peakAtMs"]));
     assert!(after["lastActivityMs"].as_u64() > before["lastActivityMs"].as_u64(), "{after}");

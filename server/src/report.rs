@@ -1,0 +1,195 @@
+//! What `GET` of a counter answers, so that no number of questions keeps it from counting.
+
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use connection_counter_protocol::{CounterReport, PageDetail, PageId};
+use percent_encoding::percent_decode_str;
+
+use crate::{
+    error::Error,
+    party::{Response, Result, json},
+};
+
+/// How long an answer stands: whoever asks the same within it hears the same.
+const LIFETIME: Duration = Duration::from_secs(1);
+/// Answers kept at a time, up to a megabyte each. Beyond, all are forgotten; few ask for anything but the plain one.
+const MAX_KEPT: usize = 16;
+/// Pages in an answer, unless the question says otherwise: 80 KB or so.
+const DEFAULT_PAGES: usize = 1_000;
+/// Pages in an answer, whatever the question says.
+const MAX_PAGES: usize = 10_000;
+/// Building answers takes one part in so many of a counter's time: the others are for counting.
+const SHARE: u32 = 10;
+/// How far building may run ahead of its share, so that a few different questions at once are all answered.
+const CREDIT: Duration = Duration::from_secs(5);
+
+/// What a `GET` asks for: `?detail`, `?limit=100`, `?prefix=example.org/blog/`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Question {
+    /// Peaks and last activity as well, also of pages without viewers.
+    detail: bool,
+    /// How many pages: the busiest.
+    limit: usize,
+    /// How their ids begin.
+    prefix: String,
+}
+
+impl Question {
+    /// Reads a URL's query; or says what is wrong with it. What it does not know is not for it.
+    pub(crate) fn parse(query: &str) -> std::result::Result<Self, String> {
+        let mut question = Self { detail: false, limit: DEFAULT_PAGES, prefix: String::new() };
+        for pair in query.split('&') {
+            match pair.split_once('=').unwrap_or((pair, "")) {
+                ("detail", _) => question.detail = true,
+                ("limit", text) => {
+                    let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGES).contains(limit));
+                    question.limit =
+                        limit.ok_or_else(|| format!("limit={text}: give a number from 1 to {MAX_PAGES}"))?;
+                }
+                ("prefix", text) => question.prefix = percent_decode_str(text).decode_utf8_lossy().into_owned(),
+                _ => {}
+            }
+        }
+        Ok(question)
+    }
+}
+
+/// The answers of the last second.
+#[derive(Default)]
+pub(crate) struct Reports {
+    kept: HashMap<Question, (Instant, Response)>,
+    /// When the work done so far is within its share again.
+    settled_at: Option<Instant>,
+}
+
+impl Reports {
+    /// Answers from what it has, or from `pages`.
+    ///
+    /// # Errors
+    /// [`Error::RoomBusy`] when many different questions have taken more than their share of time.
+    pub(crate) fn answer<'a, P>(
+        &mut self,
+        question: Question,
+        now: Instant,
+        pages: impl FnOnce() -> P,
+    ) -> Result<Response>
+    where
+        P: Iterator<Item = (&'a PageId, PageDetail)>,
+    {
+        self.kept.retain(|_, (built_at, _)| now.saturating_duration_since(*built_at) < LIFETIME);
+        if let Some((_, response)) = self.kept.get(&question) {
+            return Ok(response.clone());
+        }
+        if self.settled_at.is_some_and(|at| at > now + CREDIT) {
+            return Err(Error::RoomBusy);
+        }
+        let start = Instant::now();
+        let response = build(&question, pages())?;
+        self.charge(now, start.elapsed());
+        if self.kept.len() >= MAX_KEPT {
+            self.kept.clear();
+        }
+        self.kept.insert(question, (now, response.clone()));
+        Ok(response)
+    }
+
+    fn charge(&mut self, now: Instant, work: Duration) {
+        self.settled_at = Some(self.settled_at.map_or(now, |at| at.max(now)) + work * SHARE);
+    }
+}
+
+fn build<'a>(question: &Question, pages: impl Iterator<Item = (&'a PageId, PageDetail)>) -> Result<Response> {
+    let asked_for = |(id, page): &(&PageId, PageDetail)| {
+        (question.detail || page.viewers > 0) && id.as_str().starts_with(&question.prefix)
+    };
+    let mut listed: Vec<_> = pages.filter(asked_for).collect();
+    let left_out = listed.len().saturating_sub(question.limit);
+    if left_out > 0 {
+        // Far cheaper than to sort them all; the answer is in the order of ids anyway.
+        listed.select_nth_unstable_by_key(question.limit, |&(id, ref page)| {
+            (Reverse((page.viewers, page.peak, page.last_activity_ms)), id)
+        });
+        listed.truncate(question.limit);
+    }
+    let listed = listed.into_iter().map(|(id, page)| (id.clone(), page));
+    if question.detail {
+        json(&CounterReport { pages: listed.collect(), left_out })
+    } else {
+        json(&CounterReport { pages: listed.map(|(id, page)| (id, page.viewers)).collect(), left_out })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn page(number: u32, viewers: u32) -> (PageId, PageDetail) {
+        let id = PageId::parse(&format!("example.org/{}/{number}", number % 2)).unwrap();
+        (id, PageDetail { viewers, peak: viewers, ..PageDetail::default() })
+    }
+
+    fn asked(reports: &mut Reports, query: &str, now: Instant, pages: &[(PageId, PageDetail)]) -> Value {
+        let pages = || pages.iter().map(|(id, page)| (id, page.clone()));
+        let answer = reports.answer(Question::parse(query).unwrap(), now, pages).unwrap();
+        serde_json::from_slice(answer.body()).unwrap()
+    }
+
+    fn answer(query: &str, pages: &[(PageId, PageDetail)]) -> Value {
+        asked(&mut Reports::default(), query, Instant::now(), pages)
+    }
+
+    #[test]
+    fn the_busiest_pages_are_listed_and_the_others_counted() {
+        let pages: Vec<_> = (0..2000).map(|number| page(number, number)).collect();
+        let plain = answer("", &pages);
+        assert_eq!(plain["pages"].as_object().unwrap().len(), 1000);
+        assert_eq!((&plain["pages"]["example.org/0/1000"], &plain["leftOut"]), (&json!(1000), &json!(999)));
+        assert_eq!(
+            answer("limit=2&prefix=example.org%2F0", &pages),
+            json!({ "pages": { "example.org/0/1996": 1996, "example.org/0/1998": 1998 }, "leftOut": 997 })
+        );
+        assert_eq!(answer("prefix=example.org/1/1999", &pages), json!({ "pages": { "example.org/1/1999": 1999 } }));
+    }
+
+    #[test]
+    fn pages_without_viewers_are_a_detail() {
+        let pages = [page(1, 0), page(2, 1)];
+        assert_eq!(answer("", &pages), json!({ "pages": { "example.org/0/2": 1 } }));
+        assert_eq!(answer("detail", &pages)["pages"].as_object().unwrap().len(), 2);
+        assert_eq!(answer("detail&limit=1", &pages)["pages"]["example.org/0/2"]["viewers"], 1);
+    }
+
+    #[test]
+    fn an_answer_stands_for_a_second() {
+        let (mut reports, now) = (Reports::default(), Instant::now());
+        let before = asked(&mut reports, "", now, &[page(1, 1)]);
+        assert_eq!(asked(&mut reports, "", now + LIFETIME / 2, &[page(1, 2)]), before);
+        assert_ne!(asked(&mut reports, "limit=5", now + LIFETIME / 2, &[page(1, 2)]), before);
+        assert_ne!(asked(&mut reports, "", now + LIFETIME, &[page(1, 2)]), before);
+    }
+
+    #[test]
+    fn different_questions_take_their_share_of_time_only() {
+        let (mut reports, now) = (Reports::default(), Instant::now());
+        asked(&mut reports, "", now, &[]);
+        reports.charge(now, CREDIT / SHARE + Duration::from_millis(1));
+        asked(&mut reports, "", now, &[]);
+        let another = reports.answer(Question::parse("detail").unwrap(), now, std::iter::empty);
+        assert!(matches!(another, Err(Error::RoomBusy)), "{another:?}");
+        asked(&mut reports, "detail", now + CREDIT, &[]);
+    }
+
+    #[test]
+    fn bad_limits_are_named() {
+        for limit in ["0", "10001", "-1", "many", ""] {
+            let sentence = Question::parse(&format!("detail&limit={limit}")).unwrap_err();
+            assert!(sentence.contains(&format!("limit={limit}:")), "{sentence}");
+        }
+    }
+}
