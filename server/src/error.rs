@@ -118,8 +118,8 @@ pub enum Error {
     /// Changing counts from outside needs the party token.
     #[error("counts are not set from outside; operators send `Authorization: Bearer` with the party token")]
     TokenNeeded,
-    /// Too many connections from one address, or too fast.
-    #[error("too many connections from your address; try again later")]
+    /// Too many connections from one address, or connections or requests too fast.
+    #[error("too many connections or requests from your address; try again later")]
     TooManyFromAddress,
     /// The site has [`Limits::connections_per_site`](crate::Limits::connections_per_site) connections.
     #[error("too many connections to this site; try again later")]
@@ -127,7 +127,7 @@ pub enum Error {
     /// The room has [`Limits::connections_per_room`](crate::Limits::connections_per_room) connections.
     #[error("the room is full; try again later")]
     RoomFull,
-    /// [`Limits::rooms`](crate::Limits::rooms) are awake.
+    /// [`Limits::rooms`](crate::Limits::rooms) are in memory, or as many as whoever asked may start.
     #[error("too many rooms are open; try again later")]
     TooManyRooms,
     /// [`Limits::mailbox_events`](crate::Limits::mailbox_events) wait for the room.

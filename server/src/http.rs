@@ -27,7 +27,7 @@ use crate::{
     error::Error,
     files::Files,
     party::{Response, Result, RoomKey, Rooms, text},
-    quota::{Quotas, Share},
+    quota::{Paced, Quotas, Share},
     socket,
 };
 
@@ -172,7 +172,7 @@ impl HttpServer {
             return if asks_for_websocket(request.headers()) {
                 socket::accept(self, key, request, guest).await
             } else {
-                self.request(&key, request).await
+                self.request(&key, request, guest.address).await
             };
         }
         if request.uri().path() == "/healthz" {
@@ -198,7 +198,11 @@ impl HttpServer {
         (!room.is_empty()).then_some((party, room))
     }
 
-    async fn request(&self, key: &RoomKey, request: hyper::Request<Incoming>) -> Result<Response> {
+    async fn request(&self, key: &RoomKey, request: hyper::Request<Incoming>, peer: IpAddr) -> Result<Response> {
+        // What an operator's own programs send is as much as they see fit.
+        if !self.rooms.shared().access.has_party_token(request.headers()) {
+            self.quotas.pace(Paced::Request, self.quotas.address(peer, request.headers()))?;
+        }
         let limits = &self.config.limits;
         let too_much = || Error::Body { limit: limits.body_bytes };
         let (parts, body) = request.into_parts();
@@ -207,7 +211,7 @@ impl HttpServer {
         let body = body.map_err(|_| too_much())?.to_bytes();
         let request = http::Request::from_parts(parts, body);
         match self.rooms.admit(key, request, false).await {
-            Ok(request) => self.rooms.request(key, request).await,
+            Ok(request) => self.rooms.request_from_outside(key, request).await,
             Err(response) => Ok(response),
         }
     }

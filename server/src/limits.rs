@@ -46,8 +46,18 @@ pub struct Limits {
     #[arg(long = "handshakes-per-second", env = "CONNECTION_COUNTER_HANDSHAKES_PER_SECOND", default_value_t = 5)]
     pub handshakes_per_second: u32,
 
-    /// Rooms in memory. Beyond: status 503 for new ones.
-    #[arg(long = "max-rooms", env = "CONNECTION_COUNTER_MAX_ROOMS", default_value_t = 100_000)]
+    /// Requests to parties that one address may send at once before the rate below applies; those with the party token do
+    /// not count. Beyond: status 429.
+    #[arg(long = "request-burst", env = "CONNECTION_COUNTER_REQUEST_BURST", default_value_t = 60)]
+    pub request_burst: u32,
+
+    /// Requests to parties that one address may send per second after its burst.
+    #[arg(long = "requests-per-second", env = "CONNECTION_COUNTER_REQUESTS_PER_SECOND", default_value_t = 20)]
+    pub requests_per_second: u32,
+
+    /// Rooms in memory: one for each connection there may be, and as many for the counters behind them. Requests may start
+    /// rooms up to a quarter of these, connections up to half, other rooms up to all. Beyond: status 503.
+    #[arg(long = "max-rooms", env = "CONNECTION_COUNTER_MAX_ROOMS", default_value_t = 200_000)]
     pub rooms: usize,
 
     /// Events that may wait for one room. Beyond: status 503, or close code 1013.
@@ -127,7 +137,8 @@ pub struct Limits {
           default_value = "3000")]
     pub call_timeout: Duration,
 
-    /// Milliseconds an empty room with nothing to do stays in memory.
+    /// Milliseconds an empty room with nothing to do stays in memory; one that was only sent requests leaves at once when
+    /// a sixteenth of --max-rooms is taken.
     #[arg(long = "room-idle-ms", env = "CONNECTION_COUNTER_ROOM_IDLE_MS", value_parser = milliseconds,
           default_value = "10000")]
     pub room_idle: Duration,
@@ -151,6 +162,7 @@ impl Limits {
             ("max-connections-per-room", self.connections_per_room),
             ("max-connections-per-address", self.connections_per_address as usize),
             ("handshake-burst", self.handshake_burst as usize),
+            ("request-burst", self.request_burst as usize),
             ("max-rooms", self.rooms),
             ("max-mailbox", self.mailbox_events),
             ("max-calls", self.calls),

@@ -48,6 +48,23 @@ impl Bucket {
     }
 }
 
+/// What is paced: for each of these an address has a bucket of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Paced {
+    Handshake,
+    Request,
+}
+
+impl Paced {
+    /// Burst and rate per second.
+    fn limits(self, limits: &Limits) -> (u32, u32) {
+        match self {
+            Self::Handshake => (limits.handshake_burst, limits.handshakes_per_second),
+            Self::Request => (limits.request_burst, limits.requests_per_second),
+        }
+    }
+}
+
 /// What addresses and sites hold.
 pub(crate) struct Quotas {
     limits: Limits,
@@ -59,7 +76,7 @@ struct Shares {
     key: RandomState,
     key_since: Instant,
     open: HashMap<Holder, u32>,
-    pace: HashMap<u64, Bucket>,
+    pace: HashMap<(Paced, u64), Bucket>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -133,25 +150,26 @@ impl Quotas {
         }
     }
 
-    /// Counts a handshake of an address.
+    /// Counts a handshake or a request of an address.
     ///
     /// # Errors
     /// [`Error::TooManyFromAddress`] when they come too fast.
-    pub(crate) fn pace(&self, address: IpAddr) -> Result<(), Error> {
+    pub(crate) fn pace(&self, paced: Paced, address: IpAddr) -> Result<(), Error> {
         if address.to_canonical().is_loopback() {
             return Ok(());
         }
-        let (burst, per_second) = (self.limits.handshake_burst, self.limits.handshakes_per_second);
         let now = Instant::now();
         let mut shares = self.shares();
         let hash = shares.hash(address);
         if shares.pace.len() >= MAX_PACED {
-            shares.pace.retain(|_, bucket| {
+            shares.pace.retain(|(paced, _), bucket| {
+                let (burst, per_second) = paced.limits(&self.limits);
                 bucket.refill(burst, per_second, now);
                 bucket.tokens < f64::from(burst)
             });
         }
-        let bucket = shares.pace.entry(hash).or_insert_with(|| Bucket::full(burst, now));
+        let (burst, per_second) = paced.limits(&self.limits);
+        let bucket = shares.pace.entry((paced, hash)).or_insert_with(|| Bucket::full(burst, now));
         if bucket.take(burst, per_second, now) { Ok(()) } else { Err(Error::TooManyFromAddress) }
     }
 
@@ -237,13 +255,16 @@ mod tests {
     }
 
     #[test]
-    fn handshakes_are_paced() {
-        let quotas = quotas(Limits { handshake_burst: 2, handshakes_per_second: 1, ..Limits::default() });
-        let address = "192.0.2.1".parse().unwrap();
-        quotas.pace(address).unwrap();
-        quotas.pace(address).unwrap();
-        assert!(quotas.pace(address).is_err());
-        quotas.pace("192.0.2.2".parse().unwrap()).unwrap();
+    fn handshakes_and_requests_are_paced_apart() {
+        let limits = Limits { handshake_burst: 2, handshakes_per_second: 1, request_burst: 1, ..Limits::default() };
+        let quotas = quotas(Limits { requests_per_second: 1, ..limits });
+        let pace = |paced, address: &str| quotas.pace(paced, address.parse().unwrap());
+        pace(Paced::Handshake, "192.0.2.1").unwrap();
+        pace(Paced::Handshake, "192.0.2.1").unwrap();
+        assert!(pace(Paced::Handshake, "192.0.2.1").is_err());
+        pace(Paced::Request, "192.0.2.1").unwrap();
+        assert!(pace(Paced::Request, "192.0.2.1").is_err());
+        pace(Paced::Handshake, "192.0.2.2").unwrap();
     }
 
     #[test]

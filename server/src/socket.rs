@@ -25,7 +25,7 @@ use crate::{
     http::{Guest, HttpServer, without_body},
     limits::Limits,
     party::{Attached, Goodbye, Message, Outgoing, Response, Result, RoomKey, connection_id},
-    quota::{Bucket, Share},
+    quota::{Bucket, Paced, Share},
 };
 
 /// Bytes read at a time: messages are small, and tungstenite's default of 128 KiB is taken by every idle connection.
@@ -44,7 +44,7 @@ pub(crate) async fn accept(
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     let address = server.quotas.address(guest.address, request.headers());
-    server.quotas.pace(address)?;
+    server.quotas.pace(Paced::Handshake, address)?;
     // What a trusted proxy holds is counted by its headers; all others were counted when they were accepted.
     let of_address = if address == guest.address { None } else { server.quotas.open_from(address)? };
     let of_site = server.quotas.open_for(key.id().split_once('/').map(|(site, _)| site))?;

@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::{self, Message as Frame};
 
 /// Addresses are told apart behind a proxy only: whoever comes from this machine has no limits of its own.
 const PROXY: &str = "--trusted-proxy=127.0.0.1/32";
+const TOKEN: &str = "--party-token=secret";
 
 #[test]
 fn every_limit_is_met_here() {
@@ -125,6 +126,36 @@ async fn handshakes_of_one_address() {
 }
 
 #[tokio::test]
+async fn requests_of_one_address() {
+    let server = TestServer::with(&[PROXY, "--request-burst=2", "--requests-per-second=2", TOKEN]).await;
+    let ask = async |path: &str, address: &str, token: &str| {
+        let headers = [("x-forwarded-for", address), ("authorization", token)];
+        server.exchange("GET", path, &headers, "").await
+    };
+    let start = Instant::now();
+    let mut answers = Vec::new();
+    for _ in 0..10 {
+        answers.push(ask("/parties/page/a", "192.0.2.1", "").await);
+    }
+    // The burst, and what the rate has allowed meanwhile.
+    let allowed = 2 + 1 + usize::try_from(start.elapsed().as_millis()).unwrap() * 2 / 1000;
+    let (served, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    assert!((2..=allowed).contains(&served.len()), "{} were answered", served.len());
+    assert!(
+        refused.iter().all(|answer| answer.status == 429 && !answer.header("retry-after").is_empty()),
+        "{refused:?}"
+    );
+    // Others, what no party answers, handshakes, and the operator are not meant.
+    assert_eq!(ask("/parties/page/a", "192.0.2.2", "").await.status, 200);
+    assert_eq!(server.handshake_status("/parties/page/a", &[("x-forwarded-for", "192.0.2.1")]).await, 101);
+    for _ in 0..10 {
+        assert_eq!(ask("/healthz", "192.0.2.1", "").await.status, 200);
+        assert_eq!(ask("/parties/page/a", "192.0.2.1", "Bearer secret").await.status, 200);
+    }
+    wait_until("the pace allows one more", async || ask("/parties/page/a", "192.0.2.1", "").await.status == 200).await;
+}
+
+#[tokio::test]
 async fn rooms_in_memory() {
     // One for the page, one for its counter.
     let server = TestServer::with(&["--max-rooms=2", "--room-idle-ms=50"]).await;
@@ -138,13 +169,39 @@ async fn rooms_in_memory() {
 }
 
 #[tokio::test]
-async fn a_page_waits_for_its_counter() {
-    let server = TestServer::with(&["--max-rooms=2", "--room-idle-ms=50"]).await;
-    // The second of two rooms; the counter finds no place, until this one has left memory.
-    assert_eq!(server.get("/parties/page/b").await.0, 200);
+async fn strangers_leave_rooms_to_others() {
+    let server = workshop(&["--max-rooms=4", "--call-timeout-ms=500"]).await;
+    // Requests may take one of the four, connections one more, and the rest is for what these need.
+    assert_eq!(server.get("/parties/workshop/a/stuck").await.0, 504);
+    assert_eq!(server.get("/parties/workshop/b/ok").await.0, 503);
     let mut anna = server.viewer("a").await;
-    anna.subscribe(&["a"]).await;
+    assert_eq!(refusal(&server.try_viewer("b", &[]).await.err().unwrap()), (503, true));
+    anna.subscribe(&["a", "elsewhere.example/b"]).await;
     anna.expect_viewers("a", 1).await;
+    anna.expect_viewers("elsewhere.example/b", 0).await;
+}
+
+#[tokio::test]
+async fn rooms_do_not_stay_for_strangers() {
+    let server = workshop(&["--max-rooms=4", "--room-idle-ms=600000"]).await;
+    for room in ["a", "b", "c"] {
+        let path = format!("/parties/workshop/{room}/ok");
+        wait_until("the one before has left", async || server.get(&path).await.0 == 200).await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_waits_for_its_counter() {
+    let server = TestServer::with(&["--max-rooms=4", "--room-idle-ms=50"]).await;
+    let mut anna = server.viewer("one.example%2Fa").await;
+    // With the page and its own counter these are all.
+    anna.subscribe(&["two.example/", "three.example/"]).await;
+    anna.expect_viewers("two.example/", 0).await;
+    anna.expect_viewers("three.example/", 0).await;
+    anna.subscribe(&["four.example/"]).await;
+    anna.expect_silence(Duration::from_millis(300)).await;
+    anna.unsubscribe(&["two.example/"]).await;
+    anna.expect_viewers("four.example/", 0).await;
 }
 
 #[tokio::test]

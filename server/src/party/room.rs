@@ -37,10 +37,23 @@ pub(crate) enum Event {
     Request {
         request: Box<Request>,
         reply: Option<oneshot::Sender<Result<Response>>>,
+        outside: bool,
     },
     Alarm,
     /// The server stops: say goodbye to every connection.
     Stop,
+}
+
+impl Event {
+    /// The part of all rooms, one in so many, within which it may start another. Strangers can send requests to any number
+    /// of rooms at hardly a cost, so they come last; and what outsiders have started must always find its counter.
+    pub(super) fn share(&self) -> usize {
+        match self {
+            Self::Request { outside: true, .. } => 4,
+            Self::Connect { .. } => 2,
+            _ => 1,
+        }
+    }
 }
 
 /// A room, as its own party sees it.
@@ -175,17 +188,23 @@ enum Woken {
 
 /// The room's life, from its first event until it is idle.
 pub(super) async fn run<P: Party>(rooms: Rooms, key: RoomKey, connections: Connections, mut inbox: Inbox) {
-    let idle_after = rooms.shared().config.limits.room_idle;
     let mut room = Room::new(rooms.clone(), key.clone(), connections);
     let mut party: Option<P> = None;
+    // Nothing but requests of strangers has come yet.
+    let mut only_asked = true;
     loop {
+        let leaves_at_once = only_asked && rooms.are_crowded();
+        let idle_after = if leaves_at_once { Duration::ZERO } else { rooms.shared().config.limits.room_idle };
         let woken = tokio::select! {
             event = inbox.recv() => event.map_or(Woken::Ended, Woken::Event),
             () = sleep_until(room.tick_at) => Woken::Tick,
             () = tokio::time::sleep(idle_after), if room.may_sleep::<P>() => Woken::Idle,
         };
         match woken {
-            Woken::Event(event) => guarded(&mut room, &mut party, Woken::Event(event)).await,
+            Woken::Event(event) => {
+                only_asked &= matches!(event, Event::Request { outside: true, .. });
+                guarded(&mut room, &mut party, Woken::Event(event)).await;
+            }
             Woken::Tick => {
                 room.tick_at = None;
                 guarded(&mut room, &mut party, Woken::Tick).await;
@@ -262,7 +281,7 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
         }
         // Whoever asked has gone: no work for no one.
         Woken::Event(Event::Request { reply: Some(reply), .. }) if reply.is_closed() => Ok(()),
-        Woken::Event(Event::Request { request, reply }) => {
+        Woken::Event(Event::Request { request, reply, .. }) => {
             let answer = party.on_request(room, *request).await;
             match reply {
                 Some(reply) => {

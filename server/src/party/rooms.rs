@@ -33,6 +33,9 @@ use crate::{
 /// Wait between two alarms: after a long stop thousands are overdue at the same moment, and readers come first.
 const ALARM_PAUSE: Duration = Duration::from_millis(2);
 
+/// The part of all rooms, one in so many, up to which a room stays a while for whoever asks it something next.
+const QUIET_SHARE: usize = 16;
+
 /// Which room of which party.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RoomKey {
@@ -175,10 +178,19 @@ impl Rooms {
         }
     }
 
-    /// Has a room handle a request, and waits for the answer.
+    /// Has a room handle a request of another room, and waits for the answer.
     pub(crate) async fn request(&self, key: &RoomKey, request: Request) -> Result<Response> {
+        self.ask(key, request, false).await
+    }
+
+    /// Has a room handle a request that its gatekeeper let in, and waits for the answer.
+    pub(crate) async fn request_from_outside(&self, key: &RoomKey, request: Request) -> Result<Response> {
+        self.ask(key, request, true).await
+    }
+
+    async fn ask(&self, key: &RoomKey, request: Request, outside: bool) -> Result<Response> {
         let (reply, answer) = oneshot::channel();
-        self.deliver(key, Event::Request { request: Box::new(request), reply: Some(reply) })?;
+        self.deliver(key, Event::Request { request: Box::new(request), reply: Some(reply), outside })?;
         self.answer(answer).await
     }
 
@@ -223,7 +235,7 @@ impl Rooms {
             // Where there is no room, there is no connection in it.
             Entry::Vacant(_) if matches!(event, Event::Close { .. }) => return Ok(()),
             Entry::Vacant(_) if stopping => return Err(Error::Stopping),
-            Entry::Vacant(_) if rooms >= limits.rooms => return Err(Error::TooManyRooms),
+            Entry::Vacant(_) if rooms >= limits.rooms.div_ceil(event.share()) => return Err(Error::TooManyRooms),
             Entry::Vacant(seat) => seat.insert(Seat::Asleep(Connections::new())),
         };
         if let Seat::Asleep(connections) = seat {
@@ -246,6 +258,11 @@ impl Rooms {
         let (_, kind) = self.kind(key.party)?;
         kind.start(self.clone(), key.clone(), connections, inbox);
         Ok(Mailbox { events, depth })
+    }
+
+    /// Whether so many rooms are there that one should not stay for a stranger's request alone.
+    pub(super) fn are_crowded(&self) -> bool {
+        self.seats().len() > self.0.config.limits.rooms / QUIET_SHARE
     }
 
     /// Ends an idle room, unless something has just arrived for it; its connections stay where the next event finds them.

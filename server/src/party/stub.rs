@@ -120,7 +120,7 @@ impl Stub {
     /// [`Error::Path`]; [`Error::RoomBusy`] or [`Error::TooManyRooms`] if the room cannot take it now.
     pub fn send(&self, request: Request) -> Result {
         let request = self.addressed(request)?;
-        self.rooms.deliver(&self.key, Event::Request { request: Box::new(request), reply: None })
+        self.rooms.deliver(&self.key, Event::Request { request: Box::new(request), reply: None, outside: false })
     }
 
     /// Opens a connection to the room, in process. The room sees it like any other; gatekeepers are skipped.
