@@ -8,6 +8,7 @@ use std::{
     fs,
     io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -130,7 +131,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// Where a damaged database goes.
 fn aside(data: &Path) -> PathBuf {
-    data.with_extension("bad-1")
+    data.join("db.bad-1")
 }
 
 /// A server that has stored something, stopped.
@@ -172,7 +173,7 @@ async fn garbage_in_the_folder_is_survived() {
     for file in files(&data) {
         fs::write(file, "garbage".repeat(1000)).unwrap();
     }
-    fs::write(data.join("what-is-this"), "garbage").unwrap();
+    fs::write(data.join("db/what-is-this"), "garbage").unwrap();
     expect_works(&mut server).await;
     // A second time: the first name is taken.
     server.stop().await;
@@ -180,7 +181,7 @@ async fn garbage_in_the_folder_is_survived() {
         fs::write(file, "garbage").unwrap();
     }
     expect_works(&mut server).await;
-    assert!(data.with_extension("bad-2").exists());
+    assert!(data.join("db.bad-2").exists());
 }
 
 #[tokio::test]
@@ -191,8 +192,7 @@ async fn a_foreign_folder_is_not_destroyed() {
     fs::create_dir(&data).unwrap();
     fs::write(data.join("thesis.tex"), "years of work").unwrap();
     expect_works(&mut server).await;
-    let kept = [&data, &aside(&data)].iter().any(|folder| folder.join("thesis.tex").exists());
-    assert!(kept, "{:?}", files(&data));
+    assert!(data.join("thesis.tex").exists() && !aside(&data).exists(), "{:?}", files(&data));
 }
 
 #[tokio::test]
@@ -211,6 +211,25 @@ async fn a_flipped_bit_never_stops_the_start() {
         }
         expect_works(&mut server).await;
     }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn too_few_open_files_damage_nothing() {
+    let mut server = stopped_server().await;
+    let data = server.database();
+    // So few that the database cannot be opened; where exactly it fails is different each time.
+    for files in 10..=13 {
+        let program = Binary::command(&data, &[]);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {files}; exec \"$@\""), "sh"]).arg(program.get_program());
+        let output = limited.args(program.get_args()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains("Too many open files"), "{files}: {said}");
+    }
+    assert!(!aside(&data).exists());
+    server.run().await;
+    assert_eq!(server.get_json("/parties/page/a").await["connections"], json!({ "b": 0, "c": 0 }));
 }
 
 #[tokio::test]

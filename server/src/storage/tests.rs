@@ -45,8 +45,14 @@ impl TestDb {
         pending.writing.extend(next);
     }
 
-    fn bad(&self) -> PathBuf {
-        self.folder.with_extension("bad-1")
+    /// Where the database is.
+    fn place(&self) -> PathBuf {
+        self.folder.join("db")
+    }
+
+    /// Where a damaged one goes.
+    fn bad(&self, number: u32) -> PathBuf {
+        self.folder.join(format!("db.bad-{number}"))
     }
 }
 
@@ -132,7 +138,7 @@ async fn a_closed_database_says_so() {
 async fn one_folder_has_one_owner() {
     let db = TestDb::new();
     assert!(matches!(Db::open(&db.folder), Err(StartupError::DataInUse { .. })));
-    assert!(!db.bad().exists());
+    assert!(!db.bad(1).exists());
     db.close().await;
     Db::open(&db.folder).unwrap().close().await;
 }
@@ -376,7 +382,7 @@ async fn closed() -> TestDb {
 async fn any_damage_is_survived() {
     for seed in 0..12 {
         let mut db = closed().await;
-        let damage = damage(&db.folder, &mut fastrand::Rng::with_seed(seed));
+        let damage = damage(&db.place(), &mut fastrand::Rng::with_seed(seed));
         expect_usable(&mut db, &format!("seed {seed}, {damage}")).await;
     }
 }
@@ -386,7 +392,7 @@ async fn any_lost_file_is_survived() {
     let mut idx = 0;
     loop {
         let mut db = closed().await;
-        let Some(file) = files(&db.folder).into_iter().nth(idx) else { break };
+        let Some(file) = files(&db.place()).into_iter().nth(idx) else { break };
         fs::remove_file(&file).unwrap();
         expect_usable(&mut db, &format!("lost {}", file.display())).await;
         idx += 1;
@@ -399,7 +405,7 @@ async fn a_flipped_bit_in_the_journal_is_survived() {
     // From the start of the first batch into its first entry: sequence number, kind, lengths, key.
     for at in (2..48).step_by(6) {
         let mut db = closed().await;
-        overwrite(&db.folder.join("0.jnl"), at, |byte| byte[0] ^= 1);
+        overwrite(&db.place().join("0.jnl"), at, |byte| byte[0] ^= 1);
         expect_usable(&mut db, &format!("a flipped bit at {at}")).await;
     }
 }
@@ -411,7 +417,7 @@ async fn with_table() -> (TestDb, PathBuf) {
     for number in 0..40 {
         db.room("a").put(&format!("{number}"), &"v".repeat(Storage::MAX_VALUE_BYTES - 2)).unwrap();
     }
-    let table = db.folder.join("keyspaces/1/tables/0");
+    let table = db.place().join("keyspaces/1/tables/0");
     wait_until("there is a table", || table.exists()).await;
     db.close().await;
     (db, table)
@@ -428,7 +434,7 @@ async fn a_damaged_table_never_stops_the_start() {
 #[tokio::test]
 async fn a_lost_journal_loses_no_later_write() {
     let (mut db, _) = with_table().await;
-    fs::remove_file(db.folder.join("0.jnl")).unwrap();
+    fs::remove_file(db.place().join("0.jnl")).unwrap();
     expect_usable(&mut db, "a lost journal").await;
 }
 
@@ -436,13 +442,40 @@ async fn a_lost_journal_loses_no_later_write() {
 async fn a_damaged_database_is_moved_aside_whole() {
     let mut db = TestDb::new();
     db.close().await;
-    let before = files(&db.folder).len();
-    fs::write(db.folder.join("version"), "no version").unwrap();
+    let before = files(&db.place()).len();
+    fs::write(db.place().join("version"), "no version").unwrap();
     expect_usable(&mut db, "a broken version").await;
-    assert_eq!(files(&db.bad()).len(), before);
-    fs::write(db.folder.join("version"), "no version").unwrap();
+    assert_eq!(files(&db.bad(1)).len(), before);
+    fs::write(db.place().join("version"), "no version").unwrap();
     expect_usable(&mut db, "a broken version again").await;
-    assert!(db.folder.with_extension("bad-2").exists());
+    assert!(db.bad(2).exists());
+}
+
+#[tokio::test]
+async fn what_else_is_in_the_folder_stays() {
+    let mut db = closed().await;
+    fs::write(db.folder.join("thesis.tex"), "years of work").unwrap();
+    fs::remove_dir_all(db.place()).unwrap();
+    fs::write(db.place(), "not even a folder").unwrap();
+    expect_usable(&mut db, "a file in the database's place").await;
+    assert_eq!(fs::read_to_string(db.bad(1)).unwrap(), "not even a folder");
+    assert_eq!(fs::read_to_string(db.folder.join("thesis.tex")).unwrap(), "years of work");
+}
+
+#[test]
+fn the_machines_faults_are_no_damage() {
+    use std::io::{Error as IoError, ErrorKind as Kind};
+    // Too many open files, no permission, a failing disk, a full one, a read-only one; as Linux numbers them.
+    for number in [24, 13, 5, 28, 30] {
+        let at_the_journal = fjall::Error::Io(IoError::from_raw_os_error(number));
+        let at_a_table = fjall::Error::Storage(fjall::LsmError::Io(IoError::from_raw_os_error(number)));
+        assert!(!writer::is_damage(&at_the_journal) && !writer::is_damage(&at_a_table), "{at_the_journal}");
+    }
+    let cut = || IoError::from(Kind::UnexpectedEof);
+    assert!(writer::is_damage(&fjall::Error::Io(cut())));
+    assert!(writer::is_damage(&fjall::Error::Storage(fjall::LsmError::Io(cut()))));
+    assert!(writer::is_damage(&fjall::Error::Storage(fjall::LsmError::Unrecoverable)));
+    assert!(writer::is_damage(&fjall::Error::InvalidTrailer));
 }
 
 #[test]

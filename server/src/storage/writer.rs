@@ -186,21 +186,28 @@ struct Open {
 }
 
 impl Open {
+    /// Opens the database `db` in the folder. A damaged one is moved aside, within the folder: it may be a mount point, and
+    /// what else is in it is not ours.
     fn new(folder: &Path) -> Result<Self, StartupError> {
-        let data = |source| StartupError::Data { path: folder.to_owned(), source };
+        let failed = |source| StartupError::Data { path: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
+        let place = folder.join("db");
         // fjall answers some damage with a panic: lengths that a flipped bit made absurd, for example.
-        let opened = panic::catch_unwind(|| Self::try_new(folder)).unwrap_or(Err(fjall::Error::Unrecoverable));
+        let opened = panic::catch_unwind(|| Self::try_new(&place)).unwrap_or(Err(fjall::Error::Unrecoverable));
         match opened {
             Ok(open) => Ok(open),
             Err(fjall::Error::Locked) => Err(StartupError::DataInUse { path: folder.to_owned() }),
-            // The folder is at fault, not what is in it: moving it aside would neither help nor work.
-            Err(fjall::Error::Io(error)) if is_of_the_folder(&error, folder) => Err(data(error.into())),
-            Err(error) => {
-                let aside = free_name(folder);
-                fs::rename(folder, &aside).map_err(|source| data(source.into()))?;
+            Err(error) if is_damage(&error) => {
+                let aside = free_name(&place);
+                fs::rename(&place, &aside).map_err(|source| failed(source.into()))?;
                 tracing::error!(%error, moved_to = %aside.display(), "the database is damaged; starting with an empty one");
-                Self::try_new(folder).map_err(|error| data(error.into()))
+                Self::try_new(&place).map_err(|error| failed(error.into()))
             }
+            // A full disk, too many open files, no permission: the database may be as good as ever.
+            Err(fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error))) => {
+                Err(failed(error.into()))
+            }
+            Err(error) => Err(failed(error.into())),
         }
     }
 
@@ -241,12 +248,23 @@ impl Open {
     }
 }
 
-fn is_of_the_folder(error: &io::Error, folder: &Path) -> bool {
+/// Whether the database itself is at fault, and not the machine under it.
+pub(super) fn is_damage(error: &fjall::Error) -> bool {
     use io::ErrorKind as Kind;
-    // A file in the folder's place; inside a folder, files that are there although fjall thinks it new are damage.
-    let is_no_folder = folder.exists() && !folder.is_dir();
-    let forbids = [Kind::PermissionDenied, Kind::ReadOnlyFilesystem, Kind::StorageFull, Kind::NotADirectory];
-    is_no_folder || forbids.contains(&error.kind())
+    match error {
+        // Files that are too short, missing, there although they should not be, or point nowhere.
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => matches!(
+            error.kind(),
+            Kind::UnexpectedEof
+                | Kind::InvalidData
+                | Kind::InvalidInput
+                | Kind::NotFound
+                | Kind::AlreadyExists
+                | Kind::IsADirectory
+                | Kind::NotADirectory
+        ),
+        _ => true,
+    }
 }
 
 fn has_journal(folder: &Path) -> io::Result<bool> {
@@ -255,10 +273,10 @@ fn has_journal(folder: &Path) -> io::Result<bool> {
     fs::read_dir(folder)?.map(is_journal).try_fold(false, |found, is_journal: io::Result<bool>| Ok(found | is_journal?))
 }
 
-/// `data.bad-1`, or the next number that is free.
-fn free_name(folder: &Path) -> PathBuf {
+/// `db.bad-1`, or the next number that is free.
+fn free_name(place: &Path) -> PathBuf {
     let name = |number: u32| {
-        let mut name = folder.as_os_str().to_owned();
+        let mut name = place.as_os_str().to_owned();
         name.push(format!(".bad-{number}"));
         PathBuf::from(name)
     };

@@ -84,7 +84,7 @@ impl TestServer {
         server
     }
 
-    /// The folder of the database, for tests that damage it.
+    /// The data folder, for tests that damage what is in it.
     pub fn database(&self) -> PathBuf {
         self.data.path().join("data")
     }
