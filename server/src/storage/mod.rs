@@ -3,6 +3,7 @@
 //! Nothing a room waits for waits for the disk: a write goes into a map in memory, newest value only, and the thread
 //! writes the whole map as one atomic batch a few times a second. A read sees what was written before it.
 
+mod reading;
 mod writer;
 
 use std::{
@@ -17,6 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
 use crate::error::StartupError;
+pub(crate) use reading::{Progress, Reading};
 use writer::Order;
 
 /// How long a room waits for the thread. Presence must not hang on a stuck disk.
@@ -54,6 +56,9 @@ pub enum StorageError {
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[from] fjall::Error),
+    /// The disk takes nothing at the moment, such as when it is full; what is stored cannot be read until it does again.
+    #[error("the database is closed until the disk takes writes again")]
+    Unavailable,
     /// The server is stopping.
     #[error("storage is closed")]
     Closed,
@@ -178,6 +183,16 @@ impl Storage {
     /// # Errors
     /// As for [`get`](Self::get).
     pub async fn list<T: DeserializeOwned>(&self, options: ListOptions<'_>) -> Result<Vec<(String, T)>, StorageError> {
+        let rows = self.rows(options).await?.into_iter();
+        rows.map(|(key, value)| Ok((key, serde_json::from_slice(&value)?))).collect()
+    }
+
+    /// Begins to read all values whose keys start with `prefix`.
+    pub(crate) fn read(&self, prefix: &'static str) -> Reading {
+        Reading::new(self.clone(), prefix)
+    }
+
+    async fn rows(&self, options: ListOptions<'_>) -> Result<Vec<(String, Bytes)>, StorageError> {
         let within = |key: &str| [&self.prefix, key.as_bytes()].concat();
         let mut from = within(options.prefix);
         let mut to = after_prefix(&from);
@@ -193,13 +208,9 @@ impl Storage {
             to = to.min(within(end));
         }
         let limit = options.limit.unwrap_or(usize::MAX);
-        let rows = self.db.list(from, to, options.reverse, limit).await?;
-        rows.into_iter()
-            .map(|(key, value)| {
-                let key = key.get(self.prefix.len()..).unwrap_or_default();
-                Ok((String::from_utf8_lossy(key).into_owned(), serde_json::from_slice(&value)?))
-            })
-            .collect()
+        let rows = self.db.list(from, to, options.reverse, limit).await?.into_iter();
+        let key = |key: Key| String::from_utf8_lossy(key.get(self.prefix.len()..).unwrap_or_default()).into_owned();
+        Ok(rows.map(|(bytes, value)| (key(bytes), value)).collect())
     }
 
     fn key(&self, key: &str) -> Result<Key, StorageError> {
@@ -236,7 +247,7 @@ struct Pending {
     /// What the next batch will write.
     next: Batch,
     /// What the thread is writing now: not yet to be found in the database.
-    writing: Batch,
+    writing: Arc<Batch>,
     dropped: bool,
 }
 
@@ -257,7 +268,8 @@ impl Db {
         let mut pending = self.0.pending();
         let was_empty = pending.next.is_empty();
         for (key, value) in batch {
-            if pending.next.len() >= MAX_PENDING && !pending.next.contains_key(&key) {
+            let waiting = pending.next.len() + pending.writing.len();
+            if waiting >= MAX_PENDING && !pending.next.contains_key(&key) {
                 if !std::mem::replace(&mut pending.dropped, true) {
                     tracing::error!("storage takes no writes and {MAX_PENDING} wait; new ones are dropped");
                 }

@@ -42,7 +42,7 @@ impl TestDb {
     fn begin_write(&self) {
         let mut pending = self.0.pending();
         let next = std::mem::take(&mut pending.next);
-        pending.writing.extend(next);
+        Arc::make_mut(&mut pending.writing).extend(next);
     }
 
     /// Where the database is.
@@ -132,6 +132,54 @@ async fn a_closed_database_says_so() {
     // Harmless, and again.
     db.room("a").put("key", &1).unwrap();
     db.close().await;
+}
+
+#[test]
+fn a_disk_that_failed_hides_nothing() {
+    let (orders, _inbox) = mpsc::channel();
+    let shared = Arc::new(Shared { pending: Mutex::default(), orders });
+    let closed = writer::Writer::new(shared, Path::new("nowhere"), None);
+    assert!(matches!(closed.get(b"key"), Err(StorageError::Unavailable)));
+    let all = closed.list(Key::new(), Key::from("z"), false, usize::MAX);
+    assert!(matches!(all, Err(StorageError::Unavailable)), "an empty answer would be taken for the truth");
+}
+
+#[tokio::test]
+async fn what_waits_for_the_disk_is_bounded() {
+    let db = TestDb::new();
+    let batch = |from: usize, to: usize| (from..to).map(|key| (key.to_be_bytes().to_vec(), None)).collect::<Batch>();
+    // As after a failed write, with half of what may wait still to be written.
+    db.0.pending().writing = Arc::new(batch(0, MAX_PENDING / 2));
+    db.write(batch(MAX_PENDING, 2 * MAX_PENDING));
+    let waiting = {
+        let pending = db.0.pending();
+        pending.next.len() + pending.writing.len()
+    };
+    assert!(waiting <= MAX_PENDING, "{waiting} wait");
+}
+
+#[tokio::test]
+async fn much_is_read_in_parts_and_bad_rows_left_out() {
+    let db = TestDb::new();
+    let rows = (0..5000_u32).map(|number| (format!("n:{number:04}"), number));
+    for (key, number) in rows.clone() {
+        db.room("a").put(&key, &number).unwrap();
+    }
+    db.room("a").put("n:0007", &"seven").unwrap();
+    db.room("a").put("other", &0).unwrap();
+    let mut reading = db.room("a").read("n:");
+    let (mut read, mut parts) = (Vec::new(), 0);
+    loop {
+        match reading.next::<u32>(Duration::from_millis(1)).await.unwrap() {
+            Progress::Rows(rows) => read.extend(rows),
+            Progress::End => break,
+            Progress::NotYet => continue,
+        }
+        parts += 1;
+    }
+    let expected = rows.filter(|(_, number)| *number != 7).map(|(key, number)| (key.replace("n:", ""), number));
+    assert!(read.into_iter().eq(expected));
+    assert_eq!(parts, 3);
 }
 
 #[tokio::test]

@@ -2,9 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
-    ops::Bound,
-    panic,
+    fmt, fs, io,
+    ops::{Bound, ControlFlow},
+    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
@@ -24,6 +24,7 @@ const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 const SYNC_INTERVAL: Duration = Duration::from_secs(5);
 /// Between two tries to open a database that stopped taking writes, such as on a full disk.
 const REOPEN_INTERVAL: Duration = Duration::from_secs(5);
+
 /// What the thread is asked to do, in order.
 pub(super) enum Order {
     /// Something is pending where nothing was.
@@ -42,117 +43,126 @@ pub(super) enum Order {
 
 /// Opens the database and starts the thread. It ends with [`Order::Close`], or when the last sender is gone.
 pub(super) fn start(shared: Arc<Shared>, folder: &Path, inbox: mpsc::Receiver<Order>) -> Result<(), StartupError> {
-    let writer = Writer { shared, open: Some(Open::new(folder)?), folder: folder.to_owned(), synced: true };
+    let writer = Writer::new(shared, folder, Some(Open::new(folder)?));
     let started = thread::Builder::new().name("storage".into()).spawn(move || writer.run(&inbox));
     started.map(drop).map_err(|source| StartupError::Data { path: folder.to_owned(), source: source.into() })
 }
 
 /// The thread.
-struct Writer {
+pub(super) struct Writer {
     shared: Arc<Shared>,
     folder: PathBuf,
-    /// `None` after a failed write, until it can be opened again.
+    /// `None` after a fault, until it can be opened again.
     open: Option<Open>,
-    synced: bool,
+    /// When what is pending is written, and the database opened for it where it is closed.
+    write_at: Option<Instant>,
+    /// When what is written is synced.
+    sync_at: Option<Instant>,
 }
 
 impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, folder: &Path, open: Option<Open>) -> Self {
+        Self { shared, folder: folder.to_owned(), open, write_at: None, sync_at: None }
+    }
+
     fn run(mut self, inbox: &mpsc::Receiver<Order>) {
-        let mut write_at: Option<Instant> = None;
-        let mut sync_at: Option<Instant> = None;
         loop {
-            let order = match [write_at, sync_at].into_iter().flatten().min() {
+            let order = match [self.write_at, self.sync_at].into_iter().flatten().min() {
                 Some(due) => inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
                 None => inbox.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
             };
-            match order {
-                Ok(Order::Write) => write_at = write_at.or(Some(Instant::now() + WRITE_INTERVAL)),
-                Ok(Order::Get(key, reply)) => drop(reply.send(self.get(&key))),
-                Ok(Order::List { from, to, reverse, limit, reply }) => {
-                    drop(reply.send(self.list(from, to, reverse, limit)));
-                }
-                Ok(Order::Close(reply)) => {
-                    self.write();
-                    self.sync(PersistMode::SyncAll);
-                    // fjall keeps its lock while any handle lives.
-                    drop(self.open.take());
-                    // Whoever closes may have given up waiting.
-                    let _ = reply.send(());
-                    return;
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
-            }
-            let now = Instant::now();
-            if write_at.is_some_and(|due| due <= now) {
-                write_at = if self.write() { None } else { Some(now + REOPEN_INTERVAL) };
-                sync_at = sync_at.or(Some(now + SYNC_INTERVAL));
-            }
-            if sync_at.is_some_and(|due| due <= now) {
-                self.sync(PersistMode::SyncData);
-                sync_at = None;
+            // fjall answers some faults with a panic; the thread must not end with it.
+            match panic::catch_unwind(AssertUnwindSafe(|| self.turn(order))) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return,
+                Err(_) => self.fail(&"the database panicked"),
             }
         }
     }
 
-    /// Writes all that is pending as one batch; says whether that worked.
-    fn write(&mut self) -> bool {
+    /// Does what it is asked and what is due.
+    fn turn(&mut self, order: Result<Order, mpsc::RecvTimeoutError>) -> ControlFlow<()> {
+        match order {
+            Ok(Order::Write) => self.write_at = self.write_at.or(Some(Instant::now() + WRITE_INTERVAL)),
+            Ok(Order::Get(key, reply)) => drop(reply.send(self.get(&key))),
+            // Whoever asked may have given up waiting.
+            Ok(Order::List { reply, .. }) if reply.is_closed() => {}
+            Ok(Order::List { from, to, reverse, limit, reply }) => {
+                drop(reply.send(self.list(from, to, reverse, limit)))
+            }
+            Ok(Order::Close(reply)) => {
+                self.write();
+                self.sync(PersistMode::SyncAll);
+                // fjall keeps its lock while any handle lives.
+                drop(self.open.take());
+                let _ = reply.send(());
+                return ControlFlow::Break(());
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => return ControlFlow::Break(()),
+        }
+        let now = Instant::now();
+        if self.write_at.is_some_and(|due| due <= now) {
+            self.write_at = None;
+            self.write();
+        }
+        if self.sync_at.is_some_and(|due| due <= now) {
+            self.sync(PersistMode::SyncData);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Writes all that is pending as one batch.
+    fn write(&mut self) {
         if self.open.is_none() {
             match Open::new(&self.folder) {
                 Ok(open) => {
                     tracing::info!("storage takes writes again");
                     self.open = Some(open);
                 }
-                Err(error) => {
-                    tracing::error!(%error, "storage still takes no writes; counts go on, trying again");
-                    return false;
-                }
+                Err(error) => return self.fail(&error),
             }
         }
-        {
+        let batch = {
             let mut pending = self.shared.pending();
             // After a failed write both hold something; the newer value wins.
             let next = std::mem::take(&mut pending.next);
-            pending.writing.extend(next);
+            Arc::make_mut(&mut pending.writing).extend(next);
             pending.dropped = false;
-        }
-        let batch = self.shared.pending().writing.clone();
-        let written = self.open.as_ref().map_or(Ok(()), |open| open.write(batch));
-        match written {
+            Arc::clone(&pending.writing)
+        };
+        match self.open.as_ref().map_or(Ok(()), |open| open.write(&batch)) {
             Ok(()) => {
-                self.synced = false;
                 // What has come since has sent an order of its own.
-                self.shared.pending().writing.clear();
-                true
+                self.shared.pending().writing = Arc::default();
+                self.sync_at = self.sync_at.or(Some(Instant::now() + SYNC_INTERVAL));
             }
-            Err(error) => {
-                tracing::error!(%error, "storage takes no writes; counts go on, trying again");
-                // After such a fault fjall refuses every write until it is opened anew.
-                self.open = None;
-                false
-            }
+            Err(error) => self.fail(&error),
         }
     }
 
     fn sync(&mut self, mode: PersistMode) {
-        if let (Some(open), false) = (&self.open, self.synced) {
-            match open.db.persist(mode) {
-                Ok(()) => self.synced = true,
-                Err(error) => {
-                    tracing::error!(%error, "storage could not be synced; trying again");
-                    self.open = None;
-                }
-            }
+        self.sync_at = None;
+        if let Some(Err(error)) = self.open.as_ref().map(|open| open.db.persist(mode)) {
+            self.fail(&error);
         }
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
-        let Some(open) = &self.open else { return Ok(None) };
+    /// After a fault fjall refuses every write until it is opened anew.
+    fn fail(&mut self, fault: &dyn fmt::Display) {
+        tracing::error!(error = %fault, "storage takes no writes; counts go on, trying again in {REOPEN_INTERVAL:?}");
+        self.open = None;
+        self.sync_at = None;
+        self.write_at = Some(Instant::now() + REOPEN_INTERVAL);
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        let open = self.open.as_ref().ok_or(StorageError::Unavailable)?;
         Ok(open.rows.get(key)?.map(|value| Bytes::copy_from_slice(&value)))
     }
 
     /// The database's rows with what is pending laid over them.
-    fn list(&self, from: Key, to: Key, reverse: bool, limit: usize) -> Result<Rows, StorageError> {
+    pub(super) fn list(&self, from: Key, to: Key, reverse: bool, limit: usize) -> Result<Rows, StorageError> {
         if from >= to {
             return Ok(Rows::new());
         }
@@ -165,13 +175,12 @@ impl Writer {
         // As many deleted rows may have to be passed over as there are deletions pending.
         let enough = limit.saturating_add(overlay.values().filter(|value| value.is_none()).count());
         let mut rows = BTreeMap::new();
-        if let Some(open) = &self.open {
-            let mut stored = open.rows.range::<Key, _>(range);
-            let next = || if reverse { stored.next_back() } else { stored.next() };
-            for row in std::iter::from_fn(next).take(enough) {
-                let (key, value) = row.into_inner()?;
-                rows.insert(key.to_vec(), Some(Bytes::copy_from_slice(&value)));
-            }
+        let open = self.open.as_ref().ok_or(StorageError::Unavailable)?;
+        let mut stored = open.rows.range::<Key, _>(range);
+        let next = || if reverse { stored.next_back() } else { stored.next() };
+        for row in std::iter::from_fn(next).take(enough) {
+            let (key, value) = row.into_inner()?;
+            rows.insert(key.to_vec(), Some(Bytes::copy_from_slice(&value)));
         }
         rows.extend(overlay);
         let rows = rows.into_iter().filter_map(|(key, value)| Some((key, value?)));
@@ -180,7 +189,7 @@ impl Writer {
 }
 
 /// An open database.
-struct Open {
+pub(super) struct Open {
     db: Database,
     rows: Keyspace,
 }
@@ -236,12 +245,12 @@ impl Open {
         Ok(Self { db, rows })
     }
 
-    fn write(&self, batch: Batch) -> fjall::Result<()> {
+    fn write(&self, batch: &Batch) -> fjall::Result<()> {
         let mut rows = self.db.batch().durability(Some(PersistMode::Buffer));
         for (key, value) in batch {
             match value {
-                Some(value) => rows.insert(&self.rows, key, &*value),
-                None => rows.remove(&self.rows, key),
+                Some(value) => rows.insert(&self.rows, &**key, &**value),
+                None => rows.remove(&self.rows, &**key),
             }
         }
         rows.commit()
