@@ -37,6 +37,11 @@ pub enum CounterRequest {
         /// The pages it no longer links to.
         unsubscribe_from_room_ids: Vec<PageId>,
     },
+    /// "I have lost everything: forget which links I wanted to know about." What a page subscribes to next comes after it.
+    Forget {
+        /// The page that wanted to know.
+        subscriber_id: PageId,
+    },
 }
 
 /// What a counter tells a page that subscribed.

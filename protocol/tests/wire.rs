@@ -52,6 +52,7 @@ fn counter_requests() {
         &CounterRequest::Unsubscribe { subscriber_id: id("a"), unsubscribe_from_room_ids: vec![id("b")] },
         r#"{"action":"unsubscribe","subscriberId":"a","unsubscribeFromRoomIds":["b"]}"#,
     );
+    bytes(&CounterRequest::Forget { subscriber_id: id("a") }, r#"{"action":"forget","subscriberId":"a"}"#);
 }
 
 #[test]

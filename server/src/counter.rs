@@ -16,11 +16,20 @@ use crate::{
     party::{Lobby, Party, Request, Response, Result, Room, alarm::unix_ms, json, text},
     report::{Question, Reports},
     site::spell_site,
-    storage::ListOptions,
+    storage::{Progress, Reading},
 };
 
 /// How many update intervals pages get to tell everything again: one that they may have to wait, and one to be safe.
 const RECOVERY_INTERVALS: u32 = 2;
+/// How long the first event waits for what is stored: enough for most sites, and no one notices.
+const PATIENCE_AT_START: Duration = Duration::from_millis(100);
+/// How long others wait for it at a time, when it is much or the disk is slow.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// Wait before what could not be read is read again.
+const READ_RETRY: Duration = Duration::from_secs(5);
+
+/// How the keys of stored histories begin.
+const PAGES: &str = "page:";
 
 /// The counts of one site.
 #[derive(Default)]
@@ -31,10 +40,16 @@ pub struct Counter {
     subscribers: HashMap<PageId, Subscriber>,
     /// Subscribers with news that could not go out yet.
     waiting: BTreeSet<PageId>,
-    tick_pending: bool,
+    /// When the tick comes that was asked for.
+    tick_at: Option<Instant>,
     /// Until then pages are telling their counts after a failure of this room; what is not known yet must not look like 0.
     recovering_until: Option<Instant>,
     reports: Reports,
+    /// What is stored and not read yet, and when to go on with that; `None` once all is known. Until then nothing is
+    /// stored, for it could be less than what is there.
+    past: Option<(Reading, Instant)>,
+    /// It was time to forget pages when the past was not known.
+    clean_up_due: bool,
 }
 
 /// One page that has viewers, had some, or is linked to.
@@ -45,6 +60,8 @@ struct Tally {
     sequence: u64,
     subscribers: HashSet<PageId>,
     history: History,
+    /// The history is newer than what is stored.
+    unsaved: bool,
 }
 
 /// What of a page stays true after a restart.
@@ -85,18 +102,8 @@ impl Party for Counter {
     }
 
     async fn on_start(&mut self, room: &mut Room) -> Result {
-        let options = ListOptions { prefix: "page:", ..ListOptions::default() };
-        match room.storage().list::<History>(options).await {
-            Ok(rows) => {
-                for (key, history) in rows {
-                    if let Some(Ok(id)) = key.strip_prefix("page:").map(PageId::parse) {
-                        self.pages.insert(id, Tally { history, ..Tally::default() });
-                    }
-                }
-            }
-            // The past is a convenience; the present is not.
-            Err(error) => tracing::error!(site = room.id(), %error, "peaks could not be read; starting without"),
-        }
+        self.past = Some((room.storage().read(PAGES), room.now()));
+        self.read_past(room, PATIENCE_AT_START).await?;
         if room.failed_before() {
             self.recovering_until = Some(room.now() + RECOVERY_INTERVALS * room.config().update_interval);
             self.ask_for_everything(room)?;
@@ -119,6 +126,12 @@ impl Party for Counter {
                     self.unsubscribe(&subscriber_id, &unsubscribe_from_room_ids);
                     json(&gate::SUCCESS)
                 }
+                CounterRequest::Forget { subscriber_id } => {
+                    let watched = self.subscribers.get(&subscriber_id).into_iter().flat_map(|state| &state.pages);
+                    let pages: Vec<PageId> = watched.cloned().collect();
+                    self.unsubscribe(&subscriber_id, &pages);
+                    json(&gate::SUCCESS)
+                }
             },
             _ => Err(Error::Method("GET, HEAD, POST, OPTIONS")),
         };
@@ -128,7 +141,8 @@ impl Party for Counter {
     }
 
     async fn on_tick(&mut self, room: &mut Room) -> Result {
-        self.tick_pending = false;
+        self.tick_at = None;
+        self.read_past(room, PATIENCE).await?;
         for subscriber in std::mem::take(&mut self.waiting) {
             self.tell(room, subscriber)?;
         }
@@ -137,6 +151,72 @@ impl Party for Counter {
 
     /// Forgets pages that no one views, no one links to, and no one viewed for long.
     async fn on_alarm(&mut self, room: &mut Room) -> Result {
+        if self.past.is_some() {
+            self.clean_up_due = true;
+            return Ok(());
+        }
+        self.clean_up(room)
+    }
+}
+
+impl Counter {
+    /// Goes on reading what is stored, for as long as `patience` allows. The past is a convenience; the present is not.
+    async fn read_past(&mut self, room: &mut Room, patience: Duration) -> Result {
+        let until = room.now() + patience;
+        while let Some((reading, due)) = &mut self.past {
+            let now = room.now();
+            if *due > now {
+                let wait = *due - now;
+                self.tick_by(room, wait);
+                return Ok(());
+            }
+            let wait = match reading.next(until.saturating_duration_since(now)).await {
+                Ok(Progress::Rows(rows)) => {
+                    self.recall(room, rows);
+                    continue;
+                }
+                Ok(Progress::End) => {
+                    self.past = None;
+                    self.save(room)?;
+                    return if std::mem::take(&mut self.clean_up_due) { self.clean_up(room) } else { Ok(()) };
+                }
+                Ok(Progress::NotYet) => room.config().update_interval,
+                Err(error) => {
+                    tracing::error!(site = room.id(), %error, "peaks could not be read; counting goes on, trying again");
+                    READ_RETRY
+                }
+            };
+            *due = room.now() + wait;
+        }
+        Ok(())
+    }
+
+    /// Takes in what was stored. What has happened since counts as well.
+    fn recall(&mut self, room: &Room, rows: Vec<(String, History)>) {
+        for (id, past) in rows {
+            let Ok(id) = PageId::parse(&id) else { continue };
+            if self.pages.len() >= room.config().limits.pages_per_site && !self.pages.contains_key(&id) {
+                continue;
+            }
+            let history = &mut self.pages.entry(id).or_default().history;
+            if past.peak >= history.peak {
+                (history.peak, history.peak_at_ms) = (past.peak, past.peak_at_ms);
+            }
+            history.last_activity_ms = history.last_activity_ms.max(past.last_activity_ms);
+        }
+    }
+
+    /// Stores what has changed.
+    fn save(&mut self, room: &Room) -> Result {
+        for (id, tally) in self.pages.iter_mut().filter(|(_, tally)| tally.unsaved) {
+            room.storage().put(&page_key(id), &tally.history)?;
+            tally.unsaved = false;
+        }
+        Ok(())
+    }
+
+    fn clean_up(&mut self, room: &Room) -> Result {
+        self.save(room)?;
         let forget_after = u64::try_from(room.config().forget_after.as_millis()).unwrap_or(u64::MAX);
         let before = unix_ms().saturating_sub(forget_after);
         let inactive = |tally: &Tally| {
@@ -150,15 +230,14 @@ impl Party for Counter {
         }
         Ok(())
     }
-}
 
-impl Counter {
     fn update(&mut self, room: &mut Room, id: &PageId, viewers: u32, sequence: Option<u64>) -> Result {
         // A page that was never seen and has no viewers is nothing to keep.
         if viewers == 0 && !self.pages.contains_key(id) {
             return Ok(());
         }
-        let Some(tally) = self.page(room, id) else { return Ok(()) };
+        let past_is_known = self.past.is_none();
+        let tally = self.page(room, id);
         // Reports can overtake each other once there is more than one machine; an old count must not stick.
         if sequence.is_some_and(|sequence| sequence <= tally.sequence) {
             return Ok(());
@@ -169,11 +248,17 @@ impl Counter {
         }
         tally.viewers = viewers;
         tally.history.last_activity_ms = unix_ms();
-        if viewers > tally.history.peak {
+        tally.unsaved = true;
+        let is_peak = viewers > tally.history.peak;
+        if is_peak {
             tally.history.peak = viewers;
             tally.history.peak_at_ms = tally.history.last_activity_ms;
         }
-        room.storage().put(&page_key(id), &tally.history)?;
+        // Not at each change: on a lively site these are thousands a second. The rest is stored with the next clean-up.
+        if (is_peak || viewers == 0) && past_is_known {
+            room.storage().put(&page_key(id), &tally.history)?;
+            tally.unsaved = false;
+        }
         let subscribers: Vec<PageId> = tally.subscribers.iter().cloned().collect();
         if viewers > 0 {
             self.viewed.insert(id.clone());
@@ -189,7 +274,11 @@ impl Counter {
     fn subscribe(&mut self, room: &mut Room, subscriber: &PageId, pages: Vec<PageId>) -> Result<Counts> {
         let mut counts = Counts::new();
         for id in pages {
-            let Some(tally) = self.page(room, &id) else { continue };
+            if !self.pages.contains_key(&id) && self.pages.len() >= room.config().limits.pages_per_site {
+                tracing::debug!(site = room.id(), "the site has as many pages as it may; a new link is not watched");
+                continue;
+            }
+            let tally = self.page(room, &id);
             tally.subscribers.insert(subscriber.clone());
             counts.insert(id.clone(), tally.viewers);
             self.subscribers.entry(subscriber.clone()).or_default().pages.insert(id);
@@ -218,18 +307,12 @@ impl Counter {
         }
     }
 
-    /// The page's tally, made if there is room for one more.
-    fn page(&mut self, room: &Room, id: &PageId) -> Option<&mut Tally> {
-        if !self.pages.contains_key(id) {
-            if self.pages.len() >= room.config().limits.pages_per_site {
-                tracing::debug!(site = room.id(), "the site has as many pages as it may; a new one is not counted");
-                return None;
-            }
-            if room.alarm().is_none() {
-                room.set_alarm(room.config().cleanup_interval);
-            }
+    /// The page's tally.
+    fn page(&mut self, room: &Room, id: &PageId) -> &mut Tally {
+        if !self.pages.contains_key(id) && room.alarm().is_none() {
+            room.set_alarm(room.config().cleanup_interval);
         }
-        Some(self.pages.entry(id.clone()).or_default())
+        self.pages.entry(id.clone()).or_default()
     }
 
     /// A subscriber should hear of these pages: at once if it heard nothing lately, else with the next tick.
@@ -272,7 +355,14 @@ impl Counter {
 
     fn tell_later(&mut self, room: &mut Room, subscriber: PageId, wait: Duration) {
         self.waiting.insert(subscriber);
-        if !std::mem::replace(&mut self.tick_pending, true) {
+        self.tick_by(room, wait);
+    }
+
+    /// Has a tick come in so long, or sooner if that was asked for.
+    fn tick_by(&mut self, room: &mut Room, wait: Duration) {
+        let at = room.now() + wait;
+        if self.tick_at.is_none_or(|sooner| at < sooner) {
+            self.tick_at = Some(at);
             room.tick_in(wait);
         }
     }
@@ -303,5 +393,5 @@ impl Counter {
 }
 
 fn page_key(id: &PageId) -> String {
-    format!("page:{id}")
+    format!("{PAGES}{id}")
 }

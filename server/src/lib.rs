@@ -36,6 +36,8 @@ mod report;
 mod site;
 mod socket;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 use std::{
     path::{Path, PathBuf},

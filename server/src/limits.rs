@@ -82,7 +82,7 @@ pub struct Limits {
     #[arg(long = "max-links-per-room", env = "CONNECTION_COUNTER_MAX_LINKS_PER_ROOM", default_value_t = 4096)]
     pub links_per_room: usize,
 
-    /// Pages one site's counter keeps. Beyond: new pages are neither counted nor watched.
+    /// Pages one site's counter keeps. Beyond: only pages with viewers are taken in, and links to others stay without count.
     #[arg(long = "max-pages-per-site", env = "CONNECTION_COUNTER_MAX_PAGES_PER_SITE", default_value_t = 1_000_000)]
     pub pages_per_site: usize,
 

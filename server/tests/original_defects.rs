@@ -263,7 +263,7 @@ async fn links_are_capped() {
 
 #[tokio::test]
 async fn more_links_than_one_value_holds() {
-    let mut server = TestServer::with(IMPATIENT).await;
+    let mut server = TestServer::with(&[IMPATIENT, &["--party-token", "secret"]].concat()).await;
     // 340 ids of 500 bytes: more than the 128 KiB of one stored value, in messages of less than 16 KiB.
     let ids: Vec<String> = (0..340).map(|number| format!("{number:0>500}")).collect();
     let mut anna = server.viewer("a").await;
@@ -271,6 +271,12 @@ async fn more_links_than_one_value_holds() {
         anna.subscribe(&links.iter().map(String::as_str).collect::<Vec<_>>()).await;
     }
     anna.expect_viewers(&ids[339], 0).await;
+    // Links are remembered once they have had a viewer.
+    for links in ids.chunks(100) {
+        let connections: Value = links.iter().map(|id| (id.clone(), json!(1))).collect();
+        let body = json!({ "action": "update", "connections": connections }).to_string();
+        assert_eq!(server.request("POST", "/parties/page/a", TOKEN, &body).await.0, 200);
+    }
     server.restart().await;
     let links = server.get_json("/parties/page/a").await["connections"].clone();
     assert_eq!(links.as_object().unwrap().len(), 340);

@@ -50,9 +50,12 @@ async fn signals_stop_it_well() {
         let data = folder.path().join("data");
         let mut server = Binary::start(&data, &[PATIENT]);
         let mut anna = server.viewer("a").await;
+        let mut ben = server.viewer("b").await;
         anna.subscribe(&["b"]).await;
-        anna.expect_viewers("b", 0).await;
+        anna.expect_viewers("b", 1).await;
         server.signal(signal);
+        assert_eq!(ben.expect_close_code().await, 1001);
+        ben.expect_end().await;
         assert_eq!(anna.expect_close_code().await, 1001);
         anna.expect_end().await;
         let status = server.exit().await;
@@ -130,10 +133,12 @@ async fn a_stuck_room_does_not_hold_it() {
 async fn the_folder_can_be_reopened_at_once() {
     let mut server = TestServer::with(&[PATIENT]).await;
     for number in 0..5 {
-        let mut anna = server.viewer("a").await;
-        anna.subscribe(&[&format!("link-{number}")]).await;
-        anna.expect_viewers(&format!("link-{number}"), 0).await;
+        let link = format!("link-{number}");
+        let (mut anna, ben) = (server.viewer("a").await, server.viewer(&link).await);
+        anna.subscribe(&[&link]).await;
+        anna.expect_viewers(&link, 1).await;
         anna.close().await;
+        ben.close().await;
         server.restart().await;
     }
     let links = server.get_json("/parties/page/a").await["connections"].clone();

@@ -234,9 +234,11 @@ async fn a_counter_stays_while_anyone_is_counted() {
 async fn a_room_comes_back_with_its_links() {
     let server = TestServer::of(with_census, &["--room-idle-ms", "50"]).await;
     let mut anna = server.viewer("a").await;
+    let ben = server.viewer("b").await;
     anna.subscribe(&["b"]).await;
-    anna.expect_viewers("b", 0).await;
+    anna.expect_viewers("b", 1).await;
     anna.close().await;
+    ben.close().await;
     wait_until("a has left memory", async || server.get_json("/parties/census/x").await == json!([])).await;
     assert_eq!(server.get_json("/parties/page/a").await["connections"], json!({ "b": 0 }));
     let mut alex = server.viewer("a").await;

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use connection_counter_protocol::{Counts, PageId, PageMessage, close};
 
-use super::{Link, Page};
+use super::{LINKS, Link, PATIENCE, Page};
 use crate::{
     error::Error,
     party::{Connection, Message, Result, Room},
+    storage::Progress,
 };
 
 impl Page {
@@ -50,9 +51,6 @@ impl Page {
                 continue;
             }
             let link = self.links.entry(id.clone()).or_default();
-            if !known {
-                room.storage().put(&link_key(&id), &())?;
-            }
             if viewer.links.insert(id.clone()) {
                 link.watchers += 1;
                 if link.watchers == 1 {
@@ -64,9 +62,6 @@ impl Page {
                 // Comes with the counter's answer.
                 None => drop(viewer.awaited.insert(id)),
             }
-        }
-        if !self.links.is_empty() && room.alarm().is_none() {
-            room.set_alarm(room.config().cleanup_interval);
         }
         if !snapshot.is_empty() {
             // Who cannot take it is closing.
@@ -81,6 +76,25 @@ impl Page {
             say(connection, "too-many-links", message);
         }
         Ok(())
+    }
+
+    /// Reads the links that are remembered, as far as the disk is quick. What it remembers is a convenience.
+    pub(super) async fn recall(&mut self, room: &Room) {
+        while let Some(past) = &mut self.past {
+            match past.next::<()>(PATIENCE).await {
+                Ok(Progress::Rows(rows)) => {
+                    for id in rows.iter().filter_map(|(id, ())| PageId::parse(id).ok()) {
+                        self.links.entry(id).or_default().kept = true;
+                    }
+                }
+                Ok(Progress::End) => self.past = None,
+                Ok(Progress::NotYet) => return,
+                Err(error) => {
+                    tracing::error!(page = room.id(), %error, "links could not be read; going on without");
+                    return;
+                }
+            }
+        }
     }
 
     pub(super) fn unsubscribe(&mut self, connection: &Connection, links: &[String]) {
@@ -114,10 +128,25 @@ impl Page {
     }
 }
 
+/// Remembers a link that leads somewhere: what no one has ever viewed while someone watched it is not worth the disk, for
+/// anyone can invent it.
+pub(super) fn keep(id: &PageId, link: &mut Link, room: &Room) -> Result {
+    if !link.kept {
+        room.storage().put(&link_key(id), &())?;
+        link.kept = true;
+        if room.alarm().is_none() {
+            room.set_alarm(room.config().cleanup_interval);
+        }
+    }
+    Ok(())
+}
+
 /// Forgets links that are only remembered.
 pub(super) fn forget_unwatched(links: &mut BTreeMap<PageId, Link>, room: &Room) -> Result {
-    for (id, _) in links.extract_if(.., |_, link| link.watchers == 0 && !link.subscribed) {
-        room.storage().delete(&link_key(&id))?;
+    for (id, link) in links.extract_if(.., |_, link| link.watchers == 0 && !link.subscribed) {
+        if link.kept {
+            room.storage().delete(&link_key(&id))?;
+        }
     }
     Ok(())
 }
@@ -131,5 +160,5 @@ fn say(connection: &Connection, code: &str, message: String) {
 }
 
 fn link_key(id: &PageId) -> String {
-    format!("link:{id}")
+    format!("{LINKS}{id}")
 }

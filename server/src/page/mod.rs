@@ -6,7 +6,10 @@
 mod links;
 mod news;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
 
 use connection_counter_protocol::{PageId, PageReport, PageRequest, ViewerMessage};
 use http::Method;
@@ -16,12 +19,16 @@ use crate::{
     gate,
     pace::Pace,
     party::{Connection, Lobby, Message, Party, Request, Response, Result, Room, json, refusal_in_words},
-    storage::ListOptions,
+    storage::Reading,
 };
 use links::forget_unwatched;
 
 /// Bytes of a `viewer` token: a UUID, or anything as short.
 const MAX_TOKEN_BYTES: usize = 64;
+/// How long an event waits for remembered links: no one notices.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// How the keys of remembered links begin.
+const LINKS: &str = "link:";
 
 /// One page.
 pub struct Page {
@@ -38,6 +45,8 @@ pub struct Page {
     /// Whether the counter knows how many viewers there are.
     reported: bool,
     reports: Pace,
+    /// Links that are remembered and not read yet; `None` once they are.
+    past: Option<Reading>,
 }
 
 /// One connection of the page.
@@ -77,6 +86,8 @@ struct Link {
     changed: u64,
     /// Of the last news of it.
     sequence: u64,
+    /// Whether it is stored, to be known after a restart.
+    kept: bool,
 }
 
 impl Party for Page {
@@ -117,25 +128,15 @@ impl Party for Page {
             // No viewers is what counters believe of a page, unless it failed when it had some.
             reported: !room.failed_before(),
             reports: Pace::default(),
+            past: None,
         }
     }
 
     async fn on_start(&mut self, room: &mut Room) -> Result {
-        let options = ListOptions { prefix: "link:", ..ListOptions::default() };
-        match room.storage().list::<()>(options).await {
-            Ok(links) => {
-                for (key, ()) in links {
-                    if let Some(Ok(link)) = key.strip_prefix("link:").map(PageId::parse) {
-                        // If this room failed, its counters still believe what it told them before.
-                        if room.failed_before() {
-                            self.unsettled.insert(link.clone());
-                        }
-                        self.links.insert(link, Link { subscribed: room.failed_before(), ..Link::default() });
-                    }
-                }
-            }
-            // What it remembers is a convenience; who is here is not.
-            Err(error) => tracing::error!(page = room.id(), %error, "links could not be read; starting without"),
+        // What it remembers is read when it is asked for: who is here must not wait for a disk.
+        self.past = Some(room.storage().read(LINKS));
+        if room.failed_before() {
+            self.ask_to_be_forgotten(room)?;
         }
         self.settle(room)
     }
@@ -179,12 +180,13 @@ impl Party for Page {
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
         match *request.method() {
             Method::GET | Method::HEAD => {
+                self.recall(room).await;
                 let connections = self.links.iter().map(|(id, link)| (id.clone(), link.count.unwrap_or(0))).collect();
                 json(&PageReport { id: self.id.clone(), viewers: self.count(), connections })
             }
             Method::POST => {
                 match serde_json::from_slice(request.body())? {
-                    PageRequest::Update { connections, sequence } => self.heard(connections, sequence)?,
+                    PageRequest::Update { connections, sequence } => self.heard(room, connections, sequence)?,
                     PageRequest::Resync => self.forget_what_was_told(),
                 }
                 self.settle(room)?;
@@ -200,8 +202,9 @@ impl Party for Page {
 
     /// Forgets the links that no one here watches any more.
     async fn on_alarm(&mut self, room: &mut Room) -> Result {
+        self.recall(room).await;
         forget_unwatched(&mut self.links, room)?;
-        if !self.links.is_empty() {
+        if self.past.is_some() || self.links.values().any(|link| link.kept) {
             room.set_alarm(room.config().cleanup_interval);
         }
         self.settle(room)

@@ -7,7 +7,7 @@ use std::{
 
 use connection_counter_protocol::{CounterRequest, Counts, PageId, PageMessage};
 
-use super::{Link, Page};
+use super::{Link, Page, links::keep};
 use crate::{
     error::Error,
     gate,
@@ -21,7 +21,7 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Page {
     /// Takes in what a counter says. A link that no one watches any more is none of our business.
-    pub(super) fn heard(&mut self, connections: Counts, sequence: Option<u64>) -> Result {
+    pub(super) fn heard(&mut self, room: &Room, connections: Counts, sequence: Option<u64>) -> Result {
         let version = self.version + 1;
         let mut new = false;
         for (id, count) in connections {
@@ -31,6 +31,9 @@ impl Page {
                 continue;
             }
             link.sequence = sequence.unwrap_or(link.sequence);
+            if count > 0 {
+                keep(&id, link, room)?;
+            }
             match link.count.replace(count) {
                 // Only who asked for it waits for a first count: to send it to all would let one viewer flood the others.
                 None => new = true,
@@ -67,6 +70,16 @@ impl Page {
                 self.unsettled.insert(id.clone());
             }
         }
+    }
+
+    /// After a failure of this room counters still believe that it watches what it watched; it does not know what that was.
+    pub(super) fn ask_to_be_forgotten(&self, room: &Room) -> Result {
+        let request = CounterRequest::Forget { subscriber_id: self.id.clone() };
+        for counter in room.parties().get("counter")?.awake() {
+            // One that is too busy tells us of links that no one watches, which does no harm.
+            tell(&counter, &request)?;
+        }
+        Ok(())
     }
 
     /// Does all that is due after an event: brings subscriptions in line with what viewers watch, tells the counter our
@@ -107,6 +120,9 @@ impl Page {
                     link.subscribed = watched;
                     if !watched {
                         link.count = None;
+                        if !link.kept {
+                            self.links.remove(&id);
+                        }
                     }
                 }
             }

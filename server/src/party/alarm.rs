@@ -80,6 +80,12 @@ impl AlarmClock {
         Ok(clock)
     }
 
+    /// A clock without any alarm.
+    #[cfg(test)]
+    pub(crate) fn empty(db: Db) -> Self {
+        Self(Arc::new(Shared { db, alarms: Mutex::default(), wake: Notify::new() }))
+    }
+
     /// Sets a room's alarm, in place of the one it may have.
     pub(crate) fn set(&self, room: &RoomKey, delay: Duration) {
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);

@@ -263,6 +263,14 @@ impl Db {
         Ok(Self(shared))
     }
 
+    /// A database whose disk does not answer until it is told to, with its folder.
+    #[cfg(test)]
+    pub(crate) fn stuck() -> (Self, impl FnOnce(&Path)) {
+        let (orders, inbox) = mpsc::channel();
+        let shared = Arc::new(Shared { pending: Mutex::default(), orders });
+        (Self(Arc::clone(&shared)), move |folder: &Path| writer::start(shared, folder, inbox).unwrap())
+    }
+
     /// The rows of an alarm, or of anything else that belongs to no room, live beside the rooms' own.
     pub(crate) fn write(&self, batch: Batch) {
         let mut pending = self.0.pending();

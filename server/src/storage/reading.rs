@@ -20,7 +20,7 @@ pub(crate) struct Reading {
     slice: Option<Slice>,
 }
 
-type Slice = Pin<Box<dyn Future<Output = Result<Vec<(String, Bytes)>, StorageError>> + Send>>;
+type Slice = Pin<Box<dyn Future<Output = Result<Vec<(String, Bytes)>, StorageError>> + Send + Sync>>;
 
 /// How far it has come.
 pub(crate) enum Progress<T> {
