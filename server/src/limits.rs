@@ -99,7 +99,7 @@ pub struct Limits {
     #[arg(long = "messages-per-second", env = "CONNECTION_COUNTER_MESSAGES_PER_SECOND", default_value_t = 5)]
     pub messages_per_second: u32,
 
-    /// Bytes that may wait to be sent to one connection. Beyond: close code 1013. Count updates never queue.
+    /// Bytes that may wait to be sent to one connection; a single message may be larger. Beyond: close code 1013.
     #[arg(long = "max-send-queue-bytes", env = "CONNECTION_COUNTER_MAX_SEND_QUEUE_BYTES", default_value_t = 256 * 1024)]
     pub send_queue_bytes: usize,
 

@@ -104,10 +104,10 @@ async fn open(upgrade: OnUpgrade, limits: &Limits) -> Option<Socket> {
     // The plain socket again: what hyper wraps around it costs memory for as long as the connection lives. It is always
     // of this type, for that is what `http` serves.
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    // Without a bound on what waits to be written: that is one message at a time, and the queue before it has a bound.
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
-        .max_write_buffer_size(limits.send_queue_bytes.max(limits.message_bytes) + READ_BUFFER_BYTES)
         .max_message_size(Some(limits.message_bytes))
         .max_frame_size(Some(limits.message_bytes));
     let read = parts.read_buf.to_vec();

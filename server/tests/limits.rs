@@ -397,9 +397,12 @@ async fn messages_per_second_refill_the_burst() {
 async fn bytes_that_wait_to_be_sent() {
     let server = workshop(&["--max-send-queue-bytes=1000"]).await;
     let mut anna = server.connect("/parties/workshop/a", &[]).await.unwrap();
-    anna.send("say 1000").await;
-    assert!(anna.next().await.is_string());
-    anna.send("say 1001").await;
+    // One message is never too much; two are, for who does not read what fills the operating system's buffers first.
+    anna.send("say 10000000").await;
+    assert_eq!(anna.next().await.as_str().map(str::len), Some(10_000_000));
+    for _ in 0..3 {
+        anna.send("say 10000000").await;
+    }
     let goodbye = anna.expect_close().await;
     assert_eq!((u16::from(goodbye.code), goodbye.reason.as_str()), (1013, "messages are read too slowly"));
 }

@@ -62,7 +62,8 @@ async fn a_slow_viewer_gets_only_the_newest() {
         fast.expect_viewers(&links()[0], viewers.into()).await;
     }
     slow.expect_viewers(&links()[0], UPDATES.into()).await;
-    let received = slow.updates.len();
+    let of_first = |update: &&Value| update["connections"].get(&links()[0]).is_some();
+    let received = slow.updates.iter().filter(of_first).count();
     assert!(received < UPDATES as usize, "{received} updates waited for a viewer that did not read");
 }
 
@@ -81,4 +82,18 @@ async fn a_viewer_that_never_reads_is_dropped() {
         assert!(start.elapsed() < DEADLINE, "it is still there after {viewers} updates");
         tell(&server, viewers).await;
     }
+}
+
+#[tokio::test]
+async fn large_updates_come_in_small_messages() {
+    let server = TestServer::with(&["--party-token=secret", "--max-send-queue-bytes=40000"]).await;
+    let mut anna = server.viewer("a").await;
+    // The first counts, and what changes later, are each more than may wait for a connection.
+    watch(&mut anna).await;
+    tell(&server, 7).await;
+    for link in links() {
+        anna.expect_viewers(&link, 7).await;
+    }
+    let longest = anna.updates.iter().map(|update| update.to_string().len()).max().unwrap();
+    assert!(longest < 17 * 1024, "{longest} bytes in one message");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use connection_counter_protocol::{Counts, PageId, PageMessage, close};
+use connection_counter_protocol::{PageId, PageMessage, close};
 
 use super::{LINKS, Link, PATIENCE, Page};
 use crate::{
@@ -30,7 +30,6 @@ impl Page {
         }
         let mut refused: Vec<(&String, Error)> = Vec::new();
         let mut left_out = 0;
-        let mut snapshot = Counts::new();
         for text in links {
             let id = match PageId::parse(text) {
                 Ok(id) if id.site() == self.id.site() || room.access().serves(id.site()) => id,
@@ -57,16 +56,11 @@ impl Page {
                     self.unsettled.insert(id.clone());
                 }
             }
-            match link.count {
-                Some(count) => drop(snapshot.insert(id, count)),
-                // Comes with the counter's answer.
-                None => drop(viewer.awaited.insert(id)),
-            }
+            viewer.awaited.insert(id);
         }
-        if !snapshot.is_empty() {
-            // Who cannot take it is closing.
-            let _ = connection.send(Message::json(&PageMessage::Update { connections: snapshot })?);
-        }
+        // What is known is told at once; the rest comes with the counter's answer.
+        self.awaited = true;
+        self.settle_snapshots(room)?;
         if let Some((text, error)) = refused.first() {
             let shown: String = text.chars().take(80).collect();
             say(connection, "bad-link", format!("{shown:?}: {error}; {} refused, the others count", refused.len()));

@@ -41,6 +41,8 @@ pub struct Page {
     version: u64,
     /// The version every viewer has been told.
     told: u64,
+    /// Whether a viewer may wait for a first count that is known.
+    awaited: bool,
     updates: Pace,
     /// Whether the counter knows how many viewers there are.
     reported: bool,
@@ -53,7 +55,7 @@ pub struct Page {
 struct Viewer {
     connection: Connection,
     links: HashSet<PageId>,
-    /// Those of them whose count its counter has not told yet: it gets them, and no one else does, when they come.
+    /// Those of them whose count it has not been told yet: it gets them, and no one else does, when they are known.
     awaited: HashSet<PageId>,
     /// How it is counted.
     counted: Counted,
@@ -124,6 +126,7 @@ impl Party for Page {
             unsettled: BTreeSet::new(),
             version: 0,
             told: 0,
+            awaited: false,
             updates: Pace::default(),
             // No viewers is what counters believe of a page, unless it failed when it had some.
             reported: !room.failed_before(),

@@ -1,7 +1,7 @@
 //! What a page hears from counters and passes on: to them its own count, to its viewers what changed.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     time::Duration,
 };
 
@@ -16,14 +16,16 @@ use crate::{
 
 /// Viewers of one page above which updates become rarer, and by how much: one second for each so many.
 const WATCHERS_PER_SECOND: u32 = 100_000;
+/// Bytes of counts in one message, about: a connection keeps a buffer as large as its largest message.
+const FRAME_BYTES: usize = 16 * 1024;
+/// Bytes of a count besides its page id, in JSON.
+const COUNT_BYTES: usize = r#""":4294967295,"#.len();
 /// However many they are, they hear news this often.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Page {
     /// Takes in what a counter says. A link that no one watches any more is none of our business.
     pub(super) fn heard(&mut self, room: &Room, connections: Counts, sequence: Option<u64>) -> Result {
-        let version = self.version + 1;
-        let mut new = false;
         for (id, count) in connections {
             let Some(link) = self.links.get_mut(&id).filter(|link| link.subscribed) else { continue };
             // Messages can overtake each other once there is more than one machine; an old count must not stick.
@@ -36,26 +38,12 @@ impl Page {
             }
             match link.count.replace(count) {
                 // Only who asked for it waits for a first count: to send it to all would let one viewer flood the others.
-                None => new = true,
+                None => self.awaited = true,
                 Some(before) if before != count => {
-                    link.changed = version;
-                    self.version = version;
+                    self.version += 1;
+                    link.changed = self.version;
                 }
                 Some(_) => {}
-            }
-        }
-        if !new {
-            return Ok(());
-        }
-        for viewer in self.viewers.values_mut().filter(|viewer| !viewer.awaited.is_empty()) {
-            let mut snapshot = Counts::new();
-            viewer.awaited.retain(|id| match self.links.get(id).and_then(|link| link.count) {
-                Some(count) => snapshot.insert(id.clone(), count).is_some(),
-                None => true,
-            });
-            if !snapshot.is_empty() {
-                // Who cannot take it is closing.
-                let _ = viewer.connection.send(Message::json(&PageMessage::Update { connections: snapshot })?);
             }
         }
         Ok(())
@@ -85,7 +73,12 @@ impl Page {
     /// Does all that is due after an event: brings subscriptions in line with what viewers watch, tells the counter our
     /// count, tells viewers what changed, and asks for a tick where it is too early for that.
     pub(super) fn settle(&mut self, room: &mut Room) -> Result {
-        let waits = [self.settle_subscriptions(room)?, self.settle_report(room)?, self.settle_updates(room)?];
+        let waits = [
+            self.settle_subscriptions(room)?,
+            self.settle_report(room)?,
+            self.settle_snapshots(room)?,
+            self.settle_updates(room)?,
+        ];
         if let Some(wait) = waits.into_iter().flatten().min() {
             room.tick_in(wait);
         }
@@ -155,6 +148,32 @@ impl Page {
         Ok(Some(interval))
     }
 
+    /// Tells viewers the first counts of links they have just begun to watch; or says how long to wait for that.
+    pub(super) fn settle_snapshots(&mut self, room: &Room) -> Result<Option<Duration>> {
+        if !std::mem::take(&mut self.awaited) {
+            return Ok(None);
+        }
+        for viewer in self.viewers.values_mut().filter(|viewer| !viewer.awaited.is_empty()) {
+            let known = viewer.awaited.iter().filter_map(|id| News::of(id, self.links.get(id)?));
+            let known: Vec<_> = known.collect();
+            let mut told: Vec<PageId> = Vec::new();
+            for frame in frames(&known) {
+                let message = update(frame)?;
+                if !viewer.connection.has_room_for(&message) {
+                    self.awaited = true;
+                    break;
+                }
+                // Who cannot take it is closing.
+                let _ = viewer.connection.send(message);
+                told.extend(frame.iter().map(|news| news.id.clone()));
+            }
+            for id in &told {
+                viewer.awaited.remove(id);
+            }
+        }
+        Ok(self.awaited.then(|| room.config().update_interval))
+    }
+
     /// Tells viewers what changed since they were last told; or says how long to wait for that. Who is still being
     /// written to is left out: it gets what is newest once it can take it, one message however long that takes.
     fn settle_updates(&mut self, room: &Room) -> Result<Option<Duration>> {
@@ -169,24 +188,29 @@ impl Page {
             return Ok(Some(wait));
         }
         self.updates.sent(room.now());
-        // One message for all that were told the same before: encoded once, shared by them.
-        let mut messages: HashMap<u64, Message> = HashMap::new();
+        // The same messages for all that were told the same before: encoded once, shared by them.
+        let mut messages: HashMap<u64, Vec<(u64, Message)>> = HashMap::new();
         let mut behind = false;
         for viewer in self.viewers.values_mut().filter(|viewer| viewer.seen != self.version) {
             if !viewer.connection.is_idle() {
                 behind = true;
                 continue;
             }
-            let message = match messages.get(&viewer.seen) {
-                Some(message) => message.clone(),
-                None => {
-                    let message = changes_since(&self.links, viewer.seen)?;
-                    messages.entry(viewer.seen).or_insert(message).clone()
-                }
+            let parts = match messages.entry(viewer.seen) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(changes_since(&self.links, viewer.seen)?),
             };
-            // Who cannot take it is closing.
-            let _ = viewer.connection.send(message);
-            viewer.seen = self.version;
+            let fits = |(_, message): &&(u64, Message)| viewer.connection.has_room_for(message);
+            for (seen, message) in parts.iter().take_while(fits) {
+                // Who cannot take it is closing.
+                let _ = viewer.connection.send(message.clone());
+                viewer.seen = *seen;
+            }
+            if parts.last().is_none_or(|(seen, _)| *seen == viewer.seen) {
+                viewer.seen = self.version;
+            } else {
+                behind = true;
+            }
         }
         if behind {
             return Ok(Some(interval));
@@ -196,9 +220,44 @@ impl Page {
     }
 }
 
-fn changes_since(links: &BTreeMap<PageId, Link>, version: u64) -> Result<Message> {
+/// One link's count, as it is told.
+struct News<'a> {
+    id: &'a PageId,
+    count: u32,
+    /// The version at which it changed.
+    changed: u64,
+}
+
+impl<'a> News<'a> {
+    fn of(id: &'a PageId, link: &Link) -> Option<Self> {
+        Some(Self { id, count: link.count?, changed: link.changed })
+    }
+}
+
+/// What changed after this version, oldest first: each message, and the version of who has been told it.
+fn changes_since(links: &BTreeMap<PageId, Link>, version: u64) -> Result<Vec<(u64, Message)>> {
     let changed = links.iter().filter(|(_, link)| link.changed > version);
-    let connections = changed.filter_map(|(id, link)| Some((id.clone(), link.count?))).collect();
+    let mut news: Vec<_> = changed.filter_map(|(id, link)| News::of(id, link)).collect();
+    news.sort_unstable_by_key(|news| news.changed);
+    frames(&news).map(|frame| Ok((frame.last().map_or(version, |news| news.changed), update(frame)?))).collect()
+}
+
+/// What fits into one message at a time.
+fn frames<'a, 'b>(mut news: &'b [News<'a>]) -> impl Iterator<Item = &'b [News<'a>]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fitting = news.iter().take_while(|news| {
+            bytes += news.id.as_str().len() + COUNT_BYTES;
+            bytes <= FRAME_BYTES
+        });
+        let (frame, rest) = news.split_at(fitting.count());
+        news = rest;
+        (!frame.is_empty()).then_some(frame)
+    })
+}
+
+fn update(frame: &[News<'_>]) -> Result<Message> {
+    let connections = frame.iter().map(|news| (news.id.clone(), news.count)).collect();
     Message::json(&PageMessage::Update { connections })
 }
 

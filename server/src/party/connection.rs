@@ -143,15 +143,16 @@ impl Connection {
     /// Sends a message, in order after those sent before.
     ///
     /// # Errors
-    /// [`Error::ConnectionClosed`] when it is closing, [`Error::SlowConnection`] when more waits to be sent than
-    /// [`Limits::send_queue_bytes`]: then it is closed with code 1013.
+    /// [`Error::ConnectionClosed`] when it is closing, [`Error::SlowConnection`] when others wait and together they are more
+    /// than [`Limits::send_queue_bytes`]: then it is closed with code 1013.
     pub fn send(&self, message: Message) -> Result<(), Error> {
         {
             let mut outbox = self.outbox();
             if outbox.close.is_some() {
                 return Err(Error::ConnectionClosed);
             }
-            if outbox.queued_bytes + message.len() > self.0.send_queue_bytes {
+            // One message, however large, proves no one slow.
+            if !outbox.queue.is_empty() && outbox.queued_bytes + message.len() > self.0.send_queue_bytes {
                 outbox.queue.clear();
                 outbox.close = Some((Error::SlowConnection.close_code(), Error::SlowConnection.to_string()));
                 self.0.wake.notify_one();
@@ -170,6 +171,12 @@ impl Connection {
     pub fn is_idle(&self) -> bool {
         let outbox = self.outbox();
         outbox.queue.is_empty() && !outbox.writing && outbox.close.is_none()
+    }
+
+    /// Whether it can take this message and as much again: whoever has much to say asks before each part of it.
+    pub(crate) fn has_room_for(&self, message: &Message) -> bool {
+        let outbox = self.outbox();
+        outbox.queue.is_empty() || outbox.queued_bytes + message.len() <= self.0.send_queue_bytes / 2
     }
 
     /// Closes the connection once what was sent before is out. The reason is cut to the 123 bytes a close frame holds.
