@@ -71,7 +71,7 @@ pub struct Config {
     pub demo: bool,
 
     /// Milliseconds between two updates of one page; the first change after a quiet time goes out at once. Stretched up
-    /// to 5 s on pages with more than 10,000 viewers.
+    /// to 5 s on pages with more than 3,000 viewers, and for sites with more than 1,000 pages that are viewed.
     #[arg(long = "update-interval-ms", env = "CONNECTION_COUNTER_UPDATE_INTERVAL_MS", value_parser = milliseconds,
           default_value = "100")]
     pub update_interval: Duration,
