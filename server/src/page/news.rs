@@ -11,6 +11,7 @@ use super::{Link, Page, links::keep};
 use crate::{
     error::Error,
     gate,
+    pace::stretched,
     party::{Message, Result, Room, Stub},
 };
 
@@ -21,8 +22,6 @@ const WATCHERS_PER_SECOND: u32 = 30_000;
 const FRAME_BYTES: usize = 16 * 1024;
 /// Bytes of a count besides its page id, in JSON.
 const COUNT_BYTES: usize = r#""":4294967295,"#.len();
-/// However many they are, they hear news this often.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Page {
     /// Takes in what a counter says. A link that no one watches any more is none of our business.
@@ -181,9 +180,7 @@ impl Page {
         if self.told == self.version {
             return Ok(None);
         }
-        let watchers = u32::try_from(self.viewers.len()).unwrap_or(u32::MAX);
-        let stretched = (Duration::from_secs(1) * watchers / WATCHERS_PER_SECOND).min(LONGEST_INTERVAL);
-        let interval = room.config().update_interval.max(stretched);
+        let interval = stretched(room.config().update_interval, self.viewers.len(), WATCHERS_PER_SECOND);
         let wait = self.updates.wait(room.now(), interval);
         if !wait.is_zero() {
             return Ok(Some(wait));

@@ -22,6 +22,8 @@ pub use stub::{Lobby, Parties, PartyStub, Socket, Stub};
 pub(crate) use alarm::AlarmClock;
 pub(crate) use connection::Outgoing;
 pub(crate) use rooms::{Attached, Kinds, RoomKey, Rooms, connection_id};
+/// Lets other rooms have their turn.
+pub(crate) use tokio::task::yield_now;
 
 use crate::error::Error;
 
