@@ -32,7 +32,6 @@ mod pace;
 mod page;
 pub mod party;
 mod quota;
-mod report;
 mod site;
 mod socket;
 mod storage;

@@ -1,5 +1,8 @@
 //! The counter party: how many viewers each page of a site has, and which pages want to know.
 
+mod past;
+mod report;
+
 use std::{
     collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},
     time::{Duration, Instant},
@@ -7,17 +10,17 @@ use std::{
 
 use connection_counter_protocol::{CounterRequest, Counts, DEFAULT_COUNTER_ROOM, PageDetail, PageId, PageRequest};
 use http::{Method, StatusCode};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Error,
     gate,
     pace::{Pace, stretched},
     party::{Lobby, Party, Request, Response, Result, Room, Stub, alarm::unix_ms, json, text, yield_now},
-    report::{Question, Reports},
     site::spell_site,
-    storage::{Progress, Reading},
+    storage::Reading,
 };
+use past::{History, PAGES, PATIENCE, PATIENCE_AT_START, page_key};
+use report::{Question, Reports};
 
 /// How many update intervals pages get to tell everything again: one that they may have to wait, and one to be safe.
 const RECOVERY_INTERVALS: u32 = 2;
@@ -28,15 +31,6 @@ const PAGES_PER_SECOND: u32 = 10_000;
 const TICKS_PER_INTERVAL: u32 = 10;
 /// Messages to pages after which other rooms have their turn.
 const BREATH: usize = 256;
-/// How long the first event waits for what is stored: enough for most sites, and no one notices.
-const PATIENCE_AT_START: Duration = Duration::from_millis(100);
-/// How long others wait for it at a time, when it is much or the disk is slow.
-const PATIENCE: Duration = Duration::from_millis(10);
-/// Wait before what could not be read is read again.
-const READ_RETRY: Duration = Duration::from_secs(5);
-
-/// How the keys of stored histories begin.
-const PAGES: &str = "page:";
 
 /// The counts of one site.
 #[derive(Default)]
@@ -69,15 +63,6 @@ struct Tally {
     history: History,
     /// The history is newer than what is stored.
     unsaved: bool,
-}
-
-/// What of a page stays true after a restart.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct History {
-    peak: u32,
-    peak_at_ms: u64,
-    last_activity_ms: u64,
 }
 
 /// A page whose viewers watch others.
@@ -174,7 +159,6 @@ impl Party for Counter {
         Ok(())
     }
 
-    /// Forgets pages that no one views, no one links to, and no one viewed for long.
     async fn on_alarm(&mut self, room: &mut Room) -> Result {
         if self.past.is_some() {
             self.clean_up_due = true;
@@ -185,77 +169,6 @@ impl Party for Counter {
 }
 
 impl Counter {
-    /// Goes on reading what is stored, for as long as `patience` allows. The past is a convenience; the present is not.
-    async fn read_past(&mut self, room: &mut Room, patience: Duration) -> Result {
-        let until = room.now() + patience;
-        while let Some((reading, due)) = &mut self.past {
-            let now = room.now();
-            if *due > now {
-                let wait = *due - now;
-                self.tick_by(room, wait);
-                return Ok(());
-            }
-            let wait = match reading.next(until.saturating_duration_since(now)).await {
-                Ok(Progress::Rows(rows)) => {
-                    self.recall(room, rows);
-                    continue;
-                }
-                Ok(Progress::End) => {
-                    self.past = None;
-                    self.save(room)?;
-                    return if std::mem::take(&mut self.clean_up_due) { self.clean_up(room) } else { Ok(()) };
-                }
-                Ok(Progress::NotYet) => room.config().update_interval,
-                Err(error) => {
-                    tracing::error!(site = room.id(), %error, "peaks could not be read; counting goes on, trying again");
-                    READ_RETRY
-                }
-            };
-            *due = room.now() + wait;
-        }
-        Ok(())
-    }
-
-    /// Takes in what was stored. What has happened since counts as well.
-    fn recall(&mut self, room: &Room, rows: Vec<(String, History)>) {
-        for (id, past) in rows {
-            let Ok(id) = PageId::parse(&id) else { continue };
-            if self.pages.len() >= room.config().limits.pages_per_site && !self.pages.contains_key(&id) {
-                continue;
-            }
-            let history = &mut self.pages.entry(id).or_default().history;
-            if past.peak >= history.peak {
-                (history.peak, history.peak_at_ms) = (past.peak, past.peak_at_ms);
-            }
-            history.last_activity_ms = history.last_activity_ms.max(past.last_activity_ms);
-        }
-    }
-
-    /// Stores what has changed.
-    fn save(&mut self, room: &Room) -> Result {
-        for (id, tally) in self.pages.iter_mut().filter(|(_, tally)| tally.unsaved) {
-            room.storage().put(&page_key(id), &tally.history)?;
-            tally.unsaved = false;
-        }
-        Ok(())
-    }
-
-    fn clean_up(&mut self, room: &Room) -> Result {
-        self.save(room)?;
-        let forget_after = u64::try_from(room.config().forget_after.as_millis()).unwrap_or(u64::MAX);
-        let before = unix_ms().saturating_sub(forget_after);
-        let inactive = |tally: &Tally| {
-            tally.viewers == 0 && tally.subscribers.is_empty() && tally.history.last_activity_ms <= before
-        };
-        for (id, _) in self.pages.extract_if(|_, tally| inactive(tally)) {
-            room.storage().delete(&page_key(&id))?;
-        }
-        if !self.pages.is_empty() {
-            room.set_alarm(room.config().cleanup_interval);
-        }
-        Ok(())
-    }
-
     /// Takes in a page's count; says who is to be told.
     fn update(&mut self, room: &Room, id: &PageId, viewers: u32, sequence: Option<u64>) -> Result<Vec<PageId>> {
         // A page that was never seen and has no viewers is nothing to keep.
@@ -444,8 +357,4 @@ impl Counter {
         let pages = || self.pages.iter().map(|(id, tally)| (id, detail(tally)));
         self.reports.answer(question, room.now(), pages)
     }
-}
-
-fn page_key(id: &PageId) -> String {
-    format!("{PAGES}{id}")
 }

@@ -29,7 +29,7 @@ const CREDIT: Duration = Duration::from_secs(5);
 
 /// What a `GET` asks for: `?detail`, `?limit=100`, `?prefix=example.org/blog/`.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Question {
+pub(super) struct Question {
     /// Peaks and last activity as well, also of pages without viewers.
     detail: bool,
     /// How many pages: the busiest.
@@ -40,7 +40,7 @@ pub(crate) struct Question {
 
 impl Question {
     /// Reads a URL's query; or says what is wrong with it. What it does not know is not for it.
-    pub(crate) fn parse(query: &str) -> std::result::Result<Self, String> {
+    pub(super) fn parse(query: &str) -> std::result::Result<Self, String> {
         let mut question = Self { detail: false, limit: DEFAULT_PAGES, prefix: String::new() };
         for pair in query.split('&') {
             match pair.split_once('=').unwrap_or((pair, "")) {
@@ -60,7 +60,7 @@ impl Question {
 
 /// The answers of the last second.
 #[derive(Default)]
-pub(crate) struct Reports {
+pub(super) struct Reports {
     kept: HashMap<Question, (Instant, Response)>,
     /// When the work done so far is within its share again.
     settled_at: Option<Instant>,
@@ -71,7 +71,7 @@ impl Reports {
     ///
     /// # Errors
     /// [`Error::RoomBusy`] when many different questions have taken more than their share of time.
-    pub(crate) fn answer<'a, P>(
+    pub(super) fn answer<'a, P>(
         &mut self,
         question: Question,
         now: Instant,

@@ -1,0 +1,108 @@
+//! What a counter knows of the past: read bit by bit between its other events, stored as it changes, forgotten in time.
+
+use std::time::Duration;
+
+use connection_counter_protocol::PageId;
+use serde::{Deserialize, Serialize};
+
+use super::{Counter, Tally};
+use crate::{
+    party::{Result, Room, alarm::unix_ms},
+    storage::Progress,
+};
+
+/// How long the first event waits for what is stored: enough for most sites, and no one notices.
+pub(super) const PATIENCE_AT_START: Duration = Duration::from_millis(100);
+/// How long others wait for it at a time, when it is much or the disk is slow.
+pub(super) const PATIENCE: Duration = Duration::from_millis(10);
+/// Wait before what could not be read is read again.
+const READ_RETRY: Duration = Duration::from_secs(5);
+/// How the keys of stored histories begin.
+pub(super) const PAGES: &str = "page:";
+
+/// What of a page stays true after a restart.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct History {
+    pub(super) peak: u32,
+    pub(super) peak_at_ms: u64,
+    pub(super) last_activity_ms: u64,
+}
+
+impl Counter {
+    /// Goes on reading what is stored, for as long as `patience` allows. The past is a convenience; the present is not.
+    pub(super) async fn read_past(&mut self, room: &mut Room, patience: Duration) -> Result {
+        let until = room.now() + patience;
+        while let Some((reading, due)) = &mut self.past {
+            let now = room.now();
+            if *due > now {
+                let wait = *due - now;
+                self.tick_by(room, wait);
+                return Ok(());
+            }
+            let wait = match reading.next(until.saturating_duration_since(now)).await {
+                Ok(Progress::Rows(rows)) => {
+                    self.recall(room, rows);
+                    continue;
+                }
+                Ok(Progress::End) => {
+                    self.past = None;
+                    self.save(room)?;
+                    return if std::mem::take(&mut self.clean_up_due) { self.clean_up(room) } else { Ok(()) };
+                }
+                Ok(Progress::NotYet) => room.config().update_interval,
+                Err(error) => {
+                    tracing::error!(site = room.id(), %error, "peaks could not be read; counting goes on, trying again");
+                    READ_RETRY
+                }
+            };
+            *due = room.now() + wait;
+        }
+        Ok(())
+    }
+
+    /// Takes in what was stored. What has happened since counts as well.
+    fn recall(&mut self, room: &Room, rows: Vec<(String, History)>) {
+        for (id, past) in rows {
+            let Ok(id) = PageId::parse(&id) else { continue };
+            if self.pages.len() >= room.config().limits.pages_per_site && !self.pages.contains_key(&id) {
+                continue;
+            }
+            let history = &mut self.pages.entry(id).or_default().history;
+            if past.peak >= history.peak {
+                (history.peak, history.peak_at_ms) = (past.peak, past.peak_at_ms);
+            }
+            history.last_activity_ms = history.last_activity_ms.max(past.last_activity_ms);
+        }
+    }
+
+    /// Stores what has changed.
+    fn save(&mut self, room: &Room) -> Result {
+        for (id, tally) in self.pages.iter_mut().filter(|(_, tally)| tally.unsaved) {
+            room.storage().put(&page_key(id), &tally.history)?;
+            tally.unsaved = false;
+        }
+        Ok(())
+    }
+
+    /// Forgets pages that no one views, no one links to, and no one viewed for long.
+    pub(super) fn clean_up(&mut self, room: &Room) -> Result {
+        self.save(room)?;
+        let forget_after = u64::try_from(room.config().forget_after.as_millis()).unwrap_or(u64::MAX);
+        let before = unix_ms().saturating_sub(forget_after);
+        let inactive = |tally: &Tally| {
+            tally.viewers == 0 && tally.subscribers.is_empty() && tally.history.last_activity_ms <= before
+        };
+        for (id, _) in self.pages.extract_if(|_, tally| inactive(tally)) {
+            room.storage().delete(&page_key(&id))?;
+        }
+        if !self.pages.is_empty() {
+            room.set_alarm(room.config().cleanup_interval);
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn page_key(id: &PageId) -> String {
+    format!("{PAGES}{id}")
+}
