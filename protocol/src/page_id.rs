@@ -105,6 +105,11 @@ impl PageId {
     /// # Errors
     /// Each [`PageIdError`], for the reason it names.
     pub fn parse(text: &str) -> Result<Self, PageIdError> {
+        // What one program has spelled another reads, again and again; spelling a host alone takes a microsecond or two.
+        if is_spelled(text) { Ok(Self(text.into())) } else { Self::spell(text) }
+    }
+
+    fn spell(text: &str) -> Result<Self, PageIdError> {
         if text.chars().any(char::is_control) {
             return Err(PageIdError::ControlCharacter);
         }
@@ -139,6 +144,27 @@ impl PageId {
     pub fn counter_room(&self) -> &str {
         self.site().unwrap_or(DEFAULT_COUNTER_ROOM)
     }
+}
+
+/// Whether a text certainly is an address in its one spelling. Of some it cannot say so at a glance: those with a port, a
+/// query, an international name, or anything encoded.
+fn is_spelled(text: &str) -> bool {
+    let Some((host, path)) = text.split_once('/') else { return false };
+    let plain_host = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    let plain_path =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) || PLAIN_IN_PATH.contains(&byte);
+    text.len() <= PageId::MAX_BYTES
+        && host.bytes().all(plain_host)
+        // A last label that begins with a digit may be an IPv4 address in one of its many spellings.
+        && host.rsplit('.').next().is_some_and(|label| label.starts_with(|first: char| first.is_ascii_lowercase()))
+        && !host.contains("xn--")
+        && path.bytes().all(plain_path)
+        && !path.starts_with(['/', '.'])
+        && !path.ends_with('/')
+        && !path.contains("//")
+        && !path.contains("/.")
+        && path != "index.html"
+        && !path.ends_with("/index.html")
 }
 
 // What follows works on bytes: the searches for characters and texts that `str` has weigh more in wasm than all of this.
@@ -364,3 +390,38 @@ impl fmt::Display for PageIdError {
 }
 
 impl std::error::Error for PageIdError {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ordinary_ids_are_read_at_a_glance() {
+        for id in ["example.org/", "live.example.org/docs/Intro_(1).html", "localhost/a", "a-b.example/~user/@x:y"] {
+            assert!(is_spelled(id), "{id}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_glance_never_errs(
+            host in prop_oneof![
+                "[a-z0-9.-]{0,8}",
+                "(|[a-z]{1,3}\\.)(xn--[a-z0-9-]{0,6}|0x[0-9a-f]{0,3}|[0-9]{1,3}|example|[a-zA-Z:]{1,4})(|\\.)",
+            ],
+            path in prop_oneof!["(/|/[a-z./]{0,6}){0,3}", "/.{0,12}", "(/[a-zA-Z0-9.%+~!$&'()*,;=:@_-]{0,8}){1,3}", "(/a)?/index.html/?"],
+        ) {
+            let text = host + &path;
+            prop_assert_eq!(PageId::parse(&text), PageId::spell(&text), "{}", text);
+        }
+
+        #[test]
+        fn what_was_spelled_stays(text in "\\PC{0,8}(/\\PC{0,8}){0,3}") {
+            if let Ok(id) = PageId::parse(&text) {
+                prop_assert_eq!(PageId::spell(id.as_str()), Ok(id.clone()));
+            }
+        }
+    }
+}
