@@ -18,6 +18,7 @@ use percent_encoding::percent_decode_str;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -96,7 +97,7 @@ impl HttpServer {
         self.stopping.cancel();
         // Each connection holds a permit until it is closed.
         let gone = self.permits.acquire_many(self.connections);
-        if tokio::time::timeout(self.config.limits.shutdown_timeout, gone).await.is_err() {
+        if timeout(self.config.limits.shutdown_timeout, gone).await.is_err() {
             tracing::warn!("some connections did not close in time");
         }
     }
@@ -126,18 +127,26 @@ impl HttpServer {
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let stopping = self.stopping.clone();
-        // Ends with the connection, whose permit `run` waits for.
+        let limits = self.config.limits.clone();
+        // Ends with the connection, whose permit `run` waits for; as plain HTTP it does not last long. A WebSocket lives in a
+        // task of its own.
         tokio::spawn(async move {
             let mut connection = pin!(connection);
             let served = tokio::select! {
-                served = connection.as_mut() => served,
+                served = connection.as_mut() => Ok(served),
                 () = stopping.cancelled() => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    timeout(limits.shutdown_timeout, connection).await
+                }
+                () = tokio::time::sleep(limits.http_lifetime) => {
+                    connection.as_mut().graceful_shutdown();
+                    timeout(limits.write_timeout, connection).await
                 }
             };
-            if let Err(error) = served {
-                tracing::debug!(%error, "a connection failed");
+            match served {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "a connection failed"),
+                Err(_) => tracing::debug!("a connection was dropped that did not read its answers"),
             }
         });
     }
@@ -207,7 +216,7 @@ impl HttpServer {
         let too_much = || Error::Body { limit: limits.body_bytes };
         let (parts, body) = request.into_parts();
         let body = Limited::new(body, limits.body_bytes).collect();
-        let body = tokio::time::timeout(limits.body_timeout, body).await.map_err(|_| too_much())?;
+        let body = timeout(limits.body_timeout, body).await.map_err(|_| too_much())?;
         let body = body.map_err(|_| too_much())?.to_bytes();
         let request = http::Request::from_parts(parts, body);
         match self.rooms.admit(key, request, false).await {

@@ -117,6 +117,12 @@ pub struct Limits {
           default_value = "10000")]
     pub body_timeout: Duration,
 
+    /// Milliseconds a connection may last that is no WebSocket. Beyond: closed once the answer under way is out, or after
+    /// --write-timeout-ms. Clients connect again; one that never reads its answers must not stay for ever.
+    #[arg(long = "http-lifetime-ms", env = "CONNECTION_COUNTER_HTTP_LIFETIME_MS", value_parser = milliseconds,
+          default_value = "60000")]
+    pub http_lifetime: Duration,
+
     /// Milliseconds between pings to a silent connection.
     #[arg(long = "ping-interval-ms", env = "CONNECTION_COUNTER_PING_INTERVAL_MS", value_parser = milliseconds,
           default_value = "25000")]
@@ -180,6 +186,7 @@ impl Limits {
         let periods = [
             ("header-timeout-ms", self.header_timeout),
             ("body-timeout-ms", self.body_timeout),
+            ("http-lifetime-ms", self.http_lifetime),
             ("ping-interval-ms", self.ping_interval),
             ("write-timeout-ms", self.write_timeout),
             ("call-timeout-ms", self.call_timeout),

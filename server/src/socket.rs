@@ -94,10 +94,14 @@ async fn turn_away(upgrade: OnUpgrade, Goodbye { code, reason }: Goodbye, config
 
 /// The WebSocket, once the client has read our answer.
 async fn open(upgrade: OnUpgrade, limits: &Limits) -> Option<Socket> {
-    let upgraded = match upgrade.await {
-        Ok(upgraded) => upgraded,
-        Err(error) => {
+    let upgraded = match timeout(limits.write_timeout, upgrade).await {
+        Ok(Ok(upgraded)) => upgraded,
+        Ok(Err(error)) => {
             tracing::debug!(%error, "a handshake broke off");
+            return None;
+        }
+        Err(_) => {
+            tracing::debug!("the answer to a handshake was not read");
             return None;
         }
     };

@@ -442,6 +442,25 @@ async fn time_for_a_body() {
 }
 
 #[tokio::test]
+async fn time_of_plain_http() {
+    let server = TestServer::with(&["--http-lifetime-ms=300", "--write-timeout-ms=100"]).await;
+    let mut anna = server.viewer("a").await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(server.address).await.unwrap();
+    // Asks on and on, and never reads an answer.
+    let request = "GET /live.js HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+    wait_until("it is dropped", async || match stream.try_write(request.as_bytes()) {
+        Ok(_) => false,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    })
+    .await;
+    // WebSockets are not meant: this one is older.
+    anna.subscribe(&["a"]).await;
+    anna.expect_viewers("a", 1).await;
+}
+
+#[tokio::test]
 async fn time_between_pings() {
     let server = TestServer::with(&["--ping-interval-ms=50"]).await;
     let mut anna = server.viewer("a").await;
