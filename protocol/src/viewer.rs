@@ -83,10 +83,14 @@ pub mod wire {
 pub mod close {
     /// The server is stopping; come back after a random moment.
     pub const GOING_AWAY: u16 = 1001;
+    /// The frames were not those of a WebSocket.
+    pub const PROTOCOL: u16 = 1002;
     /// The other side closed without saying why. Never sent.
     pub const NO_STATUS: u16 = 1005;
     /// The connection broke without a goodbye. Never sent.
     pub const ABNORMAL: u16 = 1006;
+    /// A text message was not UTF-8.
+    pub const INVALID_TEXT: u16 = 1007;
     /// A rule was broken. The widget does not come back: the answer would be the same.
     pub const POLICY: u16 = 1008;
     /// A message was larger than the server reads.

@@ -24,7 +24,7 @@ use crate::{
     error::Error,
     http::{Guest, HttpServer, without_body},
     limits::Limits,
-    party::{Attached, Goodbye, Message, Outgoing, Response, Result, RoomKey, connection_id},
+    party::{Attached, Goodbye, Message, Outgoing, Response, Result, RoomKey, connection_id, cut_reason},
     quota::{Bucket, Paced, Share},
 };
 
@@ -144,8 +144,13 @@ async fn converse(socket: &mut Socket, attached: &Attached, limits: &Limits) -> 
                     Some(Err(SocketError::Capacity(error))) => Some((close::TOO_BIG, error.to_string())),
                     Some(Err(error)) => {
                         tracing::debug!(%error, "a socket failed");
-                        // Tells a client that broke the protocol; one that is gone does not mind.
-                        let _ = timeout(limits.write_timeout, socket.close(None)).await;
+                        // For a client that broke the protocol; one that is gone does not mind.
+                        let code = match error {
+                            SocketError::Protocol(_) => close::PROTOCOL,
+                            SocketError::Utf8(_) => close::INVALID_TEXT,
+                            _ => close::INTERNAL,
+                        };
+                        say_goodbye(socket, code, error.to_string(), limits).await;
                         return (close::ABNORMAL, error.to_string());
                     }
                     Some(Ok(_)) if !allowed => Some((close::POLICY, "too many messages".to_owned())),
@@ -198,7 +203,7 @@ fn frame(message: Message) -> Frame {
 /// Sends a close frame and waits for the answer: a socket that is closed with unread bytes in it is reset, and the
 /// other side may never see the code.
 async fn say_goodbye(socket: &mut Socket, code: u16, reason: String, limits: &Limits) {
-    let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
+    let frame = CloseFrame { code: CloseCode::from(code), reason: cut_reason(&reason).into() };
     let answered = async {
         socket.close(Some(frame)).await?;
         while let Some(frame) = socket.next().await {

@@ -254,7 +254,8 @@ async fn broken_frames_end_the_connection() {
         ("a long ping", &long_ping),
     ];
     for (what, bytes) in frames {
-        close_code_after(&server, bytes).await;
+        let expected = if what == "not UTF-8" { 1007 } else { 1002 };
+        assert_eq!(close_code_after(&server, bytes).await, expected, "{what}");
         wait_for_no_viewers(&server, what).await;
     }
     server.expect_health().await;

@@ -242,7 +242,7 @@ impl fmt::Debug for Connection {
 }
 
 /// A close frame holds 125 bytes, two of which are the code.
-pub(super) fn cut_reason(reason: &str) -> &str {
+pub(crate) fn cut_reason(reason: &str) -> &str {
     const MAX_REASON_BYTES: usize = 123;
     reason.get(..reason.floor_char_boundary(MAX_REASON_BYTES)).unwrap_or_default()
 }

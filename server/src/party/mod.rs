@@ -20,7 +20,7 @@ pub use room::Room;
 pub use stub::{Lobby, Parties, PartyStub, Socket, Stub};
 
 pub(crate) use alarm::AlarmClock;
-pub(crate) use connection::Outgoing;
+pub(crate) use connection::{Outgoing, cut_reason};
 pub(crate) use rooms::{Attached, Kinds, RoomKey, Rooms, connection_id};
 /// Lets other rooms have their turn.
 pub(crate) use tokio::task::yield_now;
@@ -236,7 +236,7 @@ fn fresh(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Resp
 #[must_use]
 pub fn refusal_in_words(error: &Error) -> Response {
     let mut response = text(error.status(), error.to_string());
-    let goodbye = Goodbye { code: error.close_code(), reason: connection::cut_reason(&error.to_string()).to_owned() };
+    let goodbye = Goodbye { code: error.close_code(), reason: cut_reason(&error.to_string()).to_owned() };
     response.extensions_mut().insert(goodbye);
     response
 }
