@@ -102,7 +102,7 @@ impl Party for Page {
         match page.and_then(|page| lobby.access().check_origin(request.headers(), &page)) {
             Ok(()) => Ok(request),
             Err(error) => {
-                tracing::info!(%error, "a connection was refused");
+                tracing::debug!(%error, "a connection was refused");
                 // Where there is an origin there is a web page, and a widget that is better told to stay away.
                 Err(match error {
                     Error::OriginMissing => gate::refusal(&error),
