@@ -33,7 +33,8 @@ pub struct Config {
     pub data: PathBuf,
 
     /// A site whose pages may use this server, such as example.org or localhost:3000. Repeat it for several
-    /// (comma-separated in the variable). Without any, every site may.
+    /// (comma-separated in the variable). Without any, every site may. Where the server has pages of its own (--demo or
+    /// --assets) its own address is one too: let your proxy pass on only the names that are yours.
     #[arg(long = "site", env = "CONNECTION_COUNTER_SITE", value_name = "HOST", value_delimiter = ',')]
     pub sites: Vec<String>,
 

@@ -20,12 +20,11 @@ pub(crate) const SUCCESS: Success = Success { success: true };
 
 /// Lets a request from outside through, or answers it.
 pub(crate) fn check(request: Request, lobby: &Lobby, site: Option<&str>) -> std::result::Result<Request, Response> {
-    let own = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let own = own.and_then(|host| crate::site::spell_site(host).ok());
+    let is_own = site.is_some_and(|site| lobby.access().is_own(request.headers(), site));
     match *request.method() {
         Method::OPTIONS => Err(preflight()),
         _ if lobby.access().has_party_token(request.headers()) => Ok(request),
-        Method::GET | Method::HEAD if lobby.access().serves(site) || own.as_deref() == site => Ok(request),
+        Method::GET | Method::HEAD if lobby.access().serves(site) || is_own => Ok(request),
         Method::GET | Method::HEAD => Err(refusal(&Error::SiteNotServed(site.unwrap_or_default().to_owned()))),
         _ => Err(refusal(&Error::TokenNeeded)),
     }

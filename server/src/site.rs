@@ -16,6 +16,8 @@ use crate::{
 pub struct Access {
     /// Empty on an open server.
     sites: BTreeSet<String>,
+    /// Whether the server has pages of its own, whose site is whatever address it is reached under.
+    own_pages: bool,
     party_token: Option<String>,
 }
 
@@ -25,6 +27,7 @@ impl Access {
             |site: &String| spell_site(site).map_err(|source| StartupError::Site { site: site.clone(), source });
         Ok(Self {
             sites: config.sites.iter().map(spell).collect::<Result<_, _>>()?,
+            own_pages: config.demo || config.assets.is_some(),
             party_token: config.party_token.clone(),
         })
     }
@@ -37,8 +40,8 @@ impl Access {
 
     /// Whether a page opened from this request's origin may be counted as `page`.
     ///
-    /// An open server believes everyone. Otherwise the origin must be a listed site, or the server's own address, and
-    /// the page must be of the origin's site: this keeps other sites out, and one site from inventing viewers of another.
+    /// An open server believes everyone. Otherwise the origin must be a listed site, or the server's own address where it
+    /// has pages of its own, and the page must be of the origin's site: this keeps other sites out, and one site from inventing viewers of another.
     /// Programs can send any origin; what they can do then is bounded by [`Limits`](crate::Limits).
     ///
     /// # Errors
@@ -50,14 +53,20 @@ impl Access {
         let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         let origin = text(header::ORIGIN).filter(|origin| *origin != "null").ok_or(Error::OriginMissing)?;
         let site = origin.split_once("://").and_then(|(_, host)| spell_site(host).ok());
-        let own = text(header::HOST).and_then(|host| spell_site(host).ok());
         let site = site
-            .filter(|site| self.sites.contains(site) || own.as_ref() == Some(site))
+            .filter(|site| self.sites.contains(site) || self.is_own(headers, site))
             .ok_or_else(|| Error::OriginRefused(origin.to_owned()))?;
         match page.site() {
             Some(of_page) if of_page != site => Err(Error::ForeignPage { origin: site, site: of_page.to_owned() }),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the site is the server's own address, as this request has it, and has pages. What a request says is true as
+    /// far as the proxy before the server goes.
+    pub(crate) fn is_own(&self, headers: &HeaderMap, site: &str) -> bool {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        self.own_pages && host.and_then(|host| spell_site(host).ok()).is_some_and(|own| own == site)
     }
 
     /// Whether the request carries the party token.
@@ -111,6 +120,16 @@ mod tests {
             check(&[("origin", "https://example.org")], "localhost:3000/"),
             Err(Error::ForeignPage { .. })
         ));
+    }
+
+    #[test]
+    fn only_a_server_with_pages_has_a_site_of_its_own() {
+        let own = headers(&[("origin", "https://live.org"), ("host", "live.org")]);
+        let page = PageId::parse("live.org/pages/a").unwrap();
+        let check = |args: &[&str]| access(args).check_origin(&own, &page);
+        assert!(matches!(check(&["--site", "example.org", "--demo", "false"]), Err(Error::OriginRefused(_))));
+        check(&["--site", "example.org"]).unwrap();
+        check(&["--site", "example.org", "--demo", "false", "--assets", "dist"]).unwrap();
     }
 
     #[test]
