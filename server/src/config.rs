@@ -2,12 +2,12 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
 use ipnet::IpNet;
 
 use crate::{
     error::StartupError,
-    limits::{Limits, milliseconds},
+    limits::{Limits, defaults, milliseconds},
 };
 
 /// Live viewer counts on the links of any web page.
@@ -143,10 +143,11 @@ impl Config {
     }
 }
 
-/// The defaults are those of the flags, in one place.
+/// The defaults are those of the flags, in one place; what the environment says is for programs, which ask for it with
+/// [`Config::from_args`].
 impl Default for Config {
     fn default() -> Self {
-        Self::parse_from(["connection-counter"])
+        defaults(Self::command())
     }
 }
 
@@ -156,14 +157,12 @@ mod tests {
 
     #[test]
     fn flags_are_sound() {
-        use clap::CommandFactory;
         Config::command().debug_assert();
         Config::default().validate().unwrap();
     }
 
     #[test]
     fn every_flag_has_a_variable() {
-        use clap::CommandFactory;
         for arg in Config::command().get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"))
         {
             let long = arg.get_long().unwrap();

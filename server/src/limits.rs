@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Command, FromArgMatches};
 
 use crate::error::StartupError;
 
@@ -205,8 +205,45 @@ impl Limits {
 /// The defaults are those of the flags, in one place.
 impl Default for Limits {
     fn default() -> Self {
-        use clap::{Command, FromArgMatches};
-        let matches = Self::augment_args(Command::new("limits")).get_matches_from(["limits"]);
-        Self::from_arg_matches(&matches).expect("every limit has a valid default")
+        defaults(Self::augment_args(Command::new("limits")))
+    }
+}
+
+/// What flags say when no one says anything, the environment included.
+pub(crate) fn defaults<T: FromArgMatches>(command: Command) -> T {
+    let matches = without_environment(command).get_matches_from(["connection-counter"]);
+    T::from_arg_matches(&matches).expect("every flag has a valid default")
+}
+
+fn without_environment(command: Command) -> Command {
+    command.mut_args(|arg| arg.env(None::<&'static str>))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn defaults_do_not_ask_the_environment() {
+        let command = without_environment(Config::command());
+        let asked: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_env()).collect();
+        assert!(asked.is_empty(), "{asked:?}");
+    }
+
+    #[test]
+    fn settings_are_named_as_their_flags() {
+        let source = include_str!("limits.rs");
+        let flags: Vec<String> = Config::command()
+            .get_arguments()
+            .filter_map(|arg| Some(format!("(\"{}\", self.", arg.get_long()?)))
+            .collect();
+        let named: Vec<&str> = source.lines().map(str::trim).filter(|line| line.starts_with("(\"")).collect();
+        assert!(named.len() > 10, "{named:?}");
+        for line in named {
+            assert!(flags.iter().any(|flag| line.starts_with(flag.as_str())), "{line} names no flag");
+        }
     }
 }
