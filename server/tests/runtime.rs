@@ -4,6 +4,11 @@
 
 mod support;
 
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
 use connection_counter::{
     Config, Error, Page, Server, StartupError,
     party::{
@@ -266,4 +271,30 @@ async fn bad_party_names_stop_the_start() {
     let error = refusal(Server::builder().party::<Page>("a").party::<Clumsy>("b").party::<Clumsy>("a")).await;
     assert!(matches!(error, StartupError::Party { name: "a", .. }), "{error}");
     assert!(matches!(refusal(Server::builder()).await, StartupError::NoParty));
+}
+
+/// A party that never starts.
+struct Hopeless;
+
+static STARTS: AtomicU32 = AtomicU32::new(0);
+
+impl Party for Hopeless {
+    fn new(_: &Room) -> Self {
+        Self
+    }
+
+    async fn on_start(&mut self, _: &mut Room) -> Result {
+        STARTS.fetch_add(1, Ordering::Relaxed);
+        panic!("as always");
+    }
+}
+
+#[tokio::test]
+async fn a_room_that_never_starts_tries_less_and_less() {
+    let server = TestServer::of(|| Server::builder().party::<Hopeless>("hopeless"), &[]).await;
+    let start = Instant::now();
+    assert_eq!(server.get("/parties/hopeless/a").await.0, 500);
+    // After half a second, and then after one.
+    wait_until("it has tried three times", async || STARTS.load(Ordering::Relaxed) == 3).await;
+    assert!(start.elapsed() >= Duration::from_millis(1400), "{:?}", start.elapsed());
 }

@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{config::Config, error::Error, site::Access, storage::Storage};
 
-/// Wait before a room that failed starts again by itself; one that fails each time must not keep a core busy.
+/// Wait before a room that failed starts again by itself; doubled each time that fails as well, up to a quarter of an hour.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
+const MAX_RESTART_DOUBLINGS: u32 = 11;
 
 /// Connections by their key: oldest first.
 pub(super) type Connections = BTreeMap<u64, Connection>;
@@ -64,13 +65,14 @@ pub struct Room {
     connections: Connections,
     tick_at: Option<Instant>,
     stays_awake: bool,
-    failed_before: bool,
+    /// How often it panicked since it last started well.
+    failures: u32,
 }
 
 impl Room {
     fn new(rooms: Rooms, key: RoomKey, connections: Connections) -> Self {
         let storage = Storage::of_room(rooms.shared().db.clone(), key.party(), key.id());
-        Self { key, rooms, storage, connections, tick_at: None, stays_awake: false, failed_before: false }
+        Self { key, rooms, storage, connections, tick_at: None, stays_awake: false, failures: 0 }
     }
 
     /// The id of this room within its party, in its one spelling.
@@ -146,7 +148,7 @@ impl Room {
     /// Whether the room starts again because one of its hooks panicked.
     #[must_use]
     pub fn failed_before(&self) -> bool {
-        self.failed_before
+        self.failures > 0
     }
 
     /// Time that only goes forward.
@@ -232,9 +234,9 @@ async fn guarded<P: Party>(room: &mut Room, party: &mut Option<P>, woken: Woken)
         // Does nothing unless the room panicked with its alarm still to be handled, such as in `on_start`.
         room.rooms.shared().alarms.failed(&room.key);
         // The next event starts it afresh, and if none comes, this does: others may rely on what it has just forgotten.
-        room.tick_in(RESTART_PAUSE);
+        room.tick_in(RESTART_PAUSE * 2_u32.pow(room.failures.min(MAX_RESTART_DOUBLINGS)));
         room.stays_awake = false;
-        room.failed_before = true;
+        room.failures = room.failures.saturating_add(1);
         for connection in std::mem::take(&mut room.connections).into_values() {
             connection.close(close::INTERNAL, &Error::RoomFailed.to_string());
         }
@@ -248,7 +250,7 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
             let mut party = P::new(room);
             match party.on_start(room).await {
                 Ok(()) => {
-                    room.failed_before = false;
+                    room.failures = 0;
                     started.insert(party)
                 }
                 Err(error) => return refuse(room, woken, error),
