@@ -3,6 +3,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
     time::UNIX_EPOCH,
 };
 
@@ -15,16 +16,21 @@ use crate::{
     party::{Response, Result},
 };
 
+/// Bytes of a file that is served: it is sent from memory, once for each who asks.
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
 /// A folder that is served.
 pub(crate) struct Assets {
     folder: PathBuf,
     /// Whether navigations to paths without a file get the folder's `index.html`.
     single_page: bool,
+    /// The operator has been told of a file that is too large.
+    warned: AtomicBool,
 }
 
 impl Assets {
     pub(crate) fn new(folder: PathBuf, single_page: bool) -> Self {
-        Self { folder, single_page }
+        Self { folder, single_page, warned: AtomicBool::new(false) }
     }
 
     /// The file at this request's path, if there is one.
@@ -72,6 +78,12 @@ impl Assets {
             return None;
         }
         let metadata = tokio::fs::metadata(&file).await.ok()?;
+        if metadata.len() > MAX_FILE_BYTES {
+            if !self.warned.swap(true, Ordering::Relaxed) {
+                tracing::warn!(file = %file.display(), "files of more than {MAX_FILE_BYTES} bytes are not served; move them elsewhere");
+            }
+            return None;
+        }
         let content = tokio::fs::read(&file).await.ok()?;
         let changed = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         let tag =
@@ -130,6 +142,19 @@ mod tests {
         let page = single.answer(&get("/some/route", "navigate")).await.unwrap().unwrap();
         assert_eq!(page.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
         assert!(single.answer(&get("/missing.js", "no-cors")).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn giants_are_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let sized =
+            |name: &str, bytes| std::fs::File::create(folder.path().join(name)).unwrap().set_len(bytes).unwrap();
+        sized("large", MAX_FILE_BYTES);
+        sized("giant", MAX_FILE_BYTES + 1);
+        let get = |path: &str| http::Request::builder().uri(path).body(()).unwrap();
+        let assets = Assets::new(folder.path().into(), false);
+        assert!(assets.answer(&get("/large")).await.is_some());
+        assert!(assets.answer(&get("/giant")).await.is_none());
     }
 
     #[cfg(unix)]

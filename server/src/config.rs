@@ -59,7 +59,8 @@ pub struct Config {
     #[arg(long, env = "CONNECTION_COUNTER_PREFIX", default_value = "parties")]
     pub prefix: String,
 
-    /// Folder of files to serve on every path that is no party's: the pages of a project of your own.
+    /// Folder of files to serve on every path that is no party's: the pages of a project of your own. Not for files of more
+    /// than 16 MiB.
     #[arg(long, env = "CONNECTION_COUNTER_ASSETS", value_name = "DIR")]
     pub assets: Option<PathBuf>,
 
