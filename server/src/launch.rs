@@ -33,8 +33,11 @@ const BACKLOG: u32 = 4096;
 /// }
 /// ```
 pub async fn main(server: Server, config: Config) -> ExitCode {
-    start_log(&config);
-    match serve(server, config).await {
+    let served = match start_log(&config) {
+        Ok(()) => serve(server, config).await,
+        Err(error) => Err(error),
+    };
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("connection-counter: {error}");
@@ -84,8 +87,10 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn start_log(config: &Config) {
-    let filter = EnvFilter::new(&config.log);
+fn start_log(config: &Config) -> Result<(), StartupError> {
+    let problem =
+        "this is no filter; give error, warn, info, debug, trace, or a list such as info,connection_counter=debug";
+    let filter = EnvFilter::try_new(&config.log).map_err(|_| StartupError::Setting { setting: "log", problem })?;
     // Colours are for terminals, not for files and log collectors.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let log = log.with_ansi(io::stderr().is_terminal());
@@ -93,4 +98,5 @@ fn start_log(config: &Config) {
         LogFormat::Human => log.with_target(false).init(),
         LogFormat::Json => log.json().init(),
     }
+    Ok(())
 }

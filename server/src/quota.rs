@@ -5,7 +5,10 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, Hash, RandomState},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -70,6 +73,8 @@ pub(crate) struct Quotas {
     limits: Limits,
     trusted_proxies: Vec<IpNet>,
     shares: Mutex<Shares>,
+    /// The operator has been told of a proxy that is not named.
+    warned: AtomicBool,
 }
 
 struct Shares {
@@ -95,7 +100,7 @@ impl Quotas {
     pub(crate) fn new(limits: Limits, trusted_proxies: Vec<IpNet>) -> Self {
         let shares =
             Shares { key: RandomState::new(), key_since: Instant::now(), open: HashMap::new(), pace: HashMap::new() };
-        Self { limits, trusted_proxies, shares: Mutex::new(shares) }
+        Self { limits, trusted_proxies, shares: Mutex::new(shares), warned: AtomicBool::new(false) }
     }
 
     /// Whether the peer is a proxy that speaks for others: one that was named, or any program on this machine.
@@ -111,6 +116,12 @@ impl Quotas {
     /// they or their like have written: the last address that is none of theirs.
     pub(crate) fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if !self.is_trusted(peer) {
+            if self.is_proxy(peer)
+                && headers.contains_key("x-forwarded-for")
+                && !self.warned.swap(true, Ordering::Relaxed)
+            {
+                tracing::warn!(%peer, "a proxy on this machine is not named, so no address has a limit; name it with --trusted-proxy");
+            }
             return peer;
         }
         let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());

@@ -29,6 +29,7 @@ fn settings_that_make_no_sense_are_named() {
         ("--party-token=", ["--party-token", "anyone"]),
         ("--prefix=/parties/", ["--prefix", "v1/parties"]),
         ("--max-rooms=0", ["--max-rooms", "give 1 or more"]),
+        ("--log=connection_counter=loud", ["--log", "debug"]),
     ] {
         let (code, said) = outcome(&mut Binary::command(&data, &[arg]));
         assert_eq!(code, Some(1), "{arg}: {said}");
@@ -97,6 +98,24 @@ async fn no_one_needs_to_read_what_it_says() {
     .await;
     server.kill().unwrap();
     server.wait().unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_proxy_that_is_not_named_is_pointed_out_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, expected) in [(&[][..], 1), (&["--trusted-proxy=127.0.0.1/32"], 0)] {
+        let mut server = Binary::spawn(Binary::command(folder.path(), args).stderr(Stdio::piped()));
+        for _ in 0..3 {
+            let (status, _) = server.request("GET", "/parties/page/a", &[("x-forwarded-for", "192.0.2.1")], "").await;
+            assert_eq!(status, 200);
+        }
+        server.signal("TERM");
+        let mut log = String::new();
+        server.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        assert!(server.exit().await.success());
+        assert_eq!(log.matches("--trusted-proxy").count(), expected, "{args:?}: {log}");
+    }
 }
 
 #[cfg(unix)]
