@@ -141,8 +141,8 @@ pub trait Party: Sized + Send + 'static {
         ready(Ok(()))
     }
 
-    /// A connection is gone, for whatever reason; exactly once for each that [`on_connect`](Self::on_connect) saw. The
-    /// room's connections no longer contain it. `code` is 1006 when it went without a goodbye.
+    /// A connection is gone, for whatever reason; exactly once for each that [`on_connect`](Self::on_connect) saw,
+    /// unless the room panicked meanwhile. The room's connections no longer contain it. `code` is 1006 when it went without a goodbye.
     ///
     /// # Errors
     /// Logged.

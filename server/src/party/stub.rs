@@ -137,7 +137,7 @@ impl Stub {
         Ok(Socket { attached, stub: self.clone() })
     }
 
-    /// The request with the address under which it would come from outside.
+    /// The request with the address under which it would come from outside, had the server the default prefix.
     fn addressed(&self, mut request: Request) -> Result<Request> {
         let path = request.uri().path_and_query().map_or("", |path| path.as_str());
         // A lone word is read as a host, with no path at all.
