@@ -90,15 +90,15 @@ enum Seat {
 }
 
 struct Mailbox {
-    events: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedSender<Box<Event>>,
     /// Events sent and not yet taken. The channel itself is unbounded, so that news of a closed connection, which must
-    /// never be lost, always fits.
+    /// never be lost, always fits; and it makes room for 32 of them at a time, so they are boxed.
     depth: Arc<AtomicUsize>,
 }
 
 /// The receiving end of a room's mailbox.
 pub(crate) struct Inbox {
-    events: mpsc::UnboundedReceiver<Event>,
+    events: mpsc::UnboundedReceiver<Box<Event>>,
     depth: Arc<AtomicUsize>,
 }
 
@@ -106,7 +106,7 @@ impl Inbox {
     pub(crate) async fn recv(&mut self) -> Option<Event> {
         let event = self.events.recv().await?;
         self.depth.fetch_sub(1, Ordering::Relaxed);
-        Some(event)
+        Some(*event)
     }
 }
 
@@ -248,7 +248,7 @@ impl Rooms {
             mailbox.depth.fetch_sub(1, Ordering::Relaxed);
             return Err(Error::RoomBusy);
         }
-        mailbox.events.send(event).map_err(|_| Error::Stopping)
+        mailbox.events.send(Box::new(event)).map_err(|_| Error::Stopping)
     }
 
     fn start(&self, key: &RoomKey, connections: Connections) -> Result<Mailbox> {
@@ -288,7 +288,7 @@ impl Rooms {
                 Seat::Awake(mailbox) => {
                     mailbox.depth.fetch_add(1, Ordering::Relaxed);
                     // A room that has just ended has no connections.
-                    let _ = mailbox.events.send(Event::Stop);
+                    let _ = mailbox.events.send(Box::new(Event::Stop));
                 }
                 Seat::Asleep(connections) => room::say_goodbye(connections),
             }
