@@ -5,6 +5,7 @@
 pub(crate) mod alarm;
 mod calls;
 mod connection;
+mod kinds;
 mod room;
 mod rooms;
 mod stub;
@@ -21,7 +22,8 @@ pub use stub::{Lobby, Parties, PartyStub, Socket, Stub};
 
 pub(crate) use alarm::AlarmClock;
 pub(crate) use connection::{Outgoing, cut_reason};
-pub(crate) use rooms::{Attached, Kinds, RoomKey, Rooms, connection_id};
+pub(crate) use kinds::Kinds;
+pub(crate) use rooms::{Attached, RoomKey, Rooms, connection_id};
 /// Lets other rooms have their turn.
 pub(crate) use tokio::task::yield_now;
 

@@ -4,8 +4,6 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     convert::Infallible,
     fmt,
-    marker::PhantomData,
-    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -19,16 +17,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    AlarmClock, Connection, Lobby, Message, Party, Request, Response, Result,
+    AlarmClock, Connection, Lobby, Message, Request, Response, Result,
     calls::{Call, Calls},
+    kinds::{Kind, Kinds},
     room::{self, Connections, Event},
 };
-use crate::{
-    config::Config,
-    error::{Error, StartupError},
-    site::Access,
-    storage::Db,
-};
+use crate::{config::Config, error::Error, site::Access, storage::Db};
 
 /// Wait between two alarms: after a long stop thousands are overdue at the same moment, and readers come first.
 const ALARM_PAUSE: Duration = Duration::from_millis(2);
@@ -360,64 +354,6 @@ impl Drop for Attached {
         let event = Event::Close { connection: self.connection.clone(), code, reason };
         // Only a stopping server refuses this, and it forgets every connection anyway.
         let _ = self.rooms.deliver(&self.key, event);
-    }
-}
-
-/// A party with its type erased.
-pub(crate) trait Kind: Send + Sync {
-    fn room_id(&self, id: &str) -> Result<String>;
-    fn admit(&self, request: Request, lobby: Lobby, websocket: bool) -> Admission;
-    fn start(&self, rooms: Rooms, key: RoomKey, connections: Connections, inbox: Inbox);
-}
-
-type Admission = Pin<Box<dyn Future<Output = std::result::Result<Request, Response>> + Send>>;
-
-struct Of<P>(PhantomData<fn() -> P>);
-
-impl<P: Party> Kind for Of<P> {
-    fn room_id(&self, id: &str) -> Result<String> {
-        P::room_id(id)
-    }
-
-    fn admit(&self, request: Request, lobby: Lobby, websocket: bool) -> Admission {
-        Box::pin(async move {
-            if websocket {
-                P::on_before_connect(request, &lobby).await
-            } else {
-                P::on_before_request(request, &lobby).await
-            }
-        })
-    }
-
-    fn start(&self, rooms: Rooms, key: RoomKey, connections: Connections, inbox: Inbox) {
-        // Ends when the room is idle or the server stops; `Rooms::end` waits for it.
-        rooms.0.tasks.clone().spawn(room::run::<P>(rooms, key, connections, inbox));
-    }
-}
-
-/// The parties of a server, by name.
-#[derive(Default)]
-pub(crate) struct Kinds(HashMap<&'static str, Box<dyn Kind>>);
-
-impl Kinds {
-    pub(crate) fn add<P: Party>(&mut self, name: &'static str) -> std::result::Result<(), StartupError> {
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
-        if name.is_empty() || !name.bytes().all(allowed) {
-            return Err(StartupError::Party { name, problem: "has a bad name; use a-z, 0-9, _ and -" });
-        }
-        if self.0.insert(name, Box::new(Of::<P>(PhantomData))).is_some() {
-            return Err(StartupError::Party { name, problem: "is there twice; give one of them another name" });
-        }
-        Ok(())
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The party's name as it was registered, if it was.
-    pub(crate) fn name(&self, party: &str) -> Option<&'static str> {
-        self.0.get_key_value(party).map(|(name, _)| *name)
     }
 }
 
