@@ -40,6 +40,7 @@ point("15: wrong calls fail at once", async (client) => {
     [{ party: "nowhere", room: "x" }, /^party "nowhere" not found/],
     [{ party: "main", room: "" }, /^bad room/],
     [{ party: "main", room: "x", path: "sub" }, /^"sub" is no path; start it with \//],
+    [{ party: "main", room: "x", path: "*" }, /^"\*" is no path; start it with \//],
     [{ party: "failing", room: "x" }, /^on_request failed/],
   ]) {
     const started = performance.now();

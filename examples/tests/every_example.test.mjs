@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { story } from "./support/story.mjs";
@@ -41,6 +42,17 @@ for (const name of parties) {
     assert.ok(page.includes(`<title>${await tab.page.title()}</title>`), "it is the example's own page");
   });
 }
+
+test("every party example is short", () => {
+  // What the README promises: a program of one's own, whole, without a second screen.
+  const MAX_LINES = 80;
+  for (const name of parties) {
+    const folder = `${EXAMPLES}/parties/${name}`;
+    const sources = readdirSync(folder).filter((file) => file.endsWith(".rs"));
+    const lines = sources.flatMap((file) => readFileSync(`${folder}/${file}`, "utf8").trimEnd().split("\n"));
+    assert.ok(lines.length < MAX_LINES, `${name} has ${lines.length} lines`);
+  }
+});
 
 story("list of examples leads to all of them", {}, async (stage) => {
   const list = await stage.openTab("/");

@@ -1,25 +1,47 @@
 // The example `guarded`: nobody gets in without a valid pass, and nobody drowns the others.
 
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
+import { spawnSync } from "node:child_process";
+import { createCipheriv, createHmac, randomBytes } from "node:crypto";
+import { test } from "node:test";
 
 import PartySocket from "partysocket";
 import WebSocket from "ws";
 
+import { programPath } from "./support/programs.mjs";
 import { handshakeStatus, openSocket } from "./support/sockets.mjs";
 import { story } from "./support/story.mjs";
 import { DEADLINE_MS, until } from "./support/until.mjs";
 
 const program = "connection-counter-guarded";
-const KEY = "a key that this test and the server share";
+/** Shared by this test and the server: 16 bytes to sign with, 16 to encrypt with. */
+const KEY = randomBytes(32);
 const ROOM = "/parties/main/vault";
 
-const soon = () => Math.floor(Date.now() / 1000) + 30;
+/** Seconds for which a pass is good. */
+const LIFETIME = 30;
 
-/** What a web site with the same key would give its users. */
-function sign(user, expires = soon(), key = KEY) {
-  const pass = Buffer.from(JSON.stringify({ user, expires })).toString("base64url");
-  return `${pass}.${createHmac("sha256", key).update(pass).digest("base64url")}`;
+const now = () => Math.floor(Date.now() / 1000);
+
+/** What a web site with the same key would give its users: a Fernet token. */
+function sign(user, issued = now(), key = KEY) {
+  const [VERSION, IV] = [0x80, randomBytes(16)];
+  const time = Buffer.alloc(8);
+  time.writeBigUInt64BE(BigInt(issued));
+  const cipher = createCipheriv("aes-128-cbc", key.subarray(16), IV);
+  const pass = Buffer.concat([Buffer.of(VERSION), time, IV, cipher.update(user), cipher.final()]);
+  return seal(pass, createHmac("sha256", key.subarray(0, 16)).update(pass).digest());
+}
+
+/** As Fernet spells bytes: the URL's alphabet, but padded. */
+const spell = (bytes) => bytes.toString("base64").replaceAll("+", "-").replaceAll("/", "_");
+
+const seal = (pass, signature) => spell(Buffer.concat([pass, signature]));
+
+/** The two parts of a pass. */
+function open(signed) {
+  const bytes = Buffer.from(signed, "base64url");
+  return [bytes.subarray(0, -32), bytes.subarray(-32)];
 }
 
 async function login(stage, user) {
@@ -46,28 +68,32 @@ story("people with a pass talk", { program }, async (stage) => {
   }
 });
 
-story("a bad pass opens nothing", { program, env: { GUARDED_KEY: KEY } }, async (stage) => {
-  const [, annsSignature] = sign("ann").split(".");
-  const [evesPass] = sign("eve").split(".");
+story("a bad pass opens nothing", { program, env: { GUARDED_KEY: spell(KEY) } }, async (stage) => {
+  const [, annsSignature] = open(sign("ann"));
+  const [evesPass] = open(sign("eve"));
   const bad = {
     none: "",
-    expired: sign("eve", Math.floor(Date.now() / 1000) - 1),
-    "of another key": sign("eve", soon(), "another key"),
-    "of someone else": `${evesPass}.${annsSignature}`,
-    "cut short": sign("eve").slice(0, -1),
+    expired: sign("eve", now() - LIFETIME - 1),
+    "of another key": sign("eve", now(), randomBytes(32)),
+    "of someone else": seal(evesPass, annsSignature),
+    "cut short": sign("eve").slice(0, -4),
   };
   for (const [what, pass] of Object.entries(bad)) {
     assert.equal(await handshakeStatus(stage, `${ROOM}?pass=${pass}`), 401, `connecting: ${what}`);
-    const headers = { authorization: `Bearer ${pass}` };
-    assert.equal((await fetch(stage.server.url + ROOM, { headers })).status, 401, `asking: ${what}`);
+    assert.equal((await fetch(`${stage.server.url}${ROOM}?pass=${pass}`)).status, 401, `asking: ${what}`);
   }
   assert.equal(await handshakeStatus(stage, ROOM), 401);
   assert.equal((await fetch(stage.server.url + ROOM)).status, 401);
 
   for (const pass of [sign("zoë"), await login(stage, "ann")]) await openSocket(stage, `${ROOM}?pass=${pass}`);
-  const headers = { authorization: `Bearer ${sign("bo")}` };
-  const here = await fetch(stage.server.url + ROOM, { headers });
+  const here = await fetch(`${stage.server.url}${ROOM}?pass=${sign("bo")}`);
   assert.deepEqual(await here.json(), ["zoë", "ann"]);
+});
+
+test("a bad key is named", () => {
+  const { status, stderr } = spawnSync(programPath(program), { env: { GUARDED_KEY: "secret" }, encoding: "utf8" });
+  assert.equal(status, 1);
+  assert.match(stderr, /GUARDED_KEY/);
 });
 
 story("one user cannot drown the others", { program }, async (stage) => {

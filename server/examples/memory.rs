@@ -10,7 +10,7 @@ use std::{
 };
 
 use connection_counter::{
-    Config, Counter, Page, Server,
+    Counter, Page, Server,
     party::{Party, Request, Response, Result, Room, json},
 };
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -25,28 +25,23 @@ const ROOM_IDLE_MS: &str = "500";
 const AT_ONCE: usize = 100;
 
 /// Does nothing, and sleeps with its connections.
+#[derive(Default)]
 struct Sleeper;
 
 impl Party for Sleeper {
     const HIBERNATES: bool = true;
-
-    fn new(_: &Room) -> Self {
-        Self
-    }
 
     async fn on_request(&mut self, room: &mut Room, _: Request) -> Result<Response> {
         json(&room.connections().count())
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     // The same program is the server, when it is told so.
     if env::args().any(|arg| arg == "--listen") {
-        let server = Server::builder().party::<Sleeper>("sleeper").party::<Page>("page").party::<Counter>("counter");
-        return connection_counter::main(server, Config::from_args()).await;
+        return Server::builder().party::<Sleeper>("sleeper").party::<Page>("page").party::<Counter>("counter").main();
     }
-    match measure().await {
+    match measure() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("memory: {error}");
@@ -58,6 +53,7 @@ async fn main() -> ExitCode {
 type Failure = Box<dyn std::error::Error>;
 type Viewer = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 
+#[tokio::main]
 async fn measure() -> std::result::Result<(), Failure> {
     let data = env::temp_dir().join(format!("connection-counter-memory-{}", std::process::id()));
     for (what, count, party, one_room) in [

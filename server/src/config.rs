@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
+use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use ipnet::IpNet;
 
 use crate::{
@@ -28,7 +28,7 @@ pub struct Config {
     #[arg(long, env = "CONNECTION_COUNTER_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:1999")]
     pub listen: SocketAddr,
 
-    /// Folder for what outlives a restart: links, peaks, last activity and alarms, never a count. Made if missing.
+    /// Folder for what outlives a restart: what rooms store, and their alarms. Made if missing.
     #[arg(long, env = "CONNECTION_COUNTER_DATA", value_name = "DIR", default_value = "data")]
     pub data: PathBuf,
 
@@ -65,7 +65,7 @@ pub struct Config {
     pub assets: Option<PathBuf>,
 
     /// Answer navigations to paths without a file with the folder's index.html, for apps that route in the browser.
-    #[arg(long, env = "CONNECTION_COUNTER_SINGLE_PAGE", requires = "assets")]
+    #[arg(long, env = "CONNECTION_COUNTER_SINGLE_PAGE")]
     pub single_page: bool,
 
     /// Serve the demo site at / and /pages/.
@@ -110,12 +110,43 @@ pub enum LogFormat {
     Json,
 }
 
+/// Settings that parties of one's own have no use for.
+const OF_THE_COUNTER: [&str; 9] = [
+    "party_token",
+    "demo",
+    "update_interval",
+    "cleanup_interval",
+    "forget_after",
+    "links_per_message",
+    "links_per_connection",
+    "links_per_room",
+    "pages_per_site",
+];
+
+/// Whether pages can use the widget with these parties.
+pub(crate) fn serves_widget(parties: &[&str]) -> bool {
+    parties.contains(&"page")
+}
+
 impl Config {
-    /// The settings on this program's command line and in its environment. Prints help, or what is wrong, and ends the
-    /// program where asked to.
-    #[must_use]
-    pub fn from_args() -> Self {
-        Self::parse()
+    /// The settings on a program's command line and in its environment. Prints help, or what is wrong, and ends the program
+    /// where asked to.
+    pub(crate) fn from_args(program: &str, parties: &[&str]) -> Self {
+        let matches = Self::command_of(program, parties).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The command line of a program with these parties. What is said of viewer counts is for those who have them.
+    fn command_of(program: &str, parties: &[&str]) -> Command {
+        let command = Self::command().bin_name(program).display_name(program);
+        if serves_widget(parties) {
+            return command;
+        }
+        let about = format!("A server of parties: {}.", parties.join(", "));
+        let reached = "Each is at /parties/PARTY/ROOM, over HTTP and WebSocket.";
+        let command = command.about(about.clone()).long_about(format!("{about} {reached}")).after_help(None);
+        let command = command.version(concat!("on connection-counter ", env!("CARGO_PKG_VERSION")));
+        command.mut_args(|arg| if OF_THE_COUNTER.contains(&arg.get_id().as_str()) { arg.hide(true) } else { arg })
     }
 
     /// Checks what the types cannot.
@@ -131,6 +162,10 @@ impl Config {
         }
         if self.cleanup_interval.is_zero() {
             return Err(StartupError::Setting { setting: "cleanup-interval-ms", problem: "give 1 or more" });
+        }
+        if self.single_page && self.assets.is_none() {
+            let problem = "there is no page to answer with; name its folder with --assets";
+            return Err(StartupError::Setting { setting: "single-page", problem });
         }
         if self.party_token.as_deref().is_some_and(str::is_empty) {
             let problem = "an empty token would let anyone change counts; leave it away or give one";
@@ -155,6 +190,21 @@ impl Default for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn help_is_about_the_parties_there_are() {
+        let help = |parties: &[&str]| Config::command_of("my-program", parties).render_long_help().to_string();
+        let counter = help(&["counter", "page"]);
+        assert!(counter.contains("Live viewer counts") && counter.contains("Embed with"), "{counter}");
+        let own = help(&["chat", "login"]);
+        assert!(own.starts_with("A server of parties: chat, login.") && own.contains("my-program [OPTIONS]"), "{own}");
+        for counters in ["viewer counts", "Embed", "  --demo ", "  --update-interval-ms ", "  --max-links-per-room "] {
+            assert!(counter.contains(counters) && !own.contains(counters), "{counters}: {own}");
+        }
+        for arg in OF_THE_COUNTER {
+            assert!(Config::command().get_arguments().any(|known| known.get_id() == arg), "there is no {arg}");
+        }
+    }
 
     #[test]
     fn flags_are_sound() {
@@ -189,6 +239,7 @@ mod tests {
             (["--update-interval-ms", "0"], "update-interval-ms"),
             (["--prefix", "/parties/"], "prefix"),
             (["--party-token", ""], "party-token"),
+            (["--single-page", "--open"], "single-page"),
         ] {
             let error = Config::parse_from(["connection-counter"].into_iter().chain(args)).validate().unwrap_err();
             assert!(matches!(error, StartupError::Setting { setting, .. } if setting == named), "{error}");

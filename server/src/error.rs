@@ -55,6 +55,9 @@ pub enum StartupError {
         /// The reason.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The operating system gives no threads.
+    #[error("cannot start threads: {0}. Raise the limits of this user or machine")]
+    Runtime(std::io::Error),
     /// There is no party at all.
     #[error("a server needs at least one party; add one with Server::party")]
     NoParty,
@@ -142,6 +145,9 @@ pub enum Error {
     /// The call would wait for a room that waits for the caller.
     #[error("a call must not come back to a waiting room: {0}")]
     CallCycle(String),
+    /// A party asked for a value that the server was not given.
+    #[error("the server was given no {0}; give it one with Server::with")]
+    Setting(&'static str),
     /// The room ended before it answered.
     #[error("the room failed; try again")]
     RoomFailed,
@@ -169,16 +175,44 @@ pub enum Error {
     /// Storage refused or failed.
     #[error("storage: {0}")]
     Storage(#[from] crate::StorageError),
+    /// A request that was made wrong, such as one with a bad URI.
+    #[error("bad request: {0}")]
+    Http(#[from] http::Error),
+    /// A party's own refusal; see [`Error::refused`].
+    #[error("{reason}")]
+    Refused {
+        /// The HTTP status that tells it.
+        status: StatusCode,
+        /// What whoever is refused gets to read.
+        reason: String,
+    },
     /// A party's own failure.
     #[error(transparent)]
     Party(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
+    /// A party's refusal: from [`on_request`](crate::party::Party::on_request) or a gatekeeper, this is the answer.
+    ///
+    /// ```
+    /// use connection_counter::{Error, party::{Request, Result, http::StatusCode}};
+    ///
+    /// /// The name that a request is about.
+    /// fn name(request: &Request) -> Result<String> {
+    ///     let name = String::from_utf8(request.body().to_vec()).ok();
+    ///     name.ok_or_else(|| Error::refused(StatusCode::BAD_REQUEST, "send your name as UTF-8"))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn refused(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self::Refused { status, reason: reason.into() }
+    }
+
     /// The HTTP status that tells it.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
+            Self::Refused { status, .. } => *status,
             Self::NotFound | Self::UnknownParty(_) => StatusCode::NOT_FOUND,
             Self::PageId(_) | Self::RoomEncoding | Self::Handshake(_) | Self::Json(_) => StatusCode::BAD_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -198,12 +232,14 @@ impl Error {
             Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Path(_)
             | Self::CallCycle(_)
+            | Self::Setting(_)
             | Self::RoomFailed
             | Self::ConnectionClosed
             | Self::SlowConnection
             | Self::StateTooLarge { .. }
             | Self::Tags
             | Self::Storage(_)
+            | Self::Http(_)
             | Self::Party(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

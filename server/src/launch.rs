@@ -1,8 +1,10 @@
 //! What a binary does around a server: starts the log, listens, says where, and stops when the system asks.
 
 use std::{
+    env,
     io::{self, IsTerminal, Write},
     net::SocketAddr,
+    path::Path,
     process::ExitCode,
 };
 
@@ -11,39 +13,48 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     Server,
-    config::{Config, LogFormat},
+    config::{Config, LogFormat, serves_widget},
     error::StartupError,
 };
 
 /// Handshakes the operating system may hold for us while we are busy: all clients come back at once after a restart.
 const BACKLOG: u32 = 4096;
 
-/// The whole `main` of a server with parties of your own.
-///
-/// Logs to standard error, prints the address it listens on, serves until Ctrl-C or SIGTERM, and says on standard error
-/// why it could not start.
-///
-/// ```no_run
-/// use connection_counter::{Config, Counter, Page, Server};
-///
-/// #[tokio::main]
-/// async fn main() -> std::process::ExitCode {
-///     let server = Server::builder().party::<Page>("page").party::<Counter>("counter");
-///     connection_counter::main(server, Config::from_args()).await
-/// }
-/// ```
-pub async fn main(server: Server, config: Config) -> ExitCode {
-    let served = match start_log(&config) {
-        Ok(()) => serve(server, config).await,
-        Err(error) => Err(error),
-    };
-    match served {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("connection-counter: {error}");
-            ExitCode::FAILURE
+impl Server {
+    /// The whole `main` of a program: all that the `connection-counter` binary does, with the parties of this server.
+    ///
+    /// Reads the settings from the command line and the environment (`--help` tells them), logs to standard error, prints
+    /// the address it listens on, serves until Ctrl-C or SIGTERM, and says on standard error why it could not start. To
+    /// do any of this in another way, or in a program that already runs tokio, use [`run`](Self::run).
+    ///
+    /// ```no_run
+    /// use connection_counter::{Counter, Page, Server};
+    ///
+    /// fn main() -> std::process::ExitCode {
+    ///     Server::builder().party::<Page>("page").party::<Counter>("counter").main()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn main(self) -> ExitCode {
+        let program = program_name();
+        let mut config = Config::from_args(&program, &self.names());
+        self.complete(&mut config);
+        let runtime = start_log(&config).and_then(|()| tokio::runtime::Runtime::new().map_err(StartupError::Runtime));
+        match runtime.and_then(|runtime| runtime.block_on(serve(self, config))) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{program}: {error}");
+                ExitCode::FAILURE
+            }
         }
     }
+}
+
+/// What the user called, without its folder.
+fn program_name() -> String {
+    let path = env::args_os().next().unwrap_or_default();
+    let name = Path::new(&path).file_stem().unwrap_or_default().to_string_lossy();
+    if name.is_empty() { env!("CARGO_PKG_NAME").to_owned() } else { name.into_owned() }
 }
 
 async fn serve(server: Server, config: Config) -> Result<(), StartupError> {
@@ -54,7 +65,7 @@ async fn serve(server: Server, config: Config) -> Result<(), StartupError> {
     let stop = stop_signal().map_err(failed)?;
     // For people and for scripts that gave port 0; everything else goes to the log.
     let mut told = format!("listening on http://{address}\n");
-    if server.serves_widget() {
+    if serves_widget(&server.names()) {
         told += &format!("embed with <script async src=\"http://{address}/live.js\"></script>\n");
     }
     // Whoever started us may not read it.

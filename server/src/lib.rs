@@ -10,6 +10,10 @@
 //!                rooms ⇢ storage (fjall): a cache the server can start without
 //! ```
 //!
+//! It is also a small multi-party runtime: implement [`party::Party`], give it to [`Server::party`], and rooms of your own
+//! are reached over HTTP and WebSocket, and reach each other. Whoever knows PartyKit finds its words in
+//! [`coming_from_partykit`].
+//!
 //! What holds throughout, and cannot be seen in any one place:
 //! - `page` and `counter` see the [`party`] module only: no sockets, no HTTP server, no database.
 //! - Only `storage` knows fjall; only `http` and `socket` know hyper and what sockets do.
@@ -48,7 +52,6 @@ use tokio::net::TcpListener;
 pub use config::{Config, LogFormat};
 pub use counter::Counter;
 pub use error::{Error, StartupError};
-pub use launch::main;
 pub use limits::Limits;
 pub use page::Page;
 use party::Party;
@@ -58,13 +61,14 @@ pub use storage::{ListOptions, Storage, StorageError};
 /// A server with parties of your choice.
 ///
 /// ```no_run
-/// use connection_counter::{Config, Counter, Page, Server, party::{Party, Room}};
+/// use connection_counter::{Config, Counter, Page, Server, party::{Connection, Message, Party, Result, Room}};
 ///
+/// #[derive(Default)]
 /// struct Echo;
 ///
 /// impl Party for Echo {
-///     fn new(_: &Room) -> Self {
-///         Self
+///     async fn on_message(&mut self, _: &mut Room, from: &Connection, message: Message) -> Result {
+///         from.send(message)
 ///     }
 /// }
 ///
@@ -79,13 +83,15 @@ pub use storage::{ListOptions, Storage, StorageError};
 /// ```
 pub struct Server {
     kinds: Result<party::Kinds, StartupError>,
+    settings: ::http::Extensions,
+    assets: Option<PathBuf>,
 }
 
 impl Server {
     /// A server without any party yet.
     #[must_use]
     pub fn builder() -> Self {
-        Self { kinds: Ok(party::Kinds::default()) }
+        Self { kinds: Ok(party::Kinds::default()), settings: ::http::Extensions::new(), assets: None }
     }
 
     /// Adds a party, reachable at `/parties/<name>/:room`. The party named `main` is also at `/party/:room`.
@@ -101,9 +107,50 @@ impl Server {
         self
     }
 
-    /// Whether pages can use the widget with it.
-    fn serves_widget(&self) -> bool {
-        self.kinds.as_ref().is_ok_and(|kinds| kinds.name("page").is_some())
+    /// Gives all parties a value of your own: a setting, a key, a client of some other service. Rooms and gatekeepers find
+    /// it by its type with [`Room::setting`](party::Room::setting) and [`Lobby::setting`](party::Lobby::setting). Another
+    /// value of the same type takes its place.
+    ///
+    /// ```
+    /// use connection_counter::{Server, party::{Party, Request, Response, Result, Room, json}};
+    ///
+    /// #[derive(Clone)]
+    /// struct Motto(String);
+    ///
+    /// #[derive(Default)]
+    /// struct House;
+    ///
+    /// impl Party for House {
+    ///     async fn on_request(&mut self, room: &mut Room, _: Request) -> Result<Response> {
+    ///         json(&room.setting::<Motto>()?.0)
+    ///     }
+    /// }
+    ///
+    /// let server = Server::builder().party::<House>("house").with(Motto("Boring first.".into()));
+    /// ```
+    #[must_use]
+    pub fn with<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.settings.insert(value);
+        self
+    }
+
+    /// Serves the files of this folder on every path that is no party's, unless the settings name another folder.
+    #[must_use]
+    pub fn assets(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.assets = Some(folder.into());
+        self
+    }
+
+    /// Fills in what the settings leave to the program.
+    fn complete(&self, config: &mut Config) {
+        if config.assets.is_none() {
+            config.assets.clone_from(&self.assets);
+        }
+    }
+
+    /// The names of its parties.
+    fn names(&self) -> Vec<&'static str> {
+        self.kinds.as_ref().map(party::Kinds::names).unwrap_or_default()
     }
 
     /// Serves until `shutdown` is ready; then says goodbye to every connection, writes what is to be kept, and returns.
@@ -113,9 +160,10 @@ impl Server {
     pub async fn run(
         self,
         listener: TcpListener,
-        config: Config,
+        mut config: Config,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StartupError> {
+        self.complete(&mut config);
         config.validate()?;
         let access = Access::new(&config)?;
         let kinds = self.kinds?;
@@ -123,10 +171,13 @@ impl Server {
             return Err(StartupError::NoParty);
         }
         let db = open(config.data.clone()).await?;
-        let alarms = party::AlarmClock::load(db.clone(), |name| kinds.name(name)).await;
+        for party in kinds.forgetful() {
+            db.forget_party(party).await.map_err(|error| data(&config.data, error))?;
+        }
+        let alarms = party::AlarmClock::load(db.clone(), party::alarm::unix_ms, |name| kinds.name(name)).await;
         let alarms = alarms.map_err(|error| data(&config.data, error))?;
         let config = Arc::new(config);
-        let rooms = party::Rooms::new(kinds, Arc::clone(&config), access, alarms, db.clone());
+        let rooms = party::Rooms::new(kinds, self.settings, Arc::clone(&config), access, alarms, db.clone());
         let quotas = quota::Quotas::new(config.limits.clone(), config.trusted_proxies.clone());
         let server = Arc::new(http::HttpServer::new(config, rooms.clone(), quotas));
         tokio::select! {

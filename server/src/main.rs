@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-use connection_counter::{Config, Counter, Page, Server};
+use connection_counter::{Counter, Page, Server};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let server = Server::builder().party::<Page>("page").party::<Counter>("counter");
-    connection_counter::main(server, Config::from_args()).await
+fn main() -> ExitCode {
+    Server::builder().party::<Page>("page").party::<Counter>("counter").main()
 }

@@ -17,7 +17,7 @@ fn rooms(db: &Db) -> Rooms {
     kinds.add::<Counter>("counter").unwrap();
     let config = Arc::new(Config::default());
     let access = Access::new(&config).unwrap();
-    Rooms::new(kinds, config, access, AlarmClock::empty(db.clone()), db.clone())
+    Rooms::new(kinds, ::http::Extensions::new(), config, access, AlarmClock::empty(db.clone()), db.clone())
 }
 
 /// What the room answers to this path.

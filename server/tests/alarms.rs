@@ -16,13 +16,10 @@ use support::{TestServer, wait_until};
 const HOUR: &str = "3600000";
 
 /// Does with its alarm what the path says, and answers how often it rang.
+#[derive(Default)]
 struct Clock;
 
 impl Party for Clock {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
         let mut words = request.uri().path().split('/').skip(4);
         match (words.next(), words.next()) {

@@ -19,13 +19,10 @@ use tokio::sync::Barrier;
 static MEETING: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
 
 /// `/parties/walker/a/b/c` has room a call room b, and that one room c.
+#[derive(Default)]
 struct Walker;
 
 impl Party for Walker {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
         if request.uri().query() == Some("meet") {
             MEETING.wait().await;
@@ -42,15 +39,12 @@ impl Party for Walker {
 }
 
 /// Answers what it was asked, in detail; keeps outsiders out.
+#[derive(Default)]
 struct Mirror;
 
 impl Party for Mirror {
-    async fn on_before_request(_: Request, _: &Lobby) -> std::result::Result<Request, Response> {
+    async fn on_before_request(_: Request, _: &Lobby) -> Result<Request, Response> {
         Err(text(StatusCode::UNAUTHORIZED, "rooms only"))
-    }
-
-    fn new(_: &Room) -> Self {
-        Self
     }
 
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
@@ -64,17 +58,18 @@ impl Party for Mirror {
 }
 
 /// Asks the mirror, or a party that does not exist, or in a wrong way.
+#[derive(Default)]
 struct Asker;
 
 impl Party for Asker {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
         let how = request.uri().path().rsplit('/').next().unwrap_or_default();
         let party = if how == "unknown" { "nothing" } else { "mirror" };
         let id = if how == "bad-room" { "" } else { "a b/ü" };
+        if how == "listen" {
+            let mut socket = room.parties().get(party)?.room(id)?.socket(Request::default()).await?;
+            return json_response(&socket.recv().await?.is_some());
+        }
         let uri = if how == "bad-path" { "*" } else { "/path?query=1" };
         let call = http::Request::builder().method(Method::PUT).uri(uri).header("x-from", "asker");
         room.parties().get(party)?.room(id)?.fetch(call.body("body".into()).unwrap()).await
@@ -82,15 +77,12 @@ impl Party for Asker {
 }
 
 /// Notes what it is sent; `/tell/100` has it send a hundred notes to the room `notes`.
+#[derive(Default)]
 struct Teller {
     notes: Vec<u64>,
 }
 
 impl Party for Teller {
-    fn new(_: &Room) -> Self {
-        Self { notes: Vec::new() }
-    }
-
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
         let mut words = request.uri().path().split('/').skip(4);
         match (words.next(), words.next()) {
@@ -109,15 +101,12 @@ impl Party for Teller {
 }
 
 /// `/parties/phone/a` opens a connection to the room `b` of this party, says something, and answers what it hears.
+#[derive(Default)]
 struct Phone {
     closes: Vec<(u16, String)>,
 }
 
 impl Party for Phone {
-    fn new(_: &Room) -> Self {
-        Self { closes: Vec::new() }
-    }
-
     async fn on_message(&mut self, room: &mut Room, from: &Connection, message: Message) -> Result {
         let Message::Text(text) = message else { return Ok(()) };
         if text.as_str() == "call me" {
@@ -151,15 +140,16 @@ impl Party for Phone {
     }
 }
 
+fn parties() -> Server {
+    Server::builder()
+        .party::<Walker>("walker")
+        .party::<Mirror>("mirror")
+        .party::<Asker>("asker")
+        .party::<Teller>("teller")
+        .party::<Phone>("phone")
+}
+
 async fn start() -> TestServer {
-    let parties = || {
-        Server::builder()
-            .party::<Walker>("walker")
-            .party::<Mirror>("mirror")
-            .party::<Asker>("asker")
-            .party::<Teller>("teller")
-            .party::<Phone>("phone")
-    };
     TestServer::of(parties, &[]).await
 }
 
@@ -181,7 +171,17 @@ async fn a_call_arrives_as_it_was_sent() {
 async fn gatekeepers_are_for_outsiders() {
     let server = start().await;
     assert_eq!(server.get("/parties/mirror/a%20b%2F%C3%BC/path").await, (401, "rooms only".to_owned()));
+    let status = server.handshake_status("/parties/mirror/a%20b%2F%C3%BC/path", &[]).await;
+    assert_eq!(status, 401, "who guards requests only has guarded connections, too");
     assert_eq!(server.get("/parties/asker/x/ask").await.0, 418);
+}
+
+#[tokio::test]
+async fn a_silent_room_is_not_listened_to_for_ever() {
+    let server = TestServer::of(parties, &["--call-timeout-ms=200"]).await;
+    // It gets in, past the gatekeeper, or there would be no one to wait for.
+    assert_eq!(server.get("/parties/asker/x/listen").await.0, 504);
+    wait_until("the room gives up", async || server.get("/parties/asker/x/ask").await.0 == 418).await;
 }
 
 #[tokio::test]
@@ -248,16 +248,19 @@ async fn crossing_calls_do_not_block_each_other() {
 #[tokio::test]
 async fn many_crossing_calls_all_end() {
     let server = start().await;
-    let ways = ["a/b/c", "b/c/a", "c/a/b", "a/c", "c/b", "b/a"];
-    let calls: Vec<_> = (0..60)
+    // The last three come back to a room that waits, however the others are under way.
+    let ways = ["a/b/c", "b/c/a", "c/a/b", "a/c", "c/b", "b/a", "a/a", "a/b/a", "b/c/a/b"];
+    let calls: Vec<_> = (0..180)
         .map(|number| {
             let client = *server;
-            tokio::spawn(async move { walk(&client, ways[number % ways.len()]).await })
+            let way = ways[number % ways.len()];
+            tokio::spawn(async move { (way, walk(&client, way).await) })
         })
         .collect();
     for call in calls {
-        let (status, sentence) = call.await.unwrap();
-        assert!(status == 200 || sentence.contains("→"), "{status} {sentence}");
+        let (way, (status, sentence)) = call.await.unwrap();
+        let comes_back = ways[6..].contains(&way);
+        assert!((status == 200 && !comes_back) || sentence.contains("→"), "{way}: {status} {sentence}");
     }
     assert_eq!(walk(&server, "a/b/c").await.0, 200, "no one waits any more");
 }

@@ -15,6 +15,7 @@ use support::{Client, TestServer, TestViewer, wait_until};
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 /// Does what connections ask of it. `HIBERNATES` says whether it may leave memory under them.
+#[derive(Default)]
 struct Hall<const HIBERNATES: bool> {
     /// How often it was asked for something since it came to memory.
     asked: u32,
@@ -23,10 +24,6 @@ struct Hall<const HIBERNATES: bool> {
 
 impl<const MAY_HIBERNATE: bool> Party for Hall<MAY_HIBERNATE> {
     const HIBERNATES: bool = MAY_HIBERNATE;
-
-    fn new(_: &Room) -> Self {
-        Self { asked: 0, closes: Vec::new() }
-    }
 
     fn connection_tags(&self, _: &Connection, request: &Request) -> Result<Vec<String>> {
         let tags = request.uri().query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("tags=")));
@@ -80,13 +77,10 @@ impl<const MAY_HIBERNATE: bool> Party for Hall<MAY_HIBERNATE> {
 }
 
 /// The rooms of a party that are in memory.
+#[derive(Default)]
 struct Census;
 
 impl Party for Census {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_request(&mut self, room: &mut Room, _: Request) -> Result<Response> {
         let awake = |party| Ok::<_, connection_counter::Error>(room.parties().get(party)?.awake().len());
         json_response(&json!({ "hall": awake("hall")?, "light": awake("light")? }))

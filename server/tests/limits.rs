@@ -540,16 +540,13 @@ async fn awake(server: &Client) -> String {
 }
 
 /// A party that does what it is told: be stuck, wait, call another room, say much.
+#[derive(Default)]
 struct Workshop;
 
 /// Lets the one room go on that waits for it.
 static HELD: Notify = Notify::const_new();
 
 impl Party for Workshop {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_message(&mut self, _: &mut Room, connection: &Connection, message: Message) -> Result {
         let Message::Text(text) = message else { return Ok(()) };
         match text.split_once(' ') {

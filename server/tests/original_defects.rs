@@ -163,13 +163,10 @@ fn with_stuck_site() -> Server {
     Server::builder().party::<Page>("page").party::<StuckForOne>("counter")
 }
 
+#[derive(Default)]
 struct StuckForOne(Counter);
 
 impl Party for StuckForOne {
-    fn new(room: &Room) -> Self {
-        Self(Counter::new(room))
-    }
-
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
         if room.id() == "stuck.example" {
             std::future::pending::<()>().await;

@@ -15,6 +15,7 @@ use support::{Client, TestServer, wait_until};
 const TOKEN: &[(&str, &str)] = &[("authorization", "Bearer secret")];
 
 /// A built-in party that panics when an operator asks for it with `PUT`.
+#[derive(Default)]
 struct Fragile<P>(P);
 
 impl<P: Party + Sync> Party for Fragile<P> {
@@ -22,16 +23,12 @@ impl<P: Party + Sync> Party for Fragile<P> {
         P::room_id(id)
     }
 
-    async fn on_before_connect(request: Request, lobby: &Lobby) -> std::result::Result<Request, Response> {
+    async fn on_before_connect(request: Request, lobby: &Lobby) -> Result<Request, Response> {
         P::on_before_connect(request, lobby).await
     }
 
-    async fn on_before_request(request: Request, lobby: &Lobby) -> std::result::Result<Request, Response> {
+    async fn on_before_request(request: Request, lobby: &Lobby) -> Result<Request, Response> {
         P::on_before_request(request, lobby).await
-    }
-
-    fn new(room: &Room) -> Self {
-        Self(P::new(room))
     }
 
     async fn on_start(&mut self, room: &mut Room) -> Result {

@@ -5,7 +5,7 @@
 mod support;
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -17,17 +17,25 @@ use connection_counter::{
     },
 };
 use futures_util::SinkExt;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use serde_json::json;
 use support::{Client, TestServer, wait_until};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 
 /// A party that fails in the hook that is named: in the URL of a connection or a request, or in a message.
+#[derive(Default)]
 struct Clumsy {
     /// Requests since it came to memory.
     requests: u32,
 }
+
+/// A slow greeting is over.
+static GREETED: AtomicBool = AtomicBool::new(false);
+
+/// What the server is given for them.
+#[derive(Clone)]
+struct Motto(&'static str);
 
 impl Clumsy {
     /// Fails or panics if `how` says that this hook should.
@@ -40,9 +48,10 @@ impl Clumsy {
 }
 
 impl Party for Clumsy {
-    async fn on_before_connect(mut request: Request, lobby: &Lobby) -> std::result::Result<Request, Response> {
+    async fn on_before_connect(mut request: Request, lobby: &Lobby) -> Result<Request, Response> {
         match request.uri().query() {
             Some("deny") => Err(text(StatusCode::UNAUTHORIZED, format!("no one enters {}", lobby.room_id()))),
+            Some("panic-gate") => panic!("as asked"),
             Some("deny-in-words") => Err(refusal_in_words(&Error::SiteNotServed("this".into()))),
             _ => {
                 request.headers_mut().insert("x-user", HeaderValue::from_static("anna"));
@@ -51,16 +60,16 @@ impl Party for Clumsy {
         }
     }
 
-    async fn on_before_request(mut request: Request, _: &Lobby) -> std::result::Result<Request, Response> {
+    async fn on_before_request(mut request: Request, lobby: &Lobby) -> Result<Request, Response> {
+        Self::stumble(request.uri().query().unwrap_or_default(), "gate")?;
+        if request.uri().query() == Some("motto") {
+            return Err(text(StatusCode::OK, lobby.setting::<Motto>()?.0));
+        }
         if request.uri().query() == Some("deny") {
-            return Err(text(StatusCode::PAYMENT_REQUIRED, "pay first"));
+            Err(Error::refused(StatusCode::PAYMENT_REQUIRED, "pay first"))?;
         }
         request.headers_mut().insert("x-user", HeaderValue::from_static("anna"));
         Ok(request)
-    }
-
-    fn new(_: &Room) -> Self {
-        Self { requests: 0 }
     }
 
     async fn on_start(&mut self, room: &mut Room) -> Result {
@@ -71,6 +80,10 @@ impl Party for Clumsy {
 
     async fn on_connect(&mut self, _: &mut Room, connection: &Connection, request: &Request) -> Result {
         Self::stumble(request.uri().query().unwrap_or_default(), "connect")?;
+        if request.uri().query() == Some("slow") {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            GREETED.store(true, Ordering::Relaxed);
+        }
         connection.send(Message::json(&request.headers()["x-user"].to_str().unwrap())?)
     }
 
@@ -87,15 +100,37 @@ impl Party for Clumsy {
 
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
         Self::stumble(request.uri().path(), "request")?;
+        if request.uri().path().ends_with("/motto") {
+            return Ok(text(StatusCode::OK, room.setting::<Motto>()?.0));
+        }
+        if request.uri().path().ends_with("/refuse-request") {
+            return Err(Error::refused(StatusCode::IM_A_TEAPOT, "no coffee here"));
+        }
         self.requests += 1;
         let starts: u32 = room.storage().get("starts").await?.unwrap();
         let awake: Vec<String> =
             room.parties().get("clumsy")?.awake().iter().map(|stub| stub.room_id().to_owned()).collect();
+        let diaries = room.parties().get("now").map_or(0, |diaries| diaries.awake().len());
         let user = request.headers()["x-user"].to_str().unwrap();
         json_response(&json!({
-            "requests": self.requests, "starts": starts, "awake": awake, "user": user,
+            "requests": self.requests, "starts": starts, "awake": awake, "user": user, "diaries": diaries,
             "method": request.method().as_str(), "body": String::from_utf8_lossy(request.body()),
         }))
+    }
+}
+
+/// Stores that it was told something, and says whether it was.
+#[derive(Default)]
+struct Diary<const FORGETS: bool>;
+
+impl<const FORGETFUL: bool> Party for Diary<FORGETFUL> {
+    const FORGETS: bool = FORGETFUL;
+
+    async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
+        if request.method() == Method::POST {
+            room.storage().put("told", &true)?;
+        }
+        json_response(&room.storage().get::<bool>("told").await?.unwrap_or_default())
     }
 }
 
@@ -139,6 +174,15 @@ async fn a_refusal_in_words_is_a_close_frame() {
 }
 
 #[tokio::test]
+async fn a_failing_gatekeeper_lets_no_one_in() {
+    let server = start().await;
+    assert_eq!(server.get("/parties/clumsy/a?fail-gate").await, (500, "as asked".to_owned()));
+    assert_eq!(server.get("/parties/clumsy/a?panic-gate").await.0, 500);
+    assert_eq!(server.handshake_status("/parties/clumsy/a?panic-gate", &[]).await, 500);
+    assert_eq!(ask(&server, "b").await["awake"], json!(["b"]), "the room has heard nothing of it");
+}
+
+#[tokio::test]
 async fn gatekeepers_hand_headers_over() {
     let server = start().await;
     let forged = [("x-user", "mallory")];
@@ -146,6 +190,30 @@ async fn gatekeepers_hand_headers_over() {
     assert_eq!(guest.next().await, "anna");
     let answer = server.exchange("GET", "/parties/clumsy/a", &forged, "").await;
     assert_eq!(answer.json()["user"], "anna");
+}
+
+#[tokio::test]
+async fn parties_find_what_the_server_was_given() {
+    let with = || Server::builder().party::<Clumsy>("clumsy").with(Motto("not this")).with(Motto("boring first"));
+    let server = TestServer::of(with, &[]).await;
+    assert_eq!(server.get("/parties/clumsy/a/motto").await, (200, "boring first".to_owned()));
+    assert_eq!(server.get("/parties/clumsy/a?motto").await, (200, "boring first".to_owned()));
+
+    let without = TestServer::of(|| Server::builder().party::<Clumsy>("clumsy"), &[]).await;
+    for path in ["/parties/clumsy/a/motto", "/parties/clumsy/a?motto"] {
+        let (status, sentence) = without.get(path).await;
+        assert!(status == 500 && sentence.contains("Motto") && sentence.contains("Server::with"), "{sentence}");
+    }
+}
+
+#[tokio::test]
+async fn a_programs_pages_stand_around_its_parties() {
+    let with_pages =
+        || Server::builder().party::<Clumsy>("clumsy").assets(concat!(env!("CARGO_MANIFEST_DIR"), "/demo"));
+    let server = TestServer::of(with_pages, &["--single-page"]).await;
+    assert_eq!((server.get("/style.css").await.0, server.get("/Cargo.toml").await.0), (200, 404));
+    let elsewhere = TestServer::of(with_pages, &["--assets", env!("CARGO_MANIFEST_DIR")]).await;
+    assert_eq!((elsewhere.get("/style.css").await.0, elsewhere.get("/Cargo.toml").await.0), (404, 200));
 }
 
 #[tokio::test]
@@ -165,6 +233,14 @@ async fn both_addresses_of_main_are_one_room() {
     assert_eq!(server.get_json("/parties/main/a").await["requests"], 2);
     assert_eq!(server.get_json("/party/a/sub").await["requests"], 3);
     assert_eq!(server.handshake_status("/party/a", &[]).await, 101);
+}
+
+#[tokio::test]
+async fn the_handshake_waits_for_the_greeting() {
+    let server = start().await;
+    let mut guest = server.connect("/parties/clumsy/a?slow", &[]).await.unwrap();
+    assert!(GREETED.load(Ordering::Relaxed));
+    assert_eq!(guest.next().await, "anna");
 }
 
 #[tokio::test]
@@ -190,6 +266,12 @@ async fn a_failed_request_is_answered() {
     let server = start().await;
     assert_eq!(server.get("/parties/clumsy/a/fail-request").await, (500, "as asked".to_owned()));
     assert_eq!(ask(&server, "a").await["requests"], 1);
+}
+
+#[tokio::test]
+async fn a_refused_request_gets_the_partys_answer() {
+    let server = start().await;
+    assert_eq!(server.get("/parties/clumsy/a/refuse-request").await, (418, "no coffee here".to_owned()));
 }
 
 #[tokio::test]
@@ -253,6 +335,27 @@ async fn binary_messages_arrive_whole() {
     assert_eq!(guest.socket.next().await.unwrap().unwrap(), Frame::binary(bytes));
 }
 
+#[tokio::test]
+async fn a_forgetful_party_forgets_at_the_start_only() {
+    let parties = || {
+        let server = Server::builder().party::<Diary<true>>("now").party::<Diary<false>>("now-and-then");
+        server.party::<Clumsy>("clumsy")
+    };
+    let mut server = TestServer::of(parties, &["--room-idle-ms=10"]).await;
+    for diary in ["now/a", "now/b", "now-and-then/a"] {
+        server.exchange("POST", &format!("/parties/{diary}"), &[], "").await;
+    }
+    let asleep = async || server.get_json("/parties/clumsy/a").await["diaries"] == json!(0);
+    wait_until("all have left memory", asleep).await;
+    for diary in ["now/a", "now/b", "now-and-then/a"] {
+        assert_eq!(server.get_json(&format!("/parties/{diary}")).await, true, "{diary} was only asleep");
+    }
+    server.restart().await;
+    for (diary, told) in [("now/a", false), ("now/b", false), ("now-and-then/a", true)] {
+        assert_eq!(server.get_json(&format!("/parties/{diary}")).await, told, "{diary}");
+    }
+}
+
 /// Why a server with these parties does not start.
 async fn refusal(server: Server) -> StartupError {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -274,15 +377,12 @@ async fn bad_party_names_stop_the_start() {
 }
 
 /// A party that never starts.
+#[derive(Default)]
 struct Hopeless;
 
 static STARTS: AtomicU32 = AtomicU32::new(0);
 
 impl Party for Hopeless {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_start(&mut self, _: &mut Room) -> Result {
         STARTS.fetch_add(1, Ordering::Relaxed);
         panic!("as always");

@@ -154,13 +154,10 @@ fn waiter() -> Server {
 }
 
 /// Takes its time.
+#[derive(Default)]
 struct Waiter;
 
 impl Party for Waiter {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_request(&mut self, room: &mut Room, _: Request) -> Result<Response> {
         if room.id() == "stuck" {
             std::future::pending::<()>().await;

@@ -255,13 +255,10 @@ fn with_census() -> Server {
     Server::builder().party::<Page>("page").party::<Counter>("counter").party::<Census>("census")
 }
 
+#[derive(Default)]
 struct Census;
 
 impl Party for Census {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_request(&mut self, room: &mut Room, _: Request) -> Result<Response> {
         let awake = room.parties().get("page")?.awake();
         json_response(&awake.iter().map(|stub| Value::from(stub.room_id())).collect::<Vec<_>>())

@@ -1,40 +1,29 @@
 //! A chat room: words for all or for one, a colour in three bytes, moods, and a good night when it falls silent.
 
-use std::{env, process::ExitCode, sync::LazyLock, time::Duration};
+use std::{env, process::ExitCode, time::Duration};
 
-use connection_counter::{
-    Config, Server,
-    party::{Connection, Message, Party, Request, Result, Room},
-};
-use url::form_urlencoded;
+use connection_counter::{Server, party::*};
 
 /// How long a room is silent before it says good night.
-static SILENCE: LazyLock<Duration> = LazyLock::new(|| {
-    let ms = env::var("CHAT_SILENCE_MS").ok().and_then(|ms| ms.parse().ok());
-    ms.map_or(Duration::from_secs(60), Duration::from_millis)
-});
+#[derive(Clone)]
+struct Silence(Duration);
 
 /// It has no fields: what it knows of people is kept with their connections.
+#[derive(Default)]
 struct Chat;
 
 impl Party for Chat {
     /// So a room where no one talks needs no memory, however many are in it, and the next word wakes it.
     const HIBERNATES: bool = true;
 
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     /// A person's name is a tag: by it, a whisper finds all tabs of that person. From `?name=`.
     fn connection_tags(&self, connection: &Connection, _: &Request) -> Result<Vec<String>> {
-        let query = connection.uri().query().unwrap_or_default();
-        let name = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "name");
-        Ok(name.map(|(_, name)| name.into_owned()).into_iter().collect())
+        Ok(query_value(connection.uri(), "name").into_iter().collect())
     }
 
     async fn on_message(&mut self, room: &mut Room, from: &Connection, message: Message) -> Result {
         // Takes the place of the alarm set at the word before.
-        room.set_alarm(*SILENCE);
+        room.set_alarm(room.setting::<Silence>()?.0);
         let Message::Text(text) = &message else {
             room.broadcast(&message, &[from]);
             return Ok(());
@@ -62,9 +51,9 @@ impl Party for Chat {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let mut config = Config::from_args();
-    config.assets = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/parties/chat").into());
-    connection_counter::main(Server::builder().party::<Chat>("chat"), config).await
+fn main() -> ExitCode {
+    let silence_ms = env::var("CHAT_SILENCE_MS").ok().and_then(|ms| ms.parse().ok());
+    let silence = Silence(silence_ms.map_or(Duration::from_secs(60), Duration::from_millis));
+    let server = Server::builder().party::<Chat>("chat").with(silence);
+    server.assets(concat!(env!("CARGO_MANIFEST_DIR"), "/parties/chat")).main()
 }

@@ -1,48 +1,79 @@
 //! How many connections each room has: the party `main` reports its own, the party `connections` keeps the numbers.
 
-mod connections;
+use std::{collections::BTreeMap, process::ExitCode};
 
-use std::process::ExitCode;
-
-use connection_counter::{
-    Config, Server,
-    party::{Connection, Party, Request, Result, Room},
-};
-use connections::{Connections, Report};
-use http::Method;
+use connection_counter::{ListOptions, Server, party::*};
+use serde::Deserialize;
 
 /// A room to join. It does not count; it says who comes and who goes.
+#[derive(Default)]
 struct Main;
 
 impl Party for Main {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_connect(&mut self, room: &mut Room, connection: &Connection, _: &Request) -> Result {
-        // Clients choose `connection.id()`, and one that comes back has the id of its dead self. This number is new.
-        let connection_id = room.next_sequence().to_string();
-        connection.set_state(&connection_id)?;
-        report(room, &Report::Connect { connection_id, room_id: room.id().to_owned() })
+        report(room, connection, "connect")
     }
 
     async fn on_close(&mut self, room: &mut Room, connection: &Connection, _: u16, _: &str) -> Result {
-        let Some(connection_id) = connection.state()? else { return Ok(()) };
-        report(room, &Report::Disconnect { connection_id, room_id: room.id().to_owned() })
+        report(room, connection, "disconnect")
     }
 }
 
-fn report(room: &Room, report: &Report) -> Result {
-    let mut request = Request::new(serde_json::to_vec(report)?.into());
-    *request.method_mut() = Method::POST;
+fn report(room: &Room, connection: &Connection, what: &str) -> Result {
+    // By its key: the id is the client's choice, and one that comes back has the id of its dead self.
+    let report = serde_json::json!({ "type": what, "connectionId": connection.key().to_string(), "roomId": room.id() });
     // Not fetched but sent: nobody's handshake waits for the numbers, and what is sent arrives in order all the same.
-    room.parties().get("connections")?.room("active-connections")?.send(request)
+    room.parties().get("connections")?.room("active-connections")?.send(post(&report)?)
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let mut config = Config::from_args();
-    config.assets = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/parties/connections").into());
+/// What a party tells of its connections: `{"type":"connect","connectionId":"7","roomId":"tea"}`. No two have one id.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase")]
+enum Report {
+    Connect { connection_id: String, room_id: String },
+    Disconnect { connection_id: String },
+}
+
+/// Stores the room of each connection. It has no fields, so nothing is lost when it leaves memory.
+#[derive(Default)]
+struct Connections;
+
+impl Party for Connections {
+    /// When the server starts no one is connected, whatever the last one had no time to take back.
+    const FORGETS: bool = true;
+
+    /// Parties do not pass here when they report, so whoever tries to is a stranger.
+    async fn on_before_request(request: Request, _: &Lobby) -> Result<Request, Response> {
+        let refusal = || text(http::StatusCode::FORBIDDEN, "only the parties of this server report connections");
+        if request.method() == http::Method::GET { Ok(request) } else { Err(refusal()) }
+    }
+
+    async fn on_connect(&mut self, room: &mut Room, connection: &Connection, _: &Request) -> Result {
+        connection.send(Message::json(&numbers(room).await?)?)
+    }
+
+    async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
+        if request.method() == http::Method::POST {
+            match serde_json::from_slice(request.body())? {
+                Report::Connect { connection_id, room_id } => room.storage().put(&connection_id, &room_id)?,
+                Report::Disconnect { connection_id } => room.storage().delete(&connection_id)?,
+            }
+            room.broadcast(&Message::json(&numbers(room).await?)?, &[]);
+        }
+        json(&numbers(room).await?)
+    }
+}
+
+/// Counted anew each time: numbers that are added to and subtracted from drift.
+async fn numbers(room: &Room) -> Result<BTreeMap<String, u32>> {
+    let mut numbers = BTreeMap::new();
+    for (_, room_id) in room.storage().list(ListOptions::default()).await? {
+        *numbers.entry(room_id).or_default() += 1;
+    }
+    Ok(numbers)
+}
+
+fn main() -> ExitCode {
     let server = Server::builder().party::<Main>("main").party::<Connections>("connections");
-    connection_counter::main(server, config).await
+    server.assets(concat!(env!("CARGO_MANIFEST_DIR"), "/parties/connections")).main()
 }

@@ -1,34 +1,23 @@
 //! What belongs to a user: the party `user` has a room for each, which the party `main` reaches by request and by socket.
 
-mod user;
-
 use std::process::ExitCode;
 
-use connection_counter::{
-    Config, Server,
-    party::{Connection, Message, Party, Request, Result, Room, Stub},
-};
-use url::form_urlencoded;
-use user::{Profile, User};
+use connection_counter::{Server, party::*};
+use http::StatusCode;
+use serde_json::Value;
 
 /// A room where users meet, each in a favourite colour, which is the same in every such room.
+#[derive(Default)]
 struct Main;
 
 impl Party for Main {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_connect(&mut self, room: &mut Room, connection: &Connection, _: &Request) -> Result {
         // From `?user=`, and believed: the example `guarded` asks for proof.
-        let query = connection.uri().query().unwrap_or_default();
-        let user = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "user");
-        let user = user.map_or_else(|| "nobody".into(), |(_, user)| user);
+        let user = query_value(connection.uri(), "user").unwrap_or_else(|| "nobody".into());
         connection.set_state(&user)?;
         // As it is made, a request is a GET of the room itself.
-        let answer = user_room(room, &user)?.fetch(Request::default()).await?;
-        let profile: Profile = serde_json::from_slice(answer.body())?;
-        room.broadcast(&Message::json(&profile)?, &[]);
+        let profile = user_room(room, &user)?.fetch(Request::default()).await?;
+        room.broadcast(&Message::json(&serde_json::from_slice::<Value>(profile.body())?)?, &[]);
         Ok(())
     }
 
@@ -49,10 +38,35 @@ fn user_room(room: &Room, user: &str) -> Result<Stub> {
     room.parties().get("user")?.room(user)
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let mut config = Config::from_args();
-    config.assets = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/parties/user").into());
+/// What belongs to one user.
+#[derive(Default)]
+struct User;
+
+impl Party for User {
+    /// Only strangers pass the gatekeeper, and there is nothing here for them.
+    async fn on_before_request(_: Request, _: &Lobby) -> Result<Request, Response> {
+        Err(text(StatusCode::FORBIDDEN, "only the parties of this server get in here"))
+    }
+
+    async fn on_request(&mut self, room: &mut Room, _: Request) -> Result<Response> {
+        json(&profile(room).await?)
+    }
+
+    /// A text is a colour; the profile is the answer.
+    async fn on_message(&mut self, room: &mut Room, from: &Connection, message: Message) -> Result {
+        let Message::Text(colour) = message else { return Ok(()) };
+        room.storage().put("colour", &colour.as_str())?;
+        from.send(Message::json(&profile(room).await?)?)
+    }
+}
+
+/// What others learn about a user.
+async fn profile(room: &Room) -> Result<Value> {
+    let colour: Option<String> = room.storage().get("colour").await?;
+    Ok(serde_json::json!({ "user": room.id(), "colour": colour.as_deref().unwrap_or("gray") }))
+}
+
+fn main() -> ExitCode {
     let server = Server::builder().party::<Main>("main").party::<User>("user");
-    connection_counter::main(server, config).await
+    server.assets(concat!(env!("CARGO_MANIFEST_DIR"), "/parties/user")).main()
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::asked;
 
+#[derive(Default)]
 pub(crate) struct Caller;
 
 /// Whom to call, and how.
@@ -26,10 +27,6 @@ struct Order {
 }
 
 impl Party for Caller {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
         let order: Order = asked(&request)?;
         let answer = match room.parties().get(&order.party).and_then(|party| party.room(&order.room)) {

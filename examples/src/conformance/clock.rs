@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::asked;
 
+#[derive(Default)]
 pub(crate) struct Clock;
 
 /// What to do with the alarm.
@@ -39,10 +40,6 @@ struct Ring {
 }
 
 impl Party for Clock {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
         if request.method() == Method::POST {
             let order: Order = asked(&request)?;

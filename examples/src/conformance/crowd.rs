@@ -1,11 +1,10 @@
 //! Connections with tags and state in a room that leaves memory whenever nothing happens.
 
-use connection_counter::party::{Connection, Message, Party, Request, Result, Room};
+use connection_counter::party::{Connection, Message, Party, Request, Result, Room, query_value};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::parameter;
-
+#[derive(Default)]
 pub(crate) struct Crowd {
     /// How often the room has come to memory.
     starts: u64,
@@ -30,10 +29,6 @@ enum Command {
 impl Party for Crowd {
     const HIBERNATES: bool = true;
 
-    fn new(_: &Room) -> Self {
-        Self { starts: 0 }
-    }
-
     async fn on_start(&mut self, room: &mut Room) -> Result {
         self.starts = room.storage().get("starts").await?.unwrap_or(0) + 1;
         room.storage().put("starts", &self.starts)?;
@@ -42,7 +37,8 @@ impl Party for Crowd {
 
     /// `?tags=a.b` gives it the tags a and b.
     fn connection_tags(&self, _connection: &Connection, request: &Request) -> Result<Vec<String>> {
-        Ok(parameter(request, "tags").into_iter().flat_map(|tags| tags.split('.')).map(str::to_owned).collect())
+        Ok(query_value(request.uri(), "tags")
+            .map_or_else(Vec::new, |tags| tags.split('.').map(str::to_owned).collect()))
     }
 
     async fn on_message(&mut self, room: &mut Room, connection: &Connection, message: Message) -> Result {

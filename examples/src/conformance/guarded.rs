@@ -2,29 +2,24 @@
 
 use connection_counter::{
     Error,
-    party::{Connection, Lobby, Message, Party, Request, Response, Result, Room, json, text},
+    party::{Connection, Lobby, Message, Party, Request, Response, Result, Room, json, query_value, text},
 };
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
-use crate::parameter;
-
 /// Lets in who has a token, and tells the room who that is.
+#[derive(Default)]
 pub(crate) struct Guarded;
 
 /// The header in which the gatekeeper tells the room who it let in.
 const USER: &str = "x-user";
 
 impl Party for Guarded {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
-    async fn on_before_connect(request: Request, lobby: &Lobby) -> std::result::Result<Request, Response> {
+    async fn on_before_connect(request: Request, lobby: &Lobby) -> Result<Request, Response> {
         admit(request, lobby)
     }
 
-    async fn on_before_request(request: Request, lobby: &Lobby) -> std::result::Result<Request, Response> {
+    async fn on_before_request(request: Request, lobby: &Lobby) -> Result<Request, Response> {
         admit(request, lobby)
     }
 
@@ -38,8 +33,8 @@ impl Party for Guarded {
 }
 
 /// `?token=<user>`; the user `mallory` is banned.
-fn admit(mut request: Request, lobby: &Lobby) -> std::result::Result<Request, Response> {
-    match parameter(&request, "token").map(HeaderValue::from_str) {
+fn admit(mut request: Request, lobby: &Lobby) -> Result<Request, Response> {
+    match query_value(request.uri(), "token").as_deref().map(HeaderValue::from_str) {
         Some(Ok(user)) if user != "mallory" => {
             request.headers_mut().insert(USER, user);
             Ok(request)
@@ -54,25 +49,23 @@ fn user(request: &Request) -> Option<&str> {
 }
 
 /// Fails in the hook that `?in=` names.
+#[derive(Default)]
 pub(crate) struct Failing;
 
 impl Party for Failing {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_start(&mut self, room: &mut Room) -> Result {
         if room.id() == "never" { Err(boom("on_start")) } else { Ok(()) }
     }
 
     fn connection_tags(&self, _connection: &Connection, request: &Request) -> Result<Vec<String>> {
-        let tags = if parameter(request, "in") == Some("tags") { Connection::MAX_TAGS + 1 } else { 0 };
+        let tags =
+            if query_value(request.uri(), "in").as_deref() == Some("tags") { Connection::MAX_TAGS + 1 } else { 0 };
         Ok((0..tags).map(|tag| tag.to_string()).collect())
     }
 
     async fn on_connect(&mut self, _room: &mut Room, connection: &Connection, request: &Request) -> Result {
         connection.send(Message::text("before the failure"))?;
-        match parameter(request, "in") {
+        match query_value(request.uri(), "in").as_deref() {
             Some("connect") => Err(boom("on_connect")),
             Some("json") => Ok(serde_json::from_str("no JSON")?),
             _ => Ok(()),

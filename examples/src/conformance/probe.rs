@@ -1,16 +1,16 @@
 //! Says what it sees of whoever comes, and echoes what it hears.
 
-use connection_counter::party::{Connection, Message, Party, Request, Response, Result, Room, json, text};
-use http::{HeaderValue, Method, StatusCode, header};
+use connection_counter::party::{
+    Connection, Message, Party, Request, Response, Result, Room, cors,
+    http::{Method, StatusCode},
+    json, text,
+};
 use serde_json::json;
 
+#[derive(Default)]
 pub(crate) struct Probe;
 
 impl Party for Probe {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_connect(&mut self, room: &mut Room, connection: &Connection, _request: &Request) -> Result {
         connection.send(Message::json(&json!({
             "party": room.name(),
@@ -27,27 +27,14 @@ impl Party for Probe {
 
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
         if request.method() == Method::OPTIONS {
-            return Ok(preflight());
+            return Ok(cors(text(StatusCode::NO_CONTENT, "")));
         }
-        json(&json!({
+        Ok(cors(json(&json!({
             "party": room.name(),
             "room": room.id(),
             "method": request.method().as_str(),
             "uri": request.uri().to_string(),
             "body": String::from_utf8_lossy(request.body()),
-        }))
+        }))?))
     }
-}
-
-/// Lets pages of every origin send what they like.
-fn preflight() -> Response {
-    let mut response = text(StatusCode::NO_CONTENT, "");
-    for name in [
-        header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        header::ACCESS_CONTROL_ALLOW_METHODS,
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-    ] {
-        response.headers_mut().insert(name, HeaderValue::from_static("*"));
-    }
-    response
 }

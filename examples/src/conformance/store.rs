@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::asked;
 
+#[derive(Default)]
 pub(crate) struct Store;
 
 #[derive(Deserialize)]
@@ -42,10 +43,6 @@ struct Range {
 }
 
 impl Party for Store {
-    fn new(_: &Room) -> Self {
-        Self
-    }
-
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
         let mut outcomes = Vec::new();
         for step in asked::<Vec<Step>>(&request)? {

@@ -15,7 +15,7 @@ const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
 /** A built program: the one named by the environment, or whichever of release and debug is newer. */
-function programPath(name) {
+export function programPath(name) {
   const variable = `${name.toUpperCase().replaceAll("-", "_")}_BIN`;
   const named = process.env[variable];
   if (named && !existsSync(named)) throw new Error(`${variable} names ${named}, which does not exist`);

@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     gate,
     pace::{Pace, stretched},
-    party::{Lobby, Party, Request, Response, Result, Room, Stub, alarm::unix_ms, json, text, yield_now},
+    party::{Lobby, Party, Request, Response, Result, Room, Stub, alarm::unix_ms, json, post, text, yield_now},
     site::spell_site,
     storage::Reading,
 };
@@ -82,17 +82,13 @@ impl Party for Counter {
         if id == DEFAULT_COUNTER_ROOM { Ok(id.to_owned()) } else { Ok(spell_site(id)?) }
     }
 
-    async fn on_before_connect(_: Request, _: &Lobby) -> std::result::Result<Request, Response> {
+    async fn on_before_connect(_: Request, _: &Lobby) -> Result<Request, Response> {
         Err(text(StatusCode::FORBIDDEN, "counters are read with GET; connect to /parties/page/:id instead"))
     }
 
-    async fn on_before_request(request: Request, lobby: &Lobby) -> std::result::Result<Request, Response> {
+    async fn on_before_request(request: Request, lobby: &Lobby) -> Result<Request, Response> {
         let site = Some(lobby.room_id()).filter(|id| *id != DEFAULT_COUNTER_ROOM);
         gate::check(request, lobby, site)
-    }
-
-    fn new(_: &Room) -> Self {
-        Self::default()
     }
 
     async fn on_start(&mut self, room: &mut Room) -> Result {
@@ -308,7 +304,7 @@ impl Counter {
                 let viewers = |id: &PageId| self.pages.get(id).map_or(0, |tally| tally.viewers);
                 let connections = state.news.iter().map(|id| (id.clone(), viewers(id))).collect();
                 let update = PageRequest::Update { connections, sequence: Some(room.next_sequence()) };
-                bodies.entry(state.news.clone()).or_insert(gate::post(&update)?).clone()
+                bodies.entry(state.news.clone()).or_insert(post(&update)?).clone()
             }
         };
         match state.page.send(request) {
@@ -338,7 +334,7 @@ impl Counter {
     fn ask_for_everything(&self, room: &Room) -> Result {
         // Pages of other sites may watch ours, so all are asked.
         for page in room.parties().get("page")?.awake() {
-            page.send(gate::post(&PageRequest::Resync)?)?;
+            page.send(post(&PageRequest::Resync)?)?;
         }
         Ok(())
     }

@@ -11,7 +11,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::{
     error::Error,
-    party::{Response, Result, json},
+    gate,
+    party::{Response, Result},
 };
 
 /// How long an answer stands: whoever asks the same within it hears the same.
@@ -117,9 +118,9 @@ fn build<'a>(question: &Question, pages: impl Iterator<Item = (&'a PageId, PageD
     }
     let listed = listed.into_iter().map(|(id, page)| (id.clone(), page));
     if question.detail {
-        json(&CounterReport { pages: listed.collect(), left_out })
+        gate::public(&CounterReport { pages: listed.collect(), left_out })
     } else {
-        json(&CounterReport { pages: listed.map(|(id, page)| (id, page.viewers)).collect(), left_out })
+        gate::public(&CounterReport { pages: listed.map(|(id, page)| (id, page.viewers)).collect(), left_out })
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use connection_counter_protocol::{PageId, PageMessage, close};
 
-use super::{LINKS, Link, PATIENCE, Page};
+use super::{LINKS, Link, PATIENCE, Page, page_id};
 use crate::{
     error::Error,
     party::{Connection, Message, Result, Room},
@@ -30,9 +30,10 @@ impl Page {
         }
         let mut refused: Vec<(&String, Error)> = Vec::new();
         let mut left_out = 0;
+        let page = page_id(room);
         for text in links {
             let id = match PageId::parse(text) {
-                Ok(id) if id.site() == self.id.site() || room.access().serves(id.site()) => id,
+                Ok(id) if id.site() == page.site() || room.access().serves(id.site()) => id,
                 Ok(id) => {
                     refused.push((text, Error::SiteNotServed(id.counter_room().to_owned())));
                     continue;

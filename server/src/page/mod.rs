@@ -31,8 +31,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const LINKS: &str = "link:";
 
 /// One page.
+#[derive(Default)]
 pub struct Page {
-    id: PageId,
     viewers: HashMap<u64, Viewer>,
     links: BTreeMap<PageId, Link>,
     /// Links that began or ceased to be watched, and whose counter does not know yet.
@@ -63,6 +63,12 @@ struct Viewer {
     seen: u64,
     /// It has sent something that is no message.
     warned: bool,
+}
+
+/// The page of a room.
+fn page_id(room: &Room) -> PageId {
+    // `Party::room_id` made it from one.
+    PageId::parse(room.id()).expect("a page room's id is a page id")
 }
 
 /// How a connection is counted.
@@ -97,7 +103,7 @@ impl Party for Page {
         Ok(PageId::parse(id)?.as_str().to_owned())
     }
 
-    async fn on_before_connect(request: Request, lobby: &Lobby) -> std::result::Result<Request, Response> {
+    async fn on_before_connect(request: Request, lobby: &Lobby) -> Result<Request, Response> {
         let page = PageId::parse(lobby.room_id()).map_err(Error::from);
         match page.and_then(|page| lobby.access().check_origin(request.headers(), &page)) {
             Ok(()) => Ok(request),
@@ -105,37 +111,21 @@ impl Party for Page {
                 tracing::debug!(%error, "a connection was refused");
                 // Where there is an origin there is a web page, and a widget that is better told to stay away.
                 Err(match error {
-                    Error::OriginMissing => gate::refusal(&error),
+                    Error::OriginMissing => gate::refusal(error),
                     error => refusal_in_words(&error),
                 })
             }
         }
     }
 
-    async fn on_before_request(request: Request, lobby: &Lobby) -> std::result::Result<Request, Response> {
+    async fn on_before_request(request: Request, lobby: &Lobby) -> Result<Request, Response> {
         let site = PageId::parse(lobby.room_id()).ok();
         gate::check(request, lobby, site.as_ref().and_then(PageId::site))
     }
 
-    fn new(room: &Room) -> Self {
-        Self {
-            // `room_id` made it from a page id.
-            id: PageId::parse(room.id()).expect("a page room's id is a page id"),
-            viewers: HashMap::new(),
-            links: BTreeMap::new(),
-            unsettled: BTreeSet::new(),
-            version: 0,
-            told: 0,
-            awaited: false,
-            updates: Pace::default(),
-            // No viewers is what counters believe of a page, unless it failed when it had some.
-            reported: !room.failed_before(),
-            reports: Pace::default(),
-            past: None,
-        }
-    }
-
     async fn on_start(&mut self, room: &mut Room) -> Result {
+        // No viewers is what counters believe of a page, unless it failed when it had some.
+        self.reported = !room.failed_before();
         // What it remembers is read when it is asked for: who is here must not wait for a disk.
         self.past = Some(room.storage().read(LINKS));
         if room.failed_before() {
@@ -185,7 +175,7 @@ impl Party for Page {
             Method::GET | Method::HEAD => {
                 self.recall(room).await;
                 let connections = self.links.iter().map(|(id, link)| (id.clone(), link.count.unwrap_or(0))).collect();
-                json(&PageReport { id: self.id.clone(), viewers: self.count(), connections })
+                gate::public(&PageReport { id: page_id(room), viewers: self.count(), connections })
             }
             Method::POST => {
                 match serde_json::from_slice(request.body())? {

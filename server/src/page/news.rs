@@ -7,12 +7,11 @@ use std::{
 
 use connection_counter_protocol::{CounterRequest, Counts, PageId, PageMessage};
 
-use super::{Link, Page, links::keep};
+use super::{Link, Page, links::keep, page_id};
 use crate::{
     error::Error,
-    gate,
     pace::stretched,
-    party::{Message, Result, Room, Stub},
+    party::{Message, Result, Room, Stub, post},
 };
 
 /// Messages to viewers of one page in a second: more of them hear news less often. One took 15 µs of processor time, on its
@@ -62,7 +61,7 @@ impl Page {
 
     /// After a failure of this room counters still believe that it watches what it watched; it does not know what that was.
     pub(super) fn ask_to_be_forgotten(&self, room: &Room) -> Result {
-        let request = CounterRequest::Forget { subscriber_id: self.id.clone() };
+        let request = CounterRequest::Forget { subscriber_id: page_id(room) };
         for counter in room.parties().get("counter")?.awake() {
             // One that is too busy tells us of links that no one watches, which does no harm.
             tell(&counter, &request)?;
@@ -98,7 +97,7 @@ impl Page {
         }
         let mut failed = BTreeSet::new();
         for ((counter, watched), ids) in requests {
-            let subscriber_id = self.id.clone();
+            let subscriber_id = page_id(room);
             let request = if watched {
                 CounterRequest::Subscribe { subscriber_id, subscribe_to_room_ids: ids.clone() }
             } else {
@@ -135,13 +134,11 @@ impl Page {
             return Ok(Some(wait));
         }
         let count = self.count();
-        let request = CounterRequest::Update {
-            id: self.id.clone(),
-            connection_count: count,
-            sequence: Some(room.next_sequence()),
-        };
+        let page = page_id(room);
+        let request =
+            CounterRequest::Update { id: page.clone(), connection_count: count, sequence: Some(room.next_sequence()) };
         self.reports.sent(room.now());
-        if tell(&counter_stub(room, self.id.counter_room())?, &request)? {
+        if tell(&counter_stub(room, page.counter_room())?, &request)? {
             self.reported = true;
             return Ok(None);
         }
@@ -265,7 +262,7 @@ fn counter_stub(room: &Room, counter: &str) -> Result<Stub> {
 
 /// Sends one way. `false` if the counter cannot take it now; counts are whole, so a later try makes good for it.
 fn tell(counter: &Stub, request: &CounterRequest) -> Result<bool> {
-    match counter.send(gate::post(request)?) {
+    match counter.send(post(request)?) {
         Ok(()) => Ok(true),
         Err(Error::RoomBusy | Error::TooManyRooms | Error::Stopping) => Ok(false),
         Err(error) => Err(error),

@@ -23,6 +23,8 @@ pub(crate) struct AlarmClock(Arc<Shared>);
 
 struct Shared {
     db: Db,
+    /// Milliseconds since 1970, as the machine's owner or its time service sets them.
+    wall: fn() -> u64,
     alarms: Mutex<Alarms>,
     wake: Notify,
 }
@@ -63,10 +65,15 @@ struct Row {
 }
 
 impl AlarmClock {
-    /// A clock with all alarms that were set when the server last ran.
-    pub(crate) async fn load(db: Db, party: impl Fn(&str) -> Option<&'static str>) -> Result<Self, StorageError> {
+    /// A clock with all alarms that were set when the server last ran. `wall` tells the milliseconds since 1970: how long
+    /// the server was stopped, nothing else can tell.
+    pub(crate) async fn load(
+        db: Db,
+        wall: fn() -> u64,
+        party: impl Fn(&str) -> Option<&'static str>,
+    ) -> Result<Self, StorageError> {
         let rows = db.list(ALARMS.to_vec(), after_prefix(ALARMS), false, usize::MAX).await?;
-        let clock = Self(Arc::new(Shared { db, alarms: Mutex::default(), wake: Notify::new() }));
+        let clock = Self(Arc::new(Shared { db, wall, alarms: Mutex::default(), wake: Notify::new() }));
         for (key, value) in rows {
             let key = String::from_utf8_lossy(&key);
             let mut parts = key.split('\0').skip(1);
@@ -74,7 +81,7 @@ impl AlarmClock {
             // A party that was removed keeps its alarms until it comes back.
             let Some(party) = party(name) else { continue };
             let Ok(row) = serde_json::from_slice::<Row>(&value) else { continue };
-            let left = row.due_ms.saturating_sub(unix_ms()).min(row.delay_ms);
+            let left = row.due_ms.saturating_sub(wall()).min(row.delay_ms);
             clock.alarms().insert(RoomKey::new(party, id), Duration::from_millis(left), 0);
         }
         Ok(clock)
@@ -83,13 +90,13 @@ impl AlarmClock {
     /// A clock without any alarm.
     #[cfg(test)]
     pub(crate) fn empty(db: Db) -> Self {
-        Self(Arc::new(Shared { db, alarms: Mutex::default(), wake: Notify::new() }))
+        Self(Arc::new(Shared { db, wall: unix_ms, alarms: Mutex::default(), wake: Notify::new() }))
     }
 
     /// Sets a room's alarm, in place of the one it may have.
     pub(crate) fn set(&self, room: &RoomKey, delay: Duration) {
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        let row = Row { due_ms: unix_ms().saturating_add(delay_ms), delay_ms };
+        let row = Row { due_ms: (self.0.wall)().saturating_add(delay_ms), delay_ms };
         // Two numbers can always be written.
         if let Ok(row) = serde_json::to_vec(&row) {
             self.0.db.write([(db_key(room), Some(row.into()))].into());
@@ -183,4 +190,52 @@ fn db_key(room: &RoomKey) -> Vec<u8> {
 pub(crate) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    const NOON_MS: u64 = 1_800_000_000_000;
+    const HOUR: Duration = Duration::from_secs(3600);
+    const DAY_MS: u64 = 24 * 3_600_000;
+    const SOON: Duration = Duration::from_millis(200);
+
+    static WALL_MS: AtomicU64 = AtomicU64::new(0);
+
+    fn wall() -> u64 {
+        WALL_MS.load(Ordering::Relaxed)
+    }
+
+    async fn load(db: &Db) -> AlarmClock {
+        AlarmClock::load(db.clone(), wall, |_| Some("clock")).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_wall_clock_may_jump_a_day() {
+        for (jumped_to, left_after_a_restart) in [(NOON_MS - DAY_MS, HOUR), (NOON_MS + DAY_MS, Duration::ZERO)] {
+            let folder = tempfile::tempdir().unwrap();
+            let db = Db::open(&folder.path().join("data")).unwrap();
+            let [soon, far] = ["soon", "far"].map(|room| RoomKey::new("clock", room));
+            WALL_MS.store(NOON_MS, Ordering::Relaxed);
+            let clock = load(&db).await;
+            let set = Instant::now();
+            clock.set(&soon, SOON);
+            clock.set(&far, HOUR);
+
+            WALL_MS.store(jumped_to, Ordering::Relaxed);
+            let rang = tokio::time::timeout(Duration::from_secs(20), clock.next()).await.expect("an alarm rings");
+            assert_eq!(rang, soon);
+            assert!(set.elapsed() >= SOON, "it rang after {:?}", set.elapsed());
+            let left = clock.get(&far).unwrap();
+            assert!(left <= HOUR && left + set.elapsed() >= HOUR, "{left:?} are left of {HOUR:?}");
+
+            // The delay bounds the wait; a jump ahead looks like a long stop, and the alarm rings rather than never.
+            let left = load(&db).await.get(&far).unwrap();
+            assert!(left <= left_after_a_restart && left + set.elapsed() >= left_after_a_restart, "{left:?}");
+            db.close().await;
+        }
+    }
 }

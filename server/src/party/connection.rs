@@ -15,6 +15,17 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use crate::{error::Error, limits::Limits};
 
 /// What connections and rooms say to each other. Cloning shares the bytes.
+///
+/// ```
+/// use connection_counter::party::*;
+///
+/// # fn example() -> Result {
+/// assert_eq!(Message::json(&["red", "blue"])?, Message::text(r#"["red","blue"]"#));
+/// assert_ne!(Message::text("7"), Message::Binary("7".into()));
+/// # Ok(())
+/// # }
+/// # example().unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// A text message. To keep a part of it, copy that part: the whole shares memory with the socket's buffer.
@@ -47,11 +58,40 @@ impl Message {
 }
 
 /// One connection of a room. Cloning it gives another handle to the same connection.
+///
+/// ```
+/// use connection_counter::party::*;
+///
+/// #[derive(Default)]
+/// struct Table;
+///
+/// impl Party for Table {
+///     /// `?team=red` puts a connection into a team.
+///     fn connection_tags(&self, connection: &Connection, _: &Request) -> Result<Vec<String>> {
+///         Ok(query_value(connection.uri(), "team").into_iter().collect())
+///     }
+///
+///     /// A move is for the team only. How many a connection has made stays with it, even when the room leaves memory.
+///     async fn on_message(&mut self, room: &mut Room, from: &Connection, message: Message) -> Result {
+///         let moves = from.state::<u32>()?.unwrap_or(0) + 1;
+///         if moves > 100 {
+///             from.close(4000, "that was enough");
+///             return Ok(());
+///         }
+///         from.set_state(&moves)?;
+///         let Some(team) = from.tags().next() else { return Ok(()) };
+///         for member in room.connections_with(team).filter(|member| *member != from) {
+///             member.send(message.clone())?;
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Connection(Arc<Shared>);
 
 struct Shared {
-    /// Tells connections apart; never sent anywhere.
+    /// Tells connections apart.
     key: u64,
     id: Box<str>,
     uri: Uri,
@@ -101,12 +141,15 @@ impl Connection {
         }))
     }
 
-    pub(crate) fn key(&self) -> u64 {
+    /// What tells this connection from every other of this run of the server. By it, a room may keep in its fields what
+    /// it knows of each.
+    #[must_use]
+    pub fn key(&self) -> u64 {
         self.0.key
     }
 
     /// The `_pk` of the connection's URL, or a generated id. A label only: clients choose it, and two connections may
-    /// carry the same.
+    /// carry the same. [`key`](Self::key) is what is never the same.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
@@ -179,7 +222,8 @@ impl Connection {
         outbox.queue.is_empty() || outbox.queued_bytes + message.len() <= self.0.send_queue_bytes / 2
     }
 
-    /// Closes the connection once what was sent before is out. The reason is cut to the 123 bytes a close frame holds.
+    /// Closes the connection once what was sent before is out, and [`on_close`](super::Party::on_close) follows. Codes of
+    /// your own are 4000 to 4999. The reason is cut to the 123 bytes a close frame holds.
     pub fn close(&self, code: u16, reason: &str) {
         self.outbox().close.get_or_insert_with(|| (code, cut_reason(reason).to_owned()));
         self.0.wake.notify_one();
@@ -235,6 +279,15 @@ impl Connection {
     }
 }
 
+/// Two handles are equal when they are of one connection.
+impl PartialEq for Connection {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Connection {}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("id", &self.id()).field("uri", self.uri()).finish_non_exhaustive()
@@ -267,6 +320,13 @@ mod tests {
         assert!(matches!(connection.send(Message::text("x")), Err(Error::SlowConnection)));
         assert!(matches!(connection.next(), Some(Outgoing::Close(1013, _))));
         assert!(matches!(connection.send(Message::text("x")), Err(Error::ConnectionClosed)));
+    }
+
+    #[test]
+    fn handles_of_one_connection_are_equal() {
+        let connect = |key| Connection::new(key, "same id".into(), &Uri::from_static("/"), &Limits::default());
+        assert_eq!(connect(1), connect(1));
+        assert_ne!(connect(1), connect(2));
     }
 
     #[test]

@@ -11,16 +11,21 @@ use crate::error::StartupError;
 
 /// A party with its type erased.
 pub(super) trait Kind: Send + Sync {
+    fn forgets(&self) -> bool;
     fn room_id(&self, id: &str) -> Result<String>;
     fn admit(&self, request: Request, lobby: Lobby, websocket: bool) -> Admission;
     fn start(&self, rooms: Rooms, key: RoomKey, connections: Connections, inbox: Inbox);
 }
 
-pub(super) type Admission = Pin<Box<dyn Future<Output = std::result::Result<Request, Response>> + Send>>;
+pub(super) type Admission = Pin<Box<dyn Future<Output = Result<Request, Response>> + Send>>;
 
 struct Of<P>(PhantomData<fn() -> P>);
 
 impl<P: Party> Kind for Of<P> {
+    fn forgets(&self) -> bool {
+        P::FORGETS
+    }
+
     fn room_id(&self, id: &str) -> Result<String> {
         P::room_id(id)
     }
@@ -59,6 +64,18 @@ impl Kinds {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The names of those whose rooms forget what they stored; see [`Party::FORGETS`].
+    pub(crate) fn forgetful(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().filter(|(_, kind)| kind.forgets()).map(|(name, _)| *name)
+    }
+
+    /// In alphabetical order.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.0.keys().copied().collect();
+        names.sort_unstable();
+        names
     }
 
     /// The party's name as it was registered, if it was.

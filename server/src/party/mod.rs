@@ -1,105 +1,122 @@
 //! A party: a kind of room with its own code. `page` and `counter` are the two built in.
 //!
-//! Parties know rooms, connections, requests and messages; how those travel is none of their business.
+//! Parties know rooms, connections, requests and messages; how those travel is none of their business. `use
+//! connection_counter::party::*` brings all that most parties need.
 
 pub(crate) mod alarm;
 mod calls;
 mod connection;
 mod kinds;
+mod request;
 mod room;
 mod rooms;
 mod stub;
 
 use std::future::{Future, ready};
 
-use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
+/// The crates whose types requests, responses and messages are made of.
+pub use {bytes, http};
 
 pub use connection::{Connection, Message};
+pub use request::{Request, Response, cors, json, post, query_value, refusal_in_words, text};
 pub use room::Room;
 pub use stub::{Lobby, Parties, PartyStub, Socket, Stub};
 
 pub(crate) use alarm::AlarmClock;
 pub(crate) use connection::{Outgoing, cut_reason};
 pub(crate) use kinds::Kinds;
+pub(crate) use request::Goodbye;
 pub(crate) use rooms::{Attached, RoomKey, Rooms, connection_id};
 /// Lets other rooms have their turn.
 pub(crate) use tokio::task::yield_now;
 
 use crate::error::Error;
 
-/// An HTTP request with its whole body: from outside, or from another room through a [`Stub`].
-pub type Request = http::Request<Bytes>;
-
-/// An HTTP response with its whole body.
-pub type Response = http::Response<Bytes>;
-
 /// A kind of room: implement it to write a party of your own.
 ///
-/// Each room is one value of the type, and an actor: its events run one after another, and nothing else touches its
-/// fields. Every hook has a default. A hook that fails is logged; what it fails means is said at each. A hook that
-/// panics ends the room: its connections are closed with code 1011, and the next event starts it afresh.
+/// Each room is one value of the type, made with `Default`, and an actor: its events run one after another, and nothing
+/// else touches its fields. Every hook has a default. What an error of a hook means is said at each.
+///
+/// A hook that panics ends its room, and nothing else: that is logged once, the room's connections are closed with code
+/// 1011 and without [`on_close`](Self::on_close), and whoever waits for an answer gets [`Error::RoomFailed`]. The next
+/// event, or else half a second, starts the room afresh, with a new value; see [`Room::failed_before`].
 ///
 /// ```
 /// use connection_counter::party::{Connection, Message, Party, Result, Room};
 ///
 /// /// Everyone hears what anyone says.
+/// #[derive(Default)]
 /// struct Chat;
 ///
 /// impl Party for Chat {
-///     fn new(_: &Room) -> Self {
-///         Self
-///     }
-///
 ///     async fn on_message(&mut self, room: &mut Room, from: &Connection, message: Message) -> Result {
 ///         room.broadcast(&message, &[from]);
 ///         Ok(())
 ///     }
 /// }
 /// ```
-pub trait Party: Sized + Send + 'static {
+pub trait Party: Default + Send + 'static {
     /// Whether an idle room leaves memory although it has connections: for parties whose fields are only a copy of what
     /// is in storage and in their connections' state. The connections live on, with id, URL, tags and state, and the next
     /// event starts the room again. Without connections every idle room leaves memory.
     const HIBERNATES: bool = false;
 
+    /// Whether what its rooms store is forgotten when the server starts: for what is true only while it runs, such as who
+    /// is here. A server that was killed could not take it back. A room that left memory finds it again all the same.
+    const FORGETS: bool = false;
+
     /// The one spelling of a room's id, given as it stands in a URL after one percent-decode. By default as it is:
     /// 1 to 512 bytes without control characters.
     ///
     /// # Errors
-    /// Answered with status 400; the room is not started.
+    /// Answered with the error's status, 400 for a bad id; the room is not started. A panic breaks the connection of
+    /// whoever asked.
     fn room_id(id: &str) -> Result<String> {
         rooms::plain_room_id(id)
     }
 
-    /// Gatekeeper, run before a WebSocket from outside reaches the room. The request it returns is what
-    /// [`on_connect`](Self::on_connect) sees, so it may add headers. `Err` is the answer to give instead.
-    fn on_before_connect(
-        request: Request,
-        lobby: &Lobby,
-    ) -> impl Future<Output = std::result::Result<Request, Response>> + Send {
-        let _ = lobby;
-        ready(Ok(request))
-    }
-
     /// Gatekeeper, run before a request from outside reaches the room; requests of other rooms skip it. `Err` is the
-    /// answer to give instead.
-    fn on_before_request(
-        request: Request,
-        lobby: &Lobby,
-    ) -> impl Future<Output = std::result::Result<Request, Response>> + Send {
+    /// answer to give instead, and the room hears nothing of it: so it is when the gatekeeper panics, with status 500.
+    ///
+    /// What it has found out it tells the room in the request's headers, or in its extensions, which nobody outside can
+    /// forge.
+    ///
+    /// ```
+    /// use connection_counter::{Error, party::{Lobby, Party, Request, Response, Result, http::StatusCode, query_value}};
+    ///
+    /// #[derive(Default)]
+    /// struct Guarded;
+    ///
+    /// /// Who somebody is, for the room to find with `request.extensions().get::<User>()`.
+    /// #[derive(Clone)]
+    /// struct User(String);
+    ///
+    /// impl Party for Guarded {
+    ///     async fn on_before_request(mut request: Request, _: &Lobby) -> Result<Request, Response> {
+    ///         match query_value(request.uri(), "word").as_deref() {
+    ///             Some("open sesame") => request.extensions_mut().insert(User("ali".into())),
+    ///             _ => Err(Error::refused(StatusCode::UNAUTHORIZED, "say the word"))?,
+    ///         };
+    ///         Ok(request)
+    ///     }
+    /// }
+    /// ```
+    fn on_before_request(request: Request, lobby: &Lobby) -> impl Future<Output = Result<Request, Response>> + Send {
         let _ = lobby;
         ready(Ok(request))
     }
 
-    /// Makes the room's value, in memory only. What it remembers is read in [`on_start`](Self::on_start).
-    fn new(room: &Room) -> Self;
+    /// Gatekeeper, run before a WebSocket from outside reaches the room, and all else as for
+    /// [`on_before_request`](Self::on_before_request), which it asks by default: who closes one door has closed both. The
+    /// request it returns is what [`on_connect`](Self::on_connect) sees.
+    fn on_before_connect(request: Request, lobby: &Lobby) -> impl Future<Output = Result<Request, Response>> + Send {
+        Self::on_before_request(request, lobby)
+    }
 
     /// Runs once before any other hook, each time the room comes (back) to memory.
     ///
     /// # Errors
-    /// The event that started the room fails with it, and the next one tries again.
+    /// The event that started the room fails with it, as it would by its own hook, and the next one tries again.
     fn on_start(&mut self, room: &mut Room) -> impl Future<Output = Result> + Send {
         let _ = room;
         ready(Ok(()))
@@ -109,7 +126,7 @@ pub trait Party: Sized + Send + 'static {
     /// id is always one more. Runs before [`on_connect`](Self::on_connect).
     ///
     /// # Errors
-    /// As for `on_connect`.
+    /// As for `on_connect`; so it is when there are too many tags, or too long ones.
     fn connection_tags(&self, connection: &Connection, request: &Request) -> Result<Vec<String>> {
         let _ = (connection, request);
         Ok(Vec::new())
@@ -118,7 +135,8 @@ pub trait Party: Sized + Send + 'static {
     /// A connection is here. The handshake is answered when this returns; what it sends arrives right after.
     ///
     /// # Errors
-    /// The handshake is answered, then the connection is closed with code 1011 and the error's text.
+    /// The handshake is answered, then the connection is closed with code 1011 and the error's text, cut to 123 bytes.
+    /// [`on_close`](Self::on_close) follows.
     fn on_connect(
         &mut self,
         room: &mut Room,
@@ -143,8 +161,9 @@ pub trait Party: Sized + Send + 'static {
         ready(Ok(()))
     }
 
-    /// A connection is gone, for whatever reason; exactly once for each that [`on_connect`](Self::on_connect) saw,
-    /// unless the room panicked meanwhile. The room's connections no longer contain it. `code` is 1006 when it went without a goodbye.
+    /// A connection is gone, for whatever reason but a panic of the room; exactly once for each that
+    /// [`on_connect`](Self::on_connect) saw. The room's connections no longer contain it. `code` is 1006 when it went
+    /// without a goodbye.
     ///
     /// # Errors
     /// Logged.
@@ -185,7 +204,7 @@ pub trait Party: Sized + Send + 'static {
     /// The alarm the room set is due. Runs at least once for each alarm, also after a restart.
     ///
     /// # Errors
-    /// Run again after 2 s, then after twice as long each time, six times at most.
+    /// Run again after 2 s, then after twice as long each time, six times at most. So it is after a panic.
     fn on_alarm(&mut self, room: &mut Room) -> impl Future<Output = Result> + Send {
         let _ = room;
         ready(Ok(()))
@@ -201,51 +220,5 @@ pub trait Party: Sized + Send + 'static {
     }
 }
 
-/// What hooks return.
-pub type Result<T = ()> = std::result::Result<T, Error>;
-
-/// A response of `value` as JSON that no cache keeps and any page may read.
-///
-/// # Errors
-/// If `value` cannot be written as JSON.
-pub fn json<T: Serialize>(value: &T) -> Result<Response> {
-    let mut response = fresh(StatusCode::OK, "application/json", serde_json::to_vec(value)?);
-    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    Ok(response)
-}
-
-/// A response of one sentence.
-#[must_use]
-pub fn text(status: StatusCode, sentence: impl Into<String>) -> Response {
-    fresh(status, "text/plain; charset=utf-8", sentence.into())
-}
-
-/// A response that no cache keeps and no browser takes for anything else.
-fn fresh(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
-}
-
-/// A refusal that a web page can read: the WebSocket is accepted, and closed at once with the error's code and text. A page
-/// never learns why a handshake failed, so without this its client would come back again and again.
-///
-/// For [`Party::on_before_connect`] only; see [`Error::close_code`].
-#[must_use]
-pub fn refusal_in_words(error: &Error) -> Response {
-    let mut response = text(error.status(), error.to_string());
-    let goodbye = Goodbye { code: error.close_code(), reason: cut_reason(&error.to_string()).to_owned() };
-    response.extensions_mut().insert(goodbye);
-    response
-}
-
-/// Marks a response that is given as a close frame.
-#[derive(Clone, Debug)]
-pub(crate) struct Goodbye {
-    pub(crate) code: u16,
-    pub(crate) reason: String,
-}
+/// What hooks return. What gatekeepers return is a `Result<Request, Response>`.
+pub type Result<T = (), E = Error> = std::result::Result<T, E>;

@@ -58,6 +58,37 @@ impl Event {
 }
 
 /// A room, as its own party sees it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use connection_counter::{ListOptions, party::*};
+///
+/// #[derive(Default)]
+/// struct Guestbook;
+///
+/// impl Party for Guestbook {
+///     /// Keeps what each guest wrote last, for a day, and shows it to all who are here.
+///     async fn on_message(&mut self, room: &mut Room, from: &Connection, message: Message) -> Result {
+///         let Message::Text(entry) = &message else { return Ok(()) };
+///         room.storage().put(&format!("entry/{}", from.id()), &entry.as_str())?;
+///         room.broadcast(&message, &[]);
+///         if room.alarm().is_none() {
+///             room.set_alarm(Duration::from_secs(24 * 3600));
+///         }
+///         Ok(())
+///     }
+///
+///     async fn on_request(&mut self, room: &mut Room, _: Request) -> Result<Response> {
+///         let entries = ListOptions { prefix: "entry/", limit: Some(100), ..ListOptions::default() };
+///         json(&room.storage().list::<String>(entries).await?)
+///     }
+///
+///     async fn on_alarm(&mut self, room: &mut Room) -> Result {
+///         Ok(room.storage().delete_all().await?)
+///     }
+/// }
+/// ```
 pub struct Room {
     key: RoomKey,
     rooms: Rooms,
@@ -100,7 +131,7 @@ impl Room {
     /// Sends a message to every connection but those in `without`. One that cannot take it does not stop the others.
     pub fn broadcast(&self, message: &Message, without: &[&Connection]) {
         for connection in self.connections.values() {
-            if !without.iter().any(|other| other.key() == connection.key()) {
+            if !without.contains(&connection) {
                 // A connection that cannot take it is closing, and says so by its close event.
                 let _ = connection.send(message.clone());
             }
@@ -119,7 +150,9 @@ impl Room {
         Parties::new(self.rooms.clone(), Some(self.key.clone()))
     }
 
-    /// Sets the room's one alarm, in place of the one it may have. It wakes the room, and outlives a restart.
+    /// Sets the room's one alarm, in place of the one it may have: [`Party::on_alarm`] runs after `delay`. It wakes the
+    /// room, and outlives a restart. The wall clock may be set back or forth meanwhile; only while the server is stopped
+    /// does it tell how much of the delay is over.
     pub fn set_alarm(&self, delay: Duration) {
         self.rooms.shared().alarms.set(&self.key, delay);
     }
@@ -161,6 +194,14 @@ impl Room {
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
         self.rooms.next_sequence()
+    }
+
+    /// The value of this type that all parties were given with [`Server::with`](crate::Server::with).
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is none.
+    pub fn setting<T: Send + Sync + 'static>(&self) -> Result<&T> {
+        self.rooms.setting()
     }
 
     /// How the server is set up.
@@ -247,7 +288,7 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
     let party = match started {
         Some(party) => party,
         None => {
-            let mut party = P::new(room);
+            let mut party = P::default();
             match party.on_start(room).await {
                 Ok(()) => {
                     room.failures = 0;

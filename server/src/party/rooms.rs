@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     convert::Infallible,
     fmt,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -12,7 +13,8 @@ use std::{
 };
 
 use connection_counter_protocol::{PageId, PageIdError, close};
-use http::Uri;
+use futures_util::FutureExt;
+use http::{Extensions, Uri};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +22,7 @@ use super::{
     AlarmClock, Connection, Lobby, Message, Request, Response, Result,
     calls::{Call, Calls},
     kinds::{Kind, Kinds},
+    query_value,
     room::{self, Connections, Event},
 };
 use crate::{config::Config, error::Error, site::Access, storage::Db};
@@ -69,6 +72,7 @@ pub(crate) struct Shared {
     connection_keys: AtomicU64,
     sequence: AtomicU64,
     pub(crate) tasks: TaskTracker,
+    settings: Extensions,
     pub(crate) config: Arc<Config>,
     pub(crate) access: Access,
     pub(crate) alarms: AlarmClock,
@@ -105,7 +109,14 @@ impl Inbox {
 }
 
 impl Rooms {
-    pub(crate) fn new(kinds: Kinds, config: Arc<Config>, access: Access, alarms: AlarmClock, db: Db) -> Self {
+    pub(crate) fn new(
+        kinds: Kinds,
+        settings: Extensions,
+        config: Arc<Config>,
+        access: Access,
+        alarms: AlarmClock,
+        db: Db,
+    ) -> Self {
         Self(Arc::new(Shared {
             kinds: kinds.0,
             seats: Mutex::default(),
@@ -115,6 +126,7 @@ impl Rooms {
             // Above what anyone starts with, so that the very first message is new to them.
             sequence: AtomicU64::new(1),
             tasks: TaskTracker::new(),
+            settings,
             config,
             access,
             alarms,
@@ -124,6 +136,10 @@ impl Rooms {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.0
+    }
+
+    pub(super) fn setting<T: Send + Sync + 'static>(&self) -> Result<&T> {
+        self.0.settings.get().ok_or_else(|| Error::Setting(std::any::type_name::<T>()))
     }
 
     fn kind(&self, party: &str) -> Result<(&'static str, &dyn Kind)> {
@@ -159,16 +175,17 @@ impl Rooms {
     }
 
     /// Runs the party's gatekeeper on a request from outside.
-    pub(crate) async fn admit(
-        &self,
-        key: &RoomKey,
-        request: Request,
-        websocket: bool,
-    ) -> std::result::Result<Request, Response> {
+    pub(crate) async fn admit(&self, key: &RoomKey, request: Request, websocket: bool) -> Result<Request, Response> {
         match self.kind(key.party) {
-            Ok((_, kind)) => kind.admit(request, Lobby::new(key.clone(), self.clone()), websocket).await,
+            Ok((_, kind)) => {
+                let admission = kind.admit(request, Lobby::new(key.clone(), self.clone()), websocket);
+                AssertUnwindSafe(admission).catch_unwind().await.unwrap_or_else(|_| {
+                    tracing::error!(room = %key, "a gatekeeper panicked: whoever asked is refused");
+                    Err(Error::RoomFailed.into())
+                })
+            }
             // The key was made from a party that exists.
-            Err(error) => Err(super::text(error.status(), error.to_string())),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -359,14 +376,8 @@ impl Drop for Attached {
 
 /// The id a connection asks for in its URL.
 pub(crate) fn connection_id(uri: &Uri) -> String {
-    let asked = uri.query().into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("_pk="));
-    // As forms encode it, and so `URLSearchParams`: `+` is a space.
-    let asked = asked.map(|id| id.replace('+', " "));
-    let asked = asked.as_ref().and_then(|id| percent_encoding::percent_decode_str(id).decode_utf8().ok());
-    match asked {
-        Some(id) if !id.is_empty() => id.into_owned(),
-        _ => uuid::Uuid::new_v4().to_string(),
-    }
+    let asked = query_value(uri, "_pk").filter(|id| !id.is_empty());
+    asked.unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
 }
 
 /// The room id of parties that do not spell their own.

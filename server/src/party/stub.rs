@@ -7,7 +7,23 @@ use connection_counter_protocol::close;
 use super::{Attached, Message, Outgoing, Request, Response, Result, RoomKey, Rooms, connection_id, room::Event};
 use crate::{error::Error, site::Access};
 
-/// What a gatekeeper sees of the server: which room is asked for, and who may.
+/// What a gatekeeper sees of the server: which room is asked for, and who may. The room itself may be asleep, and stays so.
+///
+/// ```
+/// use connection_counter::party::*;
+///
+/// #[derive(Default)]
+/// struct Diary;
+///
+/// impl Party for Diary {
+///     /// Another party knows whose diary this is.
+///     async fn on_before_request(request: Request, lobby: &Lobby) -> Result<Request, Response> {
+///         let owners = lobby.parties().get("owners")?.room(lobby.room_id())?;
+///         let answer = owners.fetch(request.clone()).await?;
+///         if answer.status().is_success() { Ok(request) } else { Err(answer) }
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Lobby {
     key: RoomKey,
@@ -25,20 +41,28 @@ impl Lobby {
         self.key.id()
     }
 
+    /// The value of this type that all parties were given with [`Server::with`](crate::Server::with).
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is none.
+    pub fn setting<T: Send + Sync + 'static>(&self) -> Result<&T> {
+        self.rooms.setting()
+    }
+
     /// Who may use this server.
     #[must_use]
     pub fn access(&self) -> &Access {
         &self.rooms.shared().access
     }
 
-    /// The other rooms.
+    /// The rooms of this server, to ask them who may come in.
     #[must_use]
     pub fn parties(&self) -> Parties {
         Parties { rooms: self.rooms.clone(), caller: None }
     }
 }
 
-/// The parties of this server, as one room sees them.
+/// The parties of this server, as one room sees them; see [`Stub`].
 #[derive(Clone)]
 pub struct Parties {
     rooms: Rooms,
@@ -70,7 +94,7 @@ impl PartyStub {
     /// The handle to one of its rooms. The room starts when something is sent to it.
     ///
     /// # Errors
-    /// If the id is none of this party; see [`Party::room_id`].
+    /// If the id is none of this party; see [`Party::room_id`](super::Party::room_id).
     pub fn room(&self, id: &str) -> Result<Stub> {
         let Parties { rooms, caller } = self.parties.clone();
         let key = rooms.room_key(self.party, id)?;
@@ -86,7 +110,25 @@ impl PartyStub {
     }
 }
 
-/// The handle through which other code reaches a room.
+/// The handle through which other code reaches a room, in this process and past its gatekeepers.
+///
+/// ```
+/// use connection_counter::party::*;
+///
+/// #[derive(Default)]
+/// struct Quiz;
+///
+/// impl Party for Quiz {
+///     async fn on_request(&mut self, room: &mut Room, _: Request) -> Result<Response> {
+///         let scores = room.parties().get("scores")?.room("today")?;
+///         // One way: nothing to wait for.
+///         scores.send(post(&("ann", 3))?)?;
+///         // Waits for the answer. Paths start with `/` and are below the room's own address.
+///         let best = http::Request::builder().uri("/best?of=10").body(bytes::Bytes::new())?;
+///         scores.fetch(best).await
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Stub {
     rooms: Rooms,
@@ -113,11 +155,12 @@ impl Stub {
         self.rooms.request(&self.key, request).await
     }
 
-    /// Has the room handle a request, and does not wait: an answer is thrown away. Requests from one room to another
-    /// arrive in order.
+    /// Has the room handle a request, and does not wait: an answer is thrown away, an error is logged. Requests from one
+    /// room to another arrive in order. A room may send to itself.
     ///
     /// # Errors
-    /// [`Error::Path`]; [`Error::RoomBusy`] or [`Error::TooManyRooms`] if the room cannot take it now.
+    /// [`Error::Path`]; [`Error::RoomBusy`], [`Error::TooManyRooms`] or [`Error::Stopping`] if the room cannot take it
+    /// now: then it never gets it.
     pub fn send(&self, request: Request) -> Result {
         let request = self.addressed(request)?;
         self.rooms.deliver(&self.key, Event::Request { request: Box::new(request), reply: None, outside: false })
@@ -151,7 +194,22 @@ impl Stub {
     }
 }
 
-/// A connection from one room to another, for a conversation within one hook. Dropping it closes it.
+/// A connection from one room to another, for a conversation within one hook: a room hears what it says only while it
+/// waits in [`recv`](Self::recv). Dropping it closes it. For news that come at any time, have the other room
+/// [`send`](Stub::send) them.
+///
+/// ```
+/// use connection_counter::party::*;
+///
+/// /// Has the house of this room's id say something, and hears its answer.
+/// async fn ask(room: &Room, question: &str) -> Result<Option<Message>> {
+///     let mut socket = room.parties().get("house")?.room(room.id())?.socket(Request::default()).await?;
+///     socket.send(Message::text(question))?;
+///     let answer = socket.recv().await?;
+///     socket.close(1000, "thank you");
+///     Ok(answer)
+/// }
+/// ```
 pub struct Socket {
     attached: Attached,
     stub: Stub,
@@ -184,7 +242,8 @@ impl Socket {
         })
     }
 
-    /// Closes the connection with a code and a reason of one's own.
+    /// Closes the connection with a code and a reason of one's own, which the room's
+    /// [`on_close`](super::Party::on_close) sees.
     pub fn close(mut self, code: u16, reason: &str) {
         self.attached.closed(code, reason);
     }

@@ -70,6 +70,21 @@ type Batch = BTreeMap<Key, Option<Bytes>>;
 type Rows = Vec<(Key, Bytes)>;
 
 /// One room's values, in order of their keys' bytes. Cloning gives another handle.
+///
+/// Values are of any type that serde can write as JSON. A read sees every write before it; a write does not wait for the
+/// disk.
+///
+/// ```
+/// use connection_counter::{ListOptions, party::*};
+///
+/// /// Adds to a player's points, and returns everyone's.
+/// async fn score(room: &Room, player: &str, points: u32) -> Result<Vec<(String, u32)>> {
+///     let key = format!("points/{player}");
+///     let before: u32 = room.storage().get(&key).await?.unwrap_or(0);
+///     room.storage().put(&key, &(before + points))?;
+///     Ok(room.storage().list(ListOptions { prefix: "points/", ..ListOptions::default() }).await?)
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Storage {
     db: Db,
@@ -164,9 +179,7 @@ impl Storage {
     /// # Errors
     /// If the disk fails or does not answer in 5 s.
     pub async fn delete_all(&self) -> Result<(), StorageError> {
-        let rows = self.db.list(self.prefix.clone(), after_prefix(&self.prefix), false, usize::MAX).await?;
-        self.db.write(rows.into_iter().map(|(key, _)| (key, None)).collect());
-        Ok(())
+        self.db.forget(&self.prefix).await
     }
 
     /// Forgets the value under `key`, if there is one.
@@ -300,6 +313,17 @@ impl Db {
             }
         }
         self.ask(|reply| Order::Get(key, reply)).await
+    }
+
+    /// Forgets everything that the rooms of a party have stored.
+    pub(crate) async fn forget_party(&self, party: &str) -> Result<(), StorageError> {
+        self.forget(&[ROOMS, &joined(&[party.as_bytes(), b""])].concat()).await
+    }
+
+    async fn forget(&self, prefix: &Key) -> Result<(), StorageError> {
+        let rows = self.list(prefix.clone(), after_prefix(prefix), false, usize::MAX).await?;
+        self.write(rows.into_iter().map(|(key, _)| (key, None)).collect());
+        Ok(())
     }
 
     pub(crate) async fn list(&self, from: Key, to: Key, reverse: bool, limit: usize) -> Result<Rows, StorageError> {

@@ -1,0 +1,132 @@
+//! What requests and responses are made of, and the short ways to make them.
+
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+
+use super::{Result, bytes::Bytes, connection::cut_reason};
+use crate::error::Error;
+
+/// An HTTP request with its whole body: from outside, or from another room through a [`Stub`](super::Stub).
+///
+/// `Request::default()` is a GET of the room itself; [`post`] makes a POST. For everything else there is
+/// `http::Request::builder()`.
+pub type Request = http::Request<Bytes>;
+
+/// An HTTP response with its whole body.
+pub type Response = http::Response<Bytes>;
+
+/// The answer that tells an error: its [status](Error::status) and its text. So a gatekeeper may use `?`.
+impl From<Error> for Response {
+    fn from(error: Error) -> Self {
+        text(error.status(), error.to_string())
+    }
+}
+
+/// A POST of `value` as JSON, for a [`Stub`](super::Stub).
+///
+/// # Errors
+/// If `value` cannot be written as JSON.
+pub fn post<T: Serialize>(value: &T) -> Result<Request> {
+    let mut request = Request::new(serde_json::to_vec(value)?.into());
+    *request.method_mut() = Method::POST;
+    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(request)
+}
+
+/// The first value of a parameter in a URI's query, decoded as forms and `URLSearchParams` encode it.
+///
+/// ```
+/// use connection_counter::party::{http::Uri, query_value};
+///
+/// let uri = Uri::from_static("/parties/chat/lobby?name=Zo%C3%AB+B&mute");
+/// assert_eq!(query_value(&uri, "name").as_deref(), Some("Zoë B"));
+/// assert_eq!(query_value(&uri, "mute").as_deref(), Some(""));
+/// assert_eq!(query_value(&uri, "colour"), None);
+/// ```
+#[must_use]
+pub fn query_value(uri: &Uri, name: &str) -> Option<String> {
+    let decoded = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_decode_str(&text).decode_utf8_lossy().into_owned()
+    };
+    let mut pairs = uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.find(|(key, _)| decoded(key) == name).map(|(_, value)| decoded(value))
+}
+
+/// A response of `value` as JSON that no cache keeps.
+///
+/// # Errors
+/// If `value` cannot be written as JSON.
+pub fn json<T: Serialize>(value: &T) -> Result<Response> {
+    Ok(fresh(StatusCode::OK, "application/json", serde_json::to_vec(value)?))
+}
+
+/// The response, for the pages of every site to read. A browser asks before it sends what is not a simple request: that
+/// one, with the method `OPTIONS`, may be answered with any response that was through here.
+///
+/// ```
+/// use connection_counter::party::{Party, Request, Response, Result, Room, cors, http::{Method, StatusCode}, json, text};
+///
+/// #[derive(Default)]
+/// struct Counts;
+///
+/// impl Party for Counts {
+///     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
+///         Ok(cors(match *request.method() {
+///             Method::OPTIONS => text(StatusCode::NO_CONTENT, ""),
+///             _ => json(&room.connections().count())?,
+///         }))
+///     }
+/// }
+/// ```
+#[must_use]
+pub fn cors(mut response: Response) -> Response {
+    const ALLOWED: [(HeaderName, &str); 4] = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "*"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
+        // A day, in seconds, that browsers need not ask again; they make less of it.
+        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+    ];
+    for (name, value) in ALLOWED {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A response of one sentence.
+#[must_use]
+pub fn text(status: StatusCode, sentence: impl Into<String>) -> Response {
+    fresh(status, "text/plain; charset=utf-8", sentence.into())
+}
+
+/// A response that no cache keeps and no browser takes for anything else.
+fn fresh(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// A refusal that a web page can read: the WebSocket is accepted, and closed at once with the error's code and text. A page
+/// never learns why a handshake failed, so without this its client would come back again and again.
+///
+/// For [`Party::on_before_connect`](super::Party::on_before_connect) only; see [`Error::close_code`].
+#[must_use]
+pub fn refusal_in_words(error: &Error) -> Response {
+    let mut response = text(error.status(), error.to_string());
+    let goodbye = Goodbye { code: error.close_code(), reason: cut_reason(&error.to_string()).to_owned() };
+    response.extensions_mut().insert(goodbye);
+    response
+}
+
+/// Marks a response that is given as a close frame.
+#[derive(Clone, Debug)]
+pub(crate) struct Goodbye {
+    pub(crate) code: u16,
+    pub(crate) reason: String,
+}
