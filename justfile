@@ -11,10 +11,11 @@ default:
 dev *arguments: widget
     cargo run --release --package connection-counter -- {{ arguments }}
 
-# What must hold for every commit: format, clippy, the Rust tests, the widget's size.
+# What must hold for every commit: format, clippy, documentation, the Rust tests, the widget's size.
 check: size
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- --deny warnings
+    RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps
     cargo test --workspace
 
 # All tests: the widget's size, Rust, real browsers.
