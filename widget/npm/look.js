@@ -9,9 +9,10 @@ export const LABEL = "data-viewers-label";
 const quote = (text) => `"${text.replace(/["\\\n]/g, (character) => `\\${character.charCodeAt(0).toString(16)} `)}"`;
 
 /**
- * The style of every count. It beats a page's `a::after` and yields to its `a[data-viewers]::after`. A tint of its
- * link's own colour is at home on light and dark pages alike. The custom properties are for the page to set. Screen readers hear the text after the slash, where browsers know it; on paper, where
- * nothing is live, there is no count.
+ * The style of every count: a small number at the upper end of its link, above what follows, in a box without width. So
+ * nothing on the page moves, whenever it comes and however long it is. It beats a page's `a::after` and yields to its
+ * `a[data-viewers]::after`; the custom properties are for the page to set. Screen readers hear the text after the slash,
+ * where browsers know it; on paper, where nothing is live, there is no count.
  */
 export function style({ label, text }) {
   const isPlain = label === "{count}";
@@ -20,20 +21,16 @@ export function style({ label, text }) {
   const content = (shown) => `content:attr(${shown});content:attr(${shown})/${words}`;
   return `:where(a)[${COUNT}]::after{${content(COUNT)};\
 display:inline-block;\
-margin-inline-start:var(--viewers-gap,.35em);\
-padding:var(--viewers-padding,0 .45em);\
-border:var(--viewers-border,0);\
-border-radius:var(--viewers-radius,1em);\
-background:var(--viewers-background,color-mix(in srgb,currentColor 12%,transparent));\
+inline-size:0;\
+line-height:0;\
+text-indent:var(--viewers-gap,.2em);\
+vertical-align:var(--viewers-raise,1.1em);\
 color:var(--viewers-color,inherit);\
-font-size:var(--viewers-size,.75em);\
+font-size:var(--viewers-size,.6em);\
 font-weight:var(--viewers-weight,600);\
-line-height:1.5;\
 font-variant-numeric:tabular-nums;\
-vertical-align:.12em;\
 white-space:nowrap}\
 :where(a)[${LABEL}]::after{${content(LABEL)}}\
-@media(forced-colors:active){:where(a)[${COUNT}]::after{border:1px solid}}\
 @media print{:where(a)[${COUNT}]::after{content:none}}`;
 }
 
