@@ -72,11 +72,22 @@ const module = writeVersion("live-*.js", await bundle("tag.js", { define }));
 const live = await bundle("live.js", { format: "iife", define: { ...define, MODULE_FILE: module.file } });
 writeFileSync(path.join(dist, "live.js"), live);
 
-// The npm package: one module with everything inside, which every bundler can take without being told about wasm.
-writeFileSync(path.join(npm, "index.js"), await bundle("index.js", { loader: { ".wasm": "binary" } }));
+// The npm package: with the module inside, which every bundler can take without being told about wasm; with the module
+// beside it, for those that can; and what knows of neither, because it shows the counts of whichever widget runs.
+const entries = {
+  "index.js": { loader: { ".wasm": "binary" } },
+  "slim.js": {},
+  "react.js": { external: ["react"] },
+  "vue.js": { external: ["vue"] },
+};
+for (const [entry, options] of Object.entries(entries)) {
+  writeFileSync(path.join(npm, entry), await bundle(entry, options));
+}
+copyFileSync(shrunk, path.join(npm, "widget.wasm"));
 const root = path.join(import.meta.dirname, "../..");
+const texts = readdirSync(sources).filter((name) => /\.d\.ts$|^README\.md$|^package\.json$/.test(name));
 for (const file of [
-  ...["README.md", "index.d.ts", "package.json"].map((name) => path.join(sources, name)),
+  ...texts.map((name) => path.join(sources, name)),
   ...["LICENSE-APACHE", "LICENSE-MIT"].map((name) => path.join(root, name)),
 ]) {
   copyFileSync(file, path.join(npm, path.basename(file)));

@@ -59,10 +59,16 @@ export interface Handle {
  *
  * A page has one widget: while it runs, every call answers with its handle, whatever the options. Never throws; what goes
  * wrong is one warning on the console. Without a document (on a server) nothing happens.
+ *
+ * @example
+ * const handle = start({ server: "https://live.example.com", label: "one={count} reader|other={count} readers" });
  */
 export function start(options: Options): Handle;
 
-/** As `Handle.subscribe`, for whichever widget runs on this page, now or later: this package's, or a script tag's. */
+/**
+ * As `Handle.subscribe`, for whichever widget runs on this page, now or later: this package's, or a script tag's. Without a
+ * document (on a server) it never calls back.
+ */
 export const subscribe: Handle["subscribe"];
 
 /** As `Handle.count`, for whichever widget runs on this page. */
@@ -73,8 +79,14 @@ export interface ViewersEvent extends CustomEvent<{ readonly viewers: number | u
   readonly type: "viewers";
 }
 
+/** `<viewer-count href="…" label="…">`: a number anywhere, of this page without `href`. What stands in it shows until it is known. */
+export interface ViewerCountElement extends HTMLElement {}
+
 declare global {
   interface GlobalEventHandlersEventMap {
     viewers: ViewersEvent;
+  }
+  interface HTMLElementTagNameMap {
+    "viewer-count": ViewerCountElement;
   }
 }

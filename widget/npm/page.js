@@ -17,6 +17,8 @@ export function tidy() {
 
 /** Calls back with the viewers of the page at `url` (of this page without one) now, if known, and whenever they change. */
 export function subscribe(url, callback) {
+  // On a server nothing would ever end it.
+  if (typeof document === "undefined") return () => {};
   const { widget, subscriptions } = page();
   const subscription = { url, callback, entry: undefined };
   subscriptions.add(subscription);

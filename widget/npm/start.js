@@ -1,10 +1,11 @@
 /** What both entries of the npm package share. */
 
 import { bringUp } from "./head.js";
+import { count, subscribe } from "./page.js";
 import { startOnce } from "./widget.js";
 
 /** The handle where there is no page to show anything on: on a server. */
-const NOWHERE = { ready: Promise.resolve(), total: 0, count() {}, subscribe: () => () => {}, stop() {} };
+const NOWHERE = { ready: Promise.resolve(), total: 0, count, subscribe, stop() {} };
 
 /** Starts the widget with a wasm module. */
 export function startPackage(options, getModule) {

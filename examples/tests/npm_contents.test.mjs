@@ -1,0 +1,103 @@
+// What the npm package of the widget holds, what its tools say of it, and what it does where there is no page.
+
+import assert from "node:assert/strict";
+import { cp } from "node:fs/promises";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
+
+import { createProject, run, runScript } from "./support/package.mjs";
+
+const TYPES = fileURLToPath(new URL("types", import.meta.url));
+
+let project;
+before(async () => (project = await createProject(["react", "react-dom", "vue", "@types/react"])));
+after(() => project?.remove());
+
+/** Runs a module of an app under Node, where there is no DOM, and returns what it printed, as JSON. */
+const runApp = async (app) =>
+  JSON.parse(await run(process.execPath, ["--input-type=module", "--eval", app], { cwd: project.folder }));
+
+test("package holds nothing surplus", () => {
+  assert.deepEqual(project.files.toSorted(), [
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "index.d.ts",
+    "index.js",
+    "package.json",
+    "react.d.ts",
+    "react.js",
+    "slim.d.ts",
+    "slim.js",
+    "vue.d.ts",
+    "vue.js",
+    "widget.wasm",
+  ]);
+});
+
+test("publint finds nothing to improve", async () => {
+  const { messages, pkg } = await publint({ pkgDir: project.installed, strict: true });
+  assert.deepEqual(
+    messages.map((message) => formatMessage(message, pkg, { color: false })),
+    [],
+  );
+});
+
+test("types are found by every module resolution", async () => {
+  // All of it is ES modules, which CommonJS imports when it runs; and wasm has no types.
+  const args = ["--profile", "esm-only", "--exclude-entrypoints", "./widget.wasm", "--format", "ascii"];
+  await runScript("@arethetypeswrong/cli/dist/index.js", [project.tarball, ...args]);
+});
+
+test("types fit what apps do", async () => {
+  await cp(TYPES, project.folder, { recursive: true });
+  await runScript("typescript/bin/tsc", ["--project", project.folder]);
+});
+
+for (const entry of ["connection-counter", "connection-counter/slim"]) {
+  test(`${entry} does nothing on a server`, async () => {
+    const found = await runApp(
+      `const before = Reflect.ownKeys(globalThis).length;
+       const { count, start, subscribe } = await import("${entry}");
+       const heard = [];
+       const leave = subscribe("/one", (viewers) => heard.push(viewers));
+       const handle = start({ server: "https://live.example.com" });
+       await handle.ready;
+       handle.subscribe(undefined, (viewers) => heard.push(viewers))();
+       const known = [count(), handle.count("/one")].filter((viewers) => viewers !== undefined);
+       handle.stop();
+       leave();
+       console.log(JSON.stringify({ heard, known, total: handle.total, left: Reflect.ownKeys(globalThis).length - before }));`,
+    );
+    assert.deepEqual(found, { heard: [], known: [], total: 0, left: 0 });
+  });
+}
+
+test("React components render on a server", async () => {
+  const rendered = await runApp(
+    `import { createElement } from "react";
+     import { renderToString } from "react-dom/server";
+     import { ViewerCount, useViewers } from "connection-counter/react";
+     const Page = () => createElement("p", null, String(useViewers("/one")), createElement(ViewerCount, { title: "now" }, "?"));
+     console.log(JSON.stringify(renderToString(createElement(Page))));`,
+  );
+  assert.equal(rendered, '<p>undefined<span title="now">?</span></p>');
+});
+
+test("Vue components render on a server", async () => {
+  const rendered = await runApp(
+    `import { createSSRApp, h } from "vue";
+     import { renderToString } from "vue/server-renderer";
+     import { ViewerCount, useViewers } from "connection-counter/vue";
+     const setup = () => {
+       const viewers = useViewers(() => "/one");
+       return () => h("p", [String(viewers.value), h(ViewerCount, { title: "now" }, () => "?")]);
+     };
+     console.log(JSON.stringify(await renderToString(createSSRApp({ setup }))));`,
+  );
+  // Vue marks where the slot begins and ends.
+  assert.equal(rendered, '<p>undefined<span title="now">?</span></p>');
+});

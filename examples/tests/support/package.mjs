@@ -1,0 +1,58 @@
+// The npm package as its users get it: packed, and unpacked in a project of theirs.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, realpath, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const PACKAGE = fileURLToPath(new URL("../../../widget/dist/npm", import.meta.url));
+const OUR_MODULES = fileURLToPath(new URL("../../node_modules", import.meta.url));
+
+/** Runs a program; what it says, on either output, is in the message if it fails. */
+export async function run(program, args, options = {}) {
+  try {
+    return (await promisify(execFile)(program, args, options)).stdout;
+  } catch (error) {
+    throw new Error(`${[program, ...args].join(" ")}: ${error.code}\n${error.stdout}\n${error.stderr}`);
+  }
+}
+
+/** Runs JavaScript that comes with a package of the examples, such as `vite/bin/vite.js`. */
+export const runScript = (script, args, options) =>
+  run(process.execPath, [join(OUR_MODULES, script), ...args], options);
+
+/** Packs the package into `folder`; answers with the file's path, and the paths of all that it holds. */
+export async function pack(folder) {
+  assert.ok(existsSync(PACKAGE), `the widget's npm package is not built: ${PACKAGE}`);
+  const [{ filename, files }] = JSON.parse(
+    await run("npm", ["pack", "--json", "--silent", "--pack-destination", folder], { cwd: PACKAGE }),
+  );
+  return { tarball: join(folder, filename), files: files.map(({ path }) => path) };
+}
+
+/** Installs the package in a project as npm would, without asking a registry; answers as `pack` does. */
+export async function install(project) {
+  const installed = join(project, "node_modules/connection-counter");
+  await rm(installed, { recursive: true, force: true });
+  await mkdir(installed, { recursive: true });
+  const packed = await pack(join(project, "node_modules"));
+  await run("tar", ["-xzf", packed.tarball, "-C", installed, "--strip-components=1"]);
+  return { ...packed, installed };
+}
+
+/** Makes a new project with the package in it, and with these packages of ours beside it. `remove` ends it. */
+export async function createProject(beside = []) {
+  // Bundlers tell files apart by their real paths.
+  const folder = await realpath(await mkdtemp(join(tmpdir(), "connection-counter-project-")));
+  const packed = await install(folder);
+  for (const name of beside) {
+    const link = join(folder, "node_modules", name);
+    await mkdir(dirname(link), { recursive: true });
+    await symlink(join(OUR_MODULES, name), link, "dir");
+  }
+  return { folder, ...packed, remove: () => rm(folder, { recursive: true, force: true }) };
+}
