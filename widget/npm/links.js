@@ -219,34 +219,42 @@ export function createLinks(options, head, changed) {
       reportError(error);
     }
   };
-  const subscriber = {
-    attach(subscription) {
-      try {
-        subscription.entry = entries.get(find(subscription.url));
-      } catch {
-        // An address that is none has no viewers.
-      }
-      const { entry } = subscription;
-      if (!entry) return;
+  /** The entry of the page at `url`. An address that is none has no viewers. */
+  const entryOf = (url) => {
+    try {
+      return entries.get(find(url));
+    } catch {
+      return undefined;
+    }
+  };
+  /** Has the subscription follow another page: nothing is heard, or told to the server, while it stays the same one. */
+  const follow = (subscription, entry) => {
+    const before = subscription.entry;
+    if (entry === before) return;
+    subscription.entry = entry;
+    if (entry) {
       entry.subscriptions.add(subscription);
       head.want(entry.key, 1, 1);
-      if (entry.viewers >= 0) notify(subscription, entry.viewers);
+    }
+    if (before) {
+      before.subscriptions.delete(subscription);
+      head.want(before.key, -1, -1);
+    }
+  };
+  const subscriber = {
+    attach(subscription) {
+      const before = subscription.entry;
+      const entry = entryOf(subscription.url);
+      follow(subscription, entry);
+      head.tell();
+      if (entry !== before && (before || entry.viewers >= 0)) notify(subscription, entry?.viewers ?? -1);
     },
     detach(subscription) {
-      const { entry } = subscription;
-      if (!entry) return;
-      subscription.entry = undefined;
-      entry.subscriptions.delete(subscription);
-      head.want(entry.key, -1, -1);
+      follow(subscription, undefined);
       head.tell();
     },
     count(url) {
-      let entry;
-      try {
-        entry = entries.get(find(url));
-      } catch {
-        // An address that is none has no viewers.
-      }
+      const entry = entryOf(url);
       // The head forgets what nobody wants.
       head.tell();
       return entry && known(entry.viewers);
@@ -257,12 +265,7 @@ export function createLinks(options, head, changed) {
   const renew = () => {
     meanings = new WeakMap();
     for (const root of roots.keys()) search(root);
-    for (const subscription of page().subscriptions) {
-      const before = subscription.entry;
-      subscriber.detach(subscription);
-      subscriber.attach(subscription);
-      if (before && (subscription.entry?.viewers ?? -1) < 0) notify(subscription, -1);
-    }
+    page().subscriptions.forEach(subscriber.attach);
     if (document.documentElement.lang !== language) {
       language = document.documentElement.lang;
       textOf = labels(label, language);
