@@ -1,13 +1,16 @@
 // The npm package as its users get it: packed, and unpacked in a project of theirs.
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, realpath, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { promisify, stripVTControlCharacters } from "node:util";
+
+import { until } from "./until.mjs";
 
 const PACKAGE = fileURLToPath(new URL("../../../widget/dist/npm", import.meta.url));
 const OUR_MODULES = fileURLToPath(new URL("../../node_modules", import.meta.url));
@@ -21,9 +24,8 @@ export async function run(program, args, options = {}) {
   }
 }
 
-/** Runs JavaScript that comes with a package of the examples, such as `vite/bin/vite.js`. */
-export const runScript = (script, args, options) =>
-  run(process.execPath, [join(OUR_MODULES, script), ...args], options);
+/** Runs a program that comes with a package of the examples, such as `vite`. */
+export const runTool = (name, args, options) => run(join(OUR_MODULES, ".bin", name), args, options);
 
 /** Packs the package into `folder`; answers with the file's path, and the paths of all that it holds. */
 export async function pack(folder) {
@@ -55,4 +57,20 @@ export async function createProject(beside = []) {
     await symlink(join(OUR_MODULES, name), link, "dir");
   }
   return { folder, ...packed, remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** Starts a program that comes with a package of the examples, until the story ends; answers with the address that it prints. */
+export async function startTool(stage, program, args, options = {}) {
+  const child = spawn(join(OUR_MODULES, ".bin", program), args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  for (const output of [child.stdout, child.stderr]) output.on("data", (data) => (said += stripVTControlCharacters(`${data}`)));
+  const ended = once(child, "exit");
+  stage.onClose(async () => {
+    child.kill();
+    await ended;
+  });
+  return until(`${program} listens`, () => {
+    if (child.exitCode !== null) throw new Error(`it ended with code ${child.exitCode}:\n${said}`);
+    return said.match(/http:\/\/[\w.]+:\d+/)?.[0];
+  });
 }

@@ -1,18 +1,22 @@
 // A web site of a test's own, for pages that are no example.
 
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { extname, join } from "node:path";
 
-/**
- * Serves pages from an origin of their own until the story ends.
- * @param {import("./story.mjs").Stage} stage
- * @param {(path: string) => string | undefined} page the page of a path
- */
-export async function servePages(stage, page) {
-  const site = createServer((request, response) => {
-    const html = page(new URL(request.url, "http://site").pathname);
-    response.writeHead(html === undefined ? 404 : 200, { "content-type": "text/html; charset=utf-8" });
-    response.end(html);
+const CONTENT_TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".wasm": "application/wasm",
+};
+
+/** Serves an origin of its own until the story ends: `answer` turns a path into content and its type, or nothing. */
+async function serve(stage, answer) {
+  const site = createServer(async (request, response) => {
+    const { content, type } = (await answer(new URL(request.url, "http://site").pathname)) ?? {};
+    response.writeHead(content === undefined ? 404 : 200, { "content-type": type ?? "text/plain" });
+    response.end(content);
   });
   site.listen(0, "127.0.0.1");
   await once(site, "listening");
@@ -24,6 +28,21 @@ export async function servePages(stage, page) {
   });
   return `http://127.0.0.1:${site.address().port}`;
 }
+
+/**
+ * Serves pages from an origin of their own until the story ends.
+ * @param {import("./story.mjs").Stage} stage
+ * @param {(path: string) => string | undefined} page the page of a path
+ */
+export const servePages = (stage, page) =>
+  serve(stage, (path) => ({ content: page(path), type: CONTENT_TYPES[".html"] }));
+
+/** Serves the files of a folder from an origin of their own until the story ends. */
+export const serveFolder = (stage, folder) =>
+  serve(stage, async (path) => ({
+    content: await readFile(join(folder, path)).catch(() => undefined),
+    type: CONTENT_TYPES[extname(path)],
+  }));
 
 /** A page with the given head and body, and no favicon to ask for. */
 export function html(head, body) {

@@ -1,0 +1,51 @@
+// Both entries of the npm package through each bundler: built from the packed package, opened until counts appear. The
+// heavier bundlers have tests of their own, in their folders.
+
+import { cp, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { expectBothEntries } from "./support/bundled.mjs";
+import { createProject, runTool, startTool } from "./support/package.mjs";
+import { serveFolder } from "./support/pages.mjs";
+import { story } from "./support/story.mjs";
+
+const BUNDLERS = fileURLToPath(new URL("../bundlers", import.meta.url));
+
+/** What each bundler is called with, to have it write into `dist`. */
+const BUILDS = {
+  vite: ["vite", "build"],
+  webpack: ["webpack"],
+  rollup: ["rollup", "--config", "--dir", "dist"],
+  esbuild: [
+    ...["esbuild", "default.js", "slim.js", "--bundle", "--format=esm", "--outdir=dist"],
+    ...["--loader:.wasm=file", "--public-path=/"],
+  ],
+};
+
+/** A project with the pages, and what is particular to a bundler. */
+async function createProjectFor(bundler) {
+  const project = await createProject(["@rollup/plugin-node-resolve", "@web/rollup-plugin-import-meta-assets"]);
+  await writeFile(join(project.folder, "package.json"), '{ "private": true, "type": "module" }');
+  for (const part of ["app", bundler]) await cp(join(BUNDLERS, part), project.folder, { recursive: true });
+  return project;
+}
+
+for (const [bundler, [program, ...args]] of Object.entries(BUILDS)) {
+  story(`package works when bundled by ${bundler}`, {}, async (stage) => {
+    const { folder, remove } = await createProjectFor(bundler);
+    stage.onClose(remove);
+    await runTool(program, args, { cwd: folder });
+    // Bundlers that make no pages get them as they are.
+    const dist = join(folder, "dist");
+    for (const page of ["default.html", "slim.html"]) await cp(join(folder, page), join(dist, page), { force: false });
+    await expectBothEntries(stage, await serveFolder(stage, dist));
+  });
+}
+
+story("package works while one develops with vite", {}, async (stage) => {
+  const { folder, remove } = await createProjectFor("vite");
+  stage.onClose(remove);
+  const url = await startTool(stage, "vite", ["--host", "127.0.0.1", "--port", "0"], { cwd: folder });
+  await expectBothEntries(stage, url);
+});
