@@ -33,6 +33,15 @@ e2e: widget _chromium
     cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     cd examples; npm test
 
+# They weigh 450 MB and take two minutes, which is too much for every test run; the other bundlers are in it.
+# Test the npm package with the heavy bundlers: Parcel, and both of Next.js.
+test-bundlers: widget _chromium
+    cargo build --workspace --bins
+    for folder in examples examples/bundlers/parcel examples/bundlers/next; do cd $folder; \
+        [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund; \
+        cd {{ justfile_directory() }}; done
+    cd examples; npm run test-bundlers
+
 # Print what the widget weighs; fails when that is over the budget.
 size: widget
     node widget/build/size.mjs

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { expectBothEntries } from "./support/bundled.mjs";
-import { createProject, runTool, startTool } from "./support/package.mjs";
+import { createProject, run, startProgram, tool } from "./support/package.mjs";
 import { serveFolder } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 
@@ -35,17 +35,17 @@ for (const [bundler, [program, ...args]] of Object.entries(BUILDS)) {
   story(`package works when bundled by ${bundler}`, {}, async (stage) => {
     const { folder, remove } = await createProjectFor(bundler);
     stage.onClose(remove);
-    await runTool(program, args, { cwd: folder });
+    await run(tool(program), args, { cwd: folder });
     // Bundlers that make no pages get them as they are.
     const dist = join(folder, "dist");
     for (const page of ["default.html", "slim.html"]) await cp(join(folder, page), join(dist, page), { force: false });
-    await expectBothEntries(stage, await serveFolder(stage, dist));
+    await expectBothEntries(stage, await serveFolder(stage, dist), ".html");
   });
 }
 
 story("package works while one develops with vite", {}, async (stage) => {
   const { folder, remove } = await createProjectFor("vite");
   stage.onClose(remove);
-  const url = await startTool(stage, "vite", ["--host", "127.0.0.1", "--port", "0"], { cwd: folder });
-  await expectBothEntries(stage, url);
+  const url = await startProgram(stage, tool("vite"), ["--host", "127.0.0.1", "--port", "0"], { cwd: folder });
+  await expectBothEntries(stage, url, ".html");
 });

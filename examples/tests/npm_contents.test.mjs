@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 
-import { createProject, run, runTool } from "./support/package.mjs";
+import { createProject, run, tool } from "./support/package.mjs";
 
 const TYPES = fileURLToPath(new URL("types", import.meta.url));
 
@@ -49,12 +49,12 @@ test("publint finds nothing to improve", async () => {
 test("types are found by every module resolution", async () => {
   // All of it is ES modules, which CommonJS imports when it runs; and wasm has no types.
   const args = ["--profile", "esm-only", "--exclude-entrypoints", "./widget.wasm", "--format", "ascii"];
-  await runTool("attw", [project.tarball, ...args]);
+  await run(tool("attw"), [project.tarball, ...args]);
 });
 
 test("types fit what apps do", async () => {
   await cp(TYPES, project.folder, { recursive: true });
-  await runTool("tsc", ["--project", project.folder]);
+  await run(tool("tsc"), ["--project", project.folder]);
 });
 
 for (const entry of ["connection-counter", "connection-counter/slim"]) {

@@ -6,11 +6,15 @@ import assert from "node:assert/strict";
 const modulesLoaded = ({ page }) =>
   page.evaluate(() => performance.getEntriesByType("resource").filter(({ name }) => name.endsWith(".wasm")).length);
 
-/** Opens both pages of `bundlers/app` at `site`: each shows the other's viewer, and only one loads the module as a file. */
-export async function expectBothEntries(stage, site) {
-  const inside = await stage.openTab(`${site}/default.html#${stage.server.url}`);
-  const beside = await stage.openTab(`${site}/slim.html#${stage.server.url}`);
-  await inside.expectViewers('a[href="/slim.html"]', 1);
-  await beside.expectViewers('a[href="/default.html"]', 1);
+/**
+ * Opens both pages of an app, `default` and `slim`, at `site`: each shows the other's viewer, and only one loads the module
+ * as a file. Answers with the two tabs.
+ */
+export async function expectBothEntries(stage, site, ending) {
+  const inside = await stage.openTab(`${site}/default${ending}#${stage.server.url}`);
+  const beside = await stage.openTab(`${site}/slim${ending}#${stage.server.url}`);
+  await inside.expectViewers(`a[href="/slim${ending}"]`, 1);
+  await beside.expectViewers(`a[href="/default${ending}"]`, 1);
   assert.deepEqual([await modulesLoaded(inside), await modulesLoaded(beside)], [0, 1], "wasm files loaded");
+  return [inside, beside];
 }

@@ -24,8 +24,8 @@ export async function run(program, args, options = {}) {
   }
 }
 
-/** Runs a program that comes with a package of the examples, such as `vite`. */
-export const runTool = (name, args, options) => run(join(OUR_MODULES, ".bin", name), args, options);
+/** The path of a program that comes with a package of the examples, such as `vite`. */
+export const tool = (name) => join(OUR_MODULES, ".bin", name);
 
 /** Packs the package into `folder`; answers with the file's path, and the paths of all that it holds. */
 export async function pack(folder) {
@@ -59,9 +59,9 @@ export async function createProject(beside = []) {
   return { folder, ...packed, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** Starts a program that comes with a package of the examples, until the story ends; answers with the address that it prints. */
-export async function startTool(stage, program, args, options = {}) {
-  const child = spawn(join(OUR_MODULES, ".bin", program), args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+/** Starts a program until the story ends, and answers with the address that it prints. */
+export async function startProgram(stage, program, args, options = {}) {
+  const child = spawn(program, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   for (const output of [child.stdout, child.stderr]) output.on("data", (data) => (said += stripVTControlCharacters(`${data}`)));
   const ended = once(child, "exit");
