@@ -1,44 +1,95 @@
 // The npm package of the widget, as a bundler takes it into a page of its own.
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 
-import { build } from "esbuild";
-
+import { bundle } from "./support/bundle.mjs";
+import { watchSockets } from "./support/frameworks.mjs";
 import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
+import { until } from "./support/until.mjs";
 
-const PACKAGE = fileURLToPath(new URL("../../widget/dist/npm", import.meta.url));
+const LINKS = '<a href="/one">one</a> <a href="/two">two</a>';
 
-/** Bundles `app`, which may import "connection-counter", into one classic script. */
-async function bundle(app) {
-  assert.ok(existsSync(PACKAGE), `the widget's npm package is not built: ${PACKAGE}`);
-  const { outputFiles } = await build({
-    stdin: { contents: app, resolveDir: PACKAGE },
-    alias: { "connection-counter": PACKAGE },
-    bundle: true,
-    write: false,
-    format: "iife",
-    logLevel: "error",
-  });
-  return outputFiles[0].text.replaceAll("</script", "<\\/script");
+/** Serves pages with two links that run `app`, which may import "connection-counter". */
+async function serveApp(stage, app) {
+  const script = await bundle(app);
+  return servePages(stage, () => html("", `${LINKS}<script>${script}</script>`));
 }
 
 story("bundled package shows counts and stops", {}, async (stage) => {
-  const app = await bundle(`
-    import { start } from "connection-counter";
-    window.handle = start({ server: "${stage.server.url}" });
-  `);
-  const links = '<a href="/one">one</a> <a href="/two">two</a>';
-  const site = await servePages(stage, () => html("", `${links}<script>${app}</script>`));
-
+  const site = await serveApp(
+    stage,
+    `import { start } from "connection-counter";
+     window.handle = start({ server: "${stage.server.url}" });`,
+  );
   const one = await stage.openTab(`${site}/one`);
   const two = await stage.openTab(`${site}/two`);
   await one.expectViewers('a[href="/two"]', 1);
   await two.expectViewers('a[href="/one"]', 1);
 
-  await two.page.evaluate(async () => (await window.handle).stop());
+  await two.page.evaluate(() => window.handle.stop());
   await two.expectViewers("a", 0);
   await one.expectViewers('a[href="/two"]', 0);
+});
+
+// What happens when a module is replaced while one develops: the new one starts before the old one stops, or after.
+story("late stop leaves the next widget alone", {}, async (stage) => {
+  const site = await serveApp(
+    stage,
+    `import { start } from "connection-counter";
+     window.begin = () => start({ server: "${stage.server.url}" });
+     window.first = begin();`,
+  );
+  const one = await stage.newTab();
+  const sockets = await watchSockets(one);
+  await one.open(`${site}/one`);
+  await one.expectViewers('a[href="/one"]', 1);
+  const isSame = await one.page.evaluate(async () => {
+    const again = begin();
+    first.stop();
+    window.second = begin();
+    first.stop();
+    await second.ready;
+    first.stop();
+    return [again === first, second === first];
+  });
+  assert.deepEqual(isSame, [true, false], "while one runs, every start answers with its handle");
+
+  const two = await stage.openTab(`${site}/two`);
+  await one.expectViewers('a[href="/two"]', 1);
+  await two.expectViewers('a[href="/one"]', 1);
+  assert.equal(sockets.size, 1);
+  assert.equal(await one.page.evaluate(() => second.total), 2);
+  assert.equal(await one.page.evaluate(() => first.total), 0);
+
+  // One that is stopped before it has come to run never does.
+  await one.page.evaluate(async () => {
+    second.stop();
+    const third = begin();
+    third.stop();
+    await third.ready;
+  });
+  await one.expectViewers("a", 0);
+  await until("every socket is closed", () => sockets.size === 0);
+});
+
+story("entries share the widget of a script tag", {}, async (stage) => {
+  const script = await bundle(
+    `import { count, start, subscribe } from "connection-counter";
+     window.heard = [];
+     subscribe("/two", (viewers) => heard.push(viewers ?? null));
+     window.known = () => [count("/two"), start({ server: "http://127.0.0.1:1" }).count("/two")];`,
+  );
+  const tag = `<script async src="${stage.server.url}/live.js"></script>`;
+  const site = await servePages(stage, () => html(tag, `${LINKS}<script>${script}</script>`));
+  const one = await stage.openTab(`${site}/one`);
+  await one.expectViewers('a[href="/one"]', 1);
+  const two = await stage.openTab(`${site}/two`);
+  await one.expectViewers('a[href="/two"]', 1);
+  assert.deepEqual(await one.page.evaluate(() => [window.heard, known()]), [[0, 1], [1, 1]]);
+
+  await two.close();
+  await one.expectViewers('a[href="/two"]', 0);
+  await one.page.evaluate(() => window[Symbol.for("connection-counter")].handle.stop());
+  assert.deepEqual(await one.page.evaluate(() => window.heard), [0, 1, 0, null]);
 });

@@ -4,6 +4,8 @@ import { fileURLToPath } from "node:url";
 
 import { build } from "esbuild";
 
+import { options } from "../../bundle.mjs";
+
 /**
  * The script as one piece that may stand inside a `script` element.
  * @param {string} contents an ES module
@@ -11,15 +13,11 @@ import { build } from "esbuild";
  */
 export async function bundle(contents, alias = {}) {
   const { outputFiles } = await build({
+    ...options,
     stdin: { contents, resolveDir: fileURLToPath(new URL(".", import.meta.url)), loader: "jsx" },
-    alias,
-    bundle: true,
+    alias: { ...options.alias, ...alias },
     write: false,
     format: "iife",
-    jsx: "automatic",
-    // React checks more and runs effects twice while one develops.
-    define: { "process.env.NODE_ENV": '"development"' },
-    logLevel: "error",
   });
   return outputFiles[0].text.replaceAll("</script", "<\\/script");
 }

@@ -1,0 +1,35 @@
+// Bundles the examples that are apps, each `app.jsx` into a `bundle.js` beside it: `npm run bundle`. What a page of your own
+// would do with any bundler.
+
+import { fileURLToPath } from "node:url";
+
+import { build } from "esbuild";
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+/** How apps are bundled, here and in the tests: with the package as it was just built, in place of one from a registry. */
+export const options = {
+  alias: { "connection-counter": here("../widget/dist/npm") },
+  // Where the package finds React and Vue, which an installed one has beside itself.
+  nodePaths: [here("node_modules")],
+  bundle: true,
+  jsx: "automatic",
+  define: {
+    // Frameworks check more while one develops; React runs effects twice.
+    "process.env.NODE_ENV": '"development"',
+    // Vue asks to be told.
+    __VUE_OPTIONS_API__: "true",
+    __VUE_PROD_DEVTOOLS__: "false",
+    __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: "true",
+  },
+  logLevel: "error",
+};
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await build({
+    ...options,
+    entryPoints: ["react", "vue"].map((example) => ({ in: here(`${example}/app.jsx`), out: `${example}/bundle` })),
+    outdir: here("."),
+    format: "esm",
+  });
+}
