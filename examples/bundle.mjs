@@ -1,5 +1,4 @@
-// Bundles the examples that are apps, each `app.jsx` into a `bundle.js` beside it: `npm run bundle`. What a page of your own
-// would do with any bundler.
+// Bundles the examples that are apps, each into a `bundle.js` beside it: `npm run bundle`. Any other bundler would do.
 
 import { fileURLToPath } from "node:url";
 
@@ -28,7 +27,12 @@ export const options = {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await build({
     ...options,
-    entryPoints: ["react", "vue"].map((example) => ({ in: here(`${example}/app.jsx`), out: `${example}/bundle` })),
+    // With the compiler for templates, which other apps have run by a plugin of their bundler.
+    alias: { ...options.alias, vue: "vue/dist/vue.esm-bundler.js" },
+    entryPoints: [
+      { in: here("react/app.jsx"), out: "react/bundle" },
+      { in: here("vue/app.js"), out: "vue/bundle" },
+    ],
     outdir: here("."),
     format: "esm",
   });

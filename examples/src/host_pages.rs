@@ -12,8 +12,9 @@ use crate::{
     rust_docs,
 };
 
-/// The examples that draw all their routes with one page, so every path below them is answered with their `index.html`.
-const SINGLE_PAGE: [&str; 2] = ["many-links", "spa"];
+/// The examples that draw all their routes with one page, so every path below them, unless it looks like a file's, is
+/// answered with their `index.html`.
+const SINGLE_PAGE: [&str; 4] = ["many-links", "react", "spa", "vue"];
 
 /// Where the Rust documentation is served.
 const RUST_DOCS: &str = "rust-docs";
@@ -62,7 +63,7 @@ impl HostPages {
         match files::find(&folder, below) {
             Found::File(file) => files::serve(&file, |page| self.with_server(&page)),
             Found::FolderWithoutSlash => files::with_slash(path),
-            Found::Nothing if SINGLE_PAGE.contains(&example) => {
+            Found::Nothing if SINGLE_PAGE.contains(&example) && !below.contains('.') => {
                 files::serve(&folder.join("index.html"), |page| self.with_server(&page))
             }
             Found::Nothing => files::refused(StatusCode::NOT_FOUND, "no such page"),
@@ -150,6 +151,7 @@ mod tests {
         assert_eq!(status("/plain"), StatusCode::PERMANENT_REDIRECT);
         assert_eq!(status("/plain/missing.html"), StatusCode::NOT_FOUND);
         assert_eq!(status("/spa/any/route"), StatusCode::OK);
+        assert_eq!(status("/spa/missing.js"), StatusCode::NOT_FOUND);
         for path in ["/Cargo.toml", "/src/main.rs", "/tests/", "/../Cargo.toml", "/plain/../Cargo.toml", "//", "/./"] {
             assert_eq!(status(path), StatusCode::NOT_FOUND, "{path}");
         }

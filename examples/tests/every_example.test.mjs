@@ -15,14 +15,16 @@ assert.ok(folders.length >= 3, `examples found in ${EXAMPLES}: ${folders}`);
 for (const folder of [...folders, "rust-docs/std"]) {
   story(`example ${folder} shows a count`, {}, async (stage) => {
     const tab = await stage.openTab(`/${folder}/`);
-    const href = await tab.page.evaluate(() => {
-      const isCounted = (link) =>
-        link.origin === location.origin &&
-        link.pathname !== location.pathname &&
-        !link.closest("[data-viewers-ignore]");
-      return [...document.links].find(isCounted)?.getAttribute("href");
-    });
-    assert.ok(href, "the example has a link to another page of its own site");
+    // Apps draw their links only after the page has loaded.
+    const href = await until("the example has a link to another page of its own site", () =>
+      tab.page.evaluate(() => {
+        const isCounted = (link) =>
+          link.origin === location.origin &&
+          link.pathname !== location.pathname &&
+          !link.closest("[data-viewers-ignore]");
+        return [...document.links].find(isCounted)?.getAttribute("href");
+      }),
+    );
 
     const linked = await stage.openTab(new URL(href, tab.page.url()).href);
     await tab.expectViewers(`a[href="${href}"]`, 1);

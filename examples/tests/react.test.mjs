@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { bundle } from "./support/bundle.mjs";
 import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
-import { expectServerRendered, watchSockets } from "./support/frameworks.mjs";
+import { expectMarket, expectServerRendered, watchSockets } from "./support/frameworks.mjs";
 import { until } from "./support/until.mjs";
 
 /** A page drawn by React, whose state the story sets with `window.set({ … })`. */
@@ -144,3 +144,5 @@ for (const [when, isLate] of [
     return expectServerRendered(stage, { page, render: render(isLate), takeOver: takeOver(isLate) }, isLate);
   });
 }
+
+story("React example draws its numbers", {}, (stage) => expectMarket(stage, "/react/"));

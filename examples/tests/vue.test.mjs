@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 import { bundle } from "./support/bundle.mjs";
-import { expectServerRendered, watchSockets } from "./support/frameworks.mjs";
+import { expectMarket, expectServerRendered, watchSockets } from "./support/frameworks.mjs";
 import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
@@ -114,3 +114,5 @@ for (const [when, isLate] of [
     expectServerRendered(stage, serverRendered, isLate),
   );
 }
+
+story("Vue example draws its numbers", {}, (stage) => expectMarket(stage, "/vue/"));

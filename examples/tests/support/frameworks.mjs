@@ -68,3 +68,20 @@ export async function expectServerRendered(stage, { page, render, takeOver }, is
   await expectTwo('a.clicks-1[href="/two"]');
   assert.deepEqual(said, [], "nothing is warned of on the console");
 }
+
+/** An example that draws a market: all who look at its page, and whether there is a queue where links lead. */
+export async function expectMarket(stage, path) {
+  const tab = await stage.openTab(path);
+  const expectText = (selector, text) =>
+    until(`${selector} shows ${text}`, async () => {
+      const texts = await tab.page.$$eval(selector, (elements) => elements.map(({ textContent }) => textContent.trim()));
+      return texts.includes(text);
+    });
+  await expectText("main span", "You are alone here.");
+  await stage.openTab(path);
+  await expectText("main span", "2 people are here.");
+
+  await expectText("main li", "bread");
+  for (let customer = 0; customer < 3; customer += 1) await stage.openTab(`${path}bread`);
+  await expectText("main li", "bread There is a queue.");
+}
