@@ -17,7 +17,7 @@ const app = (server) =>
     import { createRoot } from "react-dom/client";
 
     function Page() {
-      const [{ order = ["/one", "/two"], watched = "/two", isOpen = true, ...rest }, set] = useState({});
+      const [{ order = ["/one", "/two"], watched = "/two", ...rest }, set] = useState({});
       useEffect(() => start({ server: "${server}" }).stop, []);
       useEffect(() => void (window.set = (more) => set((state) => ({ ...state, ...more }))), []);
       const viewers = useViewers(watched);
@@ -25,7 +25,8 @@ const app = (server) =>
         <>
           {order.map((href) => <p key={href}><a href={href} {...rest[href]}>{href}</a></p>)}
           <output id="hook">{viewers ?? "?"}</output>
-          {isOpen && <ViewerCount href={watched} className="badge" label="one={count} reader|other={count} readers">?</ViewerCount>}
+          <ViewerCount href={watched} className="badge" label="one={count} reader|other={count} readers">?</ViewerCount>
+          <ViewerCount href={watched} id="incomplete" label="one={count} reader" />
         </>
       );
     }
@@ -55,6 +56,7 @@ story("React hook and component show counts", {}, async (stage) => {
   const { site, tab, sockets } = await openApp(stage);
   await expectText(tab, "#hook", "0");
   await expectText(tab, ".badge", "0 readers");
+  await expectText(tab, "#incomplete", "0");
   const two = await stage.openTab(`${site}/two`);
   await tab.expectViewers('a[href="/two"]', 1);
   await expectText(tab, "#hook", "1");

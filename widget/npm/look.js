@@ -64,5 +64,5 @@ export function labels(label, language) {
   const rules = new Intl.PluralRules(locale);
   const forms = readForms(label);
   return (viewers) =>
-    (forms.get(rules.select(viewers)) ?? forms.get("other")).replaceAll("{count}", () => number.format(viewers));
+    (forms.get(rules.select(viewers)) ?? forms.get("other") ?? "{count}").replaceAll("{count}", () => number.format(viewers));
 }
