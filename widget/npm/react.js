@@ -11,7 +11,7 @@ const nothingYet = () => undefined;
 
 export function useViewers(url) {
   // A `URL` that is made anew by every rendering is the same address still.
-  const address = url === undefined ? undefined : `${url}`;
+  const address = url?.toString();
   const listen = useCallback((changed) => subscribe(address, changed), [address]);
   return useSyncExternalStore(listen, () => count(address), nothingYet);
 }

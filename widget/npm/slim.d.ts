@@ -21,7 +21,7 @@ export interface SlimOptions extends Options {
 
 /**
  * Shows live viewer counts on the links of this page, as `start` of `connection-counter` does. The module is loaded when
- * this is called, 10 KB with brotli: less than inside of the default entry, and beside the page's own scripts.
+ * this is called, and weighs a fifth less than inside of the default entry, where it has to be text.
  *
  * @example
  * import { start } from "connection-counter/slim";
