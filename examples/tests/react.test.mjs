@@ -86,11 +86,15 @@ story("numbers survive what React does to links", {}, async (stage) => {
   await set(tab, { "/two": { href: "/one" } });
   await tab.page.waitForSelector('p:first-child a[href="/one"]');
   await two.close();
+  await expectText(tab, "#hook", "0");
   await tab.expectViewers('a[href="/one"]', 1);
   await set(tab, { "/two": { href: "/two" } });
   await tab.expectViewers('a[href="/two"]', 0);
   await stage.openTab(`${site}/two`);
   await tab.expectViewers('a[href="/two"]', 1);
+  // Another element in the place of the first.
+  await set(tab, { order: ["/two", "/new"], "/new": { href: "/two", className: "new" } });
+  await tab.expectViewers("a.new", 1);
 });
 
 story("attributes that React sets win", {}, async (stage) => {
