@@ -24,6 +24,12 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// A file that must fit to the others: browsers ask each time, and are told that nothing changed.
 const ASK_FIRST: &str = "no-cache";
 
+/// The widget's file of this very version, and its integrity, for pages that want no other.
+pub(crate) fn pinned() -> Option<(&'static str, &'static str)> {
+    let (_, content) = WIDGET.iter().find(|(name, _)| *name == "pinned")?;
+    std::str::from_utf8(content).ok()?.split_once(' ')
+}
+
 /// All files by their path.
 pub(crate) struct Files(HashMap<String, File>);
 

@@ -15,6 +15,7 @@ use crate::{
     Server,
     config::{Config, LogFormat, serves_widget},
     error::StartupError,
+    files,
 };
 
 /// Handshakes the operating system may hold for us while we are busy: all clients come back at once after a restart.
@@ -67,6 +68,12 @@ async fn serve(server: Server, config: Config) -> Result<(), StartupError> {
     let mut told = format!("listening on http://{address}\n");
     if serves_widget(&server.names()) {
         told += &format!("embed with <script async src=\"http://{address}/live.js\"></script>\n");
+        if let Some((file, integrity)) = files::pinned() {
+            told += &format!(
+                "or pinned: <script type=\"module\" async crossorigin src=\"http://{address}/{file}\" \
+                 integrity=\"{integrity}\"></script>\n"
+            );
+        }
     }
     // Whoever started us may not read it.
     let _ = io::stdout().write_all(told.as_bytes());

@@ -51,6 +51,20 @@ async fn the_script_names_the_module_served() {
 }
 
 #[tokio::test]
+async fn the_widget_itself_is_kept_for_ever() {
+    let server = TestServer::start().await;
+    let pinned = String::from_utf8(built("pinned").1).unwrap();
+    let (name, integrity) = pinned.split_once(' ').unwrap();
+    assert!(integrity.starts_with("sha384-"), "{integrity}");
+    let script = get(&server, "/live.js", &[]).await.text();
+    assert!(script.contains(name), "live.js and {name} are not of one build");
+    let answer = get(&server, &format!("/{name}"), &[]).await;
+    assert_eq!(answer.header("cache-control"), "public, max-age=31536000, immutable");
+    assert!(answer.body == built(name).1);
+    assert_eq!(get(&server, "/pinned", &[]).await.status, 404);
+}
+
+#[tokio::test]
 async fn pages_of_any_site_may_load_it() {
     let server = TestServer::with(&["--site=example.org"]).await;
     for name in ["live.js".to_owned(), built(".wasm").0] {

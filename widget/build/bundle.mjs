@@ -69,6 +69,8 @@ const wasm = writeVersion("live-*.wasm", readFileSync(shrunk));
 const plainJs = writeVersion("live-*.js", await bundle("plain.js"));
 const define = { WASM_FILE: wasm.file, WASM_INTEGRITY: wasm.integrity, PLAIN_FILE: plainJs.file };
 const module = writeVersion("live-*.js", await bundle("tag.js", { define }));
+// For the server to print, for pages that want this version and no other.
+writeFileSync(path.join(dist, "pinned"), `${JSON.parse(module.file)} ${JSON.parse(module.integrity)}`);
 const live = await bundle("live.js", { format: "iife", define: { ...define, MODULE_FILE: module.file } });
 writeFileSync(path.join(dist, "live.js"), live);
 

@@ -6,7 +6,8 @@
 //! widget/dist/live.js            the script tag, which loads the rest from beside itself
 //! widget/dist/live-<hash>.js     the widget; another one of these is the module as JavaScript, where wasm is refused
 //! widget/dist/live-<hash>.wasm   the module
-//! widget/dist/npm/               the npm package, with the module inside index.js
+//! widget/dist/pinned             name and integrity of the widget's file, for the server to print
+//! widget/dist/npm/               the npm package, with the module inside index.js, and beside slim.js
 //! ```
 //!
 //! The JavaScript in `widget/npm` reaches the middle results by names that only `bundle.mjs` knows: `widget-glue`,
