@@ -1,5 +1,5 @@
-// Takes the pictures for the documentation: the demo's start page in both colour schemes, and a page of the Rust
-// documentation, all with real tabs behind their numbers. Run it with: npm run screenshots
+// Takes the pictures for the documentation: the demo's start page and the gallery of themes in both colour schemes, and
+// a page of the Rust documentation, all with real tabs behind their numbers. Run it with: npm run screenshots
 
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -38,6 +38,7 @@ async function open(url, scheme = "light", viewport = { width: 1200, height: 800
     { name: "prefers-color-scheme", value: scheme },
     { name: "prefers-reduced-motion", value: "reduce" },
   ]);
+  await tab.stayInSight();
   await tab.open(url);
   return tab;
 }
@@ -69,6 +70,13 @@ try {
     await std.expectViewers(`a[href$="${path.replace("std/", "")}"]`, count);
   await std.expectViewers('a[href="../std/index.html"]', 1);
   await take(std, "rust-docs.png");
+
+  for (const path of ["", "", "apples.html"]) await open(`${host.url}/plain/${path}`);
+  for (const scheme of ["light", "dark"]) {
+    const themes = await open(`${host.url}/themes/`, scheme, { width: 560, height: 720 });
+    await themes.expectViewers('a[href="/plain/"]', 2);
+    await take(themes, `themes-${scheme}.png`);
+  }
 } finally {
   await browser.close();
   await host.stop();

@@ -89,6 +89,12 @@ export class Tab {
     this.#allowed.push(pattern);
   }
 
+  /** Has the page believe that its tab is the one in front, as windows side by side would be. */
+  async stayInSight() {
+    const session = await this.page.createCDPSession();
+    await session.send("Emulation.setFocusEmulationEnabled", { enabled: true });
+  }
+
   /** Opens an address and waits until the browser has loaded the page. */
   async open(url) {
     const answer = await this.page.goto(url, { waitUntil: "load", timeout: DEADLINE_MS });

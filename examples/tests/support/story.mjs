@@ -82,11 +82,11 @@ class Stage {
     });
   }
 
-  /** An empty tab. All tabs of a story are in sight, as windows side by side would be, unless it is a `background` tab. */
+  /** An empty tab. All tabs of a story are in sight, unless it is a `background` tab. */
   async newTab({ background = false } = {}) {
     if (!this.#context) await this.startBrowser();
     const tab = new Tab(await this.#context.newPage());
-    if (!background) await (await tab.page.createCDPSession()).send("Emulation.setFocusEmulationEnabled", { enabled: true });
+    if (!background) await tab.stayInSight();
     this.tabs.push(tab);
     return tab;
   }
