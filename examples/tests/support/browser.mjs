@@ -3,11 +3,10 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
 
 import puppeteer from "puppeteer-core";
 
+import { canRun, installed } from "./installed.mjs";
 import { DEADLINE_MS } from "./until.mjs";
 
 /** What a server says of a page that the browser has already. */
@@ -28,18 +27,8 @@ const FLAGS = [
 
 /** The browser to use: CHROME, or the first Chromium on the PATH. */
 function browserPath() {
-  const folders = (process.env.PATH ?? "").split(delimiter);
-  const candidates = process.env.CHROME
-    ? [process.env.CHROME]
-    : NAMES.flatMap((name) => folders.map((folder) => join(folder, name)));
-  const found = candidates.find((path) => {
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  const named = process.env.CHROME;
+  const found = named ? canRun(named) && named : installed(NAMES);
   if (found) return found;
   throw new Error(
     "The browser tests need Chromium and found none. On Debian: apt-get install chromium. Elsewhere install Chrome or " +
