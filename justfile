@@ -42,6 +42,13 @@ test-bundlers: widget _chromium
         cd {{ justfile_directory() }}; done
     cd examples; npm run test-bundlers
 
+# They take two to three minutes and hundreds of megabytes of packages; the finer points are tested in Chromium only.
+# Test the core in Firefox and WebKit, with the real server.
+test-browsers: widget _engines
+    cargo build --workspace --bins
+    cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
+    cd examples; npm run test-browsers
+
 # Print what the widget weighs; fails when that is over the budget.
 size: widget
     node widget/build/size.mjs
@@ -60,4 +67,22 @@ _chromium:
     fi
     echo "The browser tests need Chromium or Chrome; please install it (on Debian: sudo apt-get install chromium), or" \
         "name it with CHROME=/path/to/chrome." >&2
+    exit 1
+
+# Make sure there are Firefox and WebKit's driver, and a display for it.
+_engines:
+    #!/bin/sh
+    set -eu
+    missing=
+    command -v "${FIREFOX:-firefox-esr}" >/dev/null || command -v firefox >/dev/null || missing="$missing firefox-esr"
+    command -v WebKitWebDriver >/dev/null || missing="$missing webkit2gtk-driver"
+    command -v Xvfb >/dev/null || missing="$missing xvfb"
+    if [ -z "$missing" ]; then exit 0; fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing$missing with apt-get"
+        apt-get update >/dev/null
+        exec env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
+    fi
+    echo "These tests need Firefox, WebKitGTK's WebDriver and Xvfb; please install what is missing (on Debian: sudo" \
+        "apt-get install$missing). Firefox may also be named with FIREFOX=/path/to/firefox." >&2
     exit 1
