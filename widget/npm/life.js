@@ -54,6 +54,7 @@ export function createLife({ hiddenAfter, mergeTabs, observe }, look, probe) {
   };
 
   // Both the next page and the back/forward cache: it keeps no page that has an open WebSocket.
+  // Firefox 153 looks before it tells us, so there such a page is loaded anew.
   on(window, "pagehide", () => (isAway = true));
   on(window, "pageshow", comeBack);
   on(window, "offline", () => (isOffline = true));
