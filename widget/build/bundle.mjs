@@ -34,6 +34,23 @@ binaryen("wasm2js", "-Oz", lowered, "-o", plain);
 const hash = (content) => createHash("sha256").update(content).digest("hex").slice(0, 8);
 const integrity = (content) => `sha384-${createHash("sha384").update(content).digest("base64")}`;
 
+/**
+ * Writes a module whose default export is an object with all exports of the module `file`. The object that esbuild makes of
+ * `import * as` takes what a page added to `Object.prototype` for exports, and fails.
+ */
+async function gather(file) {
+  const { metafile } = await build({ entryPoints: [file], format: "esm", write: false, metafile: true, logLevel: "warning" });
+  const names = Object.values(metafile.outputs)[0].exports.join(", ");
+  const gathered = path.join(glue, `gathered-${path.basename(file)}`);
+  writeFileSync(gathered, `import { ${names} } from ${JSON.stringify(file)};\nexport default { __proto__: null, ${names} };\n`);
+  return gathered;
+}
+const alias = {
+  "widget-glue": await gather(path.resolve(glue, "widget_bg.js")),
+  "widget-wasm": shrunk,
+  "widget-plain": await gather(path.resolve(plain)),
+};
+
 /** Bundles one entry, with what all have in common, and returns its text. */
 async function bundle(entry, options = {}) {
   const common = {
@@ -45,7 +62,7 @@ async function bundle(entry, options = {}) {
     // Every browser with the WebAssembly that Rust's compiler writes knows at least this much JavaScript.
     target: "es2022",
     define: JSON.parse(words),
-    alias: { "widget-glue": path.join(glue, "widget_bg.js"), "widget-wasm": shrunk, "widget-plain": plain },
+    alias,
     logLevel: "warning",
   };
   // esbuild has said what is wrong by then.

@@ -1,6 +1,6 @@
 /** Brings up the head: the wasm module, with the glue that wasm-bindgen made for it. */
 
-import * as glue from "widget-glue";
+import glue from "widget-glue";
 
 /** What is brought up once, stays: a second instance under the same glue would get calls meant for the first. */
 let head;

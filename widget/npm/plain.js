@@ -1,6 +1,6 @@
 /** The head without wasm, for pages whose content security policy refuses that: the same code, compiled to JavaScript. */
 
-import * as exports from "widget-plain";
+import exports from "widget-plain";
 
 import { start } from "./head.js";
 
