@@ -40,7 +40,8 @@ export function createLife({ hiddenAfter, mergeTabs, observe }, look, probe) {
   };
 
   const on = (target, type, react) =>
-    target?.addEventListener(
+    // A page may have put a variable of its own in its place, such as `var navigation`.
+    target?.addEventListener?.(
       type,
       safely((event) => {
         react?.(event);

@@ -6,10 +6,10 @@
 import { pageIsIdle } from "./idle.js";
 import { warn } from "./warn.js";
 
-// Known only while this file runs for the first time, so it is read here. An element that merely goes by this name, such as
-// an `<img name=currentScript>` that someone smuggled into the page, is no script.
-const script = document.currentScript;
-const address = script?.tagName === "SCRIPT" ? script.src : "";
+// Known only while this file runs for the first time, so it is read here. Not asked of the document itself, which may answer
+// with an element that merely goes by this name, such as an `<img name=currentScript>` that someone smuggled into the page.
+const script = Reflect.get(Document.prototype, "currentScript", document);
+const address = script?.src;
 
 async function load() {
   const options = { ...script.dataset };

@@ -2,13 +2,26 @@
 
 import { safely } from "./warn.js";
 
+/** The close code of a server that does not want us: as final as the page's own policy. */
+const REFUSED = 1008;
+
 /**
  * @param {object} head the functions that the wasm module exports
  * @param {(text: string) => number[]} read counts in a message from the server, in pairs of key and viewers
  */
 export function createRoom(head, read) {
   const alarms = [];
+  const stopping = new AbortController();
   let current;
+
+  // Without this the head would try again for ever, and the browser complain each time.
+  document.addEventListener(
+    "securitypolicyviolation",
+    safely(({ blockedURI, disposition }) => {
+      if (blockedURI === current?.url && disposition === "enforce") head.closed(REFUSED);
+    }),
+    { signal: stopping.signal },
+  );
 
   return {
     /** Has the head hear what happens to this WebSocket, and to no other from now on. */
@@ -30,6 +43,7 @@ export function createRoom(head, read) {
     },
     stop() {
       current = undefined;
+      stopping.abort();
       alarms.forEach(clearTimeout);
     },
   };

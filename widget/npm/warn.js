@@ -6,7 +6,11 @@ let hasWarned = false;
 export function warn(...words) {
   if (hasWarned) return;
   hasWarned = true;
-  console.warn("connection-counter:", ...words);
+  try {
+    console.warn("connection-counter:", ...words);
+  } catch {
+    // Some pages have no console, or one that throws.
+  }
 }
 
 /** The function, with its exceptions kept from the page: each becomes our one warning. */
