@@ -161,12 +161,30 @@ story("watching tab is not counted", {}, async (stage) => {
 
 story("tabs of one browser count once when asked to", {}, async (stage) => {
   const site = await twoPages(stage, "data-merge-tabs");
-  const watcher = await stage.openTab(`${site}/two`);
-  const first = await stage.openTab(`${site}/one`);
+  const open = async (path) => {
+    const tab = await stage.newTab();
+    await tab.page.evaluateOnNewDocument(() => {
+      window.WebSocket = class extends window.WebSocket {
+        constructor(url) {
+          super(url);
+          window.room = url;
+        }
+      };
+    });
+    await tab.open(site + path);
+    return tab;
+  };
+  const watcher = await open("/two");
+  const first = await open("/one");
   await watcher.expectViewers('a[href="/one"]', 1);
-  await watcher.record('a[href="/one"]');
-  const others = [await stage.openTab(`${site}/one`), await stage.openTab(`${site}/one`)];
+  const others = [await open("/one"), await open("/one")];
+  const token = (tab) => tab.page.evaluate(() => window.room?.split("?viewer=")[1]);
+  await until("all agree on who they are", async () => {
+    const [oldest, ...tokens] = await Promise.all([watcher, first, ...others].map(token));
+    return oldest && tokens.every((one) => one === oldest);
+  });
   for (const tab of others) await tab.expectViewers('a[href="/two"]', 1);
+  await watcher.record('a[href="/one"]');
 
   // The oldest leaves; the others still are that one viewer.
   await first.close();

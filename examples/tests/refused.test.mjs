@@ -5,7 +5,10 @@ import assert from "node:assert/strict";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
-story("refused site gets one warning and stays away", { serverArgs: ["--site", "example.org"] }, async (stage) => {
+/** Refusals are what strangers cause, so the log has them for those who look only. */
+const REFUSING = ["--site", "example.org", "--log", "debug"];
+
+story("refused site gets one warning and stays away", { serverArgs: REFUSING }, async (stage) => {
   const refusals = () => stage.server.log.match(/may not use this server/g)?.length ?? 0;
   const tab = await stage.newTab();
   tab.allow(/^console: connection-counter: refused by /);

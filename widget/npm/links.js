@@ -12,6 +12,9 @@ const IGNORE = "data-viewers-ignore";
 /** Marks an element whose open shadow root, or whose same-origin frame, is our business too. */
 const INSIDE = "data-viewers-inside";
 
+/** What may be a link, or lead to more of them. */
+const CANDIDATES = `a,area,[${INSIDE}]`;
+
 /** How long to look at links before the page gets a turn: half of what 60 frames a second leave to everyone. */
 const SLICE_MS = 8;
 /** Links between two looks at the clock. */
@@ -142,8 +145,10 @@ export function createLinks(options, head, changed) {
 
   /** Has all links in `root` looked at, and `root` itself. Answers whether there is any. */
   const search = (root) => {
-    if (root.matches?.(`a,area,[${INSIDE}]`)) due.add(root);
-    for (const link of root.querySelectorAll(`a,area,[${INSIDE}]`)) due.add(link);
+    // A form's fields hide its methods when they have their names.
+    const its = root instanceof Element ? Element.prototype : root;
+    if (its.matches?.call(root, CANDIDATES)) due.add(root);
+    for (const link of its.querySelectorAll.call(root, CANDIDATES)) due.add(link);
     return due.size > 0;
   };
 

@@ -1,0 +1,313 @@
+// Pages, browsers and servers that do us no good: nothing that goes wrong reaches the page. An uncaught exception, and a
+// second warning of ours, fail every story here.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:net";
+import { once } from "node:events";
+
+import { startFakeServer, update } from "./support/fake_server.mjs";
+import { html, servePages } from "./support/pages.mjs";
+import { story } from "./support/story.mjs";
+import { until } from "./support/until.mjs";
+
+const LINK = '<a href="/x">x</a>';
+
+/** What a fake server tells of every page that it is asked about. */
+const tellsAll = (viewers) => (socket, asked) =>
+  socket.on("message", () => socket.send(update(Object.fromEntries([...asked].map((id) => [id, viewers])))));
+
+/** A tab that tolerates the browser's own words about a broken connection, and one warning of ours. */
+async function lenientTab(stage) {
+  const tab = await stage.newTab();
+  tab.allow(/^console: (?!connection-counter)/);
+  tab.allow(/^console: connection-counter/);
+  return tab;
+}
+
+/** Our own warnings in a tab. */
+const warnings = (tab) => tab.expected.filter((text) => text.includes("console: connection-counter:"));
+
+function expectWarnings(tab, most) {
+  assert.ok(warnings(tab).length <= most, `at most ${most}: ${warnings(tab).join("\n")}`);
+}
+
+/** A port where nobody answers. */
+async function deadPort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** A page with the real server's widget, opened beside a viewer of what its link leads to. */
+async function expectCounts(stage, head, body = LINK, { prepare, most = 0 } = {}) {
+  const site = await servePages(stage, (path) =>
+    path === "/x" ? html(`<script async src="${stage.server.url}/live.js"></script>`, "") : html(head, body),
+  );
+  await stage.openTab(`${site}/x`);
+  const tab = most > 0 ? await lenientTab(stage) : await stage.newTab();
+  if (prepare) await tab.page.evaluateOnNewDocument(prepare);
+  await tab.open(`${site}/`);
+  // Asked from outside of the page's own world, which may be too broken for the driver.
+  await until("the link shows its viewer", async () => (await tab.shown('a[href="/x"]')).every((shown) => shown === "1"));
+  expectWarnings(tab, most);
+  return tab;
+}
+
+const tag = (stage, options = "") => `<script async src="${stage.server.url}/live.js" ${options}></script>`;
+
+// Servers.
+
+story("server that is down stays unnoticed", {}, async (stage) => {
+  const fake = await startFakeServer(stage);
+  const dead = `http://127.0.0.1:${await deadPort()}`;
+  const site = await servePages(stage, (path) =>
+    html(`<script async src="${path === "/all" ? dead : fake.url}/live.js" data-server="${dead}"></script>`, LINK),
+  );
+  for (const path of ["/all", "/rooms"]) {
+    const tab = await lenientTab(stage);
+    await tab.open(site + path);
+    // The browser's own words, of the script or of the WebSocket.
+    await until("the browser has tried", () => tab.expected.some((text) => text.includes("ERR_CONNECTION_REFUSED")));
+    expectWarnings(tab, 0);
+  }
+});
+
+story("files that never come stay unnoticed", {}, async (stage) => {
+  const seen = [];
+  const fake = await startFakeServer(stage, {
+    serves: (file) => {
+      seen.push(file);
+      return !file.endsWith(".wasm");
+    },
+  });
+  const site = await servePages(stage, () => html(`<script async src="${fake.url}/live.js"></script>`, LINK));
+  const tab = await stage.openTab(`${site}/`);
+  await until("the module is asked for", () => seen.some((file) => file.endsWith(".wasm")));
+  assert.deepEqual(await tab.shown("a"), [null]);
+  // It can be stopped all the same.
+  await until("there is a handle", () => tab.page.evaluate(() => window[Symbol.for("connection-counter")]?.handle));
+  await tab.page.evaluate(() => window[Symbol.for("connection-counter")].handle.stop());
+});
+
+story("module that is broken gets its JavaScript twin", {}, async (stage) => {
+  const fake = await startFakeServer(stage, {
+    connected: tellsAll(7),
+    replaces: (file) => (file.endsWith(".wasm") ? "no module" : undefined),
+  });
+  const site = await servePages(stage, () => html(`<script async src="${fake.url}/live.js"></script>`, LINK));
+  const tab = await stage.openTab(`${site}/`);
+  await tab.expectViewers("a", 7);
+});
+
+story("server that never answers stays unnoticed", {}, async (stage) => {
+  const fake = await startFakeServer(stage, { answersHandshakes: false });
+  const site = await servePages(stage, () => html(`<script async src="${fake.url}/live.js"></script>`, LINK));
+  const tab = await stage.openTab(`${site}/`);
+  await until("the widget knocks", () => fake.knocks() === 1);
+  assert.deepEqual(await tab.shown("a"), [null]);
+});
+
+story("wrong addresses get one warning at most", {}, async (stage) => {
+  const site = await servePages(stage, (path) =>
+    html(tag(stage, { "/scheme": 'data-server="ftp://x"', "/broken": 'data-server="http://["', "/site": `data-server="${stage.host.url}"` }[path]), LINK),
+  );
+  for (const [path, most] of Object.entries({ "/scheme": 1, "/broken": 1, "/site": 0 })) {
+    const tab = await lenientTab(stage);
+    await tab.open(site + path);
+    await until(`${path} is noticed`, () => (most > 0 ? warnings(tab).length > 0 : tab.expected.length > 0));
+    expectWarnings(tab, most);
+  }
+});
+
+// Browsers and policies that refuse.
+
+story("WebSocket that throws gets one warning", {}, async (stage) => {
+  const breaks = [
+    () => (window.WebSocket = class { constructor() { throw new Error("blocked"); } }),
+    () => delete window.WebSocket,
+    () => (window.WebSocket = function () { return {}; }),
+  ];
+  const site = await servePages(stage, () => html(tag(stage), LINK));
+  for (const prepare of breaks) {
+    const tab = await lenientTab(stage);
+    await tab.page.evaluateOnNewDocument(prepare);
+    await tab.open(`${site}/`);
+    await until("the widget says so", () => warnings(tab).length === 1);
+    await tab.page.evaluate(() => window[Symbol.for("connection-counter")].handle.stop());
+    expectWarnings(tab, 1);
+  }
+});
+
+story("policy that refuses the connection is not tried again", {}, async (stage) => {
+  const site = await servePages(stage, () =>
+    html(
+      `<meta http-equiv="content-security-policy" content="connect-src ${stage.server.url}">${tag(stage)}`,
+      LINK,
+    ),
+  );
+  const tab = await lenientTab(stage);
+  await tab.open(`${site}/`);
+  const refusals = () => tab.expected.filter((text) => /violates the following Content Security Policy/.test(text));
+  await until("the browser says so", () => refusals().length > 0);
+  await until("we say so", () => warnings(tab).length === 1);
+  const before = refusals().length;
+  // Longer than the first three attempts of one that comes back take together.
+  await new Promise((resolve) => setTimeout(resolve, 4_000));
+  assert.equal(refusals().length, before, "the widget does not insist");
+  expectWarnings(tab, 1);
+});
+
+// Messages.
+
+/** Makes the same numbers, below 1, in every run. */
+function randomFrom(seed) {
+  let state = seed;
+  return () => {
+    // The generator of Park and Miller.
+    state = (state * 48_271) % 2_147_483_647;
+    return state / 2_147_483_647;
+  };
+}
+
+/** A message that says nothing true about the page `id`, in so many ways. */
+function garbage(random, id) {
+  const pick = (values) => values[Math.floor(random() * values.length)];
+  const value = () =>
+    pick([-1, 1.5, 1e300, 2 ** 53, "9", "", null, true, [], [9], {}, { valueOf: 9 }, { length: 9 }, "constructor"]);
+  const name = () => pick([id, "__proto__", "constructor", "toString", "", "0", `${id}/never-asked`, "\u0000", "x".repeat(9_999)]);
+  const pairs = () => `{${Array.from({ length: Math.floor(random() * 4) }, () => `${JSON.stringify(name())}:${JSON.stringify(value())}`)}}`;
+  return pick([
+    () => `{"type":"update","connections":${pairs()}}`,
+    () => `{"type":"update","connections":${JSON.stringify(value())}}`,
+    () => `{"type":${JSON.stringify(value())},"connections":{${JSON.stringify(id)}:9}}`,
+    () => `{"__proto__":{"type":"update","connections":{${JSON.stringify(id)}:9}}}`,
+    () => `{"type":"update","connections":{"__proto__":{"polluted":9},${JSON.stringify(`${id}/other`)}:9}}`,
+    () => `{"type":"update","connections":{${JSON.stringify(id)}:9}`,
+    () => `{"type":"update","connections":${"[".repeat(20_000)}${"]".repeat(20_000)}}`,
+    () => "[".repeat(5_000),
+    () => JSON.stringify(value()),
+    () => Buffer.from(`{"type":"update","connections":{${JSON.stringify(id)}:9}}`),
+    () => Buffer.from(Array.from({ length: 64 }, () => Math.floor(random() * 256))),
+    () => "",
+    () => "pong",
+    () => '{"type":"error","code":"bad-message","message":"no"}',
+  ])();
+}
+
+story("garbage from the server changes nothing", {}, async (stage) => {
+  const MESSAGES = 5_000;
+  const fake = await startFakeServer(stage, { connected: tellsAll(3) });
+  const site = await servePages(stage, () => html(`<script async src="${fake.url}/live.js"></script>`, LINK));
+  const tab = await stage.openTab(`${site}/`);
+  await tab.expectViewers("a", 3);
+  await tab.record("a");
+
+  const [socket] = fake.sockets;
+  const random = randomFrom(1);
+  const id = `${new URL(site).host}/x`;
+  for (let sent = 0; sent < MESSAGES; sent++) socket.send(garbage(random, id));
+  socket.send(update({ [id]: 4, "never/asked": 9 }));
+  await tab.expectViewers("a", 4);
+  assert.deepEqual(await tab.recorded(), ["3", "4"], "nothing else was ever shown");
+  assert.equal(await tab.page.evaluate(() => ({}).polluted), undefined);
+});
+
+// Pages.
+
+story("50,000 links do not matter", {}, async (stage) => {
+  const MANY = 50_000;
+  const body = LINK + Array.from({ length: MANY }, (_, i) => `<p><a href="/page/${i}">${i}</a></p>`).join("");
+  await expectCounts(stage, tag(stage), body);
+});
+
+story("broken links do not matter", {}, async (stage) => {
+  const broken = ["http://[", "http://a b/", "//", "http:", "%", "https://%zz", "javascript:void 0", "\u0000", "?", "#", "mailto:", "x".repeat(9_999), "http://x:99999/", "blob:x"];
+  const body = broken.map((href) => `<a class="broken" href="${href}">b</a><svg><a href="${href}"></a></svg>`).join("") + LINK;
+  await expectCounts(stage, tag(stage), body);
+});
+
+story("extended prototypes do not matter", {}, async (stage) => {
+  const prepare = () => {
+    for (const prototype of [Object.prototype, Array.prototype, Function.prototype, String.prototype, Element.prototype]) {
+      prototype.each = prototype.extend = function () {};
+      for (const name of ["other", "entry", "links", "label", "0x"]) {
+        Object.defineProperty(prototype, name, {
+          enumerable: true,
+          configurable: true,
+          get: () => "polluted",
+          set(value) {
+            Object.defineProperty(this, name, { value, enumerable: true, configurable: true, writable: true });
+          },
+        });
+      }
+    }
+    // As an old library does it.
+    Object.prototype.toJSON = Array.prototype.toJSON = function () {
+      return "mine";
+    };
+  };
+  await expectCounts(stage, `<script>(${prepare})()</script>${tag(stage)}`);
+});
+
+story("frozen prototypes and elements do not matter", {}, async (stage) => {
+  const freeze = () => {
+    for (const thing of [Object, Array, Function, Map, Set, Promise, Element, Node, Document, EventTarget, Error]) {
+      Object.freeze(thing.prototype);
+      Object.freeze(thing);
+    }
+    try {
+      Object.freeze(window);
+    } catch {
+      // No browser does.
+    }
+    const freezeAll = () => [document, ...document.querySelectorAll("*")].forEach(Object.freeze);
+    freezeAll();
+    addEventListener("DOMContentLoaded", freezeAll);
+  };
+  await expectCounts(stage, `<script>(${freeze})()</script>${tag(stage)}`);
+});
+
+story("names of a page's own do not matter", {}, async (stage) => {
+  const body = `<script>var navigation = { home: 1 }, status = 1, origin = 2, page = 3, head = 4, links = 5</script>
+    <img name="currentScript" hidden alt=""><img name="head" hidden alt=""><a name="handle" id="connection-counter"></a>
+    <script src="${stage.server.url}/live.js"></script>${LINK}`;
+  await expectCounts(stage, "", body);
+});
+
+story("form whose fields hide its methods costs no other link", {}, async (stage) => {
+  const tab = await expectCounts(stage, tag(stage), '<main></main><a href="/x">x</a>');
+  await tab.page.evaluate(() => {
+    const main = document.querySelector("main");
+    const form = '<form><input name="querySelectorAll"><input name="matches"><input name="isConnected"></form>';
+    main.innerHTML = `${form}<p><a href="/x">late</a></p>${form}`;
+  });
+  await tab.expectViewers('a[href="/x"]', 1);
+});
+
+story("tag before the body, and two of them, are one widget", {}, async (stage) => {
+  // Not async: it runs before there is a body.
+  const early = `<script src="${stage.server.url}/live.js"></script>`;
+  const tab = await expectCounts(stage, early + early, `${LINK}${tag(stage)}`);
+  const host = new URL(tab.page.url()).host;
+  await until("the page is counted once", async () => (await stage.server.viewers(host))[`${host}/`] === 1);
+});
+
+story("console that throws does not matter", {}, async (stage) => {
+  const site = await servePages(stage, () => html(tag(stage, 'data-colour="red"'), LINK));
+  const tab = await stage.newTab();
+  await tab.page.evaluateOnNewDocument(() => {
+    window.warned = 0;
+    console.warn = () => {
+      window.warned++;
+      throw new Error("no warnings here");
+    };
+  });
+  await tab.open(`${site}/`);
+  await until("we warned", () => tab.page.evaluate(() => window.warned === 1));
+  const other = await lenientTab(stage);
+  await other.open(`${site}/x`);
+  await tab.expectViewers("a", 1);
+});

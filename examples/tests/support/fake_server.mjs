@@ -1,0 +1,63 @@
+// A server that only looks like one: it hands out the real widget, and then says and does whatever a story wants.
+
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { basename } from "node:path";
+
+import { WebSocketServer } from "ws";
+
+const DIST = new URL("../../../widget/dist/", import.meta.url);
+const TYPES = { js: "text/javascript", wasm: "application/wasm" };
+
+/** The update that tells these counts. */
+export const update = (connections) => JSON.stringify({ type: "update", connections });
+
+/**
+ * Starts one that runs until the story ends.
+ * @param {import("./story.mjs").Stage} stage
+ * @param {object} behaviour
+ * @param {(file: string) => Promise<boolean | void> | boolean | void} [behaviour.serves] called before a file is handed
+ *   out, which waits for it; `false` has the request hang for ever
+ * @param {(file: string) => string | undefined} [behaviour.replaces] what to hand out instead of a file
+ * @param {(socket: import("ws").WebSocket, asked: Set<string>) => void} [behaviour.connected] called for each WebSocket;
+ *   `asked` keeps up with what it has subscribed to
+ * @param {boolean} [behaviour.answersHandshakes] whether a WebSocket gets through at all
+ */
+export async function startFakeServer(stage, { serves, replaces, connected, answersHandshakes = true } = {}) {
+  const http = createServer(async (request, response) => {
+    const file = basename(new URL(request.url, "http://fake").pathname);
+    if ((await serves?.(file)) === false) return;
+    const type = TYPES[file.split(".").pop()];
+    response.writeHead(200, { "access-control-allow-origin": "*", "content-type": type, "cache-control": "no-store" });
+    response.end(replaces?.(file) ?? readFileSync(new URL(file, DIST)));
+  });
+  const rooms = new WebSocketServer({ noServer: true });
+  const upgraded = new Set();
+  http.on("upgrade", (request, tcp, head) => {
+    upgraded.add(tcp);
+    if (answersHandshakes) rooms.handleUpgrade(request, tcp, head, (socket) => rooms.emit("connection", socket));
+  });
+  rooms.on("connection", (socket) => {
+    const asked = new Set();
+    // First ours, so that `asked` is right in the story's own.
+    socket.on("message", (data) => {
+      const text = String(data);
+      if (text === "ping") return socket.send("pong");
+      const { type, links } = JSON.parse(text);
+      for (const link of links) type === "subscribe" ? asked.add(link) : asked.delete(link);
+    });
+    connected?.(socket, asked);
+  });
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  stage.onClose(async () => {
+    const closed = once(http, "close");
+    http.close();
+    http.closeAllConnections();
+    for (const tcp of upgraded) tcp.destroy();
+    await closed;
+  });
+  // `knocks`: how many WebSockets were ever wanted.
+  return { url: `http://127.0.0.1:${http.address().port}`, sockets: rooms.clients, knocks: () => upgraded.size };
+}
