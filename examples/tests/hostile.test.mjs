@@ -2,11 +2,10 @@
 // second warning of ours, fail every story here.
 
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
-import { once } from "node:events";
 
 import { startFakeServer, update } from "./support/fake_server.mjs";
 import { html, servePages } from "./support/pages.mjs";
+import { freePort } from "./support/ports.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
@@ -31,16 +30,6 @@ function expectWarnings(tab, most) {
   assert.ok(warnings(tab).length <= most, `at most ${most}: ${warnings(tab).join("\n")}`);
 }
 
-/** A port where nobody answers. */
-async function deadPort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
 /** A page with the real server's widget, opened beside a viewer of what its link leads to. */
 async function expectCounts(stage, head, body = LINK, { prepare, most = 0 } = {}) {
   const site = await servePages(stage, (path) =>
@@ -62,7 +51,7 @@ const tag = (stage, options = "") => `<script async src="${stage.server.url}/liv
 
 story("server that is down stays unnoticed", {}, async (stage) => {
   const fake = await startFakeServer(stage);
-  const dead = `http://127.0.0.1:${await deadPort()}`;
+  const dead = `http://127.0.0.1:${await freePort()}`;
   const site = await servePages(stage, (path) =>
     html(`<script async src="${path === "/all" ? dead : fake.url}/live.js" data-server="${dead}"></script>`, LINK),
   );

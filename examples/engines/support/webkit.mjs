@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 
 import { Builder, Capabilities } from "selenium-webdriver";
 
 import { installed } from "../../tests/support/installed.mjs";
+import { freePort } from "../../tests/support/ports.mjs";
 import { DEADLINE_MS, until } from "../../tests/support/until.mjs";
 
 export const name = "WebKit";
@@ -25,16 +25,6 @@ function start(program, args, options) {
   const child = spawn(path, args, options);
   running.push(child);
   return child;
-}
-
-/** A port that was free a moment ago; the driver does not say which one it took if asked to pick. */
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** Starts a display and the driver on it; answers with the driver's address. */
