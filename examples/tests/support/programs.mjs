@@ -14,14 +14,17 @@ const WORKSPACE = fileURLToPath(new URL("../../..", import.meta.url));
 const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
-/** A built program: the one named by the environment, or whichever of release and debug is newer. */
+/** Cargo's profiles to take programs from: where times are measured, only the one that is meant. */
+const PROFILES = process.env.PROFILE ? [process.env.PROFILE] : ["release", "debug"];
+
+/** A built program: the one named by the environment, or the newest of the profiles. */
 export function programPath(name) {
   const variable = `${name.toUpperCase().replaceAll("-", "_")}_BIN`;
   const named = process.env[variable];
   if (named && !existsSync(named)) throw new Error(`${variable} names ${named}, which does not exist`);
   if (named) return resolve(named);
   const target = process.env.CARGO_TARGET_DIR ?? join(WORKSPACE, "target");
-  const built = ["release", "debug"].map((profile) => join(target, profile, name)).filter(existsSync);
+  const built = PROFILES.map((profile) => join(target, profile, name)).filter(existsSync);
   built.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
   if (built.length === 0) throw new Error(`${name} is not built; run: cargo build --workspace --bins`);
   return built[0];
