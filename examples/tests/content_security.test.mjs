@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 
+import { bundle } from "./support/bundle.mjs";
 import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
@@ -60,6 +61,27 @@ story("page that refuses wasm gets JavaScript", {}, async (stage) => {
   await tab.expectViewers("a", 1);
   await other.close();
   await tab.expectViewers("a", 0);
+});
+
+story("bundle without wasm needs no leave for it", {}, async (stage) => {
+  const script = await bundle(
+    `import { start } from "connection-counter/no-wasm";
+     start({ server: "${stage.server.url}" });`,
+  );
+  const policy = (server) => `script-src 'unsafe-inline'; connect-src ${server.replace("http", "ws")}`;
+  const site = await servePages(stage, () =>
+    html(
+      `<meta http-equiv="content-security-policy" content="${policy(stage.server.url)}">`,
+      `${LINK}<script>${script}</script>`,
+    ),
+  );
+  const tab = await watchedTab(stage);
+  await tab.open(`${site}/one`);
+  const other = await stage.openTab(`${site}/other`);
+  await tab.expectViewers("a", 1);
+  await other.close();
+  await tab.expectViewers("a", 0);
+  assert.deepEqual(await tab.page.evaluate(() => window.violations), []);
 });
 
 story("pinned tag that the server prints stands alone", {}, async (stage) => {

@@ -27,6 +27,8 @@ test("package holds nothing surplus", () => {
     "README.md",
     "index.d.ts",
     "index.js",
+    "no-wasm.d.ts",
+    "no-wasm.js",
     "package.json",
     "react.d.ts",
     "react.js",
@@ -57,7 +59,7 @@ test("types fit what apps do", async () => {
   await run(tool("tsc"), ["--project", project.folder]);
 });
 
-for (const entry of ["connection-counter", "connection-counter/slim"]) {
+for (const entry of ["connection-counter", "connection-counter/slim", "connection-counter/no-wasm"]) {
   test(`${entry} does nothing on a server`, async () => {
     const found = await runApp(
       `const before = Reflect.ownKeys(globalThis).length;

@@ -92,10 +92,12 @@ const live = await bundle("live.js", { format: "iife", define: { ...define, MODU
 writeFileSync(path.join(dist, "live.js"), live);
 
 // The npm package: with the module inside, which every bundler can take without being told about wasm; with the module
-// beside it, for those that can; and what knows of neither, because it shows the counts of whichever widget runs.
+// beside it, for those that can; without one, for pages that may not; and what knows of none, because it shows the counts of
+// whichever widget runs.
 const entries = {
   "index.js": { loader: { ".wasm": "binary" } },
   "slim.js": {},
+  "no-wasm.js": {},
   "react.js": { external: ["react"] },
   "vue.js": { external: ["vue"] },
 };

@@ -2,9 +2,10 @@
 
 import module from "widget-wasm";
 
+import { bringUp } from "./head.js";
 import { startPackage } from "./start.js";
 
 export { count, subscribe } from "./page.js";
 
 /** Starts the widget. Documented in index.d.ts. */
-export const start = (options) => startPackage(options, async () => module);
+export const start = (options) => startPackage(options, () => bringUp(async () => module));

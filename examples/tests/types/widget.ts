@@ -1,6 +1,7 @@
 // What a program in TypeScript may do with the widget, and what not.
 
 import { type Handle, type Options, count, start, subscribe } from "connection-counter";
+import { start as startWithoutWasm } from "connection-counter/no-wasm";
 import { start as startSlim } from "connection-counter/slim";
 
 const options: Options = { server: "https://live.example.com", scope: "all", min: 2, query: ["id"], hiddenAfter: 10 };
@@ -11,6 +12,9 @@ const viewers: number | undefined = handle.count("/one") ?? count(new URL("https
 const leave: () => void = subscribe("/one", (viewers) => viewers?.toFixed());
 startSlim({ ...options, module: fetch("/widget.wasm") }).stop();
 startSlim({ ...options, module: new Uint8Array() });
+startWithoutWasm(options).stop();
+// @ts-expect-error It has no module.
+startWithoutWasm({ ...options, module: new Uint8Array() });
 
 document.addEventListener("viewers", ({ detail }) => detail.viewers?.toFixed());
 document.createElement("viewer-count").addEventListener("viewers", (event) => event.detail.viewers);
