@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 
 import { story } from "./support/story.mjs";
 
-/** The links of one connection that a server watches at most; a page with more shows counts on the first of them. */
+/** The pages that a server watches for one connection at most. */
 const MAX_LINKS_PER_CONNECTION = 1024;
 
 /**

@@ -1,11 +1,13 @@
 /** One widget per page, however often and by whatever means it is started. */
 
 import { defineElement } from "./element.js";
+import { createDrawing } from "./drawing.js";
 import { createLife } from "./life.js";
 import { createLinks } from "./links.js";
 import { readOptions } from "./options.js";
-import { createRoom } from "./room.js";
 import { count, page, subscribe, tidy } from "./page.js";
+import { createPages } from "./pages.js";
+import { createRoom } from "./room.js";
 import { safely, warn } from "./warn.js";
 
 /**
@@ -51,32 +53,37 @@ function createHandle(given, home, loadHead) {
   return handle;
 }
 
-/** Wires the head, which is the wasm module, to the hands, which are `links` and `life`. */
+/** Wires the head, which is the wasm module, to the hands, which are all that `create…` makes here. */
 function runWidget(options, head) {
   const { server, path, scope, hash, query } = options;
   if (!server) throw new Error("no server given, such as https://live.example.com");
 
-  const links = createLinks(options, head, () => life.look());
+  const drawing = createDrawing(options);
+  const pages = createPages(head, drawing.add);
+  const links = createLinks(options, head, pages, drawing, () => life.look());
   const look = safely((isHere, suffix) => {
     const canonical = document.head?.querySelector("link[rel~=canonical]")?.href ?? "";
-    if (head.look(location.href, canonical, suffix, isHere)) links.renew();
+    if (!head.look(location.href, canonical, suffix, isHere)) return;
+    links.renew();
+    pages.renew();
   });
   const life = createLife(options, look, head.probe);
-  const room = createRoom(head, links.read);
+  const room = createRoom(head, pages.read);
   const rooms = server.replace(/^http/, "ws").replace(/\/+$/, "") + path;
-  head.start({ ...links, ...room, warn }, rooms, scope === "all", hash, `${query}`);
+  head.start({ ...pages.hands, ...room, warn }, rooms, scope === "all", hash, `${query}`);
 
-  page().widget = links.widget;
+  page().widget = pages.widget;
   defineElement();
   life.look();
   return {
     get total() {
-      return links.total;
+      return pages.total;
     },
     stop: safely(() => {
       page().widget = undefined;
       life.stop();
       links.stop();
+      pages.stop();
       room.stop();
       head.stop();
     }),

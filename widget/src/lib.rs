@@ -2,8 +2,8 @@
 //!
 //! It has a head and hands. The head is this crate, as WebAssembly: which page an address is ([`host_page`]), which pages
 //! to ask for ([`pages`]), when to connect and come back ([`socket`]), and which number to believe ([`count`]). The hands are
-//! `npm/hands.js`: they find links, watch them come and go, and write numbers on them, thousands at a time, which is
-//! work of the browser's own that every crossing between the two languages would only slow down.
+//! the JavaScript in `npm`: they find links, watch them come and go, and write numbers on them, thousands at a time, which
+//! is work of the browser's own that every crossing between the two languages would only slow down.
 //!
 //! ```text
 //! links ──[find]──▶ pages ──▶ socket ──▶ server
@@ -134,22 +134,16 @@ pub fn find(address: &str, is_link: bool) -> i32 {
     key
 }
 
-/// One more, or one less, wants to know about the page: a link, an element, a subscription. Some of them are `near`: a
-/// reader may see them.
+/// One more, or one less, wants to know about the page: a link, an element, a subscription.
 #[wasm_bindgen]
-pub fn want(key: i32, more: i32, more_near: i32) {
-    with(&mut |widget| widget.pages.want(key, more, more_near));
+pub fn want(key: i32, more: i32) {
+    with(&mut |widget| widget.pages.want(key, more));
 }
 
-/// Tells the server what is new. Answers whether there are so many pages that only near ones are asked for.
+/// Tells the server what is new.
 #[wasm_bindgen]
-pub fn tell() -> bool {
-    let mut is_crowded = false;
-    with(&mut |widget| {
-        widget.flush();
-        is_crowded = widget.pages.is_crowded();
-    });
-    is_crowded
+pub fn tell() {
+    with(&mut Widget::flush);
 }
 
 /// Makes sure that the connection is still one: a computer that slept, or changed networks, is not told. `is_back` says

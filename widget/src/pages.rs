@@ -4,10 +4,6 @@ use connection_counter_protocol::{MAX_LINKS_PER_CONNECTION, PageId, wire};
 
 use crate::{Hands, count::Count, message::Message};
 
-/// With more pages than this, only those near the viewport are asked for: a list this long fits in one message, is rare,
-/// and costs the server little.
-const CROWD: usize = 200;
-
 /// The key of no page.
 pub(crate) const NONE: i32 = -1;
 
@@ -16,8 +12,6 @@ pub(crate) const NONE: i32 = -1;
 pub(crate) struct Pages {
     /// By ascending key.
     pages: Vec<Page>,
-    /// There have been more than [`CROWD`].
-    is_crowded: bool,
     /// What is wanted changed since there was last nothing to tell.
     has_news: bool,
     /// Pairs of key and count that are not shown yet.
@@ -30,8 +24,6 @@ struct Page {
     id: PageId,
     /// How many links and subscriptions want it.
     wanted: i32,
-    /// How many of them a reader may see.
-    near: i32,
     count: Count,
     /// The server was told that we want to know.
     told: bool,
@@ -43,8 +35,7 @@ impl Pages {
     pub(crate) fn note(&mut self, key: i32, id: PageId) {
         if let Err(place) = self.find(key) {
             self.has_news = true;
-            self.pages.insert(place, Page { key, id, wanted: 0, near: 0, count: Count::default(), told: false });
-            self.is_crowded |= self.pages.len() > CROWD;
+            self.pages.insert(place, Page { key, id, wanted: 0, count: Count::default(), told: false });
         }
     }
 
@@ -57,18 +48,12 @@ impl Pages {
         self.pages.get_mut(place)
     }
 
-    /// So many more (or fewer) want the page, so many of them near.
-    pub(crate) fn want(&mut self, key: i32, more: i32, more_near: i32) {
+    /// So many more (or fewer) want the page.
+    pub(crate) fn want(&mut self, key: i32, more: i32) {
         if let Some(page) = self.page(key) {
             page.wanted += more;
-            page.near += more_near;
             self.has_news = true;
         }
-    }
-
-    /// Whether only near pages are asked for.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.is_crowded
     }
 
     /// What the server should be told next, if anything: which pages are wanted now, then which are not any more. Pages
@@ -78,13 +63,11 @@ impl Pages {
             return None;
         }
         self.forget_unwanted(hands);
-        let is_crowded = self.is_crowded;
-        let is_due = |page: &Page| page.wanted > 0 && (page.near > 0 || !is_crowded);
         let told = self.pages.iter().filter(|page| page.told).count();
         let free = MAX_LINKS_PER_CONNECTION.saturating_sub(told);
 
         let mut message = Message::new(wire::SUBSCRIBE);
-        for page in self.pages.iter_mut().filter(|page| !page.told && is_due(page)).take(free) {
+        for page in self.pages.iter_mut().filter(|page| !page.told && page.wanted > 0).take(free) {
             page.told = message.add(page.id.as_str());
             if !page.told {
                 break;
@@ -92,7 +75,7 @@ impl Pages {
         }
         if message.is_empty() {
             message = Message::new(wire::UNSUBSCRIBE);
-            for page in self.pages.iter_mut().filter(|page| page.told && !is_due(page)) {
+            for page in self.pages.iter_mut().filter(|page| page.told && page.wanted == 0) {
                 page.told = !message.add(page.id.as_str());
                 if page.told {
                     break;
