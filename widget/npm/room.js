@@ -1,4 +1,4 @@
-/** What the head cannot do by itself with the page's room: hear its WebSocket, and wait. */
+/** What the head cannot do by itself with the page's room: open and hear its WebSocket, and wait. */
 
 import { safely } from "./warn.js";
 
@@ -24,8 +24,9 @@ export function createRoom(head, read) {
   );
 
   return {
-    /** Has the head hear what happens to this WebSocket, and to no other from now on. */
-    follow(socket) {
+    /** Opens a WebSocket, and has the head hear what happens to it, and to no other from now on. */
+    open(address) {
+      const socket = new WebSocket(address);
       current = socket;
       const on = (type, react) =>
         socket.addEventListener(
@@ -35,6 +36,7 @@ export function createRoom(head, read) {
       on("open", () => head.opened());
       on("message", ({ data }) => head.hear(new Float64Array(read(data))));
       on("close", ({ code }) => head.closed(code));
+      return socket;
     },
     /** Wakes the head for this alarm once, in so many milliseconds, instead of what was set before; fewer than none cancel. */
     wait(alarm, delayMs) {

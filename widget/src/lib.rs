@@ -53,9 +53,9 @@ extern "C" {
     /// Counts to show, in pairs: the key of a page, and its viewers; fewer than none means that nobody knows.
     #[wasm_bindgen(method)]
     fn show(this: &Hands, counts: &[f64]);
-    /// From now on `opened`, `hear` and `closed` are called for this WebSocket, and for no other.
-    #[wasm_bindgen(method)]
-    fn follow(this: &Hands, socket: &WebSocket);
+    /// Opens a WebSocket. From now on `opened`, `hear` and `closed` are called for this one, and for no other.
+    #[wasm_bindgen(method, catch)]
+    fn open(this: &Hands, address: &str) -> Result<WebSocket, JsValue>;
     /// `due` is to be called for this alarm once, in so many milliseconds; it replaces the one set before. Fewer than
     /// none cancel it.
     #[wasm_bindgen(method)]

@@ -109,11 +109,8 @@ impl Socket {
         self.heard(hands);
         hands.wait(alarm::RETRY, -1.0);
         let Some(room) = &self.room else { return };
-        self.state = match WebSocket::new(room) {
-            Ok(socket) => {
-                hands.follow(&socket);
-                State::Connecting(Connection(socket))
-            }
+        self.state = match hands.open(room) {
+            Ok(socket) => State::Connecting(Connection(socket)),
             // Such as `ws:` on an `https:` page. It will not get better.
             Err(_) => {
                 hands.warn(&join(&["cannot connect to ", room]));
