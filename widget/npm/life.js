@@ -3,11 +3,17 @@
  * that is being prerendered and one that has been out of sight for a while have no viewer.
  */
 
+import { isFirefox } from "./room.js";
 import { agreeOnToken } from "./tabs.js";
 import { safely } from "./warn.js";
 
 /** How often to make sure that the connection still is one: often enough after a sleep, seldom enough for a server. */
 const PROBE_EVERY_MS = 45_000;
+/**
+ * Who has set out and is still here after this long stays: they downloaded something, or were asked and changed their mind.
+ * Few pages take longer to answer; a reader on the way to one of them is counted until it does, and this page is not kept.
+ */
+const STAYS_AFTER_MS = 2_000;
 
 /**
  * @param {object} options as `readOptions` has understood them
@@ -22,6 +28,7 @@ export function createLife({ hiddenAfter, mergeTabs, observe }, look, probe) {
   let isOffline = false;
   let isHidden = document.hidden;
   let hiding;
+  let leaving;
   let token;
   let tabs;
 
@@ -55,8 +62,18 @@ export function createLife({ hiddenAfter, mergeTabs, observe }, look, probe) {
   };
 
   // Both the next page and the back/forward cache: it keeps no page that has an open WebSocket.
-  // Firefox 153 looks before it tells us, so there such a page is loaded anew.
   on(window, "pagehide", () => (isAway = true));
+  // Firefox decides between the two events; why, and what else it takes, says room.js.
+  if (isFirefox) {
+    on(window, "beforeunload", () => {
+      isAway = true;
+      clearTimeout(leaving);
+      leaving = setTimeout(() => {
+        isAway = false;
+        lookAgain();
+      }, STAYS_AFTER_MS);
+    });
+  }
   on(window, "pageshow", comeBack);
   on(window, "offline", () => (isOffline = true));
   on(window, "online", comeBack);
@@ -84,6 +101,7 @@ export function createLife({ hiddenAfter, mergeTabs, observe }, look, probe) {
     stop() {
       stopping.abort();
       clearTimeout(hiding);
+      clearTimeout(leaving);
       clearInterval(probing);
       tabs?.close();
     },

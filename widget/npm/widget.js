@@ -63,7 +63,9 @@ function runWidget(options, head) {
   const links = createLinks(options, head, pages, drawing, () => life.look());
   const look = safely((isHere, suffix) => {
     const canonical = document.head?.querySelector("link[rel~=canonical]")?.href ?? "";
-    if (!head.look(location.href, canonical, suffix, isHere)) return;
+    const mayLeadElsewhere = head.look(location.href, canonical, suffix, isHere);
+    if (!isHere) room.leave();
+    if (!mayLeadElsewhere) return;
     links.renew();
     pages.renew();
   });

@@ -32,10 +32,10 @@ async function serve(stage, answer) {
 /**
  * Serves pages from an origin of their own until the story ends.
  * @param {import("./story.mjs").Stage} stage
- * @param {(path: string) => string | undefined} page the page of a path
+ * @param {(path: string) => string | undefined | Promise<string | undefined>} page the page of a path
  */
 export const servePages = (stage, page) =>
-  serve(stage, (path) => ({ content: page(path), type: CONTENT_TYPES[".html"] }));
+  serve(stage, async (path) => ({ content: await page(path), type: CONTENT_TYPES[".html"] }));
 
 /** Serves the files of a folder from an origin of their own until the story ends. */
 export const serveFolder = (stage, folder) =>
