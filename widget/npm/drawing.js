@@ -4,12 +4,20 @@ import { COUNT, LABEL, labels } from "./look.js";
 import { viewersEvent } from "./page.js";
 import { createTimer } from "./timer.js";
 
-/** How long numbers stay before others replace them: on a page of any size, each change costs the browser a frame's work. */
-const DRAW_EVERY_MS = 500;
-/** So many links are drawn before the browser has its turn, in which each costs it more than it cost us. */
-const LINKS_PER_DRAW = 50;
-/** The browser's turn: a frame. */
-const FRAME_MS = 16;
+/** How long numbers stay before others replace them, at least and at most. */
+const SHORTEST_MS = 250;
+const LONGEST_MS = 2000;
+/** Between the two, so many times as long as it took to draw the last ones: a twenty-fifth of the time is for drawing. */
+const REST = 25;
+/**
+ * How long the browser may take over a frame with new numbers. The next has half as many links after one that took longer,
+ * twice as many after one that took half of it. With fewer than the fewest it would be the frames that cost, not the links.
+ */
+const FRAME_MS = 32;
+const FEWEST_LINKS = 25;
+const MOST_LINKS = 400;
+/** When the browser has had its turn: a frame later. */
+const TURN_MS = 16;
 /** What a link carries that shows nothing: neither count nor label. */
 const BLANK = [null, null];
 
@@ -19,7 +27,10 @@ export function createDrawing({ label, min }) {
   const due = new Set();
   /** Such that carry nothing of ours yet: a new element must not show without the number that the one before it had. */
   const fresh = new Set();
-  let drawnAt = -DRAW_EVERY_MS;
+  let links = FEWEST_LINKS;
+  let begunAt = -LONGEST_MS;
+  let spentMs = 0;
+  let isDrawing = false;
   let language;
   let textOf;
 
@@ -46,19 +57,38 @@ export function createDrawing({ label, min }) {
     write(link, textsFor(link.told));
     if (entry && link.told !== told) element.dispatchEvent(viewersEvent(link.told));
   };
-  const drawSome = (links) => {
-    let left = LINKS_PER_DRAW;
-    for (const link of links) {
-      links.delete(link);
+  const drawSome = (some) => {
+    if (some.size === 0) return;
+    const begun = performance.now();
+    let left = links;
+    for (const link of some) {
+      some.delete(link);
       drawOne(link);
       if (--left === 0) break;
     }
-    if (fresh.size + due.size > 0) timer.in(FRAME_MS);
+    spentMs += performance.now() - begun;
+    // Out of sight there are no frames.
+    if (!document.hidden) requestAnimationFrame(measure);
+    if (fresh.size + due.size > 0) timer.in(TURN_MS);
+  };
+  /** What all of that cost: the browser works it out right after those who wait for a frame had their say. */
+  const measure = () => {
+    const begun = performance.now();
+    setTimeout(() => {
+      const tookMs = performance.now() - begun;
+      spentMs += tookMs;
+      if (tookMs > FRAME_MS) links = Math.max(links / 2, FEWEST_LINKS);
+      else if (tookMs < FRAME_MS / 2) links = Math.min(links * 2, MOST_LINKS);
+    });
   };
   const timer = createTimer(() => {
     if (fresh.size > 0) return drawSome(fresh);
-    drawnAt = performance.now();
+    if (!isDrawing) {
+      begunAt = performance.now();
+      spentMs = 0;
+    }
     drawSome(due);
+    isDrawing = due.size > 0;
   });
 
   return {
@@ -66,7 +96,8 @@ export function createDrawing({ label, min }) {
     add(link) {
       if (link.written) {
         due.add(link);
-        timer.in(Math.max(0, drawnAt + DRAW_EVERY_MS - performance.now()));
+        const restMs = Math.min(Math.max(SHORTEST_MS, REST * spentMs), LONGEST_MS);
+        timer.in(Math.max(0, begunAt + restMs - performance.now()));
       } else if (link.entry?.viewers >= 0 || link.element.hasAttribute(COUNT)) {
         fresh.add(link);
         timer.in(0);

@@ -19,7 +19,9 @@ const CANDIDATES = `a,area,[${INSIDE}]`;
 /** How long to look at links before the page gets a turn: half of what 60 frames a second leave to everyone. */
 const SLICE_MS = 8;
 /** At most so many links are looked at together, between two looks at the clock. */
-const RUN = 16;
+const RUN = 32;
+/** Fewer are each looked at. */
+const SHORT_RUN = 3;
 
 /** With more pages than this, only links near the viewport matter: few pages have so many, and so few fit in one message. */
 const CROWD = 200;
@@ -38,6 +40,18 @@ const SWEEP_AFTER_MS = 1000;
 /** @param {Window} view a frame's, or that of the page; answers where it begins, in pixels below the top of the viewport */
 const topOf = (view) => (view === window ? 0 : view.frameElement.getBoundingClientRect().top + topOf(view.parent));
 
+/** Where an element is: 0 no further from the viewport than `reach`, -1 above that, 1 below, 2 nowhere. */
+function placeOf(element, reach) {
+  const { top, bottom } = element.getBoundingClientRect();
+  const view = element.ownerDocument.defaultView;
+  // Of what is not there at all, everything is zero. An area has no box, but its image may.
+  const isThere = bottom > top || element.localName === "area" || element.getClientRects().length > 0;
+  if (!isThere || !view) return 2;
+  const above = topOf(view);
+  if (bottom + above < -reach * innerHeight) return -1;
+  return top + above > (1 + reach) * innerHeight ? 1 : 0;
+}
+
 /**
  * @param {object} options as `readOptions` has understood them
  * @param {object} head the functions that the wasm module exports
@@ -49,10 +63,10 @@ export function createLinks(options, head, pages, drawing, changed) {
   const css = style(options);
   const counted = `:is(${options.links}):is([href],svg *):not([${IGNORE}],[${IGNORE}] *)`;
 
-  /** All that may be links. */
+  /** The links that lead to a page that is counted, by their elements; of a crowd only those near. */
   const links = new Map();
-  /** Those to look at. */
-  const due = new Set();
+  /** Lists of elements to look at, each with how far we have come. */
+  const due = [];
   /** What an `href` means, for each root: resolving costs a browser more than all else we do for a link together. */
   let meanings = new WeakMap();
   /** Undoes what we did in each document and shadow root. */
@@ -81,71 +95,68 @@ export function createLinks(options, head, pages, drawing, changed) {
     return entry ?? undefined;
   };
 
-  /** Where an element is: 0 near the viewport, -1 far above it, 1 far below, 2 nowhere. */
-  const placeOf = (element, reach) => {
-    const { top, bottom } = element.getBoundingClientRect();
-    // Of what is not there at all, everything is zero. An area has no box, but its image may.
-    if (bottom === top && element.localName !== "area" && element.getClientRects().length === 0) return 2;
-    const above = topOf(element.ownerDocument.defaultView);
-    if (bottom + above < -reach * innerHeight) return -1;
-    return top + above > (1 + reach) * innerHeight ? 1 : 0;
-  };
-
-  const examine = (link) => {
-    const { element, entry: before } = link;
+  const examine = (element) => {
+    let link = links.get(element);
     let entry;
     try {
       if (element.hasAttribute(INSIDE)) enter(element);
-      const isNear = !isCrowd || placeOf(element, before ? FAR : NEAR) === 0;
-      if (isNear && element.matches(counted)) entry = meaning(element);
+      const isNear = !isCrowd || placeOf(element, link ? FAR : NEAR) === 0;
+      if (isNear && element.isConnected && element.matches(counted)) entry = meaning(element);
     } catch {
       // An `href` that no one can resolve leads nowhere.
     }
-    follow(link, entry);
-    if (isCrowd || pages.size <= CROWD) return;
-    isCrowd = true;
-    for (const link of links.values()) due.add(link);
-  };
-  const follow = (link, entry) => {
-    if (entry === link.entry) return;
+    if (entry === link?.entry) return;
+    // What is `written` on it when it comes was written for another: the page, or its framework, copied a link of ours.
+    if (!link) links.set(element, (link = { element, entry: undefined, written: undefined, told: -1 }));
+    if (!entry) links.delete(element);
     pages.follow(link, entry);
     drawing.add(link);
+    if (isCrowd || pages.size <= CROWD) return;
+    isCrowd = true;
+    lookAgain();
   };
 
-  /** Looks at links that follow each other, those of a crowd that are gone or far with as little effort as may be. */
-  const lookAt = (run) => {
-    // What lies between two that are far away on the same side is nearly always there as well. What is not will be found
-    // soon: the next time, other links are first and last.
-    const place = isCrowd && run.length > 2 && placeOf(run[0].element, NEAR);
-    const areFar = place && place === placeOf(run.at(-1).element, NEAR);
-    for (const link of run) {
-      if (!link.element.isConnected || !link.element.ownerDocument.defaultView) {
-        links.delete(link.element);
-        follow(link, undefined);
-      } else if (!areFar || link.entry) {
-        examine(link);
-      }
+  /** Has each of these elements looked at. In a crowd, unless it `isExact`, those between others that are far are not. */
+  const lookAt = (elements, isExact = false) => {
+    if (elements.length > 0) due.push({ elements, isExact, next: 0 });
+  };
+  /** Has all links looked at again that we know. */
+  const lookAgain = () => lookAt([...links.keys()], true);
+  /** Has all links in `root` looked at, and `root` itself. */
+  const search = (root) => {
+    // A form's fields hide its methods when they have their names.
+    const its = root instanceof Element ? Element.prototype : root;
+    if (its.matches?.call(root, CANDIDATES)) lookAt([root]);
+    lookAt(its.querySelectorAll.call(root, CANDIDATES));
+  };
+
+  /** Looks at some of the elements that are due. */
+  const lookAtRun = () => {
+    const [list] = due;
+    const { elements, isExact, next } = list;
+    // Of any length, so that each time others come first and last.
+    const end = Math.min(next + Math.ceil((RUN * (1 + Math.random())) / 2), elements.length);
+    list.next = end;
+    if (end === elements.length) due.shift();
+    if (isCrowd && !isExact && end - next > SHORT_RUN) {
+      // What lies between two that are far away on the same side is nearly always there as well. What is not will be found
+      // soon: the next time, others come first and last.
+      const place = placeOf(elements[next], NEAR);
+      if (place && place === placeOf(elements[end - 1], NEAR)) return;
     }
+    for (let idx = next; idx < end; idx += 1) examine(elements[idx]);
   };
-
-  /** Looks at the links that are due, as long as it may. */
+  /** Looks at elements that are due, as long as it may. */
   const work = safely(() => {
     const begun = performance.now();
     let now = begun;
-    while (due.size > 0 && now - begun < SLICE_MS) {
-      // Of any length, so that each time others come first and last.
-      const length = (RUN * (1 + Math.random())) / 2;
-      const run = [];
-      for (const link of due) {
-        due.delete(link);
-        if (run.push(link) > length) break;
-      }
-      lookAt(run);
+    while (due.length > 0 && now - begun < SLICE_MS) {
+      lookAtRun();
       now = performance.now();
     }
     spentMs += now - begun;
     drawing.hurry();
-    if (due.size > 0) return slices.in(0);
+    if (due.length > 0) return slices.in(0);
     head.tell();
     restUntil = now + REST * spentMs;
     if (isCrowd) surveys.in(Math.max(EVERY_MS, LONG_REST * spentMs));
@@ -153,7 +164,7 @@ export function createLinks(options, head, pages, drawing, changed) {
   });
   const slices = createTimer(work);
 
-  /** Looks at all links again. */
+  /** Looks whether links went, or came near. */
   const surveys = createTimer(() => {
     if (hasLost) {
       hasLost = false;
@@ -167,23 +178,10 @@ export function createLinks(options, head, pages, drawing, changed) {
     } else if (document.hidden) {
       return surveys.in(EVERY_MS);
     }
-    for (const link of links.values()) due.add(link);
+    lookAgain();
+    if (isCrowd) for (const root of roots.keys()) search(root);
     work();
   });
-
-  const add = (element) => {
-    let link = links.get(element);
-    // What is `written` on it when it comes was written for another: the page, or its framework, copied a link of ours.
-    if (!link) links.set(element, (link = { element, entry: undefined, written: undefined, told: -1 }));
-    due.add(link);
-  };
-  /** Has all links in `root` looked at, and `root` itself. */
-  const search = (root) => {
-    // A form's fields hide its methods when they have their names.
-    const its = root instanceof Element ? Element.prototype : root;
-    if (its.matches?.call(root, CANDIDATES)) add(root);
-    for (const element of its.querySelectorAll.call(root, CANDIDATES)) add(element);
-  };
 
   const observer = new MutationObserver(
     safely((records) => {
@@ -193,7 +191,7 @@ export function createLinks(options, head, pages, drawing, changed) {
         if (removedNodes.length > 0) hasLost = true;
       }
       if (hasLost) surveys.in(SWEEP_AFTER_MS);
-      if (due.size > 0) work();
+      if (due.length > 0) work();
       changed();
     }),
   );

@@ -1,0 +1,56 @@
+// What the main thread of a tab does, as the browser itself records it.
+
+/** The browser's name for one turn of a thread. */
+const TURN = "ThreadControllerImpl::RunTask";
+/** The turn of the main thread that runs scripts, and those scripts. */
+const SCRIPTS = new Set(["EvaluateScript", "FunctionCall", "v8.evaluateModule"]);
+
+/** Milliseconds of a thread's own time: what other programs took meanwhile is not the page's. */
+const cost = ({ tdur, dur }) => (tdur ?? dur) / 1_000;
+const sum = (costs) => costs.reduce((total, one) => total + one, 0);
+const inside = (outer, inner) => inner.ts >= outer.ts && inner.ts + inner.dur <= outer.ts + outer.dur;
+
+/**
+ * Records what the tab's main thread does while `work` is done.
+ * @param {import("./browser.mjs").Tab} tab
+ * @param {() => Promise<void>} work
+ */
+export async function record(tab, work) {
+  const session = await tab.page.createCDPSession();
+  const events = [];
+  session.on("Tracing.dataCollected", ({ value }) => events.push(...value));
+  await session.send("Tracing.start", { categories: "toplevel,devtools.timeline", transferMode: "ReportEvents" });
+  const began = performance.now();
+  await work();
+  const lastedMs = performance.now() - began;
+  const complete = new Promise((resolve) => session.once("Tracing.tracingComplete", resolve));
+  await session.send("Tracing.end");
+  await complete;
+  await session.detach();
+
+  // Of all pages that the browser has, ours is the one that was busy.
+  const threads = events.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain");
+  const turnsOf = ({ pid, tid }) =>
+    events.filter((event) => event.pid === pid && event.tid === tid && event.name === TURN && event.ph === "X");
+  const busy = (thread) => sum(turnsOf(thread).map(cost));
+  const [main] = threads.toSorted((one, other) => busy(other) - busy(one));
+  const all = events.filter(({ pid, tid, ph }) => pid === main.pid && tid === main.tid && ph === "X");
+  const turns = turnsOf(main).map((turn) => {
+    const parts = all.filter((event) => event !== turn && inside(turn, event));
+    return { ms: cost(turn), parts: parts.map((part) => ({ name: part.name, ms: cost(part) })) };
+  });
+  return {
+    lastedMs,
+    /** Milliseconds of everything the main thread did. */
+    busyMs: sum(turns.map(({ ms }) => ms)),
+    /** What it did in one go each time, with what that consisted of, longest first. */
+    turns: turns.toSorted((one, other) => other.ms - one.ms),
+    /** Milliseconds that scripts from `server` ran. */
+    scriptMs(server) {
+      const scripts = all.filter(({ name, args }) => SCRIPTS.has(name) && args.data?.url?.startsWith(server));
+      // What one of them calls is part of it.
+      const outer = scripts.filter((script) => !scripts.some((other) => other !== script && inside(other, script)));
+      return sum(outer.map(cost));
+    },
+  };
+}
