@@ -19,7 +19,8 @@ export const update = (connections) => JSON.stringify({ type: "update", connecti
  * @param {object} behaviour
  * @param {(file: string) => Promise<boolean | void> | boolean | void} [behaviour.serves] called before a file is handed
  *   out, which waits for it; `false` has the request hang for ever
- * @param {(file: string) => string | undefined} [behaviour.replaces] what to hand out instead of a file
+ * @param {(file: string) => string | null | undefined} [behaviour.replaces] what to hand out instead of a file; `null` breaks
+ *   the connection
  * @param {(socket: import("ws").WebSocket, asked: Set<string>) => void} [behaviour.connected] called for each WebSocket;
  *   `asked` keeps up with what it has subscribed to
  * @param {boolean} [behaviour.answersHandshakes] whether a WebSocket gets through at all
@@ -28,15 +29,19 @@ export async function startFakeServer(stage, { serves, replaces, connected, answ
   const http = createServer(async (request, response) => {
     const file = basename(new URL(request.url, "http://fake").pathname);
     if ((await serves?.(file)) === false) return;
+    const content = replaces?.(file);
+    if (content === null) return request.socket.destroy();
     const type = TYPES[file.split(".").pop()];
     response.writeHead(200, { "access-control-allow-origin": "*", "content-type": type, "cache-control": "no-store" });
-    response.end(replaces?.(file) ?? readFileSync(new URL(file, DIST)));
+    response.end(content ?? readFileSync(new URL(file, DIST)));
   });
   const rooms = new WebSocketServer({ noServer: true });
   const upgraded = new Set();
   http.on("upgrade", (request, tcp, head) => {
     upgraded.add(tcp);
     if (answersHandshakes) rooms.handleUpgrade(request, tcp, head, (socket) => rooms.emit("connection", socket));
+    // Read, or its end would go unnoticed.
+    else tcp.on("error", () => {}).resume();
   });
   rooms.on("connection", (socket) => {
     const asked = new Set();
@@ -58,6 +63,12 @@ export async function startFakeServer(stage, { serves, replaces, connected, answ
     for (const tcp of upgraded) tcp.destroy();
     await closed;
   });
-  // `knocks`: how many WebSockets were ever wanted.
-  return { url: `http://127.0.0.1:${http.address().port}`, sockets: rooms.clients, knocks: () => upgraded.size };
+  return {
+    url: `http://127.0.0.1:${http.address().port}`,
+    sockets: rooms.clients,
+    /** How many WebSockets were ever wanted. */
+    knocks: () => upgraded.size,
+    /** How many of them still are, or are open. */
+    waiting: () => [...upgraded].filter((tcp) => !tcp.readableEnded && !tcp.destroyed).length,
+  };
 }
