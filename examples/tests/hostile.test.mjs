@@ -257,6 +257,10 @@ story("extended prototypes do not matter", {}, async (stage) => {
         });
       }
     }
+    // What browsers look for in options.
+    for (const name of ["signal", "once", "passive", "cancelable", "customElementRegistry", "style", "currency"]) {
+      Object.prototype[name] = "polluted";
+    }
     // As an old library does it.
     Object.prototype.toJSON = Array.prototype.toJSON = function () {
       return "mine";
@@ -264,6 +268,16 @@ story("extended prototypes do not matter", {}, async (stage) => {
   };
   const tab = await expectCounts(stage, `<script>(${prepare})()</script>${tag(stage)}`, LINK + ELEMENT);
   await expectElementCounts(tab);
+  const { host } = new URL(tab.page.url());
+  const expectPage = (viewers) =>
+    until(`the page has ${viewers} viewers`, async () => ((await stage.server.viewers(host))[`${host}/`] ?? 0) === viewers);
+  // What happens once may happen again.
+  for (let time = 0; time < 2; time++) {
+    await tab.page.evaluate(() => dispatchEvent(new Event("offline")));
+    await expectPage(0);
+    await tab.page.evaluate(() => dispatchEvent(new Event("online")));
+    await expectPage(1);
+  }
 });
 
 story("frozen prototypes and elements do not matter", {}, async (stage) => {

@@ -13,7 +13,7 @@ export function defineElement() {
     class extends HTMLElement {
       static observedAttributes = ["href", "label"];
       /** Shows what stands in the element, until there is a count. */
-      #slot = this.attachShadow({ mode: "open" }).appendChild(document.createElement("slot"));
+      #slot = this.attachShadow({ __proto__: null, mode: "open" }).appendChild(document.createElement("slot"));
       #leave;
 
       connectedCallback() {

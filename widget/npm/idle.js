@@ -13,5 +13,5 @@ export const pageIsIdle = () =>
         ? requestIdleCallback(resolve, { timeout: LONGEST_WAIT_MS })
         : setTimeout(resolve, SHORT_WAIT_MS);
     if (document.readyState === "complete") wait();
-    else addEventListener("load", wait, { once: true });
+    else addEventListener("load", wait, { __proto__: null, once: true });
   });

@@ -54,7 +54,8 @@ export function createLife({ hiddenAfter, mergeTabs, observe }, look, probe) {
         react?.(event);
         lookAgain();
       }),
-      { signal },
+      // Options have no prototype, here and elsewhere: some pages have given one to all objects, such as a `signal` or `once`.
+      { __proto__: null, signal },
     );
   const comeBack = () => {
     isAway = isOffline = false;

@@ -199,8 +199,9 @@ export function createLinks(options, head, pages, drawing, changed) {
   /** Makes a document or a shadow root part of our business. */
   const open = (root) => {
     roots.set(root, adopt(root, css));
-    observer.observe(root, { childList: true, subtree: true, attributeFilter: ["href", IGNORE, INSIDE] });
-    const listening = { capture: true, passive: true, signal: stopping.signal };
+    const filter = ["href", IGNORE, INSIDE];
+    observer.observe(root, { __proto__: null, childList: true, subtree: true, attributeFilter: filter });
+    const listening = { __proto__: null, capture: true, passive: true, signal: stopping.signal };
     root.addEventListener("scroll", onScroll, listening);
     root.addEventListener("load", onLoad, listening);
   };

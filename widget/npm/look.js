@@ -74,10 +74,11 @@ export function labels(label, language) {
   const forms = readForms(label);
   let number;
   let rules;
-  const format = (viewers) =>
-    viewers < LONG && !OTHER_DIGITS.test(locale)
-      ? viewers
-      : (number ??= new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 })).format(viewers);
+  const format = (viewers) => {
+    if (viewers < LONG && !OTHER_DIGITS.test(locale)) return viewers;
+    number ??= new Intl.NumberFormat(locale, { __proto__: null, notation: "compact", maximumFractionDigits: 1 });
+    return number.format(viewers);
+  };
   return (viewers) => {
     const form = forms.size > 1 ? forms.get((rules ??= new Intl.PluralRules(locale)).select(viewers)) : undefined;
     return (form ?? forms.get("other") ?? "{count}").replaceAll("{count}", () => format(viewers));

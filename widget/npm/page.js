@@ -38,4 +38,4 @@ export const known = (viewers) => (viewers < 0 ? undefined : viewers);
 
 /** The event that tells of a count. */
 export const viewersEvent = (viewers) =>
-  new CustomEvent("viewers", { bubbles: true, composed: true, detail: { viewers: known(viewers) } });
+  new CustomEvent("viewers", { __proto__: null, bubbles: true, composed: true, detail: { viewers: known(viewers) } });

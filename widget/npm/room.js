@@ -51,7 +51,7 @@ export function createRoom(head, read) {
     safely(({ blockedURI, disposition }) => {
       if (blockedURI === current?.url && disposition === "enforce") head.closed(REFUSED);
     }),
-    { signal: stopping.signal },
+    { __proto__: null, signal: stopping.signal },
   );
 
   return {

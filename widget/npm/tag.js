@@ -7,7 +7,7 @@ import { bringUp } from "./head.js";
 import { pageIsIdle } from "./idle.js";
 import { startOnce } from "./widget.js";
 
-const fetchModule = () => fetch(new URL(WASM_FILE, import.meta.url), { integrity: WASM_INTEGRITY });
+const fetchModule = () => fetch(new URL(WASM_FILE, import.meta.url), { __proto__: null, integrity: WASM_INTEGRITY });
 /** The same code as JavaScript: where wasm is refused, or not wanted. */
 const loadPlain = async () => (await import(new URL(PLAIN_FILE, import.meta.url))).head;
 
