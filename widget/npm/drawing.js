@@ -3,6 +3,7 @@
 import { COUNT, LABEL, labels } from "./look.js";
 import { viewersEvent } from "./page.js";
 import { createTimer } from "./timer.js";
+import { safely } from "./warn.js";
 
 /** How long numbers stay before others replace them, at least and at most. */
 const SHORTEST_MS = 250;
@@ -21,8 +22,11 @@ const TURN_MS = 16;
 /** What a link carries that shows nothing: neither count nor label. */
 const BLANK = [null, null];
 
-/** @param {object} options as `readOptions` has understood them */
-export function createDrawing({ label, min }) {
+/**
+ * @param {object} options as `readOptions` has understood them
+ * @param {(link: object) => void} erased called with each link that leads nowhere any more, and now carries nothing
+ */
+export function createDrawing({ label, min }, erased) {
   /** Links that carry something else than they should. */
   const due = new Set();
   /** Such that carry nothing of ours yet: a new element must not show without the number that the one before it had. */
@@ -31,6 +35,7 @@ export function createDrawing({ label, min }) {
   let begunAt = -LONGEST_MS;
   let spentMs = 0;
   let isDrawing = false;
+  let isMeasuring = false;
   let language;
   let textOf;
 
@@ -51,12 +56,21 @@ export function createDrawing({ label, min }) {
     rewrite(link.element, LABEL, link.written?.[1], texts[1]);
     link.written = texts;
   };
-  const drawOne = (link) => {
+  const erase = (link) => {
+    if (link.written) write(link, BLANK);
+    link.written = undefined;
+  };
+  const drawOne = safely((link) => {
     const { element, entry, told } = link;
     link.told = entry?.viewers ?? -1;
-    write(link, textsFor(link.told));
-    if (entry && link.told !== told) element.dispatchEvent(viewersEvent(link.told));
-  };
+    if (entry) {
+      write(link, textsFor(link.told));
+      if (link.told !== told) element.dispatchEvent(viewersEvent(link.told));
+    } else {
+      erase(link);
+      erased(link);
+    }
+  });
   const drawSome = (some) => {
     if (some.size === 0) return;
     const begun = performance.now();
@@ -67,14 +81,14 @@ export function createDrawing({ label, min }) {
       if (--left === 0) break;
     }
     spentMs += performance.now() - begun;
-    // Out of sight there are no frames.
-    if (!document.hidden) requestAnimationFrame(measure);
-    if (fresh.size + due.size > 0) timer.in(TURN_MS);
+    if (!isMeasuring) requestAnimationFrame(measure);
+    isMeasuring = true;
   };
   /** What all of that cost: the browser works it out right after those who wait for a frame had their say. */
   const measure = () => {
     const begun = performance.now();
     setTimeout(() => {
+      isMeasuring = false;
       const tookMs = performance.now() - begun;
       spentMs += tookMs;
       if (tookMs > FRAME_MS) links = Math.max(links / 2, FEWEST_LINKS);
@@ -82,22 +96,31 @@ export function createDrawing({ label, min }) {
     });
   };
   const timer = createTimer(() => {
-    if (fresh.size > 0) return drawSome(fresh);
-    if (!isDrawing) {
-      begunAt = performance.now();
-      spentMs = 0;
+    if (fresh.size > 0) {
+      drawSome(fresh);
+    } else {
+      if (!isDrawing) {
+        begunAt = performance.now();
+        spentMs = 0;
+      }
+      drawSome(due);
+      isDrawing = due.size > 0;
     }
-    drawSome(due);
-    isDrawing = due.size > 0;
+    plan();
   });
+  const plan = () => {
+    if (fresh.size > 0 || isDrawing) return timer.in(TURN_MS);
+    if (due.size === 0) return;
+    const restMs = Math.min(Math.max(SHORTEST_MS, REST * spentMs), LONGEST_MS);
+    timer.in(Math.max(0, begunAt + restMs - performance.now()));
+  };
 
   return {
     /** Draws the link, soon. One that carries nothing and should not is left alone. */
     add(link) {
       if (link.written) {
         due.add(link);
-        const restMs = Math.min(Math.max(SHORTEST_MS, REST * spentMs), LONGEST_MS);
-        timer.in(Math.max(0, begunAt + restMs - performance.now()));
+        plan();
       } else if (link.entry?.viewers >= 0 || link.element.hasAttribute(COUNT)) {
         fresh.add(link);
         timer.in(0);
@@ -106,11 +129,10 @@ export function createDrawing({ label, min }) {
     /** Draws new links before anyone sees them. */
     hurry() {
       drawSome(fresh);
+      plan();
     },
     /** Leaves a link as it was found, at once. */
-    erase(link) {
-      if (link.written) write(link, BLANK);
-    },
+    erase,
     /** Answers whether the page's language is another than before. */
     renew() {
       const { lang } = document.documentElement;
@@ -120,6 +142,8 @@ export function createDrawing({ label, min }) {
     },
     stop() {
       timer.stop();
+      due.clear();
+      fresh.clear();
     },
   };
 }

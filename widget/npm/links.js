@@ -18,6 +18,8 @@ const CANDIDATES = `a,area,[${INSIDE}]`;
 
 /** How long to look at links before the page gets a turn: half of what 60 frames a second leave to everyone. */
 const SLICE_MS = 8;
+/** An `href` that came only once is not worth remembering what it means. */
+const MOST_MEANINGS = 1000;
 /** At most so many links are looked at together, between two looks at the clock. */
 const RUN = 32;
 /** Fewer are each looked at. */
@@ -34,11 +36,14 @@ const EVERY_MS = 1000;
 /** So many times as long as looking took, there is rest: a tenth of the time for a page that scrolls, a fiftieth otherwise. */
 const REST = 10;
 const LONG_REST = 50;
+/** A computer that slept meanwhile makes it look longer than it was. */
+const LONGEST_REST_MS = 10_000;
 /** Links that are gone are forgotten together, this long after the first went. */
 const SWEEP_AFTER_MS = 1000;
 
-/** @param {Window} view a frame's, or that of the page; answers where it begins, in pixels below the top of the viewport */
-const topOf = (view) => (view === window ? 0 : view.frameElement.getBoundingClientRect().top + topOf(view.parent));
+/** Where a window begins, in pixels below the top of the viewport: one of the page's frames, or the page's own. */
+const topOf = (view) =>
+  view === window || !view.frameElement ? 0 : view.frameElement.getBoundingClientRect().top + topOf(view.parent);
 
 /** Where an element is: 0 no further from the viewport than `reach`, -1 above that, 1 below, 2 nowhere. */
 function placeOf(element, reach) {
@@ -75,6 +80,7 @@ export function createLinks(options, head, pages, drawing, changed) {
   /** Whether there are so many pages that only near links matter. It stays one. */
   let isCrowd = false;
   let hasLost = false;
+  let isSurveying = false;
   let spentMs = 0;
   let restUntil = 0;
 
@@ -90,38 +96,48 @@ export function createLinks(options, head, pages, drawing, changed) {
       const address = inSvg === undefined ? element.href : inSvg && new URL(inSvg, element.baseURI).href;
       // In SVG, none is an empty one.
       entry = (address && pages.entryAt(address, true)) || null;
+      if (known.size > MOST_MEANINGS) known.clear();
       known.set(href, entry);
     }
     return entry ?? undefined;
   };
 
+  const isThere = (element) => element.isConnected && element.ownerDocument.defaultView;
   const examine = (element) => {
-    let link = links.get(element);
+    const link = links.get(element);
     let entry;
     try {
       if (element.hasAttribute(INSIDE)) enter(element);
-      const isNear = !isCrowd || placeOf(element, link ? FAR : NEAR) === 0;
-      if (isNear && element.isConnected && element.matches(counted)) entry = meaning(element);
+      const isNear = !isCrowd || placeOf(element, link?.entry ? FAR : NEAR) === 0;
+      if (isNear && isThere(element) && element.matches(counted)) entry = meaning(element);
     } catch {
       // An `href` that no one can resolve leads nowhere.
     }
+    lead(element, entry);
+    if (isCrowd || pages.watched <= CROWD) return;
+    // Those that the page has just removed do not count.
+    for (const known of links.keys()) if (!isThere(known)) lead(known, undefined);
+    isCrowd = pages.watched > CROWD;
+    if (!isCrowd) return;
+    lookAt([...links.keys()], true);
+    surveys.in(EVERY_MS);
+  };
+  /** From now on the link leads to this page, or to none. */
+  const lead = (element, entry) => {
+    let link = links.get(element);
     if (entry === link?.entry) return;
     // What is `written` on it when it comes was written for another: the page, or its framework, copied a link of ours.
     if (!link) links.set(element, (link = { element, entry: undefined, written: undefined, told: -1 }));
-    if (!entry) links.delete(element);
     pages.follow(link, entry);
-    drawing.add(link);
-    if (isCrowd || pages.size <= CROWD) return;
-    isCrowd = true;
-    lookAgain();
+    if (entry || link.written) drawing.add(link);
+    else forget(link);
   };
+  const forget = ({ element }) => links.delete(element);
 
   /** Has each of these elements looked at. In a crowd, unless it `isExact`, those between others that are far are not. */
   const lookAt = (elements, isExact = false) => {
     if (elements.length > 0) due.push({ elements, isExact, next: 0 });
   };
-  /** Has all links looked at again that we know. */
-  const lookAgain = () => lookAt([...links.keys()], true);
   /** Has all links in `root` looked at, and `root` itself. */
   const search = (root) => {
     // A form's fields hide its methods when they have their names.
@@ -139,10 +155,11 @@ export function createLinks(options, head, pages, drawing, changed) {
     list.next = end;
     if (end === elements.length) due.shift();
     if (isCrowd && !isExact && end - next > SHORT_RUN) {
-      // What lies between two that are far away on the same side is nearly always there as well. What is not will be found
-      // soon: the next time, others come first and last.
-      const place = placeOf(elements[next], NEAR);
-      if (place && place === placeOf(elements[end - 1], NEAR)) return;
+      // Where the first, the last and another are far away on the same side, nearly always all are. The others will be found
+      // by and by: each time these are different ones.
+      const another = next + Math.floor(Math.random() * (end - next));
+      const [place, ...places] = [next, end - 1, another].map((idx) => placeOf(elements[idx], NEAR));
+      if (place && places.every((other) => other === place)) return;
     }
     for (let idx = next; idx < end; idx += 1) examine(elements[idx]);
   };
@@ -158,18 +175,19 @@ export function createLinks(options, head, pages, drawing, changed) {
     drawing.hurry();
     if (due.length > 0) return slices.in(0);
     head.tell();
-    restUntil = now + REST * spentMs;
-    if (isCrowd) surveys.in(Math.max(EVERY_MS, LONG_REST * spentMs));
+    if (isSurveying) {
+      restUntil = now + Math.min(REST * spentMs, LONGEST_REST_MS);
+      surveys.in(Math.min(Math.max(EVERY_MS, LONG_REST * spentMs), LONGEST_REST_MS));
+    }
+    isSurveying = false;
     spentMs = 0;
   });
   const slices = createTimer(work);
 
-  /** Looks whether links went, or came near. */
+  /** Looks whether links went, or, in a crowd, came near. */
   const surveys = createTimer(() => {
     if (hasLost) {
       hasLost = false;
-      // It grows with every `href` there ever was.
-      meanings = new WeakMap();
       for (const [root, undo] of roots) {
         if (root.isConnected && (root.ownerDocument ?? root).defaultView) continue;
         undo();
@@ -178,20 +196,32 @@ export function createLinks(options, head, pages, drawing, changed) {
     } else if (document.hidden) {
       return surveys.in(EVERY_MS);
     }
-    lookAgain();
+    const known = [...links.keys()];
+    lookAt(isCrowd ? known : known.filter((element) => !isThere(element)), true);
     if (isCrowd) for (const root of roots.keys()) search(root);
+    isSurveying = isCrowd;
     work();
   });
 
+  /** Everything may lead elsewhere. */
+  const searchAgain = () => {
+    meanings = new WeakMap();
+    for (const root of roots.keys()) search(root);
+  };
+
   const observer = new MutationObserver(
     safely((records) => {
+      const isBusy = due.length > 0;
       for (const { target, type, addedNodes, removedNodes } of records) {
-        if (type === "attributes") search(target.localName === "base" ? document : target);
+        if (type === "attributes") search(target);
         for (const node of addedNodes) if (node.querySelectorAll) search(node);
-        if (removedNodes.length > 0) hasLost = true;
+        // Text that goes takes no link along.
+        for (const node of removedNodes) if (node.querySelectorAll) hasLost = true;
+        if ([target, ...addedNodes, ...removedNodes].some(({ localName }) => localName === "base")) searchAgain();
       }
-      if (hasLost) surveys.in(SWEEP_AFTER_MS);
-      if (due.length > 0) work();
+      if (hasLost) surveys.in(Math.max(SWEEP_AFTER_MS, restUntil - performance.now()));
+      // At once, before anyone sees a link without its number. Where the page must be laid out for it, that would be dear.
+      if (due.length > 0) isBusy || isCrowd ? slices.in(0) : work();
       changed();
     }),
   );
@@ -209,6 +239,8 @@ export function createLinks(options, head, pages, drawing, changed) {
   /** A frame may have loaded another page. */
   const onLoad = safely(({ target }) => {
     if (!target.hasAttribute?.(INSIDE)) return;
+    hasLost = true;
+    surveys.in(SWEEP_AFTER_MS);
     search(target);
     work();
   });
@@ -224,10 +256,10 @@ export function createLinks(options, head, pages, drawing, changed) {
   open(document);
 
   return {
+    forget,
     /** Everything may lead elsewhere, and be in another language. */
     renew() {
-      meanings = new WeakMap();
-      for (const root of roots.keys()) search(root);
+      searchAgain();
       if (drawing.renew()) links.forEach(drawing.add);
       // In a task of its own: finding them was one.
       slices.in(0);
@@ -238,6 +270,7 @@ export function createLinks(options, head, pages, drawing, changed) {
       observer.disconnect();
       slices.stop();
       surveys.stop();
+      due.length = 0;
       drawing.stop();
       links.forEach(drawing.erase);
       for (const undo of roots.values()) undo();

@@ -55,7 +55,7 @@ export const readForms = (label) =>
  * Languages and scripts that may write numbers with other digits than 0 to 9. All others write those below a thousand as
  * JavaScript does.
  */
-const OTHER_DIGITS = /^(?:ar|as|bgn|bn|ccp|ckb|dz|fa|hnj|ks|lrc|mni|mr|my|mzn|ne|ps|raj|sa|sat|sd|sdh|ur)\b|-(?:adlm|arab|deva|u)\b/i;
+const OTHER_DIGITS = /^(?:ars?|as|bgc|bho|bn|ccp|ckb|dz|fa|ks|lrc|mni|mr|my|mzn|ne|nqo|pa|ps|raj|sat?|sd|ur|uz)\b|-(?:Adlm|Arab|Deva|u)\b/;
 /** From here on numbers are shortened. */
 const LONG = 1000;
 
@@ -64,13 +64,13 @@ const LONG = 1000;
  * makes a difference: its first use costs a phone a tenth of a second.
  */
 export function labels(label, language) {
-  let locale = language || navigator.language;
+  let locale;
   try {
-    Intl.getCanonicalLocales(locale);
+    [locale] = Intl.getCanonicalLocales(language);
   } catch {
-    // Such as `lang="en_US"`: the browser's own will do.
-    locale = navigator.language;
+    // None, or such as `lang="en_US"`: the browser's own will do.
   }
+  locale ??= navigator.language;
   const forms = readForms(label);
   let number;
   let rules;

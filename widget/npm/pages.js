@@ -23,6 +23,8 @@ export function createPages(head, changed) {
   const keys = new Map();
   const entries = new Map();
   let nextKey = 0;
+  /** How many of them have a watcher. */
+  let watched = 0;
 
   /** Has a watcher watch another page, or none. */
   const follow = (watcher, entry) => {
@@ -31,10 +33,12 @@ export function createPages(head, changed) {
     watcher.entry = entry;
     if (entry) {
       entry.watchers.add(watcher);
+      if (entry.watchers.size === 1) watched += 1;
       head.want(entry.key, 1);
     }
     if (before) {
       before.watchers.delete(watcher);
+      if (before.watchers.size === 0) watched -= 1;
       head.want(before.key, -1);
     }
   };
@@ -74,8 +78,8 @@ export function createPages(head, changed) {
     entryAt,
     follow,
     widget,
-    get size() {
-      return entries.size;
+    get watched() {
+      return watched;
     },
     get total() {
       let total = 0;
@@ -118,7 +122,9 @@ export function createPages(head, changed) {
           const entry = entries.get(ours[idx]);
           if (!entry) continue;
           entry.viewers = ours[idx + 1];
-          for (const watcher of entry.watchers) {
+          for (const watcher of [...entry.watchers]) {
+            // Whoever heard of it first may have stopped the others.
+            if (watcher.entry !== entry) continue;
             if (watcher.callback) notify(watcher, entry.viewers);
             else changed(watcher);
           }

@@ -38,6 +38,7 @@ export function createRoom(head, read) {
     if (!empty) return window;
     // If the page takes the frame away, the WebSocket goes with it and tells no one.
     empty.onpagehide = safely(() => head.closed(LOST));
+    empty.document.addEventListener("securitypolicyviolation", onViolation);
     return empty;
   };
   const leave = () => {
@@ -46,13 +47,10 @@ export function createRoom(head, read) {
   };
 
   // Without this the head would try again for ever, and the browser complain each time.
-  document.addEventListener(
-    "securitypolicyviolation",
-    safely(({ blockedURI, disposition }) => {
-      if (blockedURI === current?.url && disposition === "enforce") head.closed(REFUSED);
-    }),
-    { __proto__: null, signal: stopping.signal },
-  );
+  const onViolation = safely(({ blockedURI, disposition }) => {
+    if (blockedURI === current?.url && disposition === "enforce") head.closed(REFUSED);
+  });
+  document.addEventListener("securitypolicyviolation", onViolation, { __proto__: null, signal: stopping.signal });
 
   return {
     /** Opens a WebSocket, and has the head hear what happens to it, and to no other from now on. */

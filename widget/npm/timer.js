@@ -9,10 +9,6 @@ import { safely } from "./warn.js";
 export function createTimer(work) {
   let timer;
   let at = Infinity;
-  const stop = () => {
-    clearTimeout(timer);
-    at = Infinity;
-  };
   const ring = safely(() => {
     at = Infinity;
     work();
@@ -26,6 +22,10 @@ export function createTimer(work) {
       at = asked;
       timer = setTimeout(ring, delayMs);
     },
-    stop,
+    /** For good. */
+    stop() {
+      clearTimeout(timer);
+      at = -Infinity;
+    },
   };
 }

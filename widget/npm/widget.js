@@ -58,7 +58,7 @@ function runWidget(options, head) {
   const { server, path, scope, hash, query } = options;
   if (!server) throw new Error("no server given, such as https://live.example.com");
 
-  const drawing = createDrawing(options);
+  const drawing = createDrawing(options, (link) => links.forget(link));
   const pages = createPages(head, drawing.add);
   const links = createLinks(options, head, pages, drawing, () => life.look());
   const look = safely((isHere, suffix) => {

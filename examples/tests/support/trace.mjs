@@ -2,8 +2,9 @@
 
 /** The browser's name for one turn of a thread. */
 const TURN = "ThreadControllerImpl::RunTask";
-/** The turn of the main thread that runs scripts, and those scripts. */
+/** What runs scripts, and what runs their promises' reactions, of which nothing tells whose they are. */
 const SCRIPTS = new Set(["EvaluateScript", "FunctionCall", "v8.evaluateModule"]);
+const REACTIONS = "RunMicrotasks";
 
 /** Milliseconds of a thread's own time: what other programs took meanwhile is not the page's. */
 const cost = ({ tdur, dur }) => (tdur ?? dur) / 1_000;
@@ -45,9 +46,10 @@ export async function record(tab, work) {
     busyMs: sum(turns.map(({ ms }) => ms)),
     /** What it did in one go each time, with what that consisted of, longest first. */
     turns: turns.toSorted((one, other) => other.ms - one.ms),
-    /** Milliseconds that scripts from `server` ran. */
+    /** Milliseconds that scripts from `server` ran, on a page without any of its own. */
     scriptMs(server) {
-      const scripts = all.filter(({ name, args }) => SCRIPTS.has(name) && args.data?.url?.startsWith(server));
+      const isOurs = ({ name, args }) => SCRIPTS.has(name) && args.data?.url?.startsWith(server);
+      const scripts = all.filter((event) => isOurs(event) || event.name === REACTIONS);
       // What one of them calls is part of it.
       const outer = scripts.filter((script) => !scripts.some((other) => other !== script && inside(other, script)));
       return sum(outer.map(cost));

@@ -1,0 +1,95 @@
+// Links that come, go and change while their numbers do.
+
+import assert from "node:assert/strict";
+
+import { html, servePages } from "./support/pages.mjs";
+import { story } from "./support/story.mjs";
+import { until } from "./support/until.mjs";
+
+/** Serves pages with the script tag and this body, whatever their path. */
+const serveBody = (stage, body) =>
+  servePages(stage, () => html(`<script async src="${stage.server.url}/live.js"></script>`, body));
+
+story("link that leads nowhere for a moment keeps its number right", {}, async (stage) => {
+  const site = await serveBody(stage, '<a id="one" href="/read">one</a> <a id="two" href="/read">two</a>');
+  const tab = await stage.openTab(`${site}/list`);
+  await stage.openTab(`${site}/read`);
+  await tab.expectViewers("a", 1);
+  // Between the moment that the number changes and the next one that numbers are drawn.
+  await tab.page.evaluate(() => {
+    document.addEventListener(
+      "viewers",
+      () => {
+        const one = document.querySelector("#one");
+        one.removeAttribute("href");
+        setTimeout(() => one.setAttribute("href", "/read"), 50);
+        setTimeout(() => (window.isOver = true), 500);
+      },
+      { once: true },
+    );
+  });
+  const second = await stage.openTab(`${site}/read`);
+  await until("numbers were drawn again", () => tab.page.evaluate(() => window.isOver));
+  await tab.expectViewers("a", 2);
+  await second.close();
+  await tab.expectViewers("a", 1);
+});
+
+story("listener may stop the widget while it draws", {}, async (stage) => {
+  const links = Array.from({ length: 30 }, () => '<a href="/read">read</a>').join(" ");
+  const site = await serveBody(stage, `${links}<script>
+    const { log } = (window.heard = { log: [] });
+    document.addEventListener("viewers", () => {
+      log.push("event");
+      window[Symbol.for("connection-counter")].handle.stop();
+    }, { once: true });
+  </script>`);
+  await stage.openTab(`${site}/read`);
+  const tab = await stage.openTab(`${site}/list`);
+  await until("the listener has heard", () => tab.page.evaluate(() => window.heard.log.length > 0));
+  // Long enough for anything that was planned.
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  const left = await tab.page.evaluate(() => [
+    document.querySelectorAll("[data-viewers]").length,
+    document.adoptedStyleSheets.length,
+  ]);
+  assert.deepEqual(left, [0, 0]);
+});
+
+story("pages of an app, one after the other, are no crowd", {}, async (stage) => {
+  const site = await serveBody(stage, "<main></main>");
+  const tab = await stage.newTab();
+  const asked = await tab.watchSubscriptions();
+  await tab.open(`${site}/list`);
+  await stage.openTab(`${site}/two/149`);
+  // 150 links each, a screen apart.
+  for (const page of ["one", "two"]) {
+    await tab.page.evaluate((page) => {
+      const links = Array.from({ length: 150 }, (_, nth) => `<p style="height: 100vh"><a href="/${page}/${nth}">${nth}</a></p>`);
+      document.querySelector("main").innerHTML = links.join("");
+    }, page);
+    await until("its links were found", () => [...asked].filter((id) => id.includes(`/${page}/`)).length === 150);
+  }
+  await tab.expectViewers('a[href="/two/149"]', 1);
+});
+
+story("relative links lead elsewhere when their base does", {}, async (stage) => {
+  const site = await serveBody(stage, '<a href="page">page</a>');
+  const tab = await stage.openTab(`${site}/list`);
+  await stage.openTab(`${site}/page`);
+  await stage.openTab(`${site}/other/page`);
+  await stage.openTab(`${site}/other/page`);
+  await tab.expectViewers("a", 1);
+  await tab.page.evaluate(() => {
+    const base = document.createElement("base");
+    base.href = "/other/";
+    document.head.append(base);
+  });
+  await tab.expectViewers("a", 2);
+  await tab.page.evaluate(() => (document.querySelector("base").href = "/"));
+  await tab.expectViewers("a", 1);
+  await tab.page.evaluate(() => document.querySelector("base").setAttribute("href", "/other/"));
+  await tab.expectViewers("a", 2);
+  await tab.page.evaluate(() => document.querySelector("base").remove());
+  await tab.expectViewers("a", 1);
+});
