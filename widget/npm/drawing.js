@@ -8,8 +8,8 @@ import { safely } from "./warn.js";
 /** How long numbers stay before others replace them, at least and at most. */
 const SHORTEST_MS = 250;
 const LONGEST_MS = 2000;
-/** Between the two, so many times as long as it took to draw the last ones: a twenty-fifth of the time is for drawing. */
-const REST = 25;
+/** Between the two, so many times as long as it took to draw the last ones: a thirtieth of the time is for drawing. */
+const REST = 32;
 /**
  * How long the browser may take over a frame with new numbers. The next has half as many links after one that took longer,
  * twice as many after one that took half of it. With fewer than the fewest it would be the frames that cost, not the links.

@@ -4,7 +4,7 @@
 const TURN = "ThreadControllerImpl::RunTask";
 /** What runs scripts, and what runs their promises' reactions, of which nothing tells whose they are. */
 const SCRIPTS = new Set(["EvaluateScript", "FunctionCall", "v8.evaluateModule"]);
-const REACTIONS = "RunMicrotasks";
+const REACTIONS = "BlinkScheduler_PerformMicrotaskCheckpoint";
 
 /** Milliseconds of a thread's own time: what other programs took meanwhile is not the page's. */
 const cost = ({ tdur, dur }) => (tdur ?? dur) / 1_000;
@@ -20,6 +20,7 @@ export async function record(tab, work) {
   const session = await tab.page.createCDPSession();
   const events = [];
   session.on("Tracing.dataCollected", ({ value }) => events.push(...value));
+  const { frame } = (await session.send("Page.getFrameTree")).frameTree;
   await session.send("Tracing.start", { categories: "toplevel,devtools.timeline", transferMode: "ReportEvents" });
   const began = performance.now();
   await work();
@@ -29,14 +30,10 @@ export async function record(tab, work) {
   await complete;
   await session.detach();
 
-  // Of all pages that the browser has, ours is the one that was busy.
-  const threads = events.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain");
-  const turnsOf = ({ pid, tid }) =>
-    events.filter((event) => event.pid === pid && event.tid === tid && event.name === TURN && event.ph === "X");
-  const busy = (thread) => sum(turnsOf(thread).map(cost));
-  const [main] = threads.toSorted((one, other) => busy(other) - busy(one));
+  const main = events.find(({ args }) => [args?.data?.frame, args?.beginData?.frame].includes(frame.id));
+  if (!main) throw new Error("the tab did nothing at all");
   const all = events.filter(({ pid, tid, ph }) => pid === main.pid && tid === main.tid && ph === "X");
-  const turns = turnsOf(main).map((turn) => {
+  const turns = all.filter(({ name }) => name === TURN).map((turn) => {
     const parts = all.filter((event) => event !== turn && inside(turn, event));
     return { ms: cost(turn), parts: parts.map((part) => ({ name: part.name, ms: cost(part) })) };
   });
