@@ -6,6 +6,7 @@
 pub(crate) mod alarm;
 mod calls;
 mod connection;
+mod event;
 mod kinds;
 mod request;
 mod room;

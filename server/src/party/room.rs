@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 
 use connection_counter_protocol::close;
 use futures_util::FutureExt;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
 use super::{
-    Connection, Message, Parties, Party, Request, Response, Result,
+    Connection, Message, Parties, Party, Request, Result,
+    event::Event,
     rooms::{Inbox, RoomKey, Rooms},
 };
 use crate::{config::Config, error::Error, site::Access, storage::Storage};
@@ -18,44 +19,6 @@ const MAX_RESTART_DOUBLINGS: u32 = 11;
 
 /// Connections by their key: oldest first.
 pub(super) type Connections = BTreeMap<u64, Connection>;
-
-/// What a room is told. Small, for a mailbox has room for many.
-pub(crate) enum Event {
-    Connect {
-        connection: Connection,
-        request: Box<Request>,
-        reply: oneshot::Sender<Result<()>>,
-    },
-    Message {
-        connection: Connection,
-        message: Message,
-    },
-    Close {
-        connection: Connection,
-        code: u16,
-        reason: String,
-    },
-    Request {
-        request: Box<Request>,
-        reply: Option<oneshot::Sender<Result<Response>>>,
-        outside: bool,
-    },
-    Alarm,
-    /// The server stops: say goodbye to every connection.
-    Stop,
-}
-
-impl Event {
-    /// The part of all rooms, one in so many, within which it may start another. Strangers can send requests to any number
-    /// of rooms at hardly a cost, so they come last; and what outsiders have started must always find its counter.
-    pub(super) fn share(&self) -> usize {
-        match self {
-            Self::Request { outside: true, .. } => 4,
-            Self::Connect { .. } => 2,
-            _ => 1,
-        }
-    }
-}
 
 /// A room, as its own party sees it.
 ///

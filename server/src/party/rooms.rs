@@ -21,9 +21,10 @@ use tokio_util::task::TaskTracker;
 use super::{
     AlarmClock, Connection, Lobby, Message, Request, Response, Result,
     calls::{Call, Calls},
+    event::Event,
     kinds::{Kind, Kinds},
     query_value,
-    room::{self, Connections, Event},
+    room::{self, Connections},
 };
 use crate::{config::Config, error::Error, site::Access, storage::Db};
 

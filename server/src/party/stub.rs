@@ -4,7 +4,7 @@ use std::fmt;
 
 use connection_counter_protocol::close;
 
-use super::{Attached, Message, Outgoing, Request, Response, Result, RoomKey, Rooms, connection_id, room::Event};
+use super::{Attached, Message, Outgoing, Request, Response, Result, RoomKey, Rooms, connection_id, event::Event};
 use crate::{error::Error, site::Access};
 
 /// What a gatekeeper sees of the server: which room is asked for, and who may. The room itself may be asleep, and stays so.
