@@ -247,6 +247,24 @@ everywhere("page comes back from the back/forward cache with the widget on it", 
   }
 });
 
+inEngine(firefox, "policy that refuses the connection is taken at its word", async (stage, openTab) => {
+  const { url } = stage.server;
+  const site = await servePages(stage, () =>
+    html(
+      `<meta http-equiv="content-security-policy" content="connect-src ${url}"><script async src="${url}/live.js"></script>`,
+      "",
+    ),
+  );
+  const tab = await openTab(`${site}/`, /connection-counter: |Content-Security-Policy|can.t establish a connection/);
+  const heard = (pattern) => tab.expected.filter((text) => pattern.test(text)).length;
+  await until("we say so", () => heard(/connection-counter: /) === 1);
+  const refusals = heard(/Content-Security-Policy/);
+  assert.ok(refusals > 0, `Firefox says so: ${tab.expected}`);
+  // Longer than the first three attempts of one that comes back take together.
+  await new Promise((resolve) => setTimeout(resolve, 4_000));
+  assert.equal(heard(/Content-Security-Policy/), refusals, "the widget does not insist");
+});
+
 inEngine(firefox, "reader who sets out and stays is counted again", async (stage, openTab) => {
   // One page never answers.
   const site = await servePages(stage, (path) =>
