@@ -137,6 +137,22 @@ story("connection that died unnoticed is replaced", { proxied: true }, async (st
   await until("the widget connects anew", () => stage.proxy.freeze(room) === 1);
 });
 
+const SLEEPY_SERVER = ["--ping-interval-ms", "250", "--idle-timeout-ms", "1500"];
+
+story("computer that sleeps leaves and returns", { serverArgs: SLEEPY_SERVER }, async (stage) => {
+  const reader = await stage.openTab("/plain/");
+  const page = `${stage.host.url}/plain`;
+  await expectCounted(stage, page, 1);
+  // All of the browser, its network too, as when the lid is closed. Its processes are a group of their own.
+  const everything = -reader.page.browser().process().pid;
+  const wake = () => process.kill(everything, "SIGCONT");
+  stage.onClose(wake);
+  process.kill(everything, "SIGSTOP");
+  await expectCounted(stage, page, 0);
+  wake();
+  await expectCounted(stage, page, 1);
+});
+
 story("who asks not to be watched is not counted but sees", {}, async (stage) => {
   const site = await twoPages(stage);
   const shy = await stage.newTab();

@@ -24,7 +24,7 @@ const MESSAGES_PER_SECOND = 20;
 const SHARE = 0.1;
 const CHANGE_FOR_MS = 6_000;
 /** How often to measure at most. */
-const ATTEMPTS = 6;
+const ATTEMPTS = 9;
 /** Frames of the page itself to compare with. */
 const OWN_FRAMES = 15;
 /** In which everything that has to be done is done. */

@@ -27,14 +27,14 @@ const BLANK = [null, null];
  * @param {(link: object) => void} erased called with each link that leads nowhere any more, and now carries nothing
  */
 export function createDrawing({ label, min }, erased) {
-  /** Links that carry something else than they should. */
-  const due = new Set();
+  /** Links that carry something else than they should: those to draw next time, and those that are being drawn. */
+  let due = new Set();
+  let round = new Set();
   /** Such that carry nothing of ours yet: a new element must not show without the number that the one before it had. */
   const fresh = new Set();
   let links = FEWEST_LINKS;
   let begunAt = -LONGEST_MS;
   let spentMs = 0;
-  let isDrawing = false;
   let isMeasuring = false;
   let language;
   let textOf;
@@ -99,17 +99,17 @@ export function createDrawing({ label, min }, erased) {
     if (fresh.size > 0) {
       drawSome(fresh);
     } else {
-      if (!isDrawing) {
+      if (round.size === 0) {
+        [round, due] = [due, round];
         begunAt = performance.now();
         spentMs = 0;
       }
-      drawSome(due);
-      isDrawing = due.size > 0;
+      drawSome(round);
     }
     plan();
   });
   const plan = () => {
-    if (fresh.size > 0 || isDrawing) return timer.in(TURN_MS);
+    if (fresh.size + round.size > 0) return timer.in(TURN_MS);
     if (due.size === 0) return;
     const restMs = Math.min(Math.max(SHORTEST_MS, REST * spentMs), LONGEST_MS);
     timer.in(Math.max(0, begunAt + restMs - performance.now()));
@@ -143,6 +143,7 @@ export function createDrawing({ label, min }, erased) {
     stop() {
       timer.stop();
       due.clear();
+      round.clear();
       fresh.clear();
     },
   };
