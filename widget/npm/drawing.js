@@ -7,7 +7,7 @@ import { safely } from "./warn.js";
 
 /** How long numbers stay before others replace them, at least and at most. */
 const SHORTEST_MS = 250;
-const LONGEST_MS = 2000;
+const LONGEST_MS = 5000;
 /** Between the two, so many times as long as it took to draw the last ones: a thirtieth of the time is for drawing. */
 const REST = 32;
 /**
