@@ -21,23 +21,33 @@
 //! - A count is the size of a live set. It is never read back from disk, and never added to or subtracted from.
 //! - The protocol crate does no I/O. The server never trusts that a widget applied its rules.
 
+#[path = "../runtime/src/assets.rs"]
 mod assets;
 #[doc = include_str!("../COMING_FROM_PARTYKIT.md")]
 pub mod coming_from_partykit {}
+#[path = "../runtime/src/config.rs"]
 mod config;
 mod counter;
+#[path = "../runtime/src/error.rs"]
 mod error;
 mod files;
 mod gate;
+#[path = "../runtime/src/http.rs"]
 mod http;
+#[path = "../runtime/src/launch.rs"]
 mod launch;
+#[path = "../runtime/src/limits.rs"]
 mod limits;
 mod pace;
 mod page;
+#[path = "../runtime/src/party/mod.rs"]
 pub mod party;
+#[path = "../runtime/src/quota.rs"]
 mod quota;
 mod site;
+#[path = "../runtime/src/socket.rs"]
 mod socket;
+#[path = "../runtime/src/storage/mod.rs"]
 mod storage;
 #[cfg(test)]
 mod tests;
