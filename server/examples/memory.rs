@@ -10,7 +10,7 @@ use std::{
 };
 
 use connection_counter::{
-    Counter, Page, Server,
+    Counter, Page, Server, Settings,
     party::{Party, Request, Response, Result, Room, json},
 };
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -39,7 +39,8 @@ impl Party for Sleeper {
 fn main() -> ExitCode {
     // The same program is the server, when it is told so.
     if env::args().any(|arg| arg == "--listen") {
-        return Server::builder().party::<Sleeper>("sleeper").party::<Page>("page").party::<Counter>("counter").main();
+        let server = Server::builder().party::<Sleeper>("sleeper").party::<Page>("page").party::<Counter>("counter");
+        return server.main_with(Settings::equip);
     }
     match measure() {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,11 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 
 use crate::{
-    error::Error,
-    party::{Response, Result, text},
+    Error,
+    party::{Response, Result, is_unchanged, text},
 };
 
 // `WIDGET` and `DEMO`: name and content of every file in `widget/dist` and `server/demo`.
@@ -70,15 +70,15 @@ impl Files {
     }
 
     /// The file at this request's path, if there is one.
-    pub(crate) fn answer<B>(&self, request: &http::Request<B>) -> Option<Result<Response>> {
-        let path = request.uri().path();
+    pub(crate) fn answer(&self, request: &Parts) -> Option<Result<Response>> {
+        let path = request.uri.path();
         if path == "/live.js" && !self.0.contains_key(path) {
             let hint = "the widget is not in this server: build it with `npx --yes rust-just widget`, then build again";
             return Some(Ok(text(StatusCode::NOT_FOUND, hint)));
         }
         let file = self.0.get(path)?;
-        Some(match *request.method() {
-            Method::GET | Method::HEAD => Ok(file.answer(path, request.headers())),
+        Some(match request.method {
+            Method::GET | Method::HEAD => Ok(file.answer(path, &request.headers)),
             _ => Err(Error::Method("GET, HEAD")),
         })
     }
@@ -131,13 +131,6 @@ impl File {
         }
         response
     }
-}
-
-/// Whether the client has this version of a file. It may list several, and a proxy that compresses makes tags weak.
-pub(crate) fn is_unchanged(asked: &HeaderMap, tag: &HeaderValue) -> bool {
-    let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|known| known.to_str().ok());
-    let mut known = known.flat_map(|known| known.split(',')).map(str::trim);
-    known.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 /// Whether the client reads this encoding; `q=0` says that it does not.

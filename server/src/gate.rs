@@ -1,10 +1,10 @@
 //! What outside may do to the built-in parties: read counts, and nothing else without the party token.
 
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 
 use crate::{
-    error::Error,
+    Access, Error, Refusal,
     party::{Lobby, Request, Response, Result, cors, json, text},
 };
 
@@ -18,14 +18,20 @@ pub(crate) const SUCCESS: Success = Success { success: true };
 
 /// Lets a request from outside through, or answers it.
 pub(crate) fn check(request: Request, lobby: &Lobby, site: Option<&str>) -> Result<Request, Response> {
-    let is_own = site.is_some_and(|site| lobby.access().is_own(request.headers(), site));
+    let access = lobby.setting::<Access>()?;
+    let is_own = site.is_some_and(|site| access.is_own(request.headers(), site));
     match *request.method() {
         Method::OPTIONS => Err(preflight()),
-        _ if lobby.access().has_party_token(request.headers()) => Ok(request),
-        Method::GET | Method::HEAD if lobby.access().serves(site) || is_own => Ok(request),
-        Method::GET | Method::HEAD => Err(refusal(Error::SiteNotServed(site.unwrap_or_default().to_owned()))),
-        _ => Err(refusal(Error::TokenNeeded)),
+        _ if access.has_party_token(request.headers()) => Ok(request),
+        Method::GET | Method::HEAD if access.serves(site) || is_own => Ok(request),
+        Method::GET | Method::HEAD => Err(refusal(Refusal::SiteNotServed(site.unwrap_or_default().to_owned()))),
+        _ => Err(refusal(Refusal::TokenNeeded)),
     }
+}
+
+/// Whether a request counts towards the rate of its address: what an operator's own programs send does not.
+pub(crate) fn is_paced(headers: &HeaderMap, lobby: &Lobby) -> bool {
+    !lobby.setting::<Access>().is_ok_and(|access| access.has_party_token(headers))
 }
 
 /// What browsers ask before anything that is not a simple request: reading is all there is.
@@ -37,8 +43,8 @@ fn preflight() -> Response {
 }
 
 /// The answer to a request that is refused; a page may read why.
-pub(crate) fn refusal(error: Error) -> Response {
-    cors(error.into())
+pub(crate) fn refusal(refusal: Refusal) -> Response {
+    cors(Error::from(refusal).into())
 }
 
 /// Counts are public, so any page may read them.

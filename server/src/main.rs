@@ -1,9 +1,9 @@
-//! The `connection-counter` binary: the built-in parties, set up from the command line.
+//! The `connection-counter` binary: the counter of viewers, set up from the command line.
 
 use std::process::ExitCode;
 
-use connection_counter::{Counter, Page, Server};
+use connection_counter::{Counter, Page, Server, Settings};
 
 fn main() -> ExitCode {
-    Server::builder().party::<Page>("page").party::<Counter>("counter").main()
+    Server::builder().party::<Page>("page").party::<Counter>("counter").main_with(Settings::equip)
 }

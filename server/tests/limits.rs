@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use clap::CommandFactory;
 use connection_counter::{
-    Config, Counter, Page, Server,
+    Counter, Page, Server,
     party::{Connection, Message, Party, Request, Response, Result, Room, json as json_response},
 };
 use futures_util::{SinkExt, StreamExt};
 use http::StatusCode;
 use serde_json::json;
-use support::{Client, TestServer, answer, wait_until};
+use support::{All, Client, TestServer, answer, wait_until};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpSocket, TcpStream},
@@ -29,7 +29,7 @@ const TOKEN: &str = "--party-token=secret";
 #[test]
 fn every_limit_is_met_here() {
     let tests = include_str!("limits.rs");
-    let command = Config::command();
+    let command = All::command();
     let limits = command.get_arguments().filter(|arg| arg.get_help_heading() == Some("Limits"));
     let missing: Vec<_> =
         limits.filter_map(|arg| arg.get_long()).filter(|long| !tests.contains(&format!("\"--{long}="))).collect();

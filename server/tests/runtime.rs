@@ -52,7 +52,9 @@ impl Party for Clumsy {
         match request.uri().query() {
             Some("deny") => Err(text(StatusCode::UNAUTHORIZED, format!("no one enters {}", lobby.room_id()))),
             Some("panic-gate") => panic!("as asked"),
-            Some("deny-in-words") => Err(refusal_in_words(&Error::SiteNotServed("this".into()))),
+            Some("deny-in-words") => {
+                Err(refusal_in_words(&Error::refused(StatusCode::FORBIDDEN, "this is not served here")))
+            }
             _ => {
                 request.headers_mut().insert("x-user", HeaderValue::from_static("anna"));
                 Ok(request)

@@ -12,8 +12,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::{
     error::Error,
-    files::is_unchanged,
-    party::{Response, Result},
+    party::{Response, Result, is_unchanged},
 };
 
 /// Bytes of a file that is served: it is sent from memory, once for each who asks.

@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use connection_counter_protocol::{PageIdError, close};
 use http::StatusCode;
+
+use crate::close;
 
 /// Why the server did not start. A person reads it on the terminal.
 #[derive(Debug, thiserror::Error)]
@@ -15,23 +16,6 @@ pub enum StartupError {
         address: SocketAddr,
         /// The operating system's reason.
         source: std::io::Error,
-    },
-    /// Anyone on the network could use the server for any site.
-    #[error(
-        "{address} can be reached from other machines, but no site is named. Say who may use the server with --site HOST \
-         (repeat it for several), listen on 127.0.0.1, or let everyone use it with --open"
-    )]
-    OpenToTheNetwork {
-        /// What `--listen` said.
-        address: SocketAddr,
-    },
-    /// A `--site` is no host.
-    #[error("--site {site}: {source}. Give a host such as example.org or localhost:3000")]
-    Site {
-        /// What `--site` said.
-        site: String,
-        /// What is wrong with it.
-        source: PageIdError,
     },
     /// A setting contradicts another.
     #[error("--{setting}: {problem}")]
@@ -61,6 +45,9 @@ pub enum StartupError {
     /// There is no party at all.
     #[error("a server needs at least one party; add one with Server::party")]
     NoParty,
+    /// A setting of the program's own makes no sense.
+    #[error(transparent)]
+    Program(Box<dyn std::error::Error + Send + Sync>),
     /// A party cannot be added.
     #[error("party {name:?} {problem}")]
     Party {
@@ -80,9 +67,9 @@ pub enum Error {
     /// The server has no such party.
     #[error("party {0:?} not found; check the name after /parties/")]
     UnknownParty(String),
-    /// The room's id is no page id.
+    /// The room's id is none of this party. It says what is wrong.
     #[error("bad room: {0}")]
-    PageId(#[from] PageIdError),
+    RoomId(String),
     /// The room's id in the URL is not UTF-8.
     #[error("bad room: after percent-decoding it is not UTF-8")]
     RoomEncoding,
@@ -101,32 +88,12 @@ pub enum Error {
         /// Bytes allowed.
         limit: usize,
     },
-    /// Only listed sites may use this server, and the request does not say where it comes from.
-    #[error("the Origin header is missing; this server answers the pages of its listed sites only")]
-    OriginMissing,
-    /// Only listed sites may use this server, and this is none of them.
-    #[error("origin {0} may not use this server; its operator can allow it with --site")]
-    OriginRefused(String),
-    /// A page of one site tried to pass for a page of another.
-    #[error("pages of {origin} cannot be counted as {site}")]
-    ForeignPage {
-        /// Site of the request's origin.
-        origin: String,
-        /// Site of the room.
-        site: String,
-    },
-    /// The page or counter belongs to a site this server does not serve.
-    #[error("{0} is not served here; the operator can allow it with --site")]
-    SiteNotServed(String),
-    /// Changing counts from outside needs the party token.
-    #[error("counts are not set from outside; operators send `Authorization: Bearer` with the party token")]
-    TokenNeeded,
     /// Too many connections from one address, or connections or requests too fast.
     #[error("too many connections or requests from your address; try again later")]
     TooManyFromAddress,
-    /// The site has [`Limits::connections_per_site`](crate::Limits::connections_per_site) connections.
-    #[error("too many connections to this site; try again later")]
-    SiteFull,
+    /// The rooms of a [`Group`](crate::party::Group) have as many connections as they may have together.
+    #[error("too many connections to {0}; try again later")]
+    GroupFull(String),
     /// The room has [`Limits::connections_per_room`](crate::Limits::connections_per_room) connections.
     #[error("the room is full; try again later")]
     RoomFull,
@@ -195,7 +162,7 @@ impl Error {
     /// A party's refusal: from [`on_request`](crate::party::Party::on_request) or a gatekeeper, this is the answer.
     ///
     /// ```
-    /// use connection_counter::{Error, party::{Request, Result, http::StatusCode}};
+    /// use connection_counter_runtime::{Error, party::{Request, Result, http::StatusCode}};
     ///
     /// /// The name that a request is about.
     /// fn name(request: &Request) -> Result<String> {
@@ -214,16 +181,11 @@ impl Error {
         match self {
             Self::Refused { status, .. } => *status,
             Self::NotFound | Self::UnknownParty(_) => StatusCode::NOT_FOUND,
-            Self::PageId(_) | Self::RoomEncoding | Self::Handshake(_) | Self::Json(_) => StatusCode::BAD_REQUEST,
+            Self::RoomId(_) | Self::RoomEncoding | Self::Handshake(_) | Self::Json(_) => StatusCode::BAD_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Body { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::OriginMissing
-            | Self::OriginRefused(_)
-            | Self::ForeignPage { .. }
-            | Self::SiteNotServed(_)
-            | Self::TokenNeeded => StatusCode::FORBIDDEN,
             Self::TooManyFromAddress => StatusCode::TOO_MANY_REQUESTS,
-            Self::SiteFull
+            Self::GroupFull(_)
             | Self::RoomFull
             | Self::TooManyRooms
             | Self::RoomBusy

@@ -26,9 +26,9 @@ use crate::{
     assets::Assets,
     config::Config,
     error::Error,
-    files::Files,
     party::{Response, Result, RoomKey, Rooms, text},
     quota::{Paced, Quotas, Share},
+    server::Pages,
     socket,
 };
 
@@ -44,7 +44,7 @@ pub(crate) struct HttpServer {
     pub(crate) config: Arc<Config>,
     pub(crate) rooms: Rooms,
     pub(crate) quotas: Arc<Quotas>,
-    files: Files,
+    pages: Option<Pages>,
     assets: Option<Assets>,
     permits: Arc<Semaphore>,
     connections: u32,
@@ -59,11 +59,10 @@ pub(crate) struct Guest {
 }
 
 impl HttpServer {
-    pub(crate) fn new(config: Arc<Config>, rooms: Rooms, quotas: Quotas) -> Self {
+    pub(crate) fn new(config: Arc<Config>, rooms: Rooms, quotas: Quotas, pages: Option<Pages>) -> Self {
         let connections = connections_possible(config.limits.connections);
         Self {
-            // A project of one's own has a start page of its own.
-            files: Files::new(config.demo && config.assets.is_none()),
+            pages,
             assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
             permits: Arc::new(Semaphore::new(connections as usize)),
             connections,
@@ -192,7 +191,8 @@ impl HttpServer {
         {
             return response;
         }
-        self.files.answer(&request).unwrap_or(Err(Error::NotFound))
+        let (request, _) = request.into_parts();
+        self.pages.as_ref().and_then(|pages| pages(&request)).unwrap_or(Err(Error::NotFound))
     }
 
     /// `/parties/:party/:room[/…]`, or `/party/:room[/…]` for the party `main`.
@@ -208,8 +208,7 @@ impl HttpServer {
     }
 
     async fn request(&self, key: &RoomKey, request: hyper::Request<Incoming>, peer: IpAddr) -> Result<Response> {
-        // What an operator's own programs send is as much as they see fit.
-        if !self.rooms.shared().access.has_party_token(request.headers()) {
+        if self.rooms.is_paced(key, request.headers()) {
             self.quotas.pace(Paced::Request, self.quotas.address(peer, request.headers()))?;
         }
         let limits = &self.config.limits;

@@ -8,14 +8,14 @@ use std::{
     process::ExitCode,
 };
 
+use clap::Args;
 use tokio::net::{TcpListener, TcpSocket};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     Server,
-    config::{Config, LogFormat, serves_widget},
+    config::{self, Config, LogFormat, NoSettings},
     error::StartupError,
-    files,
 };
 
 /// Handshakes the operating system may hold for us while we are busy: all clients come back at once after a restart.
@@ -29,19 +29,66 @@ impl Server {
     /// do any of this in another way, or in a program that already runs tokio, use [`run`](Self::run).
     ///
     /// ```no_run
-    /// use connection_counter::{Counter, Page, Server};
+    /// use connection_counter_runtime::{Server, party::Party};
+    ///
+    /// #[derive(Default)]
+    /// struct Chat;
+    ///
+    /// impl Party for Chat {}
     ///
     /// fn main() -> std::process::ExitCode {
-    ///     Server::builder().party::<Page>("page").party::<Counter>("counter").main()
+    ///     Server::builder().party::<Chat>("chat").main()
     /// }
     /// ```
     #[must_use]
     pub fn main(self) -> ExitCode {
+        self.main_with(|_: NoSettings, server, _| Ok(server))
+    }
+
+    /// [`main`](Self::main) for a program with settings of its own: `S` is read from the same command line, and `set_up`
+    /// gives them to the server. The doc comment of `S` is what `--help` says first.
+    ///
+    /// ```no_run
+    /// use clap::Args;
+    /// use connection_counter_runtime::{Config, Server, StartupError, party::Party};
+    ///
+    /// /// A place to chat.
+    /// #[derive(Args, Clone)]
+    /// struct Settings {
+    ///     /// What the place is called.
+    ///     #[arg(long, default_value = "the lounge")]
+    ///     name: String,
+    /// }
+    ///
+    /// impl Settings {
+    ///     fn set_up(self, server: Server, _: &Config) -> Result<Server, StartupError> {
+    ///         if self.name.is_empty() {
+    ///             return Err(StartupError::Setting { setting: "name", problem: "give the place a name" });
+    ///         }
+    ///         Ok(server.with(self))
+    ///     }
+    /// }
+    ///
+    /// #[derive(Default)]
+    /// struct Chat;
+    ///
+    /// impl Party for Chat {}
+    ///
+    /// fn main() -> std::process::ExitCode {
+    ///     Server::builder().party::<Chat>("chat").main_with(Settings::set_up)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn main_with<S: Args>(self, set_up: impl FnOnce(S, Self, &Config) -> Result<Self, StartupError>) -> ExitCode {
         let program = program_name();
-        let mut config = Config::from_args(&program, &self.names());
+        let (mut config, settings) = config::from_args::<S>(&program, &self.names());
         self.complete(&mut config);
-        let runtime = start_log(&config).and_then(|()| tokio::runtime::Runtime::new().map_err(StartupError::Runtime));
-        match runtime.and_then(|runtime| runtime.block_on(serve(self, config))) {
+        let served = start_log(&config)
+            .and_then(|()| config.validate())
+            .and_then(|()| set_up(settings, self, &config))
+            .and_then(|server| Ok((server, tokio::runtime::Runtime::new().map_err(StartupError::Runtime)?)))
+            .and_then(|(server, runtime)| runtime.block_on(serve(server, config)));
+        match served {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{program}: {error}");
@@ -55,26 +102,16 @@ impl Server {
 fn program_name() -> String {
     let path = env::args_os().next().unwrap_or_default();
     let name = Path::new(&path).file_stem().unwrap_or_default().to_string_lossy();
-    if name.is_empty() { env!("CARGO_PKG_NAME").to_owned() } else { name.into_owned() }
+    if name.is_empty() { "server".to_owned() } else { name.into_owned() }
 }
 
 async fn serve(server: Server, config: Config) -> Result<(), StartupError> {
-    config.validate()?;
     let failed = |source| StartupError::Listen { address: config.listen, source };
     let listener = listen(config.listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let stop = stop_signal().map_err(failed)?;
     // For people and for scripts that gave port 0; everything else goes to the log.
-    let mut told = format!("listening on http://{address}\n");
-    if serves_widget(&server.names()) {
-        told += &format!("embed with <script async src=\"http://{address}/live.js\"></script>\n");
-        if let Some((file, integrity)) = files::pinned() {
-            told += &format!(
-                "or pinned: <script type=\"module\" async crossorigin src=\"http://{address}/{file}\" \
-                 integrity=\"{integrity}\"></script>\n"
-            );
-        }
-    }
+    let told = format!("listening on http://{address}\n{}", server.greet(address));
     // Whoever started us may not read it.
     let _ = io::stdout().write_all(told.as_bytes());
     server.run(listener, config, stop).await

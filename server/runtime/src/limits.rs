@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use clap::{Args, Command, FromArgMatches};
+use clap::Args;
 
-use crate::error::StartupError;
+use crate::{
+    config::{defaults, milliseconds},
+    error::StartupError,
+};
 
 /// Bounds on everything a stranger can make the server hold or do. Passed down, never global.
 ///
@@ -25,12 +28,8 @@ pub struct Limits {
     )]
     pub connections_per_room: usize,
 
-    /// WebSockets of one site; 0 is no bound. Beyond: status 503.
-    #[arg(long = "max-connections-per-site", env = "CONNECTION_COUNTER_MAX_CONNECTIONS_PER_SITE", default_value_t = 0)]
-    pub connections_per_site: usize,
-
     /// Connections of one address (IPv6: one /64). Beyond: closed, or status 429 behind a trusted proxy. Loopback is not
-    /// counted: it is a proxy on the same machine. Raise it if whole offices read your pages through one address.
+    /// counted: it is a proxy on the same machine. Raise it if whole offices come through one address.
     #[arg(
         long = "max-connections-per-address",
         env = "CONNECTION_COUNTER_MAX_CONNECTIONS_PER_ADDRESS",
@@ -55,7 +54,7 @@ pub struct Limits {
     #[arg(long = "requests-per-second", env = "CONNECTION_COUNTER_REQUESTS_PER_SECOND", default_value_t = 20)]
     pub requests_per_second: u32,
 
-    /// Rooms in memory: one for each connection there may be, and as many for the counters behind them. Requests may start
+    /// Rooms in memory: one for each connection there may be, and as many for those behind them. Requests may start
     /// rooms up to a quarter of these, connections up to half, other rooms up to all. Beyond: status 503.
     #[arg(long = "max-rooms", env = "CONNECTION_COUNTER_MAX_ROOMS", default_value_t = 200_000)]
     pub rooms: usize,
@@ -68,27 +67,9 @@ pub struct Limits {
     #[arg(long = "max-calls", env = "CONNECTION_COUNTER_MAX_CALLS", default_value_t = 10_000)]
     pub calls: usize,
 
-    /// Links one message may name. Beyond: an error message, nothing is subscribed.
-    #[arg(long = "max-links-per-message", env = "CONNECTION_COUNTER_MAX_LINKS_PER_MESSAGE",
-          default_value_t = connection_counter_protocol::MAX_LINKS_PER_MESSAGE)]
-    pub links_per_message: usize,
-
-    /// Links one connection may watch. Beyond: an error message, the first ones are watched.
-    #[arg(long = "max-links-per-connection", env = "CONNECTION_COUNTER_MAX_LINKS_PER_CONNECTION",
-          default_value_t = connection_counter_protocol::MAX_LINKS_PER_CONNECTION)]
-    pub links_per_connection: usize,
-
-    /// Different links all viewers of one page may watch. Beyond: as above.
-    #[arg(long = "max-links-per-room", env = "CONNECTION_COUNTER_MAX_LINKS_PER_ROOM", default_value_t = 4096)]
-    pub links_per_room: usize,
-
-    /// Pages one site's counter keeps. Beyond: only pages with viewers are taken in, and links to others stay without count.
-    #[arg(long = "max-pages-per-site", env = "CONNECTION_COUNTER_MAX_PAGES_PER_SITE", default_value_t = 1_000_000)]
-    pub pages_per_site: usize,
-
     /// Bytes of one WebSocket message. Beyond: close code 1009 or a plain close.
     #[arg(long = "max-message-bytes", env = "CONNECTION_COUNTER_MAX_MESSAGE_BYTES",
-          default_value_t = connection_counter_protocol::MAX_MESSAGE_BYTES)]
+          default_value_t = 16 * 1024)]
     pub message_bytes: usize,
 
     /// Messages (pings and empty ones too) a connection may send at once. Beyond the rate below: close code 1008.
@@ -155,11 +136,6 @@ pub struct Limits {
     pub shutdown_timeout: Duration,
 }
 
-/// Reads a flag in milliseconds.
-pub(crate) fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
-    text.parse().map(Duration::from_millis)
-}
-
 impl Limits {
     /// Zero would switch the server off nearly everywhere, and a few settings contradict each other.
     pub(crate) fn validate(&self) -> Result<(), StartupError> {
@@ -172,10 +148,6 @@ impl Limits {
             ("max-rooms", self.rooms),
             ("max-mailbox", self.mailbox_events),
             ("max-calls", self.calls),
-            ("max-links-per-message", self.links_per_message),
-            ("max-links-per-connection", self.links_per_connection),
-            ("max-links-per-room", self.links_per_room),
-            ("max-pages-per-site", self.pages_per_site),
             ("max-message-bytes", self.message_bytes),
             ("message-burst", self.message_burst as usize),
             ("max-send-queue-bytes", self.send_queue_bytes),
@@ -205,33 +177,15 @@ impl Limits {
 /// The defaults are those of the flags, in one place.
 impl Default for Limits {
     fn default() -> Self {
-        defaults(Self::augment_args(Command::new("limits")))
+        defaults()
     }
-}
-
-/// What flags say when no one says anything, the environment included.
-pub(crate) fn defaults<T: FromArgMatches>(command: Command) -> T {
-    let matches = without_environment(command).get_matches_from(["connection-counter"]);
-    T::from_arg_matches(&matches).expect("every flag has a valid default")
-}
-
-fn without_environment(command: Command) -> Command {
-    command.mut_args(|arg| arg.env(None::<&'static str>))
 }
 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
-    use super::*;
     use crate::config::Config;
-
-    #[test]
-    fn defaults_do_not_ask_the_environment() {
-        let command = without_environment(Config::command());
-        let asked: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_env()).collect();
-        assert!(asked.is_empty(), "{asked:?}");
-    }
 
     #[test]
     fn settings_are_named_as_their_flags() {

@@ -1,4 +1,4 @@
-//! Fair shares: how many connections one address or site holds, and how fast new ones come. In memory only, addresses
+//! Fair shares: how many connections one address or one group of rooms holds, and how fast new ones come. In memory only, addresses
 //! as keyed hashes whose key changes with every start and every day.
 
 use std::{
@@ -15,7 +15,7 @@ use std::{
 use http::HeaderMap;
 use ipnet::IpNet;
 
-use crate::{error::Error, limits::Limits};
+use crate::{error::Error, limits::Limits, party::Group};
 
 /// How long one key hides addresses.
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -68,7 +68,7 @@ impl Paced {
     }
 }
 
-/// What addresses and sites hold.
+/// What addresses and groups of rooms hold.
 pub(crate) struct Quotas {
     limits: Limits,
     trusted_proxies: Vec<IpNet>,
@@ -87,7 +87,7 @@ struct Shares {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Holder {
     Address(u64),
-    Site(String),
+    Group(String),
 }
 
 /// One connection's share; given back when dropped.
@@ -149,16 +149,13 @@ impl Quotas {
         self.hold(holder, self.limits.connections_per_address).map(Some).ok_or(Error::TooManyFromAddress)
     }
 
-    /// Takes one of a site's connections.
+    /// Takes one of a group's connections.
     ///
     /// # Errors
-    /// [`Error::SiteFull`].
-    pub(crate) fn open_for(self: &Arc<Self>, site: Option<&str>) -> Result<Option<Share>, Error> {
-        let limit = u32::try_from(self.limits.connections_per_site).unwrap_or(u32::MAX);
-        match site {
-            Some(site) if limit > 0 => self.hold(Holder::Site(site.to_owned()), limit).map(Some).ok_or(Error::SiteFull),
-            _ => Ok(None),
-        }
+    /// [`Error::GroupFull`].
+    pub(crate) fn open_in(self: &Arc<Self>, group: Group) -> Result<Share, Error> {
+        let Group { name, connections } = group;
+        self.hold(Holder::Group(name.clone()), connections).ok_or(Error::GroupFull(name))
     }
 
     /// Counts a handshake or a request of an address.
@@ -258,11 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn a_site_has_a_share_only_where_one_is_set() {
-        let bounded = quotas(Limits { connections_per_site: 1, ..Limits::default() });
-        let _share = bounded.open_for(Some("example.org")).unwrap();
-        assert!(matches!(bounded.open_for(Some("example.org")), Err(Error::SiteFull)));
-        assert!(quotas(Limits::default()).open_for(Some("example.org")).unwrap().is_none());
+    fn a_group_has_its_connections_and_gets_them_back() {
+        let quotas = quotas(Limits::default());
+        let open = |name: &str| quotas.open_in(Group { name: name.into(), connections: 1 });
+        let first = open("lobbies").unwrap();
+        assert!(matches!(open("lobbies"), Err(Error::GroupFull(name)) if name == "lobbies"));
+        assert!(open("games").is_ok());
+        drop(first);
+        assert!(open("lobbies").is_ok());
     }
 
     #[test]

@@ -16,10 +16,8 @@ use tokio_tungstenite::{
     },
 };
 
-use bytes::Bytes;
-use connection_counter_protocol::close;
-
 use crate::{
+    close,
     config::Config,
     error::Error,
     http::{Guest, HttpServer, without_body},
@@ -27,6 +25,7 @@ use crate::{
     party::{Attached, Goodbye, Message, Outgoing, Response, Result, RoomKey, connection_id, cut_reason},
     quota::{Bucket, Paced, Share},
 };
+use bytes::Bytes;
 
 /// Bytes read at a time: messages are small, and tungstenite's default of 128 KiB is taken by every idle connection.
 const READ_BUFFER_BYTES: usize = 1024;
@@ -47,10 +46,10 @@ pub(crate) async fn accept(
     server.quotas.pace(Paced::Handshake, address)?;
     // What a trusted proxy holds is counted by its headers; all others were counted when they were accepted.
     let of_address = if address == guest.address { None } else { server.quotas.open_from(address)? };
-    let of_site = server.quotas.open_for(key.id().split_once('/').map(|(site, _)| site))?;
+    let of_group = server.rooms.group(&key).map(|group| server.quotas.open_in(group)).transpose()?;
 
     let config = Arc::clone(&server.config);
-    let held = (guest, of_address, of_site);
+    let held = (guest, of_address, of_group);
     // Either task ends with the connection, whose permit `HttpServer::run` waits for.
     match server.rooms.admit(&key, without_body(&request), true).await {
         Ok(asked) => {

@@ -12,12 +12,11 @@ use connection_counter_protocol::{CounterRequest, Counts, DEFAULT_COUNTER_ROOM, 
 use http::{Method, StatusCode};
 
 use crate::{
-    error::Error,
+    Error, Reading, Refusal, Settings,
+    access::spell_site,
     gate,
     pace::{Pace, stretched},
-    party::{Lobby, Party, Request, Response, Result, Room, Stub, alarm::unix_ms, json, post, text, yield_now},
-    site::spell_site,
-    storage::Reading,
+    party::{Lobby, Party, Request, Response, Result, Room, Stub, http::HeaderMap, json, post, text, unix_ms},
 };
 use past::{History, PAGES, PATIENCE, PATIENCE_AT_START, page_key};
 use report::{Question, Reports};
@@ -79,7 +78,11 @@ struct Subscriber {
 impl Party for Counter {
     /// A site, or the room of all ids without one.
     fn room_id(id: &str) -> Result<String> {
-        if id == DEFAULT_COUNTER_ROOM { Ok(id.to_owned()) } else { Ok(spell_site(id)?) }
+        if id == DEFAULT_COUNTER_ROOM { Ok(id.to_owned()) } else { Ok(spell_site(id).map_err(Refusal::from)?) }
+    }
+
+    fn is_paced(headers: &HeaderMap, lobby: &Lobby) -> bool {
+        gate::is_paced(headers, lobby)
     }
 
     async fn on_before_connect(_: Request, _: &Lobby) -> Result<Request, Response> {
@@ -95,7 +98,7 @@ impl Party for Counter {
         self.past = Some((room.storage().read(PAGES), room.now()));
         self.read_past(room, PATIENCE_AT_START).await?;
         if room.failed_before() {
-            self.recovering_until = Some(room.now() + RECOVERY_INTERVALS * room.config().update_interval);
+            self.recovering_until = Some(room.now() + RECOVERY_INTERVALS * room.setting::<Settings>()?.update_interval);
             self.ask_for_everything(room)?;
         }
         Ok(())
@@ -149,7 +152,9 @@ impl Party for Counter {
         self.tell(room, due).await?;
         if let Some((at, _)) = self.waiting.first() {
             // Not for each of them: those of the next moment are told together.
-            let wait = at.saturating_duration_since(room.now()).max(room.config().update_interval / TICKS_PER_INTERVAL);
+            let wait = at
+                .saturating_duration_since(room.now())
+                .max(room.setting::<Settings>()?.update_interval / TICKS_PER_INTERVAL);
             self.tick_by(room, wait);
         }
         Ok(())
@@ -172,7 +177,7 @@ impl Counter {
             return Ok(Vec::new());
         }
         let past_is_known = self.past.is_none();
-        let tally = self.page(room, id);
+        let tally = self.page(room, id)?;
         // Reports can overtake each other once there is more than one machine; an old count must not stick.
         if sequence.is_some_and(|sequence| sequence <= tally.sequence) {
             return Ok(Vec::new());
@@ -213,11 +218,11 @@ impl Counter {
     fn subscribe(&mut self, room: &Room, subscriber: &PageId, pages: Vec<PageId>) -> Result<Counts> {
         let mut counts = Counts::new();
         for id in pages {
-            if !self.pages.contains_key(&id) && self.pages.len() >= room.config().limits.pages_per_site {
+            if !self.pages.contains_key(&id) && self.pages.len() >= room.setting::<Settings>()?.limits.pages_per_site {
                 tracing::debug!(site = room.id(), "the site has as many pages as it may; a new link is not watched");
                 continue;
             }
-            let tally = self.page(room, &id);
+            let tally = self.page(room, &id)?;
             tally.subscribers.insert(subscriber.clone());
             counts.insert(id.clone(), tally.viewers);
             let state = match self.subscribers.entry(subscriber.clone()) {
@@ -254,16 +259,16 @@ impl Counter {
     }
 
     /// The page's tally.
-    fn page(&mut self, room: &Room, id: &PageId) -> &mut Tally {
+    fn page(&mut self, room: &Room, id: &PageId) -> Result<&mut Tally> {
         if !self.pages.contains_key(id) && room.alarm().is_none() {
-            room.set_alarm(room.config().cleanup_interval);
+            room.set_alarm(room.setting::<Settings>()?.cleanup_interval);
         }
-        self.pages.entry(id.clone()).or_default()
+        Ok(self.pages.entry(id.clone()).or_default())
     }
 
     /// Tells these subscribers their news if it is time, at once after a quiet while; the others with a later tick.
     async fn tell(&mut self, room: &mut Room, subscribers: impl IntoIterator<Item = PageId>) -> Result {
-        let interval = stretched(room.config().update_interval, self.subscribers.len(), PAGES_PER_SECOND);
+        let interval = stretched(room.setting::<Settings>()?.update_interval, self.subscribers.len(), PAGES_PER_SECOND);
         // Nearly always all hear of the same page: encoded once.
         let mut bodies = HashMap::new();
         for (idx, subscriber) in subscribers.into_iter().enumerate() {
@@ -275,7 +280,7 @@ impl Counter {
                 self.tick_by(room, wait);
             }
             if idx % BREATH == BREATH - 1 {
-                yield_now().await;
+                tokio::task::yield_now().await;
             }
         }
         Ok(())

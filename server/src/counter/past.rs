@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Counter, Tally};
 use crate::{
-    party::{Result, Room, alarm::unix_ms},
-    storage::Progress,
+    Progress, Settings,
+    party::{Result, Room, unix_ms},
 };
 
 /// How long the first event waits for what is stored: enough for most sites, and no one notices.
@@ -42,7 +42,7 @@ impl Counter {
             }
             let wait = match reading.next(until.saturating_duration_since(now)).await {
                 Ok(Progress::Rows(rows)) => {
-                    self.recall(room, rows);
+                    self.recall(room, rows)?;
                     continue;
                 }
                 Ok(Progress::End) => {
@@ -50,7 +50,7 @@ impl Counter {
                     self.save(room)?;
                     return if std::mem::take(&mut self.clean_up_due) { self.clean_up(room) } else { Ok(()) };
                 }
-                Ok(Progress::NotYet) => room.config().update_interval,
+                Ok(Progress::NotYet) => room.setting::<Settings>()?.update_interval,
                 Err(error) => {
                     tracing::error!(site = room.id(), %error, "peaks could not be read; counting goes on, trying again");
                     READ_RETRY
@@ -62,10 +62,11 @@ impl Counter {
     }
 
     /// Takes in what was stored. What has happened since counts as well.
-    fn recall(&mut self, room: &Room, rows: Vec<(String, History)>) {
+    fn recall(&mut self, room: &Room, rows: Vec<(String, History)>) -> Result {
+        let pages_per_site = room.setting::<Settings>()?.limits.pages_per_site;
         for (id, past) in rows {
             let Ok(id) = PageId::parse(&id) else { continue };
-            if self.pages.len() >= room.config().limits.pages_per_site && !self.pages.contains_key(&id) {
+            if self.pages.len() >= pages_per_site && !self.pages.contains_key(&id) {
                 continue;
             }
             let history = &mut self.pages.entry(id).or_default().history;
@@ -74,6 +75,7 @@ impl Counter {
             }
             history.last_activity_ms = history.last_activity_ms.max(past.last_activity_ms);
         }
+        Ok(())
     }
 
     /// Stores what has changed.
@@ -88,7 +90,7 @@ impl Counter {
     /// Forgets pages that no one views, no one links to, and no one viewed for long.
     pub(super) fn clean_up(&mut self, room: &Room) -> Result {
         self.save(room)?;
-        let forget_after = u64::try_from(room.config().forget_after.as_millis()).unwrap_or(u64::MAX);
+        let forget_after = u64::try_from(room.setting::<Settings>()?.forget_after.as_millis()).unwrap_or(u64::MAX);
         let before = unix_ms().saturating_sub(forget_after);
         let inactive = |tally: &Tally| {
             tally.viewers == 0 && tally.subscribers.is_empty() && tally.history.last_activity_ms <= before
@@ -97,7 +99,7 @@ impl Counter {
             room.storage().delete(&page_key(&id))?;
         }
         if !self.pages.is_empty() {
-            room.set_alarm(room.config().cleanup_interval);
+            room.set_alarm(room.setting::<Settings>()?.cleanup_interval);
         }
         Ok(())
     }

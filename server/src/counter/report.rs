@@ -10,8 +10,7 @@ use connection_counter_protocol::{CounterReport, PageDetail, PageId};
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    error::Error,
-    gate,
+    Error, gate,
     party::{Response, Result},
 };
 

@@ -6,14 +6,14 @@ use connection_counter_protocol::{PageId, PageMessage, close};
 
 use super::{LINKS, Link, PATIENCE, Page, page_id};
 use crate::{
-    error::Error,
+    Access, Progress, Refusal, Settings,
     party::{Connection, Message, Result, Room},
-    storage::Progress,
 };
 
 impl Page {
     pub(super) fn subscribe(&mut self, room: &Room, connection: &Connection, links: &[String]) -> Result {
-        let limits = &room.config().limits;
+        let limits = &room.setting::<Settings>()?.limits;
+        let access = room.setting::<Access>()?;
         let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return Ok(()) };
         if links.len() > limits.links_per_message {
             let message = format!(
@@ -28,14 +28,14 @@ impl Page {
             // Those that are only remembered make room for those that are watched.
             forget_unwatched(&mut self.links, room)?;
         }
-        let mut refused: Vec<(&String, Error)> = Vec::new();
+        let mut refused: Vec<(&String, Refusal)> = Vec::new();
         let mut left_out = 0;
         let page = page_id(room);
         for text in links {
             let id = match PageId::parse(text) {
-                Ok(id) if id.site() == page.site() || room.access().serves(id.site()) => id,
+                Ok(id) if id.site() == page.site() || access.serves(id.site()) => id,
                 Ok(id) => {
-                    refused.push((text, Error::SiteNotServed(id.counter_room().to_owned())));
+                    refused.push((text, Refusal::SiteNotServed(id.counter_room().to_owned())));
                     continue;
                 }
                 Err(error) => {
@@ -130,7 +130,7 @@ pub(super) fn keep(id: &PageId, link: &mut Link, room: &Room) -> Result {
         room.storage().put(&link_key(id), &())?;
         link.kept = true;
         if room.alarm().is_none() {
-            room.set_alarm(room.config().cleanup_interval);
+            room.set_alarm(room.setting::<Settings>()?.cleanup_interval);
         }
     }
     Ok(())

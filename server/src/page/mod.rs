@@ -15,11 +15,12 @@ use connection_counter_protocol::{PageId, PageReport, PageRequest, ViewerMessage
 use http::Method;
 
 use crate::{
-    error::Error,
-    gate,
+    Access, Error, Reading, Refusal, Settings, gate,
     pace::Pace,
-    party::{Connection, Lobby, Message, Party, Request, Response, Result, Room, json, refusal_in_words},
-    storage::Reading,
+    party::{
+        Connection, Group, Lobby, Message, Party, Request, Response, Result, Room, http::HeaderMap, json,
+        refusal_in_words,
+    },
 };
 use links::forget_unwatched;
 
@@ -100,19 +101,32 @@ struct Link {
 
 impl Party for Page {
     fn room_id(id: &str) -> Result<String> {
-        Ok(PageId::parse(id)?.as_str().to_owned())
+        Ok(PageId::parse(id).map_err(Refusal::from)?.as_str().to_owned())
+    }
+
+    /// The site's pages, where the operator has set a bound for all of them.
+    fn group(lobby: &Lobby) -> Option<Group> {
+        let connections = lobby.setting::<Settings>().ok()?.limits.connections_per_site;
+        let page = PageId::parse(lobby.room_id()).ok()?;
+        let name = page.site().filter(|_| connections > 0)?.to_owned();
+        Some(Group { name, connections })
+    }
+
+    fn is_paced(headers: &HeaderMap, lobby: &Lobby) -> bool {
+        gate::is_paced(headers, lobby)
     }
 
     async fn on_before_connect(request: Request, lobby: &Lobby) -> Result<Request, Response> {
-        let page = PageId::parse(lobby.room_id()).map_err(Error::from);
-        match page.and_then(|page| lobby.access().check_origin(request.headers(), &page)) {
+        let access = lobby.setting::<Access>()?;
+        let page = PageId::parse(lobby.room_id()).map_err(Refusal::from);
+        match page.and_then(|page| access.check_origin(request.headers(), &page)) {
             Ok(()) => Ok(request),
-            Err(error) => {
-                tracing::debug!(%error, "a connection was refused");
+            Err(refusal) => {
+                tracing::debug!(%refusal, "a connection was refused");
                 // Where there is an origin there is a web page, and a widget that is better told to stay away.
-                Err(match error {
-                    Error::OriginMissing => gate::refusal(error),
-                    error => refusal_in_words(&error),
+                Err(match refusal {
+                    Refusal::OriginMissing => gate::refusal(refusal),
+                    refusal => refusal_in_words(&refusal.into()),
                 })
             }
         }
@@ -198,7 +212,7 @@ impl Party for Page {
         self.recall(room).await;
         forget_unwatched(&mut self.links, room)?;
         if self.past.is_some() || self.links.values().any(|link| link.kept) {
-            room.set_alarm(room.config().cleanup_interval);
+            room.set_alarm(room.setting::<Settings>()?.cleanup_interval);
         }
         self.settle(room)
     }

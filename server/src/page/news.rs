@@ -9,7 +9,7 @@ use connection_counter_protocol::{CounterRequest, Counts, PageId, PageMessage};
 
 use super::{Link, Page, links::keep, page_id};
 use crate::{
-    error::Error,
+    Error, Settings,
     pace::stretched,
     party::{Message, Result, Room, Stub, post},
 };
@@ -120,7 +120,8 @@ impl Page {
             }
         }
         self.unsettled = failed;
-        Ok((!self.unsettled.is_empty()).then(|| room.config().update_interval))
+        let interval = room.setting::<Settings>()?.update_interval;
+        Ok((!self.unsettled.is_empty()).then_some(interval))
     }
 
     /// Tells the counter our count if it changed; or says how long to wait for that.
@@ -128,7 +129,7 @@ impl Page {
         if self.reported {
             return Ok(None);
         }
-        let interval = room.config().update_interval;
+        let interval = room.setting::<Settings>()?.update_interval;
         let wait = self.reports.wait(room.now(), interval);
         if !wait.is_zero() {
             return Ok(Some(wait));
@@ -168,7 +169,8 @@ impl Page {
                 viewer.awaited.remove(id);
             }
         }
-        Ok(self.awaited.then(|| room.config().update_interval))
+        let interval = room.setting::<Settings>()?.update_interval;
+        Ok(self.awaited.then_some(interval))
     }
 
     /// Tells viewers what changed since they were last told; or says how long to wait for that. Who is still being
@@ -177,7 +179,7 @@ impl Page {
         if self.told == self.version {
             return Ok(None);
         }
-        let interval = stretched(room.config().update_interval, self.viewers.len(), WATCHERS_PER_SECOND);
+        let interval = stretched(room.setting::<Settings>()?.update_interval, self.viewers.len(), WATCHERS_PER_SECOND);
         let wait = self.updates.wait(room.now(), interval);
         if !wait.is_zero() {
             return Ok(Some(wait));

@@ -21,13 +21,22 @@ use std::{
 };
 
 use clap::Parser;
-use connection_counter::{Config, Counter, Page, Server, StartupError};
+use connection_counter::{Config, Counter, Page, Server, Settings, StartupError};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 pub use binary::Binary;
 pub use client::{Answer, Client, answer};
 pub use viewer::TestViewer;
+
+/// All settings of the binary.
+#[derive(Parser)]
+pub struct All {
+    #[command(flatten)]
+    pub config: Config,
+    #[command(flatten)]
+    pub settings: Settings,
+}
 
 /// How long anything may take before a test gives up. Generous: machines are shared.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -90,18 +99,18 @@ impl TestServer {
     }
 
     /// How this server is set up.
-    pub fn config(&self) -> Config {
+    pub fn settings(&self) -> All {
         let data = self.database();
         let fixed = ["connection-counter", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
-        Config::parse_from(fixed.into_iter().map(str::to_owned).chain(self.args.clone()))
+        All::parse_from(fixed.into_iter().map(str::to_owned).chain(self.args.clone()))
     }
 
     pub async fn run(&mut self) {
         let listener = TcpListener::bind(self.client.address).await.unwrap();
         self.client.address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let config = self.config();
-        let server = (self.server)();
+        let All { config, settings } = self.settings();
+        let server = settings.equip((self.server)(), &config).unwrap();
         let shutdown = async {
             let _ = stopped.await;
         };
@@ -129,6 +138,13 @@ impl TestServer {
         if let Some(done) = self.done.take() {
             tokio::time::timeout(DEADLINE, done).await.expect("the server did not stop").unwrap().unwrap();
         }
+    }
+
+    /// Other parties on the same port, with the same data.
+    pub async fn restart_as(&mut self, server: fn() -> Server) {
+        self.stop().await;
+        self.server = server;
+        self.run().await;
     }
 
     /// The same server again: same port, same data.

@@ -87,12 +87,6 @@ impl AlarmClock {
         Ok(clock)
     }
 
-    /// A clock without any alarm.
-    #[cfg(test)]
-    pub(crate) fn empty(db: Db) -> Self {
-        Self(Arc::new(Shared { db, wall: unix_ms, alarms: Mutex::default(), wake: Notify::new() }))
-    }
-
     /// Sets a room's alarm, in place of the one it may have.
     pub(crate) fn set(&self, room: &RoomKey, delay: Duration) {
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
@@ -186,8 +180,9 @@ fn db_key(room: &RoomKey) -> Vec<u8> {
     [ALARMS, &joined(&[room.party().as_bytes(), room.id().as_bytes()])].concat()
 }
 
-/// Milliseconds since 1970.
-pub(crate) fn unix_ms() -> u64 {
+/// Milliseconds since 1970, as the machine's owner or its time service sets them.
+#[must_use]
+pub fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

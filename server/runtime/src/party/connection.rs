@@ -17,7 +17,7 @@ use crate::{error::Error, limits::Limits};
 /// What connections and rooms say to each other. Cloning shares the bytes.
 ///
 /// ```
-/// use connection_counter::party::*;
+/// use connection_counter_runtime::party::*;
 ///
 /// # fn example() -> Result {
 /// assert_eq!(Message::json(&["red", "blue"])?, Message::text(r#"["red","blue"]"#));
@@ -60,7 +60,7 @@ impl Message {
 /// One connection of a room. Cloning it gives another handle to the same connection.
 ///
 /// ```
-/// use connection_counter::party::*;
+/// use connection_counter_runtime::party::*;
 ///
 /// #[derive(Default)]
 /// struct Table;
@@ -217,7 +217,8 @@ impl Connection {
     }
 
     /// Whether it can take this message and as much again: whoever has much to say asks before each part of it.
-    pub(crate) fn has_room_for(&self, message: &Message) -> bool {
+    #[must_use]
+    pub fn has_room_for(&self, message: &Message) -> bool {
         let outbox = self.outbox();
         outbox.queue.is_empty() || outbox.queued_bytes + message.len() <= self.0.send_queue_bytes / 2
     }

@@ -32,7 +32,7 @@ pub(crate) enum Event {
 
 impl Event {
     /// The part of all rooms, one in so many, within which it may start another. Strangers can send requests to any number
-    /// of rooms at hardly a cost, so they come last; and what outsiders have started must always find its counter.
+    /// of rooms at hardly a cost, so they come last; and what outsiders have started must always reach the rooms it relies on.
     pub(super) fn share(&self) -> usize {
         match self {
             Self::Request { outside: true, .. } => 4,

@@ -2,8 +2,10 @@
 
 use std::{collections::HashMap, marker::PhantomData, pin::Pin};
 
+use http::HeaderMap;
+
 use super::{
-    Lobby, Party, Request, Response, Result, RoomKey, Rooms,
+    Group, Lobby, Party, Request, Response, Result, RoomKey, Rooms,
     room::{self, Connections},
     rooms::Inbox,
 };
@@ -13,6 +15,8 @@ use crate::error::StartupError;
 pub(super) trait Kind: Send + Sync {
     fn forgets(&self) -> bool;
     fn room_id(&self, id: &str) -> Result<String>;
+    fn group(&self, lobby: &Lobby) -> Option<Group>;
+    fn is_paced(&self, headers: &HeaderMap, lobby: &Lobby) -> bool;
     fn admit(&self, request: Request, lobby: Lobby, websocket: bool) -> Admission;
     fn start(&self, rooms: Rooms, key: RoomKey, connections: Connections, inbox: Inbox);
 }
@@ -28,6 +32,14 @@ impl<P: Party> Kind for Of<P> {
 
     fn room_id(&self, id: &str) -> Result<String> {
         P::room_id(id)
+    }
+
+    fn group(&self, lobby: &Lobby) -> Option<Group> {
+        P::group(lobby)
+    }
+
+    fn is_paced(&self, headers: &HeaderMap, lobby: &Lobby) -> bool {
+        P::is_paced(headers, lobby)
     }
 
     fn admit(&self, request: Request, lobby: Lobby, websocket: bool) -> Admission {

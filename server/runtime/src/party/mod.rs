@@ -1,9 +1,9 @@
-//! A party: a kind of room with its own code. `page` and `counter` are the two built in.
+//! A party: a kind of room with its own code.
 //!
 //! Parties know rooms, connections, requests and messages; how those travel is none of their business. `use
-//! connection_counter::party::*` brings all that most parties need.
+//! connection_counter_runtime::party::*` brings all that most parties need.
 
-pub(crate) mod alarm;
+mod alarm;
 mod calls;
 mod connection;
 mod event;
@@ -18,20 +18,28 @@ use std::future::{Future, ready};
 /// The crates whose types requests, responses and messages are made of.
 pub use {bytes, http};
 
+pub use alarm::unix_ms;
 pub use connection::{Connection, Message};
-pub use request::{Request, Response, cors, json, post, query_value, refusal_in_words, text};
+pub use request::{Request, Response, cors, is_unchanged, json, post, query_value, refusal_in_words, text};
 pub use room::Room;
 pub use stub::{Lobby, Parties, PartyStub, Socket, Stub};
 
+use self::http::HeaderMap;
+use crate::error::Error;
 pub(crate) use alarm::AlarmClock;
 pub(crate) use connection::{Outgoing, cut_reason};
 pub(crate) use kinds::Kinds;
 pub(crate) use request::Goodbye;
 pub(crate) use rooms::{Attached, RoomKey, Rooms, connection_id};
-/// Lets other rooms have their turn.
-pub(crate) use tokio::task::yield_now;
 
-use crate::error::Error;
+/// Rooms whose connections are bounded together; see [`Party::group`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// What tells it from other groups. Whoever is refused gets to read it.
+    pub name: String,
+    /// How many connections its rooms may have together.
+    pub connections: u32,
+}
 
 /// A kind of room: implement it to write a party of your own.
 ///
@@ -43,7 +51,7 @@ use crate::error::Error;
 /// event, or else half a second, starts the room afresh, with a new value; see [`Room::failed_before`].
 ///
 /// ```
-/// use connection_counter::party::{Connection, Message, Party, Result, Room};
+/// use connection_counter_runtime::party::{Connection, Message, Party, Result, Room};
 ///
 /// /// Everyone hears what anyone says.
 /// #[derive(Default)]
@@ -76,6 +84,20 @@ pub trait Party: Default + Send + 'static {
         rooms::plain_room_id(id)
     }
 
+    /// The group of rooms that share a bound on their connections, such as all rooms of one customer. By default rooms
+    /// share none. Beyond the bound, handshakes are answered with status 503.
+    fn group(lobby: &Lobby) -> Option<Group> {
+        let _ = lobby;
+        None
+    }
+
+    /// Whether a request from outside counts towards the rate of its address, `--request-burst`. By default all do. Runs
+    /// before the request's body is read: an operator's own programs can be let off by a secret in a header.
+    fn is_paced(headers: &HeaderMap, lobby: &Lobby) -> bool {
+        let _ = (headers, lobby);
+        true
+    }
+
     /// Gatekeeper, run before a request from outside reaches the room; requests of other rooms skip it. `Err` is the
     /// answer to give instead, and the room hears nothing of it: so it is when the gatekeeper panics, with status 500.
     ///
@@ -83,7 +105,7 @@ pub trait Party: Default + Send + 'static {
     /// forge.
     ///
     /// ```
-    /// use connection_counter::{Error, party::{Lobby, Party, Request, Response, Result, http::StatusCode, query_value}};
+    /// use connection_counter_runtime::{Error, party::{Lobby, Party, Request, Response, Result, http::StatusCode, query_value}};
     ///
     /// #[derive(Default)]
     /// struct Guarded;

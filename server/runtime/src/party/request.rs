@@ -1,6 +1,6 @@
 //! What requests and responses are made of, and the short ways to make them.
 
-use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
@@ -37,7 +37,7 @@ pub fn post<T: Serialize>(value: &T) -> Result<Request> {
 /// The first value of a parameter in a URI's query, decoded as forms and `URLSearchParams` encode it.
 ///
 /// ```
-/// use connection_counter::party::{http::Uri, query_value};
+/// use connection_counter_runtime::party::{http::Uri, query_value};
 ///
 /// let uri = Uri::from_static("/parties/chat/lobby?name=Zo%C3%AB+B&mute");
 /// assert_eq!(query_value(&uri, "name").as_deref(), Some("Zoë B"));
@@ -66,7 +66,7 @@ pub fn json<T: Serialize>(value: &T) -> Result<Response> {
 /// one, with the method `OPTIONS`, may be answered with any response that was through here.
 ///
 /// ```
-/// use connection_counter::party::{Party, Request, Response, Result, Room, cors, http::{Method, StatusCode}, json, text};
+/// use connection_counter_runtime::party::{Party, Request, Response, Result, Room, cors, http::{Method, StatusCode}, json, text};
 ///
 /// #[derive(Default)]
 /// struct Counts;
@@ -93,6 +93,15 @@ pub fn cors(mut response: Response) -> Response {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Whether the client has this version of a file already, by its `If-None-Match`: then the answer is 304 without a body.
+/// The client may list several versions, and a proxy that compresses makes their tags weak.
+#[must_use]
+pub fn is_unchanged(asked: &HeaderMap, tag: &HeaderValue) -> bool {
+    let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|known| known.to_str().ok());
+    let mut known = known.flat_map(|known| known.split(',')).map(str::trim);
+    known.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 /// A response of one sentence.

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, time::Duration};
 
-use connection_counter_protocol::close;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
@@ -11,7 +10,7 @@ use super::{
     event::Event,
     rooms::{Inbox, RoomKey, Rooms},
 };
-use crate::{config::Config, error::Error, site::Access, storage::Storage};
+use crate::{close, config::Config, error::Error, storage::Storage};
 
 /// Wait before a room that failed starts again by itself; doubled each time that fails as well, up to a quarter of an hour.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
@@ -25,7 +24,7 @@ pub(super) type Connections = BTreeMap<u64, Connection>;
 /// ```
 /// use std::time::Duration;
 ///
-/// use connection_counter::{ListOptions, party::*};
+/// use connection_counter_runtime::{ListOptions, party::*};
 ///
 /// #[derive(Default)]
 /// struct Guestbook;
@@ -171,12 +170,6 @@ impl Room {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.rooms.shared().config
-    }
-
-    /// Who may use this server.
-    #[must_use]
-    pub fn access(&self) -> &Access {
-        &self.rooms.shared().access
     }
 
     fn may_sleep<P: Party>(&self) -> bool {

@@ -12,27 +12,29 @@ use std::{
     time::Duration,
 };
 
-use connection_counter_protocol::{PageId, PageIdError, close};
 use futures_util::FutureExt;
-use http::{Extensions, Uri};
+use http::{Extensions, HeaderMap, Uri};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    AlarmClock, Connection, Lobby, Message, Request, Response, Result,
+    AlarmClock, Connection, Group, Lobby, Message, Request, Response, Result,
     calls::{Call, Calls},
     event::Event,
     kinds::{Kind, Kinds},
     query_value,
     room::{self, Connections},
 };
-use crate::{config::Config, error::Error, site::Access, storage::Db};
+use crate::{close, config::Config, error::Error, storage::Db};
 
 /// Wait between two alarms: after a long stop thousands are overdue at the same moment, and readers come first.
 const ALARM_PAUSE: Duration = Duration::from_millis(2);
 
 /// The part of all rooms, one in so many, up to which a room stays a while for whoever asks it something next.
 const QUIET_SHARE: usize = 16;
+
+/// Bytes of a room's id: it stands in a URL, in every key of its storage, and in the memory of each room that knows it.
+const MAX_ROOM_ID_BYTES: usize = 512;
 
 /// Which room of which party.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,7 +77,6 @@ pub(crate) struct Shared {
     pub(crate) tasks: TaskTracker,
     settings: Extensions,
     pub(crate) config: Arc<Config>,
-    pub(crate) access: Access,
     pub(crate) alarms: AlarmClock,
     pub(crate) db: Db,
 }
@@ -110,14 +111,7 @@ impl Inbox {
 }
 
 impl Rooms {
-    pub(crate) fn new(
-        kinds: Kinds,
-        settings: Extensions,
-        config: Arc<Config>,
-        access: Access,
-        alarms: AlarmClock,
-        db: Db,
-    ) -> Self {
+    pub(crate) fn new(kinds: Kinds, settings: Extensions, config: Arc<Config>, alarms: AlarmClock, db: Db) -> Self {
         Self(Arc::new(Shared {
             kinds: kinds.0,
             seats: Mutex::default(),
@@ -129,7 +123,6 @@ impl Rooms {
             tasks: TaskTracker::new(),
             settings,
             config,
-            access,
             alarms,
             db,
         }))
@@ -173,6 +166,18 @@ impl Rooms {
     /// A number that grows with every call, across all rooms of this run.
     pub(crate) fn next_sequence(&self) -> u64 {
         self.0.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The group whose connections the room shares, if its party puts it into one.
+    pub(crate) fn group(&self, key: &RoomKey) -> Option<Group> {
+        let (_, kind) = self.kind(key.party).ok()?;
+        kind.group(&Lobby::new(key.clone(), self.clone()))
+    }
+
+    /// Whether a request counts towards the rate of its address.
+    pub(crate) fn is_paced(&self, key: &RoomKey, headers: &HeaderMap) -> bool {
+        let kind = self.kind(key.party);
+        kind.is_ok_and(|(_, kind)| kind.is_paced(headers, &Lobby::new(key.clone(), self.clone())))
     }
 
     /// Runs the party's gatekeeper on a request from outside.
@@ -384,13 +389,13 @@ pub(crate) fn connection_id(uri: &Uri) -> String {
 /// The room id of parties that do not spell their own.
 pub(super) fn plain_room_id(id: &str) -> Result<String> {
     if id.is_empty() {
-        return Err(PageIdError::Empty.into());
+        return Err(Error::RoomId("it is empty".into()));
     }
-    if id.len() > PageId::MAX_BYTES {
-        return Err(PageIdError::TooLong.into());
+    if id.len() > MAX_ROOM_ID_BYTES {
+        return Err(Error::RoomId(format!("it is longer than {MAX_ROOM_ID_BYTES} bytes")));
     }
     if id.chars().any(char::is_control) {
-        return Err(PageIdError::ControlCharacter.into());
+        return Err(Error::RoomId("it contains a control character".into()));
     }
     Ok(id.to_owned())
 }

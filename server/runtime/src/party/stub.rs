@@ -2,15 +2,13 @@
 
 use std::fmt;
 
-use connection_counter_protocol::close;
-
 use super::{Attached, Message, Outgoing, Request, Response, Result, RoomKey, Rooms, connection_id, event::Event};
-use crate::{error::Error, site::Access};
+use crate::{close, error::Error};
 
-/// What a gatekeeper sees of the server: which room is asked for, and who may. The room itself may be asleep, and stays so.
+/// What a gatekeeper sees of the server: which room is asked for. The room itself may be asleep, and stays so.
 ///
 /// ```
-/// use connection_counter::party::*;
+/// use connection_counter_runtime::party::*;
 ///
 /// #[derive(Default)]
 /// struct Diary;
@@ -47,12 +45,6 @@ impl Lobby {
     /// [`Error::Setting`] if there is none.
     pub fn setting<T: Send + Sync + 'static>(&self) -> Result<&T> {
         self.rooms.setting()
-    }
-
-    /// Who may use this server.
-    #[must_use]
-    pub fn access(&self) -> &Access {
-        &self.rooms.shared().access
     }
 
     /// The rooms of this server, to ask them who may come in.
@@ -113,7 +105,7 @@ impl PartyStub {
 /// The handle through which other code reaches a room, in this process and past its gatekeepers.
 ///
 /// ```
-/// use connection_counter::party::*;
+/// use connection_counter_runtime::party::*;
 ///
 /// #[derive(Default)]
 /// struct Quiz;
@@ -199,7 +191,7 @@ impl Stub {
 /// [`send`](Stub::send) them.
 ///
 /// ```
-/// use connection_counter::party::*;
+/// use connection_counter_runtime::party::*;
 ///
 /// /// Has the house of this room's id say something, and hears its answer.
 /// async fn ask(room: &Room, question: &str) -> Result<Option<Message>> {

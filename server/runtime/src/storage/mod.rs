@@ -18,7 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
 use crate::error::StartupError;
-pub(crate) use reading::{Progress, Reading};
+pub use reading::{Progress, Reading};
 use writer::Order;
 
 /// How long a room waits for the thread. Presence must not hang on a stuck disk.
@@ -75,7 +75,7 @@ type Rows = Vec<(Key, Bytes)>;
 /// disk.
 ///
 /// ```
-/// use connection_counter::{ListOptions, party::*};
+/// use connection_counter_runtime::{ListOptions, party::*};
 ///
 /// /// Adds to a player's points, and returns everyone's.
 /// async fn score(room: &Room, player: &str, points: u32) -> Result<Vec<(String, u32)>> {
@@ -200,9 +200,20 @@ impl Storage {
         rows.map(|(key, value)| Ok((key, serde_json::from_slice(&value)?))).collect()
     }
 
-    /// Begins to read all values whose keys start with `prefix`.
-    pub(crate) fn read(&self, prefix: &'static str) -> Reading {
+    /// Begins to read all values whose keys start with `prefix`, for a room that must not wait for the disk.
+    #[must_use]
+    pub fn read(&self, prefix: &'static str) -> Reading {
         Reading::new(self.clone(), prefix)
+    }
+
+    /// Stops the disk of the whole server until the value returned is dropped, to test what a party does without it.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn stall(&self) -> impl Send + use<> {
+        let (hold, held) = mpsc::channel::<()>();
+        // A closed thread is still already.
+        let _ = self.db.0.orders.send(Order::Stall(held));
+        hold
     }
 
     async fn rows(&self, options: ListOptions<'_>) -> Result<Vec<(String, Bytes)>, StorageError> {
@@ -274,14 +285,6 @@ impl Db {
         let shared = Arc::new(Shared { pending: Mutex::default(), orders });
         writer::start(Arc::clone(&shared), folder, inbox)?;
         Ok(Self(shared))
-    }
-
-    /// A database whose disk does not answer until it is told to, with its folder.
-    #[cfg(test)]
-    pub(crate) fn stuck() -> (Self, impl FnOnce(&Path)) {
-        let (orders, inbox) = mpsc::channel();
-        let shared = Arc::new(Shared { pending: Mutex::default(), orders });
-        (Self(Arc::clone(&shared)), move |folder: &Path| writer::start(shared, folder, inbox).unwrap())
     }
 
     /// The rows of an alarm, or of anything else that belongs to no room, live beside the rooms' own.

@@ -11,7 +11,7 @@ use super::{ListOptions, Storage, StorageError};
 const SLICE_ROWS: usize = 2_000;
 
 /// All values whose keys start alike, on their way from the disk.
-pub(crate) struct Reading {
+pub struct Reading {
     storage: Storage,
     prefix: &'static str,
     /// The last key read.
@@ -23,7 +23,7 @@ pub(crate) struct Reading {
 type Slice = Pin<Box<dyn Future<Output = Result<Vec<(String, Bytes)>, StorageError>> + Send + Sync>>;
 
 /// How far it has come.
-pub(crate) enum Progress<T> {
+pub enum Progress<T> {
     /// The next values by their keys, without the prefix; there may be more.
     Rows(Vec<(String, T)>),
     /// There are none left.
@@ -42,7 +42,7 @@ impl Reading {
     ///
     /// # Errors
     /// If the disk fails. The next call tries again.
-    pub(crate) async fn next<T: DeserializeOwned>(&mut self, patience: Duration) -> Result<Progress<T>, StorageError> {
+    pub async fn next<T: DeserializeOwned>(&mut self, patience: Duration) -> Result<Progress<T>, StorageError> {
         let slice = self.slice.get_or_insert_with(|| {
             let (storage, prefix, after) = (self.storage.clone(), self.prefix, self.after.clone());
             Box::pin(async move {

@@ -37,6 +37,9 @@ pub(super) enum Order {
         limit: usize,
         reply: oneshot::Sender<Result<Rows, StorageError>>,
     },
+    /// Do nothing until the other end is dropped.
+    #[cfg(feature = "testing")]
+    Stall(mpsc::Receiver<()>),
     /// Write and sync everything, let go of the folder, end.
     Close(oneshot::Sender<()>),
 }
@@ -90,6 +93,8 @@ impl Writer {
             Ok(Order::List { from, to, reverse, limit, reply }) => {
                 drop(reply.send(self.list(from, to, reverse, limit)))
             }
+            #[cfg(feature = "testing")]
+            Ok(Order::Stall(held)) => drop(held.recv()),
             Ok(Order::Close(reply)) => {
                 self.write();
                 self.sync(PersistMode::SyncAll);

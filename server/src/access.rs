@@ -7,12 +7,12 @@ use http::{HeaderMap, header};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    config::Config,
-    error::{Error, StartupError},
+    refusal::Refusal,
+    settings::{Settings, SettingsError},
 };
 
 /// The sites listed with `--site`, and the party token.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Access {
     /// Empty on an open server.
     sites: BTreeSet<String>,
@@ -22,13 +22,13 @@ pub struct Access {
 }
 
 impl Access {
-    pub(crate) fn new(config: &Config) -> Result<Self, StartupError> {
+    pub(crate) fn new(settings: &Settings, has_assets: bool) -> Result<Self, SettingsError> {
         let spell =
-            |site: &String| spell_site(site).map_err(|source| StartupError::Site { site: site.clone(), source });
+            |site: &String| spell_site(site).map_err(|source| SettingsError::Site { site: site.clone(), source });
         Ok(Self {
-            sites: config.sites.iter().map(spell).collect::<Result<_, _>>()?,
-            own_pages: config.demo || config.assets.is_some(),
-            party_token: config.party_token.clone(),
+            sites: settings.sites.iter().map(spell).collect::<Result<_, _>>()?,
+            own_pages: settings.demo || has_assets,
+            party_token: settings.party_token.clone(),
         })
     }
 
@@ -45,19 +45,19 @@ impl Access {
     /// Programs can send any origin; what they can do then is bounded by [`Limits`](crate::Limits).
     ///
     /// # Errors
-    /// [`Error::OriginMissing`], [`Error::OriginRefused`] or [`Error::ForeignPage`].
-    pub fn check_origin(&self, headers: &HeaderMap, page: &PageId) -> Result<(), Error> {
+    /// [`Refusal::OriginMissing`], [`Refusal::OriginRefused`] or [`Refusal::ForeignPage`].
+    pub fn check_origin(&self, headers: &HeaderMap, page: &PageId) -> Result<(), Refusal> {
         if self.sites.is_empty() {
             return Ok(());
         }
         let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
-        let origin = text(header::ORIGIN).filter(|origin| *origin != "null").ok_or(Error::OriginMissing)?;
+        let origin = text(header::ORIGIN).filter(|origin| *origin != "null").ok_or(Refusal::OriginMissing)?;
         let site = origin.split_once("://").and_then(|(_, host)| spell_site(host).ok());
         let site = site
             .filter(|site| self.sites.contains(site) || self.is_own(headers, site))
-            .ok_or_else(|| Error::OriginRefused(origin.to_owned()))?;
+            .ok_or_else(|| Refusal::OriginRefused(origin.to_owned()))?;
         match page.site() {
-            Some(of_page) if of_page != site => Err(Error::ForeignPage { origin: site, site: of_page.to_owned() }),
+            Some(of_page) if of_page != site => Err(Refusal::ForeignPage { origin: site, site: of_page.to_owned() }),
             _ => Ok(()),
         }
     }
@@ -92,12 +92,14 @@ pub(crate) fn spell_site(site: &str) -> Result<String, PageIdError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{Args, Command, FromArgMatches};
 
     use super::*;
 
     fn access(args: &[&str]) -> Access {
-        Access::new(&Config::parse_from([&["connection-counter"], args].concat())).unwrap()
+        let command = Settings::augment_args(Command::new("test"));
+        let matches = command.get_matches_from([&["test"], args].concat());
+        Access::new(&Settings::from_arg_matches(&matches).unwrap(), false).unwrap()
     }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -112,13 +114,13 @@ mod tests {
         check(&[("origin", "http://localhost:3000")], "localhost:3000/").unwrap();
         check(&[("origin", "https://example.org")], "a").unwrap();
         check(&[("origin", "https://live.org"), ("host", "live.org")], "live.org/pages/a").unwrap();
-        assert!(matches!(check(&[], "example.org/a"), Err(Error::OriginMissing)));
-        assert!(matches!(check(&[("origin", "null")], "a"), Err(Error::OriginMissing)));
-        assert!(matches!(check(&[("origin", "https://evil.org")], "evil.org/"), Err(Error::OriginRefused(_))));
-        assert!(matches!(check(&[("origin", "https://example.org.evil.org")], "a"), Err(Error::OriginRefused(_))));
+        assert!(matches!(check(&[], "example.org/a"), Err(Refusal::OriginMissing)));
+        assert!(matches!(check(&[("origin", "null")], "a"), Err(Refusal::OriginMissing)));
+        assert!(matches!(check(&[("origin", "https://evil.org")], "evil.org/"), Err(Refusal::OriginRefused(_))));
+        assert!(matches!(check(&[("origin", "https://example.org.evil.org")], "a"), Err(Refusal::OriginRefused(_))));
         assert!(matches!(
             check(&[("origin", "https://example.org")], "localhost:3000/"),
-            Err(Error::ForeignPage { .. })
+            Err(Refusal::ForeignPage { .. })
         ));
     }
 
@@ -126,10 +128,13 @@ mod tests {
     fn only_a_server_with_pages_has_a_site_of_its_own() {
         let own = headers(&[("origin", "https://live.org"), ("host", "live.org")]);
         let page = PageId::parse("live.org/pages/a").unwrap();
-        let check = |args: &[&str]| access(args).check_origin(&own, &page);
-        assert!(matches!(check(&["--site", "example.org", "--demo", "false"]), Err(Error::OriginRefused(_))));
-        check(&["--site", "example.org"]).unwrap();
-        check(&["--site", "example.org", "--demo", "false", "--assets", "dist"]).unwrap();
+        let check = |demo, has_assets| {
+            let settings = Settings { sites: vec!["example.org".into()], demo, ..Settings::default() };
+            Access::new(&settings, has_assets).unwrap().check_origin(&own, &page)
+        };
+        assert!(matches!(check(false, false), Err(Refusal::OriginRefused(_))));
+        check(true, false).unwrap();
+        check(false, true).unwrap();
     }
 
     #[test]

@@ -1,0 +1,33 @@
+//! A small runtime for parties: rooms with code of their own, reached over HTTP and WebSocket, that reach each other.
+//!
+//! ```text
+//! http ── socket ── room ⇢ storage (fjall): a cache the server can start without
+//!                    ▲ │
+//!                    └─┘ stubs: requests, messages and sockets from room to room
+//! ```
+//!
+//! Implement [`party::Party`], give it to [`Server::party`], and call [`Server::main`].
+//!
+//! What holds throughout, and cannot be seen in any one place:
+//! - Nothing here knows what the parties are for. Whatever a program needs beyond its parties, it gives to [`Server`].
+//! - Only `storage` knows fjall; only `http` and `socket` know hyper and what sockets do.
+//! - Rooms share no memory. A room's fields are touched by its own loop alone, so there are no locks around them.
+
+mod assets;
+pub mod close;
+mod config;
+mod error;
+mod http;
+mod launch;
+mod limits;
+pub mod party;
+mod quota;
+mod server;
+mod socket;
+mod storage;
+
+pub use config::{Config, LogFormat, defaults, milliseconds};
+pub use error::{Error, StartupError};
+pub use limits::Limits;
+pub use server::Server;
+pub use storage::{ListOptions, Progress, Reading, Storage, StorageError};

@@ -1,0 +1,202 @@
+//! A server: its parties, what they are given, and how it starts and stops.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use ::http::request::Parts;
+use tokio::net::TcpListener;
+
+use crate::{
+    config::Config,
+    error::StartupError,
+    http::HttpServer,
+    party::{self, AlarmClock, Kinds, Party, Response, Result, Rooms},
+    quota::Quotas,
+    storage::Db,
+};
+
+/// A server with parties of your choice.
+///
+/// ```no_run
+/// use connection_counter_runtime::{Config, Server, party::{Connection, Message, Party, Result, Room}};
+///
+/// #[derive(Default)]
+/// struct Echo;
+///
+/// impl Party for Echo {
+///     async fn on_message(&mut self, _: &mut Room, from: &Connection, message: Message) -> Result {
+///         from.send(message)
+///     }
+/// }
+///
+/// # async fn example(listener: tokio::net::TcpListener) -> Result<(), connection_counter_runtime::StartupError> {
+/// Server::builder().party::<Echo>("echo").run(listener, Config::default(), std::future::pending()).await
+/// # }
+/// ```
+pub struct Server {
+    /// The parties by name, or why one of them cannot be added.
+    kinds: Result<Kinds, StartupError>,
+    /// The program's own values, by their types.
+    values: ::http::Extensions,
+    /// The folder to serve where the settings name none.
+    assets: Option<PathBuf>,
+    /// What answers on paths that are no party's.
+    pages: Option<Pages>,
+    /// What the program prints when it listens.
+    greeting: Option<Greeting>,
+}
+
+/// What a program serves on paths that are no party's.
+pub(crate) type Pages = Box<dyn Fn(&Parts) -> Option<Result<Response>> + Send + Sync>;
+type Greeting = Box<dyn Fn(SocketAddr) -> String + Send>;
+
+impl Server {
+    /// A server without any party yet.
+    #[must_use]
+    pub fn builder() -> Self {
+        Self {
+            kinds: Ok(Kinds::default()),
+            values: ::http::Extensions::new(),
+            assets: None,
+            pages: None,
+            greeting: None,
+        }
+    }
+
+    /// Adds a party, reachable at `/parties/<name>/:room`. The party named `main` is also at `/party/:room`.
+    ///
+    /// Names use `a-z`, `0-9`, `_` and `-`. Two parties cannot share a name. Otherwise [`run`](Self::run) fails and says
+    /// which name is wrong.
+    #[must_use]
+    pub fn party<P: Party>(mut self, name: &'static str) -> Self {
+        if let Ok(kinds) = &mut self.kinds
+            && let Err(error) = kinds.add::<P>(name)
+        {
+            self.kinds = Err(error);
+        }
+        self
+    }
+
+    /// Gives all parties a value of your own: a setting, a key, a client of some other service. Rooms and gatekeepers find
+    /// it by its type with [`Room::setting`](party::Room::setting) and [`Lobby::setting`](party::Lobby::setting). Another
+    /// value of the same type takes its place.
+    ///
+    /// ```
+    /// use connection_counter_runtime::{Server, party::{Party, Request, Response, Result, Room, json}};
+    ///
+    /// #[derive(Clone)]
+    /// struct Motto(String);
+    ///
+    /// #[derive(Default)]
+    /// struct House;
+    ///
+    /// impl Party for House {
+    ///     async fn on_request(&mut self, room: &mut Room, _: Request) -> Result<Response> {
+    ///         json(&room.setting::<Motto>()?.0)
+    ///     }
+    /// }
+    ///
+    /// let server = Server::builder().party::<House>("house").with(Motto("Boring first.".into()));
+    /// ```
+    #[must_use]
+    pub fn with<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.values.insert(value);
+        self
+    }
+
+    /// Serves the files of this folder on every path that is no party's, unless the settings name another folder.
+    #[must_use]
+    pub fn assets(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.assets = Some(folder.into());
+        self
+    }
+
+    /// Serves pages of your own on paths that are no party's and no file's of the assets folder. `None` is the answer for
+    /// paths you do not know: then the client gets 404.
+    ///
+    /// ```
+    /// use connection_counter_runtime::{Server, party::{http::StatusCode, text}};
+    ///
+    /// let server = Server::builder()
+    ///     .pages(|request| (request.uri.path() == "/motto").then(|| Ok(text(StatusCode::OK, "Boring first.\n"))));
+    /// ```
+    #[must_use]
+    pub fn pages(mut self, pages: impl Fn(&Parts) -> Option<Result<Response>> + Send + Sync + 'static) -> Self {
+        self.pages = Some(Box::new(pages));
+        self
+    }
+
+    /// Has [`main`](Self::main) print this when the server listens, after the address.
+    #[must_use]
+    pub fn greeting(mut self, greeting: impl Fn(SocketAddr) -> String + Send + 'static) -> Self {
+        self.greeting = Some(Box::new(greeting));
+        self
+    }
+
+    pub(crate) fn greet(&self, address: SocketAddr) -> String {
+        self.greeting.as_ref().map(|greeting| greeting(address)).unwrap_or_default()
+    }
+
+    /// The names of its parties.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.kinds.as_ref().map(Kinds::names).unwrap_or_default()
+    }
+
+    /// Fills in what the settings leave to the program.
+    pub(crate) fn complete(&self, config: &mut Config) {
+        if config.assets.is_none() {
+            config.assets.clone_from(&self.assets);
+        }
+    }
+
+    /// Serves until `shutdown` is ready; then says goodbye to every connection, writes what is to be kept, and returns.
+    ///
+    /// # Errors
+    /// If a party or a setting makes no sense, or the data folder cannot be used.
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        mut config: Config,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), StartupError> {
+        self.complete(&mut config);
+        config.validate()?;
+        let kinds = self.kinds?;
+        if kinds.is_empty() {
+            return Err(StartupError::NoParty);
+        }
+        let db = open(config.data.clone()).await?;
+        for party in kinds.forgetful() {
+            db.forget_party(party).await.map_err(|error| data(&config.data, error))?;
+        }
+        let alarms = AlarmClock::load(db.clone(), party::unix_ms, |name| kinds.name(name)).await;
+        let alarms = alarms.map_err(|error| data(&config.data, error))?;
+        let config = Arc::new(config);
+        let rooms = Rooms::new(kinds, self.values, Arc::clone(&config), alarms, db.clone());
+        let quotas = Quotas::new(config.limits.clone(), config.trusted_proxies.clone());
+        let server = Arc::new(HttpServer::new(config, rooms.clone(), quotas, self.pages));
+        tokio::select! {
+            () = server.run(listener, shutdown) => {}
+            never = rooms.ring_alarms() => match never {},
+        }
+        rooms.end().await;
+        db.close().await;
+        Ok(())
+    }
+}
+
+/// Opens the database off the async threads: replaying a journal can take seconds.
+async fn open(folder: PathBuf) -> Result<Db, StartupError> {
+    let opened = tokio::task::spawn_blocking({
+        let folder = folder.clone();
+        move || Db::open(&folder)
+    });
+    opened.await.map_err(|error| data(&folder, error))?
+}
+
+fn data(folder: &Path, source: impl std::error::Error + Send + Sync + 'static) -> StartupError {
+    StartupError::Data { path: folder.to_owned(), source: source.into() }
+}

@@ -1,0 +1,237 @@
+//! The settings of the counter, beside those of the runtime it runs on.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{ArgAction, Args};
+use connection_counter_protocol::{MAX_LINKS_PER_CONNECTION, MAX_LINKS_PER_MESSAGE, PageIdError};
+
+use crate::{Access, Config, Server, StartupError, files, files::Files, milliseconds};
+
+/// Live viewer counts on the links of any web page.
+///
+/// Start it, then put one tag on your pages (see below). Every link to a page of the same site then shows how many people
+/// are viewing that page right now. Without --site anyone who reaches the server may use it, so it only listens on this
+/// machine. Behind a proxy such as Caddy or nginx, listen on loopback and name your sites with --site.
+#[derive(Clone, Debug, Args)]
+#[command(
+    version,
+    next_help_heading = "Viewer counts",
+    after_help = "Embed with (the address is the one your readers reach the server under):\n    \
+                  <script async src=\"https://live.example.org/live.js\"></script>"
+)]
+#[non_exhaustive]
+pub struct Settings {
+    /// A site whose pages may use this server, such as example.org or localhost:3000. Repeat it for several
+    /// (comma-separated in the variable). Without any, every site may. Where the server has pages of its own (--demo or
+    /// --assets) its own address is one too: let your proxy pass on only the names that are yours.
+    #[arg(long = "site", env = "CONNECTION_COUNTER_SITE", value_name = "HOST", value_delimiter = ',')]
+    pub sites: Vec<String>,
+
+    /// Let every site use this server although it can be reached from other machines.
+    #[arg(long, env = "CONNECTION_COUNTER_OPEN")]
+    pub open: bool,
+
+    /// Secret that lets a request from outside change counts (`Authorization: Bearer TOKEN`). Without one, none can.
+    #[arg(long, env = "CONNECTION_COUNTER_PARTY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub party_token: Option<String>,
+
+    /// Serve the demo site at / and /pages/.
+    #[arg(long, env = "CONNECTION_COUNTER_DEMO", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub demo: bool,
+
+    /// Milliseconds between two updates of one page; the first change after a quiet time goes out at once. Stretched up
+    /// to 5 s on pages with more than 3,000 viewers, and for sites with more than 1,000 pages that are viewed.
+    #[arg(long = "update-interval-ms", env = "CONNECTION_COUNTER_UPDATE_INTERVAL_MS", value_parser = milliseconds,
+          default_value = "100")]
+    pub update_interval: Duration,
+
+    /// Milliseconds between two clean-ups of a room.
+    #[arg(long = "cleanup-interval-ms", env = "CONNECTION_COUNTER_CLEANUP_INTERVAL_MS", value_parser = milliseconds,
+          default_value = "3600000")]
+    pub cleanup_interval: Duration,
+
+    /// Milliseconds after which a page that no one views or watches is forgotten, with its peak, at the next clean-up.
+    #[arg(long = "forget-after-ms", env = "CONNECTION_COUNTER_FORGET_AFTER_MS", value_parser = milliseconds,
+          default_value = "86400000")]
+    pub forget_after: Duration,
+
+    /// Bounds on what viewers can ask for.
+    #[command(flatten)]
+    pub limits: ViewerLimits,
+}
+
+/// Bounds on what viewers can ask for, beside the [`Limits`](crate::Limits) of the runtime.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Limits")]
+#[non_exhaustive]
+pub struct ViewerLimits {
+    /// WebSockets of one site; 0 is no bound. Beyond: status 503.
+    #[arg(long = "max-connections-per-site", env = "CONNECTION_COUNTER_MAX_CONNECTIONS_PER_SITE", default_value_t = 0)]
+    pub connections_per_site: u32,
+
+    /// Links one message may name. Beyond: an error message, nothing is subscribed.
+    #[arg(long = "max-links-per-message", env = "CONNECTION_COUNTER_MAX_LINKS_PER_MESSAGE",
+          default_value_t = MAX_LINKS_PER_MESSAGE)]
+    pub links_per_message: usize,
+
+    /// Links one connection may watch. Beyond: an error message, the first ones are watched.
+    #[arg(long = "max-links-per-connection", env = "CONNECTION_COUNTER_MAX_LINKS_PER_CONNECTION",
+          default_value_t = MAX_LINKS_PER_CONNECTION)]
+    pub links_per_connection: usize,
+
+    /// Different links all viewers of one page may watch. Beyond: as above.
+    #[arg(long = "max-links-per-room", env = "CONNECTION_COUNTER_MAX_LINKS_PER_ROOM", default_value_t = 4096)]
+    pub links_per_room: usize,
+
+    /// Pages one site's counter keeps. Beyond: only pages with viewers are taken in, and links to others stay without count.
+    #[arg(long = "max-pages-per-site", env = "CONNECTION_COUNTER_MAX_PAGES_PER_SITE", default_value_t = 1_000_000)]
+    pub pages_per_site: usize,
+}
+
+/// Why the counter's settings make no sense. A person reads it on the terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Anyone on the network could use the server for any site.
+    #[error(
+        "{address} can be reached from other machines, but no site is named. Say who may use the server with --site HOST \
+         (repeat it for several), listen on 127.0.0.1, or let everyone use it with --open"
+    )]
+    OpenToTheNetwork {
+        /// What `--listen` said.
+        address: SocketAddr,
+    },
+    /// A `--site` is no host.
+    #[error("--site {site}: {source}. Give a host such as example.org or localhost:3000")]
+    Site {
+        /// What `--site` said.
+        site: String,
+        /// What is wrong with it.
+        source: PageIdError,
+    },
+}
+
+impl From<SettingsError> for StartupError {
+    fn from(error: SettingsError) -> Self {
+        Self::Program(error.into())
+    }
+}
+
+impl Settings {
+    /// Gives a server with the parties `page` and `counter` all they need: these settings, who may use the server, and the
+    /// files of the widget and the demo site.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense, and what to do about it.
+    pub fn equip(self, server: Server, config: &Config) -> Result<Server, StartupError> {
+        self.validate(config)?;
+        let has_assets = config.assets.is_some();
+        let access = Access::new(&self, has_assets)?;
+        // A project of one's own has a start page of its own.
+        let files = Files::new(self.demo && !has_assets);
+        Ok(server.with(access).with(self).pages(move |request| files.answer(request)).greeting(tags))
+    }
+
+    /// Checks what the types cannot.
+    fn validate(&self, config: &Config) -> Result<(), StartupError> {
+        if self.sites.is_empty() && !self.open && !config.listen.ip().is_loopback() {
+            return Err(SettingsError::OpenToTheNetwork { address: config.listen }.into());
+        }
+        let periods = [("update-interval-ms", self.update_interval), ("cleanup-interval-ms", self.cleanup_interval)];
+        if let Some((setting, _)) = periods.into_iter().find(|(_, period)| period.is_zero()) {
+            return Err(StartupError::Setting { setting, problem: "give 1 or more" });
+        }
+        if self.party_token.as_deref().is_some_and(str::is_empty) {
+            let problem = "an empty token would let anyone change counts; leave it away or give one";
+            return Err(StartupError::Setting { setting: "party-token", problem });
+        }
+        let limits = &self.limits;
+        let positive = [
+            ("max-links-per-message", limits.links_per_message),
+            ("max-links-per-connection", limits.links_per_connection),
+            ("max-links-per-room", limits.links_per_room),
+            ("max-pages-per-site", limits.pages_per_site),
+        ];
+        if let Some((setting, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
+            return Err(StartupError::Setting { setting, problem: "0 would refuse everyone; give 1 or more" });
+        }
+        Ok(())
+    }
+}
+
+/// The defaults are those of the flags.
+impl Default for Settings {
+    fn default() -> Self {
+        crate::defaults()
+    }
+}
+
+/// The tags that pages embed the widget with.
+fn tags(address: SocketAddr) -> String {
+    let mut tags = format!("embed with <script async src=\"http://{address}/live.js\"></script>\n");
+    if let Some((file, integrity)) = files::pinned() {
+        tags += &format!(
+            "or pinned: <script type=\"module\" async crossorigin src=\"http://{address}/{file}\" \
+             integrity=\"{integrity}\"></script>\n"
+        );
+    }
+    tags
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, Parser};
+
+    use super::*;
+
+    /// All settings of the binary.
+    #[derive(Parser)]
+    struct All {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    fn validate(args: &[&str]) -> Result<(), StartupError> {
+        let all = All::parse_from([&["connection-counter"], args].concat());
+        all.settings.validate(&all.config)
+    }
+
+    #[test]
+    fn every_flag_has_a_variable() {
+        let command = Settings::augment_args(Command::new("settings"));
+        for arg in command.get_arguments() {
+            let long = arg.get_long().unwrap();
+            let variable = format!("CONNECTION_COUNTER_{}", long.to_uppercase().replace('-', "_"));
+            assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(variable.as_str()), "--{long}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_make_sense() {
+        Settings::default().validate(&Config::default()).unwrap();
+        // A message with as many links as one may name must be read at all.
+        assert!(Config::default().limits.message_bytes >= connection_counter_protocol::MAX_MESSAGE_BYTES);
+    }
+
+    #[test]
+    fn an_open_server_stays_on_this_machine() {
+        let error = validate(&["--listen", "0.0.0.0:1999"]).unwrap_err();
+        assert!(error.to_string().contains("--open"), "{error}");
+        validate(&["--listen", "0.0.0.0:1999", "--site", "example.org"]).unwrap();
+        validate(&["--listen", "0.0.0.0:1999", "--open"]).unwrap();
+        validate(&["--listen", "[::1]:1999"]).unwrap();
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_named() {
+        for (args, named) in [
+            (["--update-interval-ms", "0"], "update-interval-ms"),
+            (["--max-links-per-room", "0"], "max-links-per-room"),
+            (["--party-token", ""], "party-token"),
+        ] {
+            let error = validate(&args).unwrap_err();
+            assert!(matches!(error, StartupError::Setting { setting, .. } if setting == named), "{error}");
+        }
+    }
+}

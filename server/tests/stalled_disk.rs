@@ -1,0 +1,83 @@
+//! Presence over a disk that does not answer.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
+
+mod support;
+
+use std::{any::Any, sync::Mutex};
+
+use connection_counter::{
+    Counter, Page, Server,
+    party::{Party, Request, Response, Result, Room, json as json_response},
+};
+use serde_json::{Value, json};
+use support::{TestServer, wait_until};
+
+/// Stores what it is sent, each value under its key, and answers with all it has.
+#[derive(Default)]
+struct Store;
+
+impl Party for Store {
+    async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
+        if !request.body().is_empty() {
+            let values: std::collections::BTreeMap<String, Value> = serde_json::from_slice(request.body())?;
+            for (key, value) in values {
+                room.storage().put(&key, &value)?;
+            }
+        }
+        json_response(&room.storage().list::<Value>(Default::default()).await?)
+    }
+}
+
+static STALLED: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
+
+/// PUT stops the server's disk, DELETE lets it go on.
+#[derive(Default)]
+struct Disk;
+
+impl Party for Disk {
+    async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
+        let stalled = (request.method() == "PUT").then(|| Box::new(room.storage().stall()) as Box<dyn Any + Send>);
+        *STALLED.lock().unwrap() = stalled;
+        json_response(&())
+    }
+}
+
+/// What a counter stores, as another party sees it.
+fn store() -> Server {
+    Server::builder().party::<Store>("counter")
+}
+
+fn parties() -> Server {
+    Server::builder().party::<Page>("page").party::<Counter>("counter").party::<Disk>("disk")
+}
+
+const COUNTER: &str = "/parties/counter/all-pages";
+
+#[tokio::test]
+async fn a_counter_waits_for_no_disk_and_overwrites_no_past() {
+    let mut server = TestServer::of(store, &[]).await;
+    let past = json!({
+        "page:a": { "peak": 500, "peakAtMs": 1, "lastActivityMs": 1 },
+        "page:not a history": 7,
+    });
+    assert_eq!(server.request("POST", COUNTER, &[], &past.to_string()).await.0, 200);
+    server.restart_as(parties).await;
+
+    assert_eq!(server.request("PUT", "/parties/disk/a", &[], "").await.0, 200);
+    let viewer = server.viewer("a").await;
+    server.expect_counted("all-pages", "a", 1).await;
+    let detail = async |field: &str| server.get_json(&format!("{COUNTER}?detail")).await["pages"]["a"][field].clone();
+    assert_eq!(detail("peak").await, 1, "the past is not known yet");
+    assert_eq!(server.request("DELETE", "/parties/disk/a", &[], "").await.0, 200);
+    wait_until("the peak is known", async || detail("peak").await == 500).await;
+    drop(viewer);
+    wait_until("no one is here", async || detail("viewers").await == 0).await;
+
+    server.restart_as(store).await;
+    let stored = server.get_json(COUNTER).await;
+    let rows: Vec<(String, Value)> = serde_json::from_value(stored).unwrap();
+    let (_, history) = rows.iter().find(|(key, _)| key == "page:a").expect("it is kept");
+    assert_eq!((&history["peak"], &history["peakAtMs"]), (&json!(500), &json!(1)));
+    assert!(history["lastActivityMs"].as_u64() > Some(1), "{history}");
+}
