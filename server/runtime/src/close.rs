@@ -1,5 +1,29 @@
-//! The codes a WebSocket is closed with, as [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1) and the
+//! How connections end, and the codes for it, as [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1) and the
 //! registry after it have them. Codes of a party's own are 4000 to 4999.
+
+/// How a connection ends, or has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Close {
+    /// One of the codes of this module, or one of a party's own.
+    pub code: u16,
+    /// For people; at most 123 bytes where it is sent.
+    pub reason: String,
+}
+
+impl Close {
+    /// The reason is cut to the 123 bytes that a close frame holds.
+    #[must_use]
+    pub fn new(code: u16, reason: &str) -> Self {
+        Self { code, reason: cut(reason).to_owned() }
+    }
+}
+
+/// A close frame holds 125 bytes, two of which are the code.
+fn cut(reason: &str) -> &str {
+    const MAX_REASON_BYTES: usize = 123;
+    reason.get(..reason.floor_char_boundary(MAX_REASON_BYTES)).unwrap_or_default()
+}
 
 /// The server is stopping.
 pub const GOING_AWAY: u16 = 1001;
@@ -19,3 +43,16 @@ pub const TOO_BIG: u16 = 1009;
 pub const INTERNAL: u16 = 1011;
 /// The server is busy, or the other side reads too slowly. Come back after a random moment.
 pub const TRY_LATER: u16 = 1013;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_reasons_are_cut_between_characters() {
+        let cut = |reason: &str| Close::new(POLICY, reason).reason.len();
+        assert_eq!(Close::new(POLICY, "short").reason, "short");
+        assert_eq!(cut(&"a".repeat(200)), 123);
+        assert_eq!(cut(&"é".repeat(100)), 122);
+    }
+}

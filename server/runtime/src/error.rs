@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use http::StatusCode;
 
-use crate::close;
+use crate::close::{self, Close};
 
 /// Why the server did not start. A person reads it on the terminal.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +88,9 @@ pub enum Error {
         /// Bytes allowed.
         limit: usize,
     },
+    /// The server has as many connections as it may, or as the open files allow.
+    #[error("the server is full; try again later")]
+    ServerFull,
     /// Too many connections from one address, or connections or requests too fast.
     #[error("too many connections or requests from your address; try again later")]
     TooManyFromAddress,
@@ -185,7 +188,8 @@ impl Error {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Body { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyFromAddress => StatusCode::TOO_MANY_REQUESTS,
-            Self::GroupFull(_)
+            Self::ServerFull
+            | Self::GroupFull(_)
             | Self::RoomFull
             | Self::TooManyRooms
             | Self::RoomBusy
@@ -204,6 +208,12 @@ impl Error {
             | Self::Http(_)
             | Self::Party(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+
+    /// The end of a connection that tells it: [code](Self::close_code) and text.
+    #[must_use]
+    pub fn close(&self) -> Close {
+        Close::new(self.close_code(), &self.to_string())
     }
 
     /// The WebSocket close code that tells it: what a client should not repeat, what it should repeat later, and what

@@ -1,23 +1,14 @@
 //! HTTP: accepts connections, finds out what a request is for, and answers it or hands it on.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::{IpAddr, SocketAddr},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use percent_encoding::percent_decode_str;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -26,8 +17,8 @@ use crate::{
     assets::Assets,
     config::Config,
     error::Error,
+    guest::{Entrance, Guest},
     party::{Response, Result, RoomKey, Rooms, text},
-    quota::{Paced, Quotas, Share},
     server::Pages,
     socket,
 };
@@ -41,33 +32,23 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// What every connection needs of the server.
 pub(crate) struct HttpServer {
-    pub(crate) config: Arc<Config>,
-    pub(crate) rooms: Rooms,
-    pub(crate) quotas: Arc<Quotas>,
+    config: Arc<Config>,
+    rooms: Rooms,
+    entrance: Entrance,
+    /// What the program serves beside its parties.
     pages: Option<Pages>,
     assets: Option<Assets>,
-    permits: Arc<Semaphore>,
-    connections: u32,
+    /// Tells plain HTTP connections that the server stops.
     stopping: CancellationToken,
 }
 
-/// Who is on the other end of a TCP connection, and what it holds as long as that lives, as HTTP or as WebSocket.
-pub(crate) struct Guest {
-    pub(crate) address: IpAddr,
-    _permit: OwnedSemaphorePermit,
-    _share: Option<Share>,
-}
-
 impl HttpServer {
-    pub(crate) fn new(config: Arc<Config>, rooms: Rooms, quotas: Quotas, pages: Option<Pages>) -> Self {
-        let connections = connections_possible(config.limits.connections);
+    pub(crate) fn new(config: Arc<Config>, rooms: Rooms, pages: Option<Pages>) -> Self {
         Self {
             pages,
             assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
-            permits: Arc::new(Semaphore::new(connections as usize)),
-            connections,
             stopping: CancellationToken::new(),
-            quotas: Arc::new(quotas),
+            entrance: Entrance::new(&config),
             config,
             rooms,
         }
@@ -94,25 +75,18 @@ impl HttpServer {
         tracing::info!("stopping");
         self.rooms.stop();
         self.stopping.cancel();
-        // Each connection holds a permit until it is closed.
-        let gone = self.permits.acquire_many(self.connections);
-        if timeout(self.config.limits.shutdown_timeout, gone).await.is_err() {
+        if !self.entrance.wait_until_empty(self.config.limits.shutdown_timeout).await {
             tracing::warn!("some connections did not close in time");
         }
     }
 
     fn welcome(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            return turn_away(&stream, "503 Service Unavailable");
-        };
-        // A proxy's connections are its guests'; those are told apart by its headers, at the handshake.
-        let share = if self.quotas.is_proxy(peer.ip()) { Ok(None) } else { self.quotas.open_from(peer.ip()) };
-        let Ok(share) = share else {
-            return turn_away(&stream, "429 Too Many Requests");
+        let guest = match self.entrance.let_in(peer.ip()) {
+            Ok(guest) => Arc::new(guest),
+            Err(error) => return answer_unread(&stream, &error),
         };
         // Counts are small and should not wait for more. Without it they merely come later.
         let _ = stream.set_nodelay(true);
-        let guest = Arc::new(Guest { address: peer.ip(), _permit: permit, _share: share });
         let server = Arc::clone(self);
         let service = service_fn(move |request| {
             let (server, guest) = (Arc::clone(&server), Arc::clone(&guest));
@@ -127,7 +101,7 @@ impl HttpServer {
             .with_upgrades();
         let stopping = self.stopping.clone();
         let limits = self.config.limits.clone();
-        // Ends with the connection, whose permit `run` waits for; as plain HTTP it does not last long. A WebSocket lives in a
+        // Ends with the connection, whose guest `run` waits for; as plain HTTP it does not last long. A WebSocket lives in a
         // task of its own.
         tokio::spawn(async move {
             let mut connection = pin!(connection);
@@ -178,9 +152,10 @@ impl HttpServer {
             let room = percent_decode_str(room).decode_utf8().map_err(|_| Error::RoomEncoding)?;
             let key = self.rooms.room_key(party, &room)?;
             return if asks_for_websocket(request.headers()) {
-                socket::accept(self, key, request, guest).await
+                let held = self.entrance.let_stay(guest, request.headers(), self.rooms.group(&key))?;
+                socket::accept(&self.config, &self.rooms, key, request, held).await
             } else {
-                self.request(&key, request, guest.address).await
+                self.request(&key, request, &guest).await
             };
         }
         if request.uri().path() == "/healthz" {
@@ -207,9 +182,9 @@ impl HttpServer {
         (!room.is_empty()).then_some((party, room))
     }
 
-    async fn request(&self, key: &RoomKey, request: hyper::Request<Incoming>, peer: IpAddr) -> Result<Response> {
+    async fn request(&self, key: &RoomKey, request: hyper::Request<Incoming>, guest: &Guest) -> Result<Response> {
         if self.rooms.is_paced(key, request.headers()) {
-            self.quotas.pace(Paced::Request, self.quotas.address(peer, request.headers()))?;
+            self.entrance.pace_request(guest, request.headers())?;
         }
         let limits = &self.config.limits;
         let too_much = || Error::Body { limit: limits.body_bytes };
@@ -232,9 +207,9 @@ fn asks_for_websocket(headers: &HeaderMap) -> bool {
 }
 
 /// Answers without reading: the guest is one too many, and a task for it would be too.
-fn turn_away(stream: &TcpStream, status: &str) {
-    tracing::debug!(status, "a connection was turned away");
-    let seconds = retry_after();
+fn answer_unread(stream: &TcpStream, error: &Error) {
+    tracing::debug!(%error, "a connection was not let in");
+    let (status, seconds) = (error.status(), retry_after());
     let answer =
         format!("HTTP/1.1 {status}\r\nretry-after: {seconds}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     // A fresh socket has room for this; if not, the close says enough.
@@ -250,23 +225,4 @@ fn retry_after() -> u32 {
 fn is_of_the_guest(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionRefused | Kind::ConnectionReset)
-}
-
-/// Connections that the configured number and the open files allow; some files are for the database and the listener.
-fn connections_possible(wanted: usize) -> u32 {
-    const OTHER_FILES: u64 = 256;
-    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::from(u32::MAX));
-    let possible = files.saturating_sub(OTHER_FILES).max(1).min(wanted as u64);
-    // What a semaphore can count in one go.
-    u32::try_from(possible).unwrap_or(u32::MAX)
-}
-
-/// A copy of a handshake for the party: its body, which it does not have, stays behind with the connection.
-pub(crate) fn without_body(request: &hyper::Request<Incoming>) -> http::Request<Bytes> {
-    let mut copy = http::Request::new(Bytes::new());
-    *copy.method_mut() = Method::GET;
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    copy.headers_mut().clone_from(request.headers());
-    copy
 }

@@ -17,6 +17,7 @@ mod assets;
 pub mod close;
 mod config;
 mod error;
+mod guest;
 mod http;
 mod launch;
 mod limits;
@@ -26,6 +27,7 @@ mod server;
 mod socket;
 mod storage;
 
+pub use close::Close;
 pub use config::{Config, LogFormat, defaults, milliseconds};
 pub use error::{Error, StartupError};
 pub use limits::Limits;

@@ -1,4 +1,4 @@
-//! Fair shares: how many connections one address or one group of rooms holds, and how fast new ones come. In memory only, addresses
+//! Who has how much: how many connections one address or one group of rooms holds, and how fast new ones come. In memory only, addresses
 //! as keyed hashes whose key changes with every start and every day.
 
 use std::{
@@ -72,12 +72,12 @@ impl Paced {
 pub(crate) struct Quotas {
     limits: Limits,
     trusted_proxies: Vec<IpNet>,
-    shares: Mutex<Shares>,
+    ledger: Mutex<Ledger>,
     /// The operator has been told of a proxy that is not named.
     warned: AtomicBool,
 }
 
-struct Shares {
+struct Ledger {
     key: RandomState,
     key_since: Instant,
     open: HashMap<Holder, u32>,
@@ -90,17 +90,17 @@ enum Holder {
     Group(String),
 }
 
-/// One connection's share; given back when dropped.
-pub(crate) struct Share {
+/// One of the connections that an address or a group may have; given back when dropped.
+pub(crate) struct Slot {
     quotas: Arc<Quotas>,
     holder: Holder,
 }
 
 impl Quotas {
     pub(crate) fn new(limits: Limits, trusted_proxies: Vec<IpNet>) -> Self {
-        let shares =
-            Shares { key: RandomState::new(), key_since: Instant::now(), open: HashMap::new(), pace: HashMap::new() };
-        Self { limits, trusted_proxies, shares: Mutex::new(shares), warned: AtomicBool::new(false) }
+        let ledger =
+            Ledger { key: RandomState::new(), key_since: Instant::now(), open: HashMap::new(), pace: HashMap::new() };
+        Self { limits, trusted_proxies, ledger: Mutex::new(ledger), warned: AtomicBool::new(false) }
     }
 
     /// Whether the peer is a proxy that speaks for others: one that was named, or any program on this machine.
@@ -141,11 +141,11 @@ impl Quotas {
     ///
     /// # Errors
     /// [`Error::TooManyFromAddress`].
-    pub(crate) fn open_from(self: &Arc<Self>, address: IpAddr) -> Result<Option<Share>, Error> {
+    pub(crate) fn open_from(self: &Arc<Self>, address: IpAddr) -> Result<Option<Slot>, Error> {
         if address.to_canonical().is_loopback() {
             return Ok(None);
         }
-        let holder = Holder::Address(self.shares().hash(address));
+        let holder = Holder::Address(self.ledger().hash(address));
         self.hold(holder, self.limits.connections_per_address).map(Some).ok_or(Error::TooManyFromAddress)
     }
 
@@ -153,7 +153,7 @@ impl Quotas {
     ///
     /// # Errors
     /// [`Error::GroupFull`].
-    pub(crate) fn open_in(self: &Arc<Self>, group: Group) -> Result<Share, Error> {
+    pub(crate) fn open_in(self: &Arc<Self>, group: Group) -> Result<Slot, Error> {
         let Group { name, connections } = group;
         self.hold(Holder::Group(name.clone()), connections).ok_or(Error::GroupFull(name))
     }
@@ -167,43 +167,43 @@ impl Quotas {
             return Ok(());
         }
         let now = Instant::now();
-        let mut shares = self.shares();
-        let hash = shares.hash(address);
-        if shares.pace.len() >= MAX_PACED {
-            shares.pace.retain(|(paced, _), bucket| {
+        let mut ledger = self.ledger();
+        let hash = ledger.hash(address);
+        if ledger.pace.len() >= MAX_PACED {
+            ledger.pace.retain(|(paced, _), bucket| {
                 let (burst, per_second) = paced.limits(&self.limits);
                 bucket.refill(burst, per_second, now);
                 bucket.tokens < f64::from(burst)
             });
         }
         let (burst, per_second) = paced.limits(&self.limits);
-        let bucket = shares.pace.entry((paced, hash)).or_insert_with(|| Bucket::full(burst, now));
+        let bucket = ledger.pace.entry((paced, hash)).or_insert_with(|| Bucket::full(burst, now));
         if bucket.take(burst, per_second, now) { Ok(()) } else { Err(Error::TooManyFromAddress) }
     }
 
-    fn hold(self: &Arc<Self>, holder: Holder, limit: u32) -> Option<Share> {
-        let mut shares = self.shares();
-        let open = shares.open.entry(holder.clone()).or_default();
+    fn hold(self: &Arc<Self>, holder: Holder, limit: u32) -> Option<Slot> {
+        let mut ledger = self.ledger();
+        let open = ledger.open.entry(holder.clone()).or_default();
         if *open >= limit {
             return None;
         }
         *open += 1;
-        Some(Share { quotas: Arc::clone(self), holder })
+        Some(Slot { quotas: Arc::clone(self), holder })
     }
 
-    fn shares(&self) -> MutexGuard<'_, Shares> {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
         // Nothing that holds the lock can panic halfway through a change.
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if shares.key_since.elapsed() >= KEY_LIFETIME {
-            shares.key = RandomState::new();
-            shares.key_since = Instant::now();
-            shares.pace.clear();
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        if ledger.key_since.elapsed() >= KEY_LIFETIME {
+            ledger.key = RandomState::new();
+            ledger.key_since = Instant::now();
+            ledger.pace.clear();
         }
-        shares
+        ledger
     }
 }
 
-impl Shares {
+impl Ledger {
     /// An IPv6 customer has a whole /64, so that is what counts.
     fn hash(&self, address: IpAddr) -> u64 {
         match address.to_canonical() {
@@ -213,13 +213,13 @@ impl Shares {
     }
 }
 
-impl Drop for Share {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let mut shares = self.quotas.shares();
-        if let Some(open) = shares.open.get_mut(&self.holder) {
+        let mut ledger = self.quotas.ledger();
+        if let Some(open) = ledger.open.get_mut(&self.holder) {
             *open -= 1;
             if *open == 0 {
-                shares.open.remove(&self.holder);
+                ledger.open.remove(&self.holder);
             }
         }
     }
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_its_share_and_gives_it_back() {
+    fn an_address_has_its_slot_and_gives_it_back() {
         let quotas = quotas(Limits { connections_per_address: 2, ..Limits::default() });
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
         let first = quotas.open_from(address("192.0.2.1")).unwrap().unwrap();
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn one_ipv6_network_is_one_address() {
         let quotas = quotas(Limits { connections_per_address: 1, ..Limits::default() });
-        let _share = quotas.open_from("2001:db8:1:2::1".parse().unwrap()).unwrap();
+        let _slot = quotas.open_from("2001:db8:1:2::1".parse().unwrap()).unwrap();
         assert!(quotas.open_from("2001:db8:1:2:ffff::9".parse().unwrap()).is_err());
         assert!(quotas.open_from("2001:db8:1:3::1".parse().unwrap()).is_ok());
     }

@@ -14,7 +14,6 @@ use crate::{
     error::StartupError,
     http::HttpServer,
     party::{self, AlarmClock, Kinds, Party, Response, Result, Rooms},
-    quota::Quotas,
     storage::Db,
 };
 
@@ -176,8 +175,7 @@ impl Server {
         let alarms = alarms.map_err(|error| data(&config.data, error))?;
         let config = Arc::new(config);
         let rooms = Rooms::new(kinds, self.values, Arc::clone(&config), alarms, db.clone());
-        let quotas = Quotas::new(config.limits.clone(), config.trusted_proxies.clone());
-        let server = Arc::new(HttpServer::new(config, rooms.clone(), quotas, self.pages));
+        let server = Arc::new(HttpServer::new(config, rooms.clone(), self.pages));
         tokio::select! {
             () = server.run(listener, shutdown) => {}
             never = rooms.ring_alarms() => match never {},

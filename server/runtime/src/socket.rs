@@ -17,13 +17,13 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    close,
+    close::{self, Close},
     config::Config,
     error::Error,
-    http::{Guest, HttpServer, without_body},
+    guest::Held,
     limits::Limits,
-    party::{Attached, Goodbye, Message, Outgoing, Response, Result, RoomKey, connection_id, cut_reason},
-    quota::{Bucket, Paced, Share},
+    party::{Attached, Message, Outgoing, Response, Result, RoomKey, Rooms, connection_id},
+    quota::Bucket,
 };
 use bytes::Bytes;
 
@@ -32,37 +32,41 @@ const READ_BUFFER_BYTES: usize = 1024;
 
 /// Answers a handshake, and has the room greet the connection first.
 pub(crate) async fn accept(
-    server: &HttpServer,
+    config: &Arc<Config>,
+    rooms: &Rooms,
     key: RoomKey,
     mut request: hyper::Request<Incoming>,
-    guest: Arc<Guest>,
+    held: Held,
 ) -> Result<Response> {
     let mut response =
         create_response_with_body(&request, Bytes::new).map_err(|error| Error::Handshake(error.into()))?;
     if let Some(protocol) = first_protocol(&request) {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    let address = server.quotas.address(guest.address, request.headers());
-    server.quotas.pace(Paced::Handshake, address)?;
-    // What a trusted proxy holds is counted by its headers; all others were counted when they were accepted.
-    let of_address = if address == guest.address { None } else { server.quotas.open_from(address)? };
-    let of_group = server.rooms.group(&key).map(|group| server.quotas.open_in(group)).transpose()?;
-
-    let config = Arc::clone(&server.config);
-    let held = (guest, of_address, of_group);
-    // Either task ends with the connection, whose permit `HttpServer::run` waits for.
-    match server.rooms.admit(&key, without_body(&request), true).await {
+    let config = Arc::clone(config);
+    // Either task ends with the connection, whose guest `HttpServer::run` waits for.
+    match rooms.admit(&key, without_body(&request), true).await {
         Ok(asked) => {
             let id = connection_id(asked.uri());
-            let attached = server.rooms.connect(&key, id, asked).await?;
+            let attached = rooms.connect(&key, id, asked).await?;
             tokio::spawn(live(hyper::upgrade::on(&mut request), attached, config, held));
         }
-        Err(refusal) => match refusal.extensions().get::<Goodbye>().cloned() {
-            Some(goodbye) => drop(tokio::spawn(turn_away(hyper::upgrade::on(&mut request), goodbye, config, held))),
+        Err(refusal) => match refusal.extensions().get::<Close>().cloned() {
+            Some(close) => drop(tokio::spawn(refuse_in_words(hyper::upgrade::on(&mut request), close, config, held))),
             None => return Ok(refusal),
         },
     }
     Ok(response)
+}
+
+/// A copy of a handshake for the party: its body, which it does not have, stays behind with the connection.
+fn without_body(request: &hyper::Request<Incoming>) -> http::Request<Bytes> {
+    let mut copy = http::Request::new(Bytes::new());
+    *copy.method_mut() = http::Method::GET;
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    copy.headers_mut().clone_from(request.headers());
+    copy
 }
 
 /// The subprotocol the client likes best: browsers fail the handshake when they offer some and none is chosen.
@@ -73,21 +77,18 @@ fn first_protocol(request: &hyper::Request<Incoming>) -> Option<HeaderValue> {
 
 type Socket = WebSocketStream<TcpStream>;
 
-/// What a connection holds of the server for as long as it lives.
-type Held = (Arc<Guest>, Option<Share>, Option<Share>);
-
 /// A connection's life. Whatever ends it, dropping `attached` tells the room.
 async fn live(upgrade: OnUpgrade, mut attached: Attached, config: Arc<Config>, _held: Held) {
     if let Some(mut socket) = open(upgrade, &config.limits).await {
-        let (code, reason) = converse(&mut socket, &attached, &config.limits).await;
-        attached.closed(code, &reason);
+        let close = converse(&mut socket, &attached, &config.limits).await;
+        attached.closed(close);
     }
 }
 
 /// The short life of a connection that a gatekeeper refused in words.
-async fn turn_away(upgrade: OnUpgrade, Goodbye { code, reason }: Goodbye, config: Arc<Config>, _held: Held) {
+async fn refuse_in_words(upgrade: OnUpgrade, close: Close, config: Arc<Config>, _held: Held) {
     if let Some(mut socket) = open(upgrade, &config.limits).await {
-        say_goodbye(&mut socket, code, reason, &config.limits).await;
+        send_close(&mut socket, &close, &config.limits).await;
     }
 }
 
@@ -118,8 +119,8 @@ async fn open(upgrade: OnUpgrade, limits: &Limits) -> Option<Socket> {
 }
 
 /// Moves messages until one side has had enough; tells how it ended.
-async fn converse(socket: &mut Socket, attached: &Attached, limits: &Limits) -> (u16, String) {
-    let silent = || (close::ABNORMAL, "no sign of life".to_owned());
+async fn converse(socket: &mut Socket, attached: &Attached, limits: &Limits) -> Close {
+    let silent = || Close::new(close::ABNORMAL, "no sign of life");
     let mut allowance = Bucket::full(limits.message_burst, Instant::now());
     let mut heard_at = Instant::now();
     let mut ping_at = heard_at + limits.ping_interval;
@@ -132,15 +133,15 @@ async fn converse(socket: &mut Socket, attached: &Attached, limits: &Limits) -> 
                 let allowed = allowance.take(limits.message_burst, limits.messages_per_second, heard_at);
                 match frame {
                     Some(Ok(Frame::Close(frame))) => {
-                        let (code, reason) = frame.map_or((close::NO_STATUS, String::new()), |frame| {
-                            (frame.code.into(), frame.reason.to_string())
+                        let close = frame.map_or(Close::new(close::NO_STATUS, ""), |frame| {
+                            Close::new(frame.code.into(), &frame.reason)
                         });
                         // tungstenite has its answer ready; this sends it.
                         let _ = timeout(limits.write_timeout, socket.flush()).await;
-                        return (code, reason);
+                        return close;
                     }
-                    None | Some(Err(SocketError::ConnectionClosed)) => return (close::ABNORMAL, String::new()),
-                    Some(Err(SocketError::Capacity(error))) => Some((close::TOO_BIG, error.to_string())),
+                    None | Some(Err(SocketError::ConnectionClosed)) => return Close::new(close::ABNORMAL, ""),
+                    Some(Err(SocketError::Capacity(error))) => Some(Close::new(close::TOO_BIG, &error.to_string())),
                     Some(Err(error)) => {
                         tracing::debug!(%error, "a socket failed");
                         // For a client that broke the protocol; one that is gone does not mind.
@@ -149,15 +150,15 @@ async fn converse(socket: &mut Socket, attached: &Attached, limits: &Limits) -> 
                             SocketError::Utf8(_) => close::INVALID_TEXT,
                             _ => close::INTERNAL,
                         };
-                        say_goodbye(socket, code, error.to_string(), limits).await;
-                        return (close::ABNORMAL, error.to_string());
+                        send_close(socket, &Close::new(code, &error.to_string()), limits).await;
+                        return Close::new(close::ABNORMAL, &error.to_string());
                     }
-                    Some(Ok(_)) if !allowed => Some((close::POLICY, "too many messages".to_owned())),
+                    Some(Ok(_)) if !allowed => Some(Close::new(close::POLICY, "too many messages")),
                     Some(Ok(Frame::Text(text))) if text.as_str() == "ping" => {
-                        attached.connection().send(Message::text("pong")).err().map(goodbye)
+                        attached.connection().send(Message::text("pong")).err().map(|error| error.close())
                     }
-                    Some(Ok(Frame::Text(text))) => attached.message(Message::Text(text)).err().map(goodbye),
-                    Some(Ok(Frame::Binary(bytes))) => attached.message(Message::Binary(bytes)).err().map(goodbye),
+                    Some(Ok(Frame::Text(text))) => attached.message(Message::Text(text)).err().map(|error| error.close()),
+                    Some(Ok(Frame::Binary(bytes))) => attached.message(Message::Binary(bytes)).err().map(|error| error.close()),
                     // tungstenite answers pings itself, with the next read.
                     Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => None,
                 }
@@ -165,10 +166,10 @@ async fn converse(socket: &mut Socket, attached: &Attached, limits: &Limits) -> 
             outgoing = attached.connection().outgoing() => match outgoing {
                 Outgoing::Message(message) => match timeout(limits.write_timeout, socket.send(frame(message))).await {
                     Ok(Ok(())) => None,
-                    Ok(Err(error)) => return (close::ABNORMAL, error.to_string()),
-                    Err(_) => return (close::ABNORMAL, Error::SlowConnection.to_string()),
+                    Ok(Err(error)) => return Close::new(close::ABNORMAL, &error.to_string()),
+                    Err(_) => return Close::new(close::ABNORMAL, &Error::SlowConnection.to_string()),
                 },
-                Outgoing::Close(code, reason) => Some((code, reason)),
+                Outgoing::Close(close) => Some(close),
             },
             () = tokio::time::sleep_until(wake_at.into()) => {
                 if heard_at.elapsed() >= limits.idle_timeout {
@@ -181,15 +182,11 @@ async fn converse(socket: &mut Socket, attached: &Attached, limits: &Limits) -> 
                 }
             }
         };
-        if let Some((code, reason)) = goodbye {
-            say_goodbye(socket, code, reason.clone(), limits).await;
-            return (code, reason);
+        if let Some(close) = goodbye {
+            send_close(socket, &close, limits).await;
+            return close;
         }
     }
-}
-
-fn goodbye(error: Error) -> (u16, String) {
-    (error.close_code(), error.to_string())
 }
 
 fn frame(message: Message) -> Frame {
@@ -201,8 +198,8 @@ fn frame(message: Message) -> Frame {
 
 /// Sends a close frame and waits for the answer: a socket that is closed with unread bytes in it is reset, and the
 /// other side may never see the code.
-async fn say_goodbye(socket: &mut Socket, code: u16, reason: String, limits: &Limits) {
-    let frame = CloseFrame { code: CloseCode::from(code), reason: cut_reason(&reason).into() };
+async fn send_close(socket: &mut Socket, close: &Close, limits: &Limits) {
+    let frame = CloseFrame { code: CloseCode::from(close.code), reason: close.reason.clone().into() };
     let answered = async {
         socket.close(Some(frame)).await?;
         while let Some(frame) = socket.next().await {

@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::{error::Error, limits::Limits};
+use crate::{close::Close, error::Error, limits::Limits};
 
 /// What connections and rooms say to each other. Cloning shares the bytes.
 ///
@@ -109,14 +109,14 @@ struct Outbox {
     queued_bytes: usize,
     /// The socket is writing a message it has taken.
     writing: bool,
-    close: Option<(u16, String)>,
+    close: Option<Close>,
     state: Option<Box<[u8]>>,
 }
 
 /// What the socket has to do next.
 pub(crate) enum Outgoing {
     Message(Message),
-    Close(u16, String),
+    Close(Close),
 }
 
 impl Connection {
@@ -197,7 +197,7 @@ impl Connection {
             // One message, however large, proves no one slow.
             if !outbox.queue.is_empty() && outbox.queued_bytes + message.len() > self.0.send_queue_bytes {
                 outbox.queue.clear();
-                outbox.close = Some((Error::SlowConnection.close_code(), Error::SlowConnection.to_string()));
+                outbox.close = Some(Error::SlowConnection.close());
                 self.0.wake.notify_one();
                 return Err(Error::SlowConnection);
             }
@@ -226,7 +226,12 @@ impl Connection {
     /// Closes the connection once what was sent before is out, and [`on_close`](super::Party::on_close) follows. Codes of
     /// your own are 4000 to 4999. The reason is cut to the 123 bytes a close frame holds.
     pub fn close(&self, code: u16, reason: &str) {
-        self.outbox().close.get_or_insert_with(|| (code, cut_reason(reason).to_owned()));
+        self.close_with(Close::new(code, reason));
+    }
+
+    /// Closes the connection, unless it is closing already.
+    pub(crate) fn close_with(&self, close: Close) {
+        self.outbox().close.get_or_insert(close);
         self.0.wake.notify_one();
     }
 
@@ -271,7 +276,7 @@ impl Connection {
             return Some(Outgoing::Message(message));
         }
         outbox.queue.shrink_to(0);
-        outbox.close.clone().map(|(code, reason)| Outgoing::Close(code, reason))
+        outbox.close.clone().map(Outgoing::Close)
     }
 
     fn outbox(&self) -> MutexGuard<'_, Outbox> {
@@ -295,22 +300,9 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// A close frame holds 125 bytes, two of which are the code.
-pub(crate) fn cut_reason(reason: &str) -> &str {
-    const MAX_REASON_BYTES: usize = 123;
-    reason.get(..reason.floor_char_boundary(MAX_REASON_BYTES)).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_close_reasons_are_cut_between_characters() {
-        assert_eq!(cut_reason("short"), "short");
-        assert_eq!(cut_reason(&"a".repeat(200)).len(), 123);
-        assert_eq!(cut_reason(&"é".repeat(100)).len(), 122);
-    }
 
     #[test]
     fn a_full_send_queue_closes_the_connection() {
@@ -319,7 +311,7 @@ mod tests {
         connection.send(Message::text("0123456789")).unwrap();
         assert!(!connection.is_idle());
         assert!(matches!(connection.send(Message::text("x")), Err(Error::SlowConnection)));
-        assert!(matches!(connection.next(), Some(Outgoing::Close(1013, _))));
+        assert!(matches!(connection.next(), Some(Outgoing::Close(Close { code: 1013, .. }))));
         assert!(matches!(connection.send(Message::text("x")), Err(Error::ConnectionClosed)));
     }
 

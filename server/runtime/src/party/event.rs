@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::{Connection, Message, Request, Response, Result};
+use super::{Close, Connection, Message, Request, Response, Result};
 
 /// What a room is told. Small, for a mailbox has room for many.
 pub(crate) enum Event {
@@ -17,8 +17,7 @@ pub(crate) enum Event {
     },
     Close {
         connection: Connection,
-        code: u16,
-        reason: String,
+        close: Close,
     },
     Request {
         request: Box<Request>,

@@ -25,11 +25,11 @@ pub use room::Room;
 pub use stub::{Lobby, Parties, PartyStub, Socket, Stub};
 
 use self::http::HeaderMap;
+pub use crate::close::Close;
 use crate::error::Error;
 pub(crate) use alarm::AlarmClock;
-pub(crate) use connection::{Outgoing, cut_reason};
+pub(crate) use connection::Outgoing;
 pub(crate) use kinds::Kinds;
-pub(crate) use request::Goodbye;
 pub(crate) use rooms::{Attached, RoomKey, Rooms, connection_id};
 
 /// Rooms whose connections are bounded together; see [`Party::group`].

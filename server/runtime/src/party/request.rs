@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
-use super::{Result, bytes::Bytes, connection::cut_reason};
+use super::{Result, bytes::Bytes};
 use crate::error::Error;
 
 /// An HTTP request with its whole body: from outside, or from another room through a [`Stub`](super::Stub).
@@ -128,14 +128,7 @@ fn fresh(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Resp
 #[must_use]
 pub fn refusal_in_words(error: &Error) -> Response {
     let mut response = text(error.status(), error.to_string());
-    let goodbye = Goodbye { code: error.close_code(), reason: cut_reason(&error.to_string()).to_owned() };
-    response.extensions_mut().insert(goodbye);
+    // This marks a response that is given as a close frame.
+    response.extensions_mut().insert(error.close());
     response
-}
-
-/// Marks a response that is given as a close frame.
-#[derive(Clone, Debug)]
-pub(crate) struct Goodbye {
-    pub(crate) code: u16,
-    pub(crate) reason: String,
 }

@@ -235,7 +235,7 @@ async fn guarded<P: Party>(room: &mut Room, party: &mut Option<P>, woken: Woken)
         room.stays_awake = false;
         room.failures = room.failures.saturating_add(1);
         for connection in std::mem::take(&mut room.connections).into_values() {
-            connection.close(close::INTERNAL, &Error::RoomFailed.to_string());
+            connection.close_with(Error::RoomFailed.close());
         }
     }
 }
@@ -267,16 +267,16 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
             }
             party.on_message(room, &connection, message).await
         }
-        Woken::Event(Event::Close { connection, code, reason }) => {
+        Woken::Event(Event::Close { connection, close }) => {
             if room.connections.remove(&connection.key()).is_none() {
                 return;
             }
-            if code == close::ABNORMAL
-                && let Err(error) = party.on_error(room, &connection, &reason).await
+            if close.code == close::ABNORMAL
+                && let Err(error) = party.on_error(room, &connection, &close.reason).await
             {
                 log_failure(room, &error);
             }
-            party.on_close(room, &connection, code, &reason).await
+            party.on_close(room, &connection, close.code, &close.reason).await
         }
         // Whoever asked has gone: no work for no one.
         Woken::Event(Event::Request { reply: Some(reply), .. }) if reply.is_closed() => Ok(()),
@@ -298,7 +298,7 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
             return settle_alarm(room, rung);
         }
         Woken::Event(Event::Stop) => {
-            say_goodbye(&room.connections);
+            announce_stop(&room.connections);
             Ok(())
         }
         Woken::Tick => party.on_tick(room).await,
@@ -310,7 +310,7 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
 }
 
 /// The server stops.
-pub(super) fn say_goodbye(connections: &Connections) {
+pub(super) fn announce_stop(connections: &Connections) {
     for connection in connections.values() {
         connection.close(close::GOING_AWAY, &Error::Stopping.to_string());
     }
@@ -331,12 +331,12 @@ async fn connect<P: Party>(room: &mut Room, party: &mut P, connection: Connectio
         Err(error) => Err(error),
     };
     if let Err(error) = greeted {
-        turn_away(room, &connection, &error);
+        close_ungreeted(room, &connection, &error);
     }
     Ok(())
 }
 
-fn turn_away(room: &Room, connection: &Connection, error: &Error) {
+fn close_ungreeted(room: &Room, connection: &Connection, error: &Error) {
     log_failure(room, error);
     connection.close(close::INTERNAL, &error.to_string());
 }
@@ -355,7 +355,7 @@ fn refuse(room: &Room, woken: Woken, error: Error) {
     tracing::error!(room = %room.key, %error, "the room could not start");
     match woken {
         Woken::Event(Event::Connect { connection, reply, .. }) => {
-            turn_away(room, &connection, &error);
+            close_ungreeted(room, &connection, &error);
             drop(reply.send(Ok(())));
         }
         Woken::Event(Event::Request { reply: Some(reply), .. }) => drop(reply.send(Err(error))),

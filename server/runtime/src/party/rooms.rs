@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    AlarmClock, Connection, Group, Lobby, Message, Request, Response, Result,
+    AlarmClock, Close, Connection, Group, Lobby, Message, Request, Response, Result,
     calls::{Call, Calls},
     event::Event,
     kinds::{Kind, Kinds},
@@ -222,7 +222,7 @@ impl Rooms {
         self.deliver(key, Event::Connect { connection, request: Box::new(request), reply })?;
         match self.answer(answer).await {
             // As when the hook fails without a panic: browsers show a page the close reason, not a failed handshake's body.
-            Err(error @ Error::RoomFailed) => attached.connection().close(error.close_code(), &error.to_string()),
+            Err(error @ Error::RoomFailed) => attached.connection().close_with(error.close()),
             answer => answer?,
         }
         Ok(attached)
@@ -307,7 +307,7 @@ impl Rooms {
                     // A room that has just ended has no connections.
                     let _ = mailbox.events.send(Box::new(Event::Stop));
                 }
-                Seat::Asleep(connections) => room::say_goodbye(connections),
+                Seat::Asleep(connections) => room::announce_stop(connections),
             }
         }
     }
@@ -346,14 +346,14 @@ pub(crate) struct Attached {
     rooms: Rooms,
     key: RoomKey,
     connection: Connection,
-    code: u16,
-    reason: String,
+    /// How it ended.
+    close: Close,
 }
 
 impl Attached {
     fn new(rooms: Rooms, key: RoomKey, connection: Connection) -> Self {
         // Gone without a goodbye, until it says otherwise.
-        Self { rooms, key, connection, code: close::ABNORMAL, reason: String::new() }
+        Self { rooms, key, connection, close: Close::new(close::ABNORMAL, "") }
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -365,16 +365,14 @@ impl Attached {
     }
 
     /// Says how the connection ended.
-    pub(crate) fn closed(&mut self, code: u16, reason: &str) {
-        self.code = code;
-        reason.clone_into(&mut self.reason);
+    pub(crate) fn closed(&mut self, close: Close) {
+        self.close = close;
     }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        let (code, reason) = (self.code, std::mem::take(&mut self.reason));
-        let event = Event::Close { connection: self.connection.clone(), code, reason };
+        let event = Event::Close { connection: self.connection.clone(), close: self.close.clone() };
         // Only a stopping server refuses this, and it forgets every connection anyway.
         let _ = self.rooms.deliver(&self.key, event);
     }

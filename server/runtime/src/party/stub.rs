@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{Attached, Message, Outgoing, Request, Response, Result, RoomKey, Rooms, connection_id, event::Event};
+use super::{
+    Attached, Close, Message, Outgoing, Request, Response, Result, RoomKey, Rooms, connection_id, event::Event,
+};
 use crate::{close, error::Error};
 
 /// What a gatekeeper sees of the server: which room is asked for. The room itself may be asleep, and stays so.
@@ -168,7 +170,7 @@ impl Stub {
         let id = connection_id(request.uri());
         let mut attached = self.rooms.connect(&self.key, id, request).await?;
         // What the room hears when the socket is simply dropped: it is gone, and nothing broke.
-        attached.closed(close::NO_STATUS, "");
+        attached.closed(Close::new(close::NO_STATUS, ""));
         Ok(Socket { attached, stub: self.clone() })
     }
 
@@ -227,8 +229,8 @@ impl Socket {
         let outgoing = tokio::time::timeout(limit, self.attached.connection().outgoing()).await;
         Ok(match outgoing.map_err(|_| Error::Deadline(limit))? {
             Outgoing::Message(message) => Some(message),
-            Outgoing::Close(code, reason) => {
-                self.attached.closed(code, &reason);
+            Outgoing::Close(close) => {
+                self.attached.closed(close);
                 None
             }
         })
@@ -237,7 +239,7 @@ impl Socket {
     /// Closes the connection with a code and a reason of one's own, which the room's
     /// [`on_close`](super::Party::on_close) sees.
     pub fn close(mut self, code: u16, reason: &str) {
-        self.attached.closed(code, reason);
+        self.attached.closed(Close::new(code, reason));
     }
 }
 
