@@ -19,8 +19,9 @@
 mod page_id;
 mod party;
 mod viewer;
+mod visit;
 
-pub use page_id::{DEFAULT_COUNTER_ROOM, PageId, PageIdError};
+pub use page_id::{DEFAULT_COUNTER_ROOM, PageId, PageIdError, ParameterNames};
 pub use party::{CounterReport, CounterRequest, Counts, PageDetail, PageReport, PageRequest};
 pub use viewer::{PageMessage, ViewerMessage};
 pub use viewer::{close, wire};

@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::visit::is_of_visit;
+
 /// The counter room of ids without a site, such as the bare `a` and `b` of hand-written clients.
 pub const DEFAULT_COUNTER_ROOM: &str = "all-pages";
 
@@ -15,8 +17,8 @@ pub const DEFAULT_COUNTER_ROOM: &str = "all-pages";
 /// |---|---|
 /// | scheme | dropped |
 /// | host | lower case; ports 80 and 443 dropped |
-/// | path | percent-encoding as short and as upper-case as possible; `.`, `..`, `//`, a last `/` and `index.html` resolved |
-/// | query | tracking parameters dropped, the others sorted by name; repeated ones keep their order; `+` is a space |
+/// | path | percent-encoding as short and as upper-case as possible; `.`, `..`, `//`, a last `/` and `index.html` resolved; sessions (`;jsessionid=…`) dropped |
+/// | query | parameters of a visit (campaigns, clicks, sessions: the table in `visit.rs`) dropped, the others sorted by name; repeated ones keep their order; `+` is a space |
 /// | fragment | dropped, unless the caller passes a hash route (`#/…` or `#!…`) |
 ///
 /// ```
@@ -43,33 +45,6 @@ pub enum PageIdError {
     Host,
 }
 
-/// Parameters that say where a visitor came from, never what the page shows. Names starting with `utm_` belong here too.
-const TRACKING_PARAMETERS: &[&str] = &[
-    "gclid",
-    "gclsrc",
-    "dclid",
-    "gbraid",
-    "wbraid",
-    "gad_source",
-    "srsltid",
-    "_ga",
-    "_gl",
-    "fbclid",
-    "igshid",
-    "igsh",
-    "msclkid",
-    "yclid",
-    "ttclid",
-    "twclid",
-    "li_fat_id",
-    "mc_cid",
-    "mc_eid",
-    "mkt_tok",
-    "_hsenc",
-    "_hsmi",
-    "vero_id",
-];
-
 /// Bytes that may stand unencoded in a path segment beside letters, digits and `-._~` (RFC 3986, `pchar`).
 const PLAIN_IN_PATH: &[u8] = b"!$&'()*+,;=:@";
 /// Likewise in one query parameter. `'` is missing because browsers encode it there, `?` because only the first one starts a query.
@@ -89,13 +64,27 @@ impl PageId {
     /// # Errors
     /// [`PageIdError::Host`] without a host, [`PageIdError::TooLong`] beyond [`Self::MAX_BYTES`].
     pub fn from_parts(host: &str, path: &str, query: &str, fragment: &str) -> Result<Self, PageIdError> {
+        Self::from_parts_with(host, path, query, fragment, None)
+    }
+
+    /// As [`Self::from_parts`], where of the query only parameters with these names matter.
+    ///
+    /// # Errors
+    /// As for [`Self::from_parts`].
+    pub fn from_parts_with(
+        host: &str,
+        path: &str,
+        query: &str,
+        fragment: &str,
+        only: Option<&ParameterNames>,
+    ) -> Result<Self, PageIdError> {
         let host = host.strip_suffix(":443").or_else(|| host.strip_suffix(":80")).unwrap_or(host);
         if host.is_empty() {
             return Err(PageIdError::Host);
         }
         let mut id = host.to_ascii_lowercase();
         push_path(&mut id, path)?;
-        push_query(&mut id, query.strip_prefix('?').unwrap_or(query))?;
+        push_query(&mut id, query.strip_prefix('?').unwrap_or(query), only)?;
         push_fragment(&mut id, fragment.strip_prefix('#').unwrap_or(fragment))?;
         Ok(Self(id.into()))
     }
@@ -146,6 +135,29 @@ impl PageId {
     }
 }
 
+/// Names of parameters, compared as page ids spell them: `filter[color]` is also `filter%5Bcolor%5D`.
+pub struct ParameterNames(
+    /// Each with a `&` behind it, which is in no name.
+    String,
+);
+
+impl ParameterNames {
+    /// Reads names that are separated by commas. What is beyond the length of a page id is left out.
+    #[must_use]
+    pub fn new(names: &str) -> Self {
+        let mut spelled = String::new();
+        for name in names.as_bytes().split(|byte| *byte == b',') {
+            let _ = push_encoded(&mut spelled, name.trim_ascii(), PLAIN_IN_QUERY);
+            spelled.push('&');
+        }
+        Self(spelled)
+    }
+
+    fn contains(&self, name: &[u8]) -> bool {
+        !name.is_empty() && self.0.as_bytes().split(|byte| *byte == b'&').any(|wanted| wanted == name)
+    }
+}
+
 /// Whether a text certainly is an address in its one spelling. Of some it cannot say so at a glance: those with a port, a
 /// query, an international name, or anything encoded.
 fn is_spelled(text: &str) -> bool {
@@ -163,6 +175,8 @@ fn is_spelled(text: &str) -> bool {
         && !path.ends_with('/')
         && !path.contains("//")
         && !path.contains("/.")
+        // Where sessions are.
+        && !path.contains(';')
         && path != "index.html"
         && !path.ends_with("/index.html")
 }
@@ -183,6 +197,9 @@ fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
         // Empty segments as well: a long row of slashes must not cost a long time.
         within_limit(id)?;
         push_encoded(id, segment, PLAIN_IN_PATH)?;
+        if holds(segment, b';') {
+            drop_session(id, start + 1);
+        }
         match id.as_bytes().get(start..) {
             Some(b"/.") => id.truncate(start),
             Some(b"/..") => {
@@ -205,20 +222,34 @@ fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
     Ok(())
 }
 
+/// Drops the parameters that belong to the visit, `;jsessionid=…`, from the segment that begins at `start`.
+fn drop_session(id: &mut String, start: usize) {
+    let segment = id.split_off(start);
+    let mut rest = segment.as_str();
+    while !rest.is_empty() {
+        let end = rest.bytes().skip(1).position(|byte| byte == b';').map_or(rest.len(), |at| at + 1);
+        let (part, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        if !matches!(part.as_bytes(), [b';', parameter @ ..] if is_of_visit(parameter)) {
+            id.push_str(part);
+        }
+        rest = after;
+    }
+}
+
 fn drop_last_segment(id: &mut String, root: usize) {
     let end = id.bytes().rposition(|byte| byte == b'/').unwrap_or(root);
     id.truncate(end.max(root));
 }
 
 /// Appends `?a=1&b=2`, or nothing.
-fn push_query(id: &mut String, query: &str) -> Result<(), PageIdError> {
+fn push_query(id: &mut String, query: &str, only: Option<&ParameterNames>) -> Result<(), PageIdError> {
     // Kept in order by inserting, not by sorting afterwards: there are few, and a sort routine weighs a kilobyte in wasm.
     let mut parameters: Vec<String> = Vec::new();
     let mut bytes = 0;
     for parameter in query.as_bytes().split(|byte| *byte == b'&').filter(|parameter| !parameter.is_empty()) {
         let mut encoded = String::new();
         push_encoded(&mut encoded, parameter, PLAIN_IN_QUERY)?;
-        if is_tracking(name(&encoded)) {
+        if is_of_visit(encoded.as_bytes()) || only.is_some_and(|only| !only.contains(name(&encoded))) {
             continue;
         }
         bytes += encoded.len();
@@ -252,11 +283,6 @@ fn push_fragment(id: &mut String, fragment: &str) -> Result<(), PageIdError> {
 
 fn name(parameter: &str) -> &[u8] {
     parameter.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default()
-}
-
-fn is_tracking(name: &[u8]) -> bool {
-    name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"utm_"))
-        || TRACKING_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// Appends `text` with every byte in its one spelling: letters, digits, `-._~` and `plain` as they are, all else as `%XX`.

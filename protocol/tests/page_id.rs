@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
-use connection_counter_protocol::{PageId, PageIdError};
+use connection_counter_protocol::{PageId, PageIdError, ParameterNames};
 use proptest::prelude::*;
 use url::{Position, Url};
 
@@ -105,6 +105,128 @@ fn tracking_parameters_are_dropped() {
 }
 
 #[test]
+fn campaigns_and_clicks_make_no_pages() {
+    for name in [
+        "ck_subscriber_id",
+        "__hstc",
+        "__hssc",
+        "__hsfp",
+        "hsCtaTracking",
+        "_hsenc",
+        "mtm_campaign",
+        "mtm_kwd",
+        "matomo_source",
+        "piwik_campaign",
+        "pk_cid",
+        "bsft_uid",
+        "bsft_clkid",
+        "_branch_match_id",
+        "_branch_referrer",
+        "ml_subscriber",
+        "ml_subscriber_hash",
+        "__s",
+        "s_cid",
+        "wickedid",
+        "vero_conv",
+        "vero_id",
+        "_kx",
+        "gad_campaignid",
+        "gad_source",
+        "gclid",
+        "wbraid",
+        "ysclid",
+        "rdt_cid",
+        "epik",
+        "irclickid",
+        "_openstat",
+        "hsa_cam",
+        "hsa_grp",
+        "oly_enc_id",
+        "oly_anon_id",
+        "sc_campaign",
+        "cmpid",
+        "at_campaign",
+        "at_medium",
+        "ScCid",
+        "ved",
+        "spm",
+        "__cf_chl_tk",
+        "__cf_chl_rt_tk",
+        "utm_source_platform",
+        "fb_action_ids",
+        "ref_src",
+        "sfmc_id",
+        "elqTrackId",
+        "WT.mc_id",
+        "viewers-debug",
+    ] {
+        for value in ["1", "x", "Abc_123-x.y", ""] {
+            same(&format!("https://example.org/a?{name}={value}&id=7"), "example.org/a?id=7");
+        }
+        same(&format!("https://example.org/a?id=7&{}", name.to_uppercase()), "example.org/a?id=7");
+    }
+    // Names that only look alike belong to the page.
+    for name in
+        ["utm", "spmx", "my_gclid", "gad", "at_home", "sc_lang", "s_cide", "mtm", "ref", "id", "page", "q", "hsa"]
+    {
+        same(&format!("https://example.org/a?{name}=x1"), &format!("example.org/a?{name}=x1"));
+    }
+}
+
+#[test]
+fn sessions_make_no_pages() {
+    for href in [
+        "https://example.org/a/b;jsessionid=1A530637289A03B07199A44E8D531427",
+        "https://example.org/a/b;jsessionid=1A53.node0?",
+        "https://example.org/a;JSESSIONID=x/b",
+        "https://example.org/a/b/;jsessionid=x",
+        "https://example.org/a/b/index.html;jsessionid=x",
+        "https://example.org/a/b?PHPSESSID=4r7b5kq0v3m1",
+        "https://example.org/a/b?phpsessid=x",
+        "https://example.org/a/b?jsessionid=x",
+        "https://example.org/a/b?CFID=12&CFTOKEN=34",
+        "https://example.org/a/b?sid=9f86d081884c7d659a2feaa0c55ad015",
+        "https://example.org/a/b?s=9f86d081884c7d65",
+        "https://example.org/a/b?session_id=01JDR8ZK9Q",
+    ] {
+        same(href, "example.org/a/b");
+    }
+    same("https://example.org/;jsessionid=x", "example.org/");
+    same("https://example.org/a;v=1;jsessionid=x;w=2", "example.org/a;v=1;w=2");
+    same("https://example.org/a/..;jsessionid=x/b", "example.org/b");
+}
+
+#[test]
+fn what_may_be_content_stays() {
+    for query in
+        ["sid=12", "sid=about", "sid=24%2F11%2F27", "s=shoes", "s=summer-sale-2026", "session=2", "si=3", "trk=12"]
+    {
+        same(&format!("https://example.org/a?{query}"), &format!("example.org/a?{query}"));
+    }
+    same("https://example.org/a?si=AbCdEfGhIjKlMnOp", "example.org/a");
+    same("https://example.org/a?trk=public_profile_browsemap", "example.org/a");
+    for path in ["a;v=2", "a;", "a;;b", "a_(1)", "(S(x))", "jsessionid=x"] {
+        same(&format!("https://example.org/{path}"), &format!("example.org/{path}"));
+    }
+}
+
+#[test]
+fn named_parameters_are_spelled_alike() {
+    let id = |names: &str, query: &str| {
+        let names = ParameterNames::new(names);
+        PageId::from_parts_with("example.org", "/a", query, "", Some(&names)).unwrap().to_string()
+    };
+    let filter = "example.org/a?filter%5Bcolor%5D=red&gr%C3%BCn=1";
+    for names in ["filter[color],grün", " filter%5bcolor%5d , gr%c3%bcn "] {
+        assert_eq!(id(names, "?filter[color]=red&x=1&grün=1"), filter, "{names}");
+        assert_eq!(id(names, "?filter%5Bcolor%5D=red&gr%C3%BCn=1&y"), filter, "{names}");
+    }
+    assert_eq!(id("page number", "?page+number=2&page%20numbers=3"), "example.org/a?page%20number=2");
+    assert_eq!(id("", "?a=1&=2&b"), "example.org/a");
+    assert_eq!(id("a", "?A=1&a&a=2"), "example.org/a?a&a=2");
+}
+
+#[test]
 fn hash_routes_are_kept_where_passed() {
     let id = |fragment| PageId::from_parts("example.org", "/app", "?x=1", fragment).unwrap().to_string();
     assert_eq!(id("#/inbox/3"), "example.org/app?x=1#/inbox/3");
@@ -174,8 +296,9 @@ fn href() -> impl Strategy<Value = String> {
         Just("127.0.0.1:8080"),
     ];
     // Without `:` and `|`: the `url` crate takes `A|/..` for a drive letter even in https addresses; browsers do not.
-    let path = r"(/|//|/\./|/\.\./|/%2e%2E/|\\|[a-z]{1,3}|index\.html|%[0-9a-fA-F]{2}|%|é| |[!-.;-{}~]){0,12}";
-    let query = r"(\?((utm_source|gclid|a|b|%61|é|)(=[ -~é]{0,4})?&?){0,6})?";
+    let path =
+        r"(/|//|/\./|/\.\./|/%2e%2E/|\\|;jsessionid=1|;|[a-z]{1,3}|index\.html|%[0-9a-fA-F]{2}|%|é| |[!-.;-{}~]){0,12}";
+    let query = r"(\?((utm_source|gclid|sid=1a2b3c4d5e|trk|a|b|%61|é|)(=[ -~é]{0,4})?&?){0,6})?";
     let fragment = r"(#[!-~]{0,6})?";
     (host, path, query, fragment).prop_map(|(host, path, query, fragment)| {
         // The path may itself hold `?` and `#`; then the parts merely end earlier. URL parsers trim the whole.
