@@ -29,7 +29,8 @@ function everywhere(name, tell) {
 
 /** A story told in one engine only, for what is done for its sake. */
 function inEngine(engine, name, tell) {
-  story(`${engine.name}: ${name}`, {}, async (stage) => {
+  // Not every engine can be driven without saying so, and programs are not counted unless the tag says otherwise.
+  story(`${engine.name}: ${name}`, { hostArgs: ["--count-bots"] }, async (stage) => {
     const newTab = await engine.open(stage);
     const openTab = async (address, allowed) => {
       const tab = await newTab();
@@ -45,7 +46,7 @@ function inEngine(engine, name, tell) {
 
 /** A site whose pages all have this body and the tag with these options; answers with its address. */
 const serve = (stage, options, body) =>
-  servePages(stage, () => html(`<script async src="${stage.server.url}/live.js" ${options}></script>`, body));
+  servePages(stage, () => html(`<script async src="${stage.server.url}/live.js?bots=count" ${options}></script>`, body));
 
 /** Waits until the server counts so many viewers on a page of a site. */
 const expectCounted = (stage, address, viewers) =>
@@ -150,7 +151,7 @@ everywhere("page that refuses wasm gets JavaScript", async (stage, openTab) => {
   const policy = `script-src ${url}; connect-src ${url} ${url.replace("http", "ws")}`;
   const site = await servePages(stage, () =>
     html(
-      `<meta http-equiv="content-security-policy" content="${policy}"><script async src="${url}/live.js"></script>`,
+      `<meta http-equiv="content-security-policy" content="${policy}"><script async src="${url}/live.js?bots=count"></script>`,
       '<a href="/plain/">orchard</a>',
     ),
   );
@@ -251,7 +252,7 @@ inEngine(firefox, "policy that refuses the connection is taken at its word", asy
   const { url } = stage.server;
   const site = await servePages(stage, () =>
     html(
-      `<meta http-equiv="content-security-policy" content="connect-src ${url}"><script async src="${url}/live.js"></script>`,
+      `<meta http-equiv="content-security-policy" content="connect-src ${url}"><script async src="${url}/live.js?bots=count"></script>`,
       "",
     ),
   );
@@ -268,7 +269,7 @@ inEngine(firefox, "policy that refuses the connection is taken at its word", asy
 inEngine(firefox, "reader who sets out and stays is counted again", async (stage, openTab) => {
   // One page never answers.
   const site = await servePages(stage, (path) =>
-    path === "/never" ? new Promise(() => {}) : html(`<script async src="${stage.server.url}/live.js"></script>`, ""),
+    path === "/never" ? new Promise(() => {}) : html(`<script async src="${stage.server.url}/live.js?bots=count"></script>`, ""),
   );
   const reader = await openTab(`${site}/one`);
   await expectCounted(stage, `${site}/one`, 1);

@@ -28,13 +28,16 @@ pub(crate) struct HostPages {
     rust_docs: Option<PathBuf>,
     /// Replaces `{server}` in the examples: the counter server's origin.
     server: String,
+    /// The name of the tag's script, with the options that its address carries.
+    script: &'static str,
 }
 
 impl HostPages {
-    /// Host pages that load the widget from `server`.
-    pub(crate) fn new(server: &str, rust_docs: Option<PathBuf>) -> HostPages {
+    /// Host pages that load the widget from `server`. It counts browsers that are driven by programs if `count_bots` says so.
+    pub(crate) fn new(server: &str, rust_docs: Option<PathBuf>, count_bots: bool) -> HostPages {
         let examples = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        HostPages { examples, rust_docs, server: server.to_owned() }
+        let script = if count_bots { "live.js?bots=count" } else { "live.js" };
+        HostPages { examples, rust_docs, server: server.to_owned(), script }
     }
 
     /// Answers one request.
@@ -105,13 +108,15 @@ impl HostPages {
     /// Our own pages hold the tag as people would paste it, with `{server}` for the address, and `{socket}` where a policy
     /// names that of its WebSockets.
     fn with_server(&self, page: &str) -> String {
-        page.replace("{server}", &self.server).replace("{socket}", &self.server.replacen("http", "ws", 1))
+        page.replace("{server}/live.js", &format!("{}/{}", self.server, self.script))
+            .replace("{server}", &self.server)
+            .replace("{socket}", &self.server.replacen("http", "ws", 1))
     }
 
     /// Pages that know nothing of us get the tag at the end of their head.
     fn with_tag(&self, mut page: String) -> String {
         let end = page.find("</head>").or_else(|| page.find("</body>")).unwrap_or(page.len());
-        page.insert_str(end, &format!("<script async src=\"{}/live.js\"></script>", self.server));
+        page.insert_str(end, &format!("<script async src=\"{}/{}\"></script>", self.server, self.script));
         page
     }
 }
@@ -141,7 +146,7 @@ mod tests {
     const SERVER: &str = "http://127.0.0.1:1999";
 
     fn status(path: &str) -> StatusCode {
-        HostPages::new(SERVER, None).answer(&Method::GET, path).status()
+        HostPages::new(SERVER, None, false).answer(&Method::GET, path).status()
     }
 
     #[test]
@@ -165,7 +170,7 @@ mod tests {
 
     #[test]
     fn foreign_pages_get_the_tag() {
-        let pages = HostPages::new(SERVER, None);
+        let pages = HostPages::new(SERVER, None, false);
         let tag = "<script async src=\"http://127.0.0.1:1999/live.js\"></script>";
         let with_tag = |page: &str| pages.with_tag(page.to_owned());
         assert_eq!(with_tag("<head></head><body></body>"), format!("<head>{tag}</head><body></body>"));

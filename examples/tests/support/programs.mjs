@@ -114,8 +114,8 @@ export class Server extends Program {
 }
 
 /** Starts the examples host, whose pages load the widget from `server`. */
-export async function startHost(server) {
+export async function startHost(server, args = []) {
   const host = new Program(programPath("connection-counter-examples"));
-  await host.run(["--listen", "127.0.0.1:0", "--server", server]);
+  await host.run(["--listen", "127.0.0.1:0", "--server", server, ...args]);
   return host;
 }

@@ -41,7 +41,7 @@ class Stage {
   #closers = [];
   #context;
 
-  async open({ program = "connection-counter", serverArgs = [], env = {}, proxied = false }) {
+  async open({ program = "connection-counter", serverArgs = [], hostArgs = [], env = {}, proxied = false }) {
     const data = await mkdtemp(join(tmpdir(), "connection-counter-"));
     this.onClose(() => rm(data, { recursive: true, force: true }));
 
@@ -54,7 +54,7 @@ class Stage {
       this.proxy = await startProxy(this.server.url);
       this.onClose(() => this.proxy.close());
     }
-    this.host = await startHost(this.proxy?.url ?? this.server.url);
+    this.host = await startHost(this.proxy?.url ?? this.server.url, hostArgs);
     this.onClose(() => this.host.stop());
   }
 
@@ -129,8 +129,8 @@ class Stage {
 /**
  * A test with everything real.
  * @param {string} name the claim
- * @param {{program?: string, serverArgs?: string[], env?: object, proxied?: boolean}} options another server than the
- *   counter; flags and variables for it; a proxy between tabs and server
+ * @param {{program?: string, serverArgs?: string[], hostArgs?: string[], env?: object, proxied?: boolean}} options another
+ *   server than the counter; flags for it and for the examples host, and variables; a proxy between tabs and server
  * @param {(stage: Stage) => Promise<void>} tell
  */
 export function story(name, options, tell) {
