@@ -333,7 +333,7 @@ story("tag before the body, and two of them, are one widget", {}, async (stage) 
 });
 
 story("console that throws does not matter", {}, async (stage) => {
-  const site = await servePages(stage, () => html(tag(stage, 'data-colour="red"'), LINK));
+  const site = await servePages(stage, () => html(tag(stage, 'data-min="red"'), LINK));
   const tab = await stage.newTab();
   await tab.page.evaluateOnNewDocument(() => {
     window.warned = 0;

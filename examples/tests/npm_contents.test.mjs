@@ -25,6 +25,7 @@ test("package holds nothing surplus", () => {
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "extras.js",
     "index.d.ts",
     "index.js",
     "no-wasm.d.ts",

@@ -85,19 +85,6 @@ story("links to other sites count when asked to", {}, async (stage) => {
   await tab.expectViewers("a", 1);
 });
 
-story("options that mean nothing get one warning and their defaults", {}, async (stage) => {
-  const options = 'data-links="a[" data-scope="world" data-min="few" data-colour="red" data-label="one=x" data-hash="maybe"';
-  const site = await serve(stage, options, '<a href="/x">x</a>');
-  const tab = await stage.newTab();
-  tab.allow(/^console: connection-counter: option ignored: links/);
-  await tab.open(`${site}/`);
-  const other = await stage.newTab();
-  other.allow(/^console: connection-counter: option ignored/);
-  await other.open(`${site}/x`);
-  await tab.expectViewers("a", 1);
-  assert.equal(tab.expected.length, 1);
-});
-
 story("path leads to a server behind another address", { serverArgs: ["--prefix", "rooms"] }, async (stage) => {
   const site = await serve(stage, 'data-path="/rooms/page/"', '<a href="/x">x</a>');
   const tab = await stage.openTab(`${site}/`);

@@ -61,7 +61,8 @@ async function bundle(entry, options = {}) {
     format: "esm",
     // Every browser with the WebAssembly that Rust's compiler writes knows at least this much JavaScript.
     target: "es2022",
-    define: JSON.parse(words),
+    define: { ...JSON.parse(words), EXTRAS_FILE: '"./extras.js"' },
+    external: ["./extras.js"],
     alias,
     logLevel: "warning",
   };
@@ -83,9 +84,13 @@ const writeVersion = (name, content) => {
 
 // What the server hands out: the script tag, and what it loads from beside itself.
 const wasm = writeVersion("live-*.wasm", readFileSync(shrunk));
+const extras = writeVersion("live-extras-*.js", await bundle("extras.js"));
+const extrasFile = `./${JSON.parse(extras.file)}`;
 const plainJs = writeVersion("live-*.js", await bundle("plain.js"));
 const define = { WASM_FILE: wasm.file, WASM_INTEGRITY: wasm.integrity, PLAIN_FILE: plainJs.file };
-const module = writeVersion("live-*.js", await bundle("tag.js", { define }));
+const EXTRAS_FILE = JSON.stringify(extrasFile);
+const tagOptions = { define: { ...define, EXTRAS_FILE }, external: [extrasFile] };
+const module = writeVersion("live-*.js", await bundle("tag.js", tagOptions));
 // For the server to print, for pages that want this version and no other.
 writeFileSync(path.join(dist, "pinned"), `${JSON.parse(module.file)} ${JSON.parse(module.integrity)}`);
 const live = await bundle("live.js", { format: "iife", define: { ...define, MODULE_FILE: module.file } });
@@ -95,6 +100,7 @@ writeFileSync(path.join(dist, "live.js"), live);
 // beside it, for those that can; without one, for pages that may not; and what knows of none, because it shows the counts of
 // whichever widget runs.
 const entries = {
+  "extras.js": {},
   "index.js": { loader: { ".wasm": "binary" } },
   "slim.js": {},
   "no-wasm.js": {},

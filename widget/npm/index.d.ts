@@ -26,12 +26,31 @@ export interface Options {
    * the names of those that matter. Default: `"keep"`.
    */
   query?: "keep" | "drop" | string | string[];
+  /**
+   * Whether a page counts as what its `<link rel=canonical>` names (`"follow"`), or as its address (`"ignore"`). Ignore it where
+   * links lead to other addresses than canonical links name. Default: `"follow"`.
+   */
+  canonical?: "follow" | "ignore";
+  /**
+   * Parts of addresses that do not tell pages apart, separated by spaces: parameters (`?color`, `?filter*`), and the bracketed
+   * parts of paths (`[/collections/*]/products/*`, where `*` is any text without a slash, and `**` any text). Default: none.
+   */
+  omit?: string;
+  /**
+   * Which page an address is: the address that stands for it, `null` for no page, `undefined` for the address as it is. It is
+   * asked about links and about this page, so it should be quick, and answer alike on all pages of a site.
+   */
+  pageOf?: (url: URL) => string | URL | null | undefined;
   /** Seconds until a tab that is out of sight is no viewer any more. Default: `30`. */
   hiddenAfter?: number;
   /** Whether all tabs of a browser on one page are one viewer. Nothing is stored for it. Default: `false`. */
   mergeTabs?: boolean;
   /** Whether to watch without being counted. Browsers that send Global Privacy Control always do. Default: `false`. */
   observe?: boolean;
+  /** Whether browsers that are driven by programs, and crawlers, are counted or only `"watch"`. Default: `"watch"`. */
+  bots?: "watch" | "count";
+  /** Whether to tell on the console what the widget knows of the page. Default: `false`. */
+  debug?: boolean;
 }
 
 /** A running widget. */

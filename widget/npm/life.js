@@ -14,6 +14,8 @@ const PROBE_EVERY_MS = 45_000;
  * Few pages take longer to answer; a reader on the way to one of them is counted until it does, and this page is not kept.
  */
 const STAYS_AFTER_MS = 2_000;
+/** The longest that a timer of a browser can wait, 24.8 days: one that is set to more rings at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * @param {object} options as `readOptions` has understood them
@@ -79,14 +81,17 @@ export function createLife({ hiddenAfter, mergeTabs, observe }, look, probe) {
   on(window, "offline", () => (isOffline = true));
   on(window, "online", comeBack);
   on(document, "prerenderingchange");
+  const hideIn = (ms) => {
+    hiding = setTimeout(() => {
+      if (ms > LONGEST_TIMER_MS) return hideIn(ms - LONGEST_TIMER_MS);
+      isHidden = true;
+      lookAgain();
+    }, Math.min(ms, LONGEST_TIMER_MS));
+  };
   on(document, "visibilitychange", () => {
     clearTimeout(hiding);
-    if (document.hidden) {
-      hiding = setTimeout(() => {
-        isHidden = true;
-        lookAgain();
-      }, hiddenAfter * 1000);
-    } else {
+    if (document.hidden) hideIn(hiddenAfter * 1000);
+    else {
       isHidden = false;
       probe(true);
     }

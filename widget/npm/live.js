@@ -4,22 +4,27 @@
  */
 
 import { pageIsIdle } from "./idle.js";
-import { warn } from "./warn.js";
+import { fail, warn } from "./warn.js";
 
-// Known only while this file runs for the first time, so it is read here. Not asked of the document itself, which may answer
-// with an element that merely goes by this name, such as an `<img name=currentScript>` that someone smuggled into the page.
-const script = Reflect.get(Document.prototype, "currentScript", document);
+/**
+ * The tag. Known for sure only while a classic script runs for the first time, so it is read here. Not asked of the document
+ * itself, which may answer with an element that merely goes by this name, such as an `<img name=currentScript>` that someone
+ * smuggled into the page. Modules, and what loaders run, look for the tag by its address.
+ */
+const script =
+  Reflect.get(Document.prototype, "currentScript", document) ?? document.querySelector('script[src*="/live.js"]');
 const address = script?.src;
+// The page may take the tag away.
+const attributes = { ...script?.dataset };
 
 async function load() {
-  const options = { ...script.dataset };
   await pageIsIdle();
   // The module at the same time as its user, not after it.
-  const wasm = options.engine === "js" ? undefined : fetch(new URL(WASM_FILE, address));
+  const wasm = attributes.engine === "js" ? undefined : fetch(new URL(WASM_FILE, address));
   wasm?.catch(() => {});
   const { startFrom } = await import(new URL(MODULE_FILE, address));
-  startFrom(address, options, () => wasm);
+  startFrom(address, attributes, () => wasm);
 }
 
-if (/^https?:/.test(address)) load().catch(warn);
-else warn("load live.js with <script async src>, from a server");
+if (/^https?:/.test(address)) load().catch(fail);
+else warn("tag", 'cannot find its own address; write <script async src="https://…/live.js"></script>');

@@ -1,7 +1,6 @@
-/** The options: what each may be, and its default. On a script tag they are the `data-*` attributes. */
+/** The options: what each may be, and its default. On a script tag they are `data-*` attributes, or parameters of its address. */
 
 import { readForms } from "./look.js";
-import { warn } from "./warn.js";
 
 const isYes = (value) => value === true || value === "" || value === "true";
 const isNo = (value) => value === false || value === "false";
@@ -16,8 +15,11 @@ const oneOf =
 
 /** A number from 0 up, or `undefined`. */
 const amount = (value) => (value !== "" && value >= 0 ? +value : undefined);
+const text = (value) => (typeof value === "string" ? value : undefined);
+/** The text, if there is a place for the number in what is `read` of it. */
+const withCount = (value, read = value) => (read.includes("{count}") ? value : undefined);
 
-/** For each option its default, and how its value is understood: `undefined` for what is not. */
+/** For each option its default, and how its value is understood: `undefined` for what is not. `advice.js` says what is expected. */
 const OPTIONS = {
   server: [undefined, (value) => (/^https?:\/\/[^/]/.test(value) ? `${value}` : undefined)],
   path: ["/parties/page/", (value) => (/^\/(.*\/)?$/.test(value) ? value : undefined)],
@@ -30,28 +32,37 @@ const OPTIONS = {
   ],
   scope: ["site", oneOf("site", "all")],
   min: [1, amount],
-  label: ["{count}", (value) => (readForms(value).has("other") ? value : undefined)],
-  text: ["({count} viewing now)", (value) => (typeof value === "string" ? value : undefined)],
+  label: ["{count}", (value) => withCount(value, readForms(value).get("other"))],
+  text: ["({count} viewing now)", (value) => value && withCount(value)],
   hash: [false, flag],
-  query: ["keep", (value) => (typeof value === "string" ? (value === "drop" ? "" : value) : value?.join())],
+  query: ["keep", (value) => (value === "drop" ? "" : (text(value) ?? value.join()))],
+  canonical: ["follow", oneOf("follow", "ignore")],
+  omit: ["", text],
+  pageOf: [undefined, (value) => (typeof value === "function" ? value : undefined)],
   hiddenAfter: [30, amount],
   mergeTabs: [false, flag],
   observe: [false, flag],
+  bots: ["watch", oneOf("watch", "count")],
+  debug: [false, flag],
   // Of the script tag only, and heeded before anything here is loaded.
   engine: ["wasm", oneOf("wasm", "js")],
 };
 
+/** What programs that read pages call themselves. CUBOT makes telephones. */
+const BOT = /(?<!cu)bot\b|crawl|spider|slurp|headless|lighthouse|externalhit|archiver|prerender/i;
+
 /**
- * What the widget goes by: every option, understood or replaced by its default. What is not understood is warned about.
+ * What the widget goes by: every option, understood or replaced by its default. What was not understood is in `mistakes`.
  *
- * @param {object} given options as in index.d.ts, or the `dataset` of a script tag
+ * @param {[string, string, unknown][]} given for each option its author's spelling, its name as in index.d.ts, and its value
  * @param {string | undefined} home the server to use unless the options name one
  */
 export function readOptions(given, home) {
-  const options = {};
+  const options = { mistakes: [] };
   for (const name of Object.keys(OPTIONS)) options[name] = OPTIONS[name][0];
   options.server = home;
-  for (const [name, value] of Object.entries(given)) {
+  for (const option of given) {
+    const [, name, value] = option;
     // An option passed as `undefined` is an option left out.
     if (value === undefined) continue;
     let understood;
@@ -60,10 +71,11 @@ export function readOptions(given, home) {
     } catch {
       // Such as a selector that is none.
     }
-    if (understood === undefined) warn("option ignored:", name);
+    if (understood === undefined) options.mistakes.push(option);
     else options[name] = understood;
   }
-  // Who asks not to be watched by the sites they read is not counted.
-  if (navigator.globalPrivacyControl) options.observe = true;
+  // Who asks not to be watched by the sites they read is not counted, nor is a program.
+  const isBot = navigator.webdriver || BOT.test(navigator.userAgent);
+  if (navigator.globalPrivacyControl || (isBot && options.bots === "watch")) options.observe = true;
   return options;
 }

@@ -6,8 +6,11 @@
 /** Where it is. */
 export const KEY = Symbol.for("connection-counter");
 
-/** `handle`: that of the running widget. `widget`: takes and drops subscriptions. `subscriptions`: all there are. */
-export const page = () => (globalThis[KEY] ??= { handle: undefined, widget: undefined, subscriptions: new Set() });
+/**
+ * `handle`: that of the running widget. `widget`: takes and drops subscriptions. `subscriptions`: all there are. `room`: the
+ * last WebSocket, whether one was ever open, and the code and reason of the last close.
+ */
+export const page = () => (globalThis[KEY] ??= { handle: undefined, widget: undefined, subscriptions: new Set(), room: undefined });
 
 /** Forgets everything unless it is still needed. */
 export function tidy() {

@@ -16,9 +16,10 @@ const notify = ({ callback }, viewers) => {
  * A watcher is a link or a subscription: whatever has an `entry`, the page that it wants to know about.
  *
  * @param {object} head the functions that the wasm module exports
+ * @param {(address: string) => string} rule from an address to the one that stands for it
  * @param {(link: object) => void} changed called with each link that has a new count
  */
-export function createPages(head, changed) {
+export function createPages(head, rule, changed) {
   /** For each page id the key that the head knows it by, and for that what we know. */
   const keys = new Map();
   const entries = new Map();
@@ -43,7 +44,7 @@ export function createPages(head, changed) {
     }
   };
   /** The entry of the page at this absolute address; of the page itself for an empty one. */
-  const entryAt = (address, isLink) => entries.get(head.find(address, isLink));
+  const entryAt = (address, isLink) => entries.get(head.find(address && rule(address), isLink));
   /** The entry of the page at `url`. An address that is none has no viewers. */
   const entryOf = (url) => {
     try {

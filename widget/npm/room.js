@@ -1,5 +1,6 @@
 /** What the head cannot do by itself with the page's room: open and hear its WebSocket, and wait. */
 
+import { page } from "./page.js";
 import { safely } from "./warn.js";
 
 /** The close code of a server that does not want us: as final as the page's own policy. */
@@ -37,7 +38,7 @@ export function createRoom(head, read) {
     // Where the page is sandboxed, its frames are strangers to it.
     if (!empty) return window;
     // If the page takes the frame away, the WebSocket goes with it and tells no one.
-    empty.onpagehide = safely(() => head.closed(LOST));
+    empty.onpagehide = safely(() => head.closed(LOST, ""));
     empty.document.addEventListener("securitypolicyviolation", onViolation);
     return empty;
   };
@@ -48,7 +49,7 @@ export function createRoom(head, read) {
 
   // Without this the head would try again for ever, and the browser complain each time.
   const onViolation = safely(({ blockedURI, disposition }) => {
-    if (blockedURI === current?.url && disposition === "enforce") head.closed(REFUSED);
+    if (blockedURI === current?.url && disposition === "enforce") head.closed(REFUSED, "the page's policy lacks it in connect-src");
   });
   document.addEventListener("securitypolicyviolation", onViolation, { __proto__: null, signal: stopping.signal });
 
@@ -57,14 +58,22 @@ export function createRoom(head, read) {
     open(address) {
       const socket = new (windowForSocket().WebSocket)(address);
       current = socket;
+      // For `debug`.
+      const room = (page().room = { ...page().room, socket });
       const on = (type, react) =>
         socket.addEventListener(
           type,
           safely((event) => socket === current && react(event)),
         );
-      on("open", () => head.opened());
+      on("open", () => {
+        room.wasOpen = true;
+        head.opened();
+      });
       on("message", ({ data }) => head.hear(new Float64Array(read(data))));
-      on("close", ({ code }) => head.closed(code));
+      on("close", ({ code, reason }) => {
+        Object.assign(room, { code, reason });
+        head.closed(code, reason);
+      });
       return socket;
     },
     /** Leaves nothing behind of what the head has closed. */

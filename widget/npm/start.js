@@ -10,5 +10,6 @@ const NOWHERE = { ready: Promise.resolve(), total: 0, count, subscribe, stop() {
 export function startPackage(options, loadHead) {
   // On a server there is nothing to do, and nothing to complain about.
   if (typeof document === "undefined") return NOWHERE;
-  return startOnce(options ?? {}, undefined, loadHead);
+  const given = Object.entries(options ?? {}).map(([name, value]) => [name, name, value]);
+  return startOnce(given, undefined, loadHead);
 }

@@ -5,15 +5,24 @@
 
 import { bringUp } from "./head.js";
 import { pageIsIdle } from "./idle.js";
+import { camel, kebab } from "./names.js";
 import { startOnce } from "./widget.js";
 
 const fetchModule = () => fetch(new URL(WASM_FILE, import.meta.url), { __proto__: null, integrity: WASM_INTEGRITY });
 /** The same code as JavaScript: where wasm is refused, or not wanted. */
 const loadPlain = async () => (await import(new URL(PLAIN_FILE, import.meta.url))).head;
 
-/** Starts the widget for the script tag with this address and these options. `getModule` answers with its wasm module. */
-export function startFrom(address, options, getModule = fetchModule) {
-  const loadHead = () => (options.engine === "js" ? loadPlain() : bringUp(getModule).catch(loadPlain));
+/**
+ * Starts the widget for the script tag with this address and these `data-*` attributes. Options may also be parameters of the
+ * address, because tag managers drop attributes that they do not know. `getModule` answers with its wasm module.
+ */
+export function startFrom(address, attributes, getModule = fetchModule) {
+  const { searchParams } = new URL(address);
+  const options = [
+    ...[...searchParams].map(([name, value]) => [`?${name}`, camel(name), value]),
+    ...Object.entries(attributes).map(([name, value]) => [`data-${kebab(name)}`, name, value]),
+  ];
+  const loadHead = () => (attributes.engine === "js" ? loadPlain() : bringUp(getModule).catch(loadPlain));
   return startOnce(options, new URL(".", address).href, loadHead);
 }
 

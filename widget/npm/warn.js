@@ -1,17 +1,20 @@
 /** Our one voice on the host's console. */
 
-let hasWarned = false;
+const kinds = new Set();
 
-/** Writes our one warning. What follows it is a consequence, or noise. */
-export function warn(...words) {
-  if (hasWarned) return;
-  hasWarned = true;
+/** Writes a warning, the first of its kind. What follows it is a consequence, or noise. */
+export function warn(kind, ...words) {
+  if (kinds.has(kind)) return;
+  kinds.add(kind);
   try {
     console.warn("connection-counter:", ...words);
   } catch {
     // Some pages have no console, or one that throws.
   }
 }
+
+/** Warns of an exception that nobody expected. */
+export const fail = (error) => warn("error", error);
 
 /** The function, with its exceptions kept from the page: each becomes our one warning. */
 export const safely =
@@ -20,6 +23,6 @@ export const safely =
     try {
       return work(...values);
     } catch (error) {
-      warn(error);
+      fail(error);
     }
   };

@@ -8,13 +8,16 @@ import { readOptions } from "./options.js";
 import { count, page, subscribe, tidy } from "./page.js";
 import { createPages } from "./pages.js";
 import { createRoom } from "./room.js";
-import { safely, warn } from "./warn.js";
+import { fail, safely, warn } from "./warn.js";
+
+/** Loads what few pages need. */
+const loadExtras = () => import(EXTRAS_FILE);
 
 /**
  * Starts the widget unless there is one, and answers with its handle. Never throws: what goes wrong is one warning on the
  * console.
  *
- * @param {object} given see Options in index.d.ts
+ * @param {[string, string, unknown][]} given the options, see `readOptions`
  * @param {string | undefined} home the server to use unless the options name one
  * @param {() => Promise<object>} loadHead called when the head is needed; answers with the functions it exports
  */
@@ -43,9 +46,11 @@ function createHandle(given, home, loadHead) {
   const run = async () => {
     try {
       const head = await loadHead();
-      if (page().handle === handle) running = runWidget(readOptions(given, home), head);
+      const options = readOptions(given, home);
+      const rule = options.omit || options.pageOf ? (await loadExtras()).createRule(options) : (address) => address;
+      if (page().handle === handle) running = runWidget(options, head, rule);
     } catch (error) {
-      warn(error);
+      fail(error);
     }
   };
   // One turn later, when the handle is where `run` looks for it.
@@ -54,35 +59,52 @@ function createHandle(given, home, loadHead) {
 }
 
 /** Wires the head, which is the wasm module, to the hands, which are all that `create…` makes here. */
-function runWidget(options, head) {
-  const { server, path, scope, hash, query } = options;
+function runWidget(options, head, rule) {
+  const { server, path, scope, hash, query, canonical, mistakes } = options;
   if (!server) throw new Error("no server given, such as https://live.example.com");
 
   const drawing = createDrawing(options, (link) => links.forget(link));
-  const pages = createPages(head, drawing.add);
+  const pages = createPages(head, rule, drawing.add);
   const links = createLinks(options, head, pages, drawing, () => life.look());
+  let entry;
   const look = safely((isHere, suffix) => {
-    const canonical = document.head?.querySelector("link[rel~=canonical]")?.href ?? "";
-    const mayLeadElsewhere = head.look(location.href, canonical, suffix, isHere);
+    const named = document.head?.querySelector("link[rel~=canonical]")?.href ?? "";
+    // Where there is no Navigation API, an address that is replaced leaves the history as long as it was.
+    const before = entry;
+    entry = globalThis.navigation?.currentEntry?.key ?? history.length;
+    const mayLeadElsewhere = head.look(rule(location.href), rule(named), entry === before, suffix, isHere);
     if (!isHere) room.leave();
     if (!mayLeadElsewhere) return;
     links.renew();
     pages.renew();
+    if (canonical === "follow" && named && named.split("?")[0] !== location.origin + location.pathname) {
+      loadExtras().then(({ explainCanonical }) => explainCanonical(rule(named), rule(location.href)), fail);
+    }
   });
   const life = createLife(options, look, head.probe);
   const room = createRoom(head, pages.read);
   const rooms = server.replace(/^http/, "ws").replace(/\/+$/, "") + path;
-  head.start({ ...pages.hands, ...room, warn }, rooms, scope === "all", hash, `${query}`);
+  const hands = { ...pages.hands, ...room, warn: (text) => warn("connection", text) };
+  head.start(hands, rooms, scope === "all", hash, query, canonical === "follow");
 
   page().widget = pages.widget;
   defineElement();
   life.look();
+  const isDebugging = options.debug || /[?&]viewers-debug\b/.test(location.search);
+  let stopDebugging;
+  if (isDebugging || mistakes.length) {
+    loadExtras().then(({ explainMistakes, startDebugging }) => {
+      explainMistakes(mistakes);
+      if (isDebugging && page().widget === pages.widget) stopDebugging = startDebugging(options, rooms);
+    }, fail);
+  }
   return {
     get total() {
       return pages.total;
     },
     stop: safely(() => {
-      page().widget = undefined;
+      page().widget = page().room = undefined;
+      stopDebugging?.();
       life.stop();
       links.stop();
       pages.stop();

@@ -2,22 +2,7 @@
 
 use connection_counter_protocol::PageId;
 
-/// What makes a page, as the options say.
-pub(crate) struct Rules {
-    /// Whether pages of other sites are counted as well.
-    pub(crate) all_sites: bool,
-    /// Whether fragments like `#/inbox` and `#!inbox` are pages.
-    pub(crate) hash_routes: bool,
-    pub(crate) query: Query,
-}
-
-/// Which parameters of an address make a page.
-pub(crate) enum Query {
-    /// All but those that only tell where a visitor came from.
-    Keep,
-    /// Those of these names, separated by commas.
-    Only(String),
-}
+use crate::rules::{Rules, split_before};
 
 /// The page the widget is a guest on, as it was at the last look.
 pub(crate) struct HostPage {
@@ -30,23 +15,37 @@ pub(crate) struct HostPage {
     by_address: Option<PageId>,
     /// The page id of its `<link rel=canonical>`.
     canonical: Option<PageId>,
-    /// The canonical link that was already there when the address changed. A single-page application that never touches
-    /// it would otherwise be one page for ever.
-    left_over: Option<PageId>,
+    /// Whether the canonical link is that of another page: the address moved on, and the link did not follow.
+    is_left_behind: bool,
+}
+
+/// Where the host page is, as the browser says.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// `location.href`.
+    pub(crate) address: &'a str,
+    /// The address in its `<link rel=canonical>`, or nothing.
+    pub(crate) canonical: &'a str,
+    /// Whether a new address replaced the last one in the browser's history, instead of coming after it.
+    pub(crate) is_replaced: bool,
 }
 
 impl HostPage {
     /// A page nobody has looked at yet.
     pub(crate) fn new(rules: Rules) -> Self {
-        let (site, address) = (String::new(), String::new());
-        Self { rules, site, address, by_address: None, canonical: None, left_over: None }
+        Self {
+            rules,
+            site: String::new(),
+            address: String::new(),
+            by_address: None,
+            canonical: None,
+            is_left_behind: false,
+        }
     }
 
-    /// Takes in where the page is now: `location.href`, and the address in its `<link rel=canonical>`, or
-    /// nothing. Answers whether
-    /// links may mean something else than before.
-    pub(crate) fn look(&mut self, address: &str, canonical: &str) -> bool {
-        let (address, _) = self.rules.split(address);
+    /// Takes in where the page is now. Answers whether links may mean something else than before.
+    pub(crate) fn look(&mut self, place: Place) -> bool {
+        let (address, _) = self.rules.split(place.address);
         let moved = address != self.address;
         if moved {
             self.by_address = self.rules.page_id(address);
@@ -56,109 +55,98 @@ impl HostPage {
             self.site = root.as_ref().and_then(PageId::site).unwrap_or_default().into();
             self.address = address.into();
         }
-        let canonical = self.rules.page_id(canonical).filter(|id| self.has(id));
+        let canonical = self.rules.page_id(place.canonical).filter(|id| self.rules.heeds_canonical && self.has(id));
         let changed = canonical != self.canonical;
-        if moved {
-            self.left_over = self.canonical.take().filter(|_| !changed);
-        } else if changed {
-            self.left_over = None;
-        }
         self.canonical = canonical;
+        if changed {
+            self.is_left_behind = false;
+        } else if moved {
+            let follows = match self.beyond_canonical() {
+                // Only its parameters changed, which is no other page by what its author says.
+                Some("") => true,
+                Some(_) => place.is_replaced,
+                None => false,
+            };
+            self.is_left_behind |= !follows;
+        }
         moved || changed
     }
 
     /// Under which id this page's viewers meet: that of its canonical address if this is on the same site, else its own.
     pub(crate) fn id(&self) -> Option<&PageId> {
-        match &self.canonical {
-            Some(_) if self.left_over.is_none() => self.canonical.as_ref(),
-            _ => self.by_address.as_ref(),
-        }
+        let canonical = self.canonical.as_ref().filter(|id| !self.is_left_behind && !self.is_left_on_all(id));
+        canonical.or(self.by_address.as_ref())
     }
 
-    /// The page at this address, if it is one that is counted here. A `link` that differs from this page's address by its
-    /// fragment alone leads nowhere else; one to this very page, without a fragment, is counted like any other.
+    /// The page at this address, if it is one that is counted here. A `link` with a fragment to this very page leads nowhere
+    /// else; one without is counted like any other.
     pub(crate) fn page_at(&self, address: &str, is_link: bool) -> Option<PageId> {
         let (page, fragment) = self.rules.split(address);
-        if is_link && !fragment.is_empty() && page == self.address {
-            return None;
-        }
-        self.rules.page_id(page).filter(|id| self.rules.all_sites || self.has(id))
+        let id = self.rules.page_id(page).filter(|id| self.rules.all_sites || self.has(id));
+        let is_here = page == self.address || id.as_ref().is_some_and(|id| self.is(id));
+        id.filter(|_| !is_link || fragment.is_empty() || !is_here)
     }
 
     fn has(&self, id: &PageId) -> bool {
         id.site() == Some(&self.site)
     }
-}
 
-impl Rules {
-    /// What makes the page in an address, and the fragment (with its `#`) that does not.
-    fn split<'a>(&self, address: &'a str) -> (&'a str, &'a str) {
-        let (page, fragment) = split_before(address, b'#');
-        if self.hash_routes && is_route(fragment) { (address, "") } else { (page, fragment) }
+    /// Whether this page goes by that id, by its address or by its canonical link.
+    fn is(&self, id: &PageId) -> bool {
+        self.id() == Some(id) || self.by_address.as_ref() == Some(id)
     }
 
-    /// The page id of an absolute address, as the browser spells it; `None` for `mailto:` and its like.
-    fn page_id(&self, address: &str) -> Option<PageId> {
-        let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"))?;
-        // A valid address has a path. What has none is an `href` that the browser could not parse and hands out as it is.
-        let (authority, rest) = split_before(rest, b'/');
-        if rest.is_empty() {
-            return None;
-        }
-        let user_end = authority.bytes().rposition(|byte| byte == b'@').map_or(0, |at| at + 1);
-        let host = authority.get(user_end..)?;
-        let (rest, fragment) = split_before(rest, b'#');
-        let fragment = if self.hash_routes { fragment } else { "" };
-        let (path, query) = split_before(rest, b'?');
-        match &self.query {
-            Query::Keep => PageId::from_parts(host, path, query, fragment),
-            Query::Only(names) => PageId::from_parts(host, path, &only(names, query), fragment),
-        }
-        .ok()
+    /// What the path of the address has beyond that of the canonical link; `None` if it does not lie within it.
+    fn beyond_canonical(&self) -> Option<&str> {
+        let (by_address, canonical) = (self.by_address.as_ref()?, self.canonical.as_ref()?);
+        path_of(by_address)
+            .strip_prefix(path_of(canonical))
+            .filter(|beyond| matches!(beyond.as_bytes(), [] | [b'/', ..]))
+    }
+
+    /// Whether a canonical link names the start page, but this is another: an application left it on all of its pages.
+    fn is_left_on_all(&self, canonical: &PageId) -> bool {
+        is_start_page(canonical) && !self.by_address.as_ref().is_some_and(is_start_page)
     }
 }
 
-/// Whether a fragment is what single-page applications route by.
-fn is_route(fragment: &str) -> bool {
-    matches!(fragment.as_bytes(), [b'#', b'/' | b'!', ..])
+/// The path of a page id, with its site.
+fn path_of(id: &PageId) -> &str {
+    split_before(id.as_str(), b'?').0
 }
 
-/// The parameters of `query`, which starts with `?`, that have one of these names.
-fn only(names: &str, query: &str) -> String {
-    let mut kept = String::new();
-    let mut rest = query;
-    while !rest.is_empty() {
-        let (parameter, after) = split_before(rest.get(1..).unwrap_or_default(), b'&');
-        let (name, _) = split_before(parameter, b'=');
-        let mut is_wanted = |wanted: &[u8]| !name.is_empty() && wanted.trim_ascii() == name.as_bytes();
-        if names.as_bytes().split(|byte| *byte == b',').any(&mut is_wanted) {
-            kept.push('&');
-            kept.push_str(parameter);
-        }
-        rest = after;
-    }
-    kept
-}
-
-/// What stands before the first `separator`, and the rest with it.
-fn split_before(text: &str, separator: u8) -> (&str, &str) {
-    // Of bytes, because a search for a `char` brings more code along.
-    let end = text.bytes().position(|byte| byte == separator).unwrap_or(text.len());
-    text.split_at_checked(end).unwrap_or((text, ""))
+/// Whether a page is the start page of its site, under whichever name.
+fn is_start_page(id: &PageId) -> bool {
+    let (_, path) = split_before(path_of(id), b'/');
+    (path == "/" || path.starts_with("/index.")) && split_before(id.as_str(), b'#').1.is_empty()
 }
 
 #[cfg(test)]
 mod tests {
+    use connection_counter_protocol::ParameterNames;
+
     use super::*;
 
     fn rules() -> Rules {
-        Rules { all_sites: false, hash_routes: false, query: Query::Keep }
+        Rules { all_sites: false, hash_routes: false, only: None, heeds_canonical: true }
     }
 
     fn page_with(rules: Rules, address: &str, canonical: Option<&str>) -> HostPage {
         let mut page = HostPage::new(rules);
-        assert!(page.look(address, canonical.unwrap_or_default()));
+        assert!(page.look(Place { address, canonical: canonical.unwrap_or_default(), is_replaced: false }));
         page
+    }
+
+    impl HostPage {
+        /// The page goes elsewhere, as `history.pushState` does.
+        fn push(&mut self, address: &str, canonical: &str) -> bool {
+            self.look(Place { address, canonical, is_replaced: false })
+        }
+
+        /// The page changes its address, as `history.replaceState` does.
+        fn replace(&mut self, address: &str, canonical: &str) -> bool {
+            self.look(Place { address, canonical, is_replaced: true })
+        }
     }
 
     fn page(address: &str, canonical: Option<&str>) -> HostPage {
@@ -195,25 +183,78 @@ mod tests {
     #[test]
     fn canonical_left_over_from_the_last_page_is_ignored() {
         let mut page = page("https://example.org/a", Some("https://example.org/a"));
-        assert!(page.look("https://example.org/b", "https://example.org/a"));
+        assert!(page.push("https://example.org/b", "https://example.org/a"));
         assert_eq!(id(&page), "example.org/b");
-        assert!(page.look("https://example.org/b", "https://example.org/b/main"));
+        assert!(page.push("https://example.org/b", "https://example.org/b/main"));
         assert_eq!(id(&page), "example.org/b/main");
-        assert!(!page.look("https://example.org/b", "https://example.org/b/main"));
+        assert!(!page.push("https://example.org/b", "https://example.org/b/main"));
     }
 
     #[test]
     fn canonical_that_came_with_the_new_address_counts() {
         let mut page = page("https://example.org/a", Some("https://example.org/a"));
-        assert!(page.look("https://example.org/b?x=1", "https://example.org/b"));
+        assert!(page.push("https://example.org/b?x=1", "https://example.org/b"));
         assert_eq!(id(&page), "example.org/b");
+    }
+
+    #[test]
+    fn replaced_address_within_the_canonical_page_changes_nothing() {
+        let mut page = page("https://example.org/d/7-x", Some("https://example.org/d/7-x"));
+        page.replace("https://example.org/d/7-x/12", "https://example.org/d/7-x");
+        assert_eq!(id(&page), "example.org/d/7-x");
+        page.replace("https://example.org/d/7-x?variant=42", "https://example.org/d/7-x");
+        assert_eq!(id(&page), "example.org/d/7-x");
+        page.push("https://example.org/d/7-x?variant=43", "https://example.org/d/7-x");
+        assert_eq!(id(&page), "example.org/d/7-x", "its author says that parameters do not matter");
+        page.replace("https://example.org/d/7-xy", "https://example.org/d/7-x");
+        assert_eq!(id(&page), "example.org/d/7-xy");
+    }
+
+    #[test]
+    fn canonical_that_stays_behind_is_ignored() {
+        let mut page = page("https://example.org/app", Some("https://example.org/app"));
+        page.push("https://example.org/app/inbox", "https://example.org/app");
+        assert_eq!(id(&page), "example.org/app/inbox");
+        page.replace("https://example.org/app/inbox/3", "https://example.org/app");
+        assert_eq!(id(&page), "example.org/app/inbox/3", "what is left behind stays so");
+    }
+
+    #[test]
+    fn start_page_is_no_canonical_of_deep_links() {
+        let root = Some("https://example.org/");
+        for address in ["https://example.org/deep", "https://example.org/a/b?c=1", "https://example.org/homes"] {
+            let (_, own) = address.split_once("://").unwrap();
+            assert_eq!(id(&page(address, root)), own);
+        }
+        for address in ["", "?ref=x", "index.php", "index.htm?x=1"] {
+            assert_eq!(id(&page(&["https://example.org/", address].concat(), root)), "example.org/", "{address}");
+        }
+        let hash = Rules { hash_routes: true, ..rules() };
+        assert_eq!(id(&page_with(hash, "https://example.org/#/inbox", root)), "example.org/#/inbox");
+    }
+
+    #[test]
+    fn canonical_can_be_ignored() {
+        let ignoring = Rules { heeds_canonical: false, ..rules() };
+        let page = page_with(ignoring, "https://example.org/c/x", Some("https://example.org/x"));
+        assert_eq!(id(&page), "example.org/c/x");
+    }
+
+    #[test]
+    fn contents_of_this_page_lead_nowhere() {
+        let page = page("https://example.org/c/x?utm_source=mail&ref=y", Some("https://example.org/x"));
+        for href in ["https://example.org/x#part", "https://example.org/c/x?ref=y#part", "http://example.org/x/#part"] {
+            assert_eq!(leads_to(&page, href), None, "{href}");
+        }
+        assert_eq!(leads_to(&page, "https://example.org/x"), Some("example.org/x".into()));
+        assert_eq!(leads_to(&page, "https://example.org/y#part"), Some("example.org/y".into()));
     }
 
     #[test]
     fn fragment_alone_changes_nothing() {
         let mut page = page("https://example.org/a", None);
-        assert!(!page.look("https://example.org/a#part", ""));
-        assert!(!page.look("https://example.org/a#/part", ""));
+        assert!(!page.push("https://example.org/a#part", ""));
+        assert!(!page.push("https://example.org/a#/part", ""));
     }
 
     #[test]
@@ -222,16 +263,16 @@ mod tests {
         assert_eq!(id(&page), "example.org/app#/inbox");
         assert_eq!(leads_to(&page, "https://example.org/app#/sent"), Some("example.org/app#/sent".into()));
         assert_eq!(leads_to(&page, "https://example.org/app"), Some("example.org/app".into()));
-        assert!(page.look("https://example.org/app#!sent", ""));
+        assert!(page.push("https://example.org/app#!sent", ""));
         assert_eq!(id(&page), "example.org/app#!sent");
-        assert!(page.look("https://example.org/app#top", ""));
+        assert!(page.push("https://example.org/app#top", ""));
         assert_eq!(id(&page), "example.org/app");
         assert_eq!(leads_to(&page, "https://example.org/app#bottom"), None);
     }
 
     #[test]
     fn only_parameters_that_matter_make_pages() {
-        let only = |names: &str| Rules { query: Query::Only(names.into()), ..rules() };
+        let only = |names: &str| Rules { only: Some(ParameterNames::new(names)), ..rules() };
         let address = "https://example.org/a?page=2&sort=up&idx=7";
         assert_eq!(id(&page_with(only("page, idx"), address, None)), "example.org/a?idx=7&page=2");
         assert_eq!(id(&page_with(only(""), address, None)), "example.org/a");
@@ -241,7 +282,7 @@ mod tests {
     #[test]
     fn too_long_addresses_have_no_id() {
         let mut page = page("https://example.org/a", None);
-        page.look(&["https://example.org/", &"x".repeat(PageId::MAX_BYTES)].concat(), "");
+        page.push(&["https://example.org/", &"x".repeat(PageId::MAX_BYTES)].concat(), "");
         assert!(page.id().is_none());
         assert!(leads_to(&page, "https://example.org/a").is_some(), "its links do");
     }

@@ -16,6 +16,7 @@ mod count;
 mod host_page;
 mod message;
 mod pages;
+mod rules;
 mod socket;
 
 use std::cell::RefCell;
@@ -23,8 +24,10 @@ use std::cell::RefCell;
 use wasm_bindgen::prelude::*;
 use web_sys::WebSocket;
 
-use host_page::{HostPage, Query, Rules};
+use connection_counter_protocol::ParameterNames;
+use host_page::{HostPage, Place};
 use pages::Pages;
+use rules::Rules;
 use socket::Socket;
 
 /// After this long without a connection, numbers are gone rather than wrong.
@@ -60,7 +63,7 @@ extern "C" {
     /// none cancel it.
     #[wasm_bindgen(method)]
     fn wait(this: &Hands, alarm: u8, delay_ms: f64);
-    /// A warning for the console, which writes only the first.
+    /// A warning for the console: why there is no connection.
     #[wasm_bindgen(method)]
     fn warn(this: &Hands, text: &str);
 }
@@ -78,12 +81,13 @@ mod alarm {
 }
 
 /// Starts the widget's head. `rooms` is the start of every room's address, such as `wss://live.example.com/parties/page/`.
-/// `all_sites`, `hash_routes` and `query` (`keep`, or the parameters that matter, with commas) are the options of those names.
+/// `all_sites`, `hash_routes`, `query` (`keep`, or the parameters that matter, with commas) and `heeds_canonical` are the
+/// options of those names.
 #[wasm_bindgen]
-pub fn start(hands: Hands, rooms: &str, all_sites: bool, hash_routes: bool, query: &str) {
-    let query = if query == "keep" { Query::Keep } else { Query::Only(query.into()) };
+pub fn start(hands: Hands, rooms: &str, all_sites: bool, hash_routes: bool, query: &str, heeds_canonical: bool) {
+    let only = (query != "keep").then(|| ParameterNames::new(query));
     let widget = Widget {
-        host: HostPage::new(Rules { all_sites, hash_routes, query }),
+        host: HostPage::new(Rules { all_sites, hash_routes, only, heeds_canonical }),
         pages: Pages::default(),
         socket: Socket::new(rooms),
         is_settling: false,
@@ -99,14 +103,13 @@ pub fn stop() {
     let _widget = WIDGET.take();
 }
 
-/// Takes in where the host page is now: its address and that of its canonical link (empty without one), as the browser
-/// resolves them; what to add to its room's address; and whether its viewer is there at all. Answers whether links may mean
-/// other pages than before.
+/// Takes in where the host page is now, see [`Place`]; what to add to its room's address; and whether its viewer is there at
+/// all. Answers whether links may mean other pages than before.
 #[wasm_bindgen]
-pub fn look(address: &str, canonical: &str, suffix: &str, is_here: bool) -> bool {
+pub fn look(address: &str, canonical: &str, is_replaced: bool, suffix: &str, is_here: bool) -> bool {
     let mut changed = false;
     with(&mut |widget| {
-        changed = widget.host.look(address, canonical);
+        changed = widget.host.look(Place { address, canonical, is_replaced });
         let room = widget.host.id().filter(|_| is_here);
         if widget.socket.join(room, suffix, &widget.hands) {
             widget.doubt_soon();
@@ -175,10 +178,10 @@ pub fn hear(counts: &[f64]) {
     });
 }
 
-/// The connection is gone, or never came to be.
+/// The connection is gone, or never came to be, for a reason in the words of the server or the browser, if there are any.
 #[wasm_bindgen]
-pub fn closed(code: u16) {
-    with(&mut |widget| widget.closed(code));
+pub fn closed(code: u16, reason: &str) {
+    with(&mut |widget| widget.closed(code, reason));
 }
 
 /// What the head waited for has come.
@@ -192,7 +195,7 @@ pub fn due(alarm: u8) {
             widget.pages.settle();
         }
         // The server does not answer: its connection only looks like one.
-        alarm::ANSWER => widget.closed(connection_counter_protocol::close::GOING_AWAY),
+        alarm::ANSWER => widget.closed(connection_counter_protocol::close::GOING_AWAY, ""),
         _ => {}
     });
 }
@@ -233,8 +236,8 @@ struct Widget {
 }
 
 impl Widget {
-    fn closed(&mut self, code: u16) {
-        match self.socket.closed(code, &self.hands) {
+    fn closed(&mut self, code: u16, reason: &str) {
+        match self.socket.closed(code, reason, &self.hands) {
             Some(true) => self.doubt_soon(),
             Some(false) => self.doubt(0.0),
             None => {}

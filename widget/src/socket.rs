@@ -153,7 +153,7 @@ impl Socket {
     }
 
     /// The connection is gone. Answers whether it will be back; it may also be an old one, of no interest any more.
-    pub(crate) fn closed(&mut self, code: u16, hands: &Hands) -> Option<bool> {
+    pub(crate) fn closed(&mut self, code: u16, reason: &str, hands: &Hands) -> Option<bool> {
         match self.state {
             State::Connecting(_) => {}
             State::Open { since_ms, .. } => {
@@ -167,7 +167,7 @@ impl Socket {
         if is_back_soon {
             self.retry_later(hands);
         } else {
-            hands.warn(&join(&["refused by ", &self.rooms]));
+            hands.warn(&join(&["refused by ", &self.rooms, ": ", reason]));
             self.state = State::Refused;
         }
         Some(is_back_soon)

@@ -1,0 +1,149 @@
+// How options reach the widget: on the tag, in its address, and in code; and what it says to those that make no sense.
+
+import assert from "node:assert/strict";
+
+import { bundle } from "./support/bundle.mjs";
+import { html, servePages } from "./support/pages.mjs";
+import { story } from "./support/story.mjs";
+import { until } from "./support/until.mjs";
+
+const OURS = /^console: connection-counter: /;
+const LINK = '<a href="/x">x</a>';
+
+/** Opens a page with this head; answers with its tab, and the texts of our warnings on it. */
+async function openWith(stage, head, path = "/") {
+  const site = await servePages(stage, () => html(head, LINK));
+  const tab = await stage.newTab();
+  tab.allow(OURS);
+  await tab.open(`${site}${path}`);
+  const warnings = () => tab.expected.map((text) => text.split("connection-counter: ")[1].replace(/ \(http\S*\)$/, ""));
+  return { tab, site, warnings };
+}
+
+const tagWith = (stage, options) => `<script async src="${stage.server.url}/live.js" ${options}></script>`;
+
+story("options that mean nothing are one warning, as their author wrote them", {}, async (stage) => {
+  const options =
+    'data-links="a[" data-scope="world" data-min="abc" data-hidden-after="30s" data-label="{n}" data-text="now" data-hash="maybe" ' +
+    'data-bots="all" data-canonical="no" data-lable="{count}" data-hiden-after="9" data-hiddenAfter="9"';
+  const { tab, site, warnings } = await openWith(stage, tagWith(stage, options));
+  const other = await stage.newTab();
+  other.allow(OURS);
+  await other.open(`${site}/x`);
+  await tab.expectViewers("a", 1);
+  await until("there is a warning", () => warnings().length > 0);
+  const [warning, ...more] = warnings();
+  assert.deepEqual(more, []);
+  for (const part of [
+    'data-links="a[" (expected: a CSS selector)',
+    'data-scope="world" (expected: site or all)',
+    'data-min="abc" (expected: a number)',
+    'data-hidden-after="30s" (expected: a number of seconds)',
+    'data-label="{n}" (expected: a text with {count})',
+    'data-text="now" (expected: a text with {count})',
+    'data-hash="maybe" (expected: true or false)',
+    'data-bots="all" (expected: watch or count)',
+    'data-canonical="no" (expected: follow or ignore)',
+    "data-lable (did you mean data-label?)",
+    "data-hiden-after (did you mean data-hidden-after?)",
+    "data-hiddenafter (did you mean data-hidden-after?)",
+  ]) {
+    assert.ok(warning.includes(part), `${part} in ${warning}`);
+  }
+});
+
+story("attributes of others are no business of ours, and hide no refusal", { serverArgs: ["--site", "example.org"] }, async (stage) => {
+  const options =
+    'data-nscript="afterInteractive" data-cfasync="false" data-turbo-track="reload" data-cookieconsent="ignore" data-rocket-src="x" ' +
+    'data-test="live" data-id="7" data-main data-src="y" data-type="module"';
+  const foreign = await openWith(stage, tagWith(stage, options));
+  await until("the refusal is told", () => foreign.warnings().length > 0);
+  const wrong = await openWith(stage, tagWith(stage, 'data-min="abc"'));
+  await until("both are told", () => wrong.warnings().length > 1);
+  // Whatever else there is to say has been said by then.
+  assert.equal(foreign.warnings().length, 1);
+  assert.match(foreign.warnings()[0], /refused by .*: .*--site/);
+  assert.deepEqual(wrong.warnings().map((text) => text.split(" ")[0]).sort(), ["options", "refused"]);
+});
+
+story("options of the package are named as in code", {}, async (stage) => {
+  const script = await bundle(`import { start } from "connection-counter";
+    start({ server: "${stage.server.url}", hiddenafter: 9, colour: "red", min: {}, pageOf: "x", label: undefined });`);
+  const site = await servePages(stage, () => html("", `${LINK}<script>${script}</script>`));
+  const tab = await stage.newTab();
+  tab.allow(OURS);
+  await tab.open(`${site}/`);
+  await until("there is a warning", () => tab.expected.length > 0);
+  for (const part of ["hiddenafter (did you mean hiddenAfter?)", "colour (no such option)", "min=[object Object] (expected: a number)", `pageOf="x" (expected: a function)`]) {
+    assert.ok(tab.expected[0].includes(part), `${part} in ${tab.expected[0]}`);
+  }
+  assert.equal(tab.expected.length, 1);
+});
+
+story("address of the tag carries options", {}, async (stage) => {
+  const { url } = stage.server;
+  const site = await servePages(stage, () =>
+    html(`<script async src="${url}/live.js?v=7&label={count}%20here&hidden-after=60&min=2" data-min="1"></script>`, LINK),
+  );
+  const tab = await stage.openTab(`${site}/`);
+  await stage.openTab(`${site}/x`);
+  await tab.expectViewers("a", 1);
+  assert.equal(await tab.page.$eval("a", (link) => link.getAttribute("data-viewers-label")), "1 here");
+});
+
+story("module tag works", {}, async (stage) => {
+  const { url } = stage.server;
+  const site = await servePages(stage, () => html(`<script type="module" src="${url}/live.js" data-label="{count}!"></script>`, LINK));
+  const tab = await stage.openTab(`${site}/`);
+  await stage.openTab(`${site}/x`);
+  await tab.expectViewers("a", 1);
+  assert.equal(await tab.page.$eval("a", (link) => link.getAttribute("data-viewers-label")), "1!");
+});
+
+story("loader that runs the script itself is told what to write, or works with the tag", {}, async (stage) => {
+  const { url } = stage.server;
+  const load = `<script>fetch("${url}/live.js").then((r) => r.text()).then((text) => setTimeout(text));</script>`;
+  const alone = await openWith(stage, load);
+  await until("there is a warning", () => alone.warnings().length > 0);
+  assert.match(alone.warnings()[0], /write <script async src="https:\/\/…\/live\.js"><\/script>/);
+
+  const inert = `<script type="text/plain" data-src src="${url}/live.js" data-label="{count}!"></script>${load}`;
+  const beside = await openWith(stage, inert);
+  await stage.openTab(`${beside.site}/x`);
+  await beside.tab.expectViewers("a", 1);
+  assert.deepEqual(beside.warnings(), []);
+});
+
+story("programs watch without being counted, unless they are to be", {}, async (stage) => {
+  const site = await servePages(stage, (path) => html(tagWith(stage, path === "/counted" ? 'data-bots="count"' : ""), `${LINK}<a id="c" href="/counted">c</a>`));
+  const host = new URL(site).host;
+  const driven = await stage.newTab();
+  await driven.page.evaluateOnNewDocument(() => Object.defineProperty(Navigator.prototype, "webdriver", { get: () => true }));
+  const crawler = await stage.newTab();
+  await crawler.page.setUserAgent({ userAgent: "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)" });
+  const phone = await stage.newTab();
+  await phone.page.setUserAgent({ userAgent: "Mozilla/5.0 (Linux; Android 11; CUBOT X30) AppleWebKit/537.36 Chrome/142.0 Mobile" });
+  for (const tab of [driven, crawler, phone]) await tab.open(`${site}/x`);
+  await driven.expectViewers('a[href="/x"]', 1);
+  await crawler.expectViewers('a[href="/x"]', 1);
+  assert.deepEqual(await stage.server.viewers(host), { [`${host}/x`]: 1 }, "the telephone alone is counted");
+
+  await driven.open(`${site}/counted`);
+  await crawler.expectViewers("#c", 1);
+});
+
+story("hiding after very long, or never, is not at once", {}, async (stage) => {
+  for (const seconds of ["Infinity", "2592000"]) {
+    const site = await servePages(stage, () => html(tagWith(stage, `data-hidden-after="${seconds}"`), LINK));
+    const host = new URL(site).host;
+    const tab = await stage.openTab(`${site}/x`);
+    await until("it is counted", async () => (await stage.server.viewers(host))[`${host}/x`] === 1);
+    await tab.page.evaluate(() => {
+      Object.defineProperty(document, "hidden", { get: () => true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    });
+    // A timer that overflows rings within a millisecond or two.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    assert.equal((await stage.server.viewers(host))[`${host}/x`], 1, seconds);
+  }
+});

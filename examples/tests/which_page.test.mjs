@@ -1,0 +1,178 @@
+// Which page a page is: canonical links, addresses that change, what does not tell pages apart, and rules of the owner's own.
+
+import assert from "node:assert/strict";
+
+import { bundle } from "./support/bundle.mjs";
+import { html, servePages } from "./support/pages.mjs";
+import { story } from "./support/story.mjs";
+import { until } from "./support/until.mjs";
+
+/** A site whose pages have the tag with these options, a canonical link where there is one for the path, and a body. */
+const serve = (stage, { options = "", canonical = () => undefined, body = "" }) =>
+  servePages(stage, (path) => {
+    const named = canonical(path);
+    const link = named === undefined ? "" : `<link rel="canonical" href="${named}">`;
+    return html(`<script async src="${stage.server.url}/live.js" ${options}></script>${link}`, typeof body === "string" ? body : body(path));
+  });
+
+/** Waits until the server counts exactly these viewers on pages of a site: `{ "/x": 1 }`. */
+const expectCounted = (stage, site, expected) => {
+  const { host } = new URL(site);
+  return until(`the server counts ${JSON.stringify(expected)}`, async () => {
+    const counted = Object.entries(await stage.server.viewers(host)).map(([id, viewers]) => [id.slice(host.length), viewers]);
+    assert.deepEqual(Object.fromEntries(counted), expected);
+    return true;
+  });
+};
+
+story("contents list of this very page shows no numbers", {}, async (stage) => {
+  const body = (path) => `<a class="own" href="${path.replace("/c", "")}#part">1</a> <a class="own" href="#other">2</a> <a id="x" href="/x">x</a>`;
+  const absolute = (path) => body(path).replace('href="/', 'href="REPLACED/');
+  let site;
+  site = await serve(stage, {
+    canonical: (path) => (path.startsWith("/c/") ? path.slice(2) : path),
+    body: (path) => absolute(path).replace("REPLACED", site),
+  });
+  for (const path of ["/x?utm_source=mail", "/c/x", "/x?PHPSESSID=abc", "/x/"]) {
+    const tab = await stage.openTab(`${site}${path}`);
+    await tab.expectViewers("#x", 1);
+    await tab.expectViewers(".own", 0);
+    await tab.close();
+    await expectCounted(stage, site, {});
+  }
+});
+
+story("address that is replaced within its canonical page leaves no count", {}, async (stage) => {
+  const site = await serve(stage, { canonical: (path) => path.replace(/^(\/d\/7-x).*/, "$1"), body: '<a href="/d/7-x">x</a>' });
+  const tab = await stage.openTab(`${site}/d/7-x`);
+  await tab.expectViewers("a", 1);
+  await tab.record("a");
+  for (const address of ["?variant=42", "/d/7-x/12", "/d/7-x/13?page=2"]) {
+    await tab.page.evaluate((address) => history.replaceState(null, "", address), address);
+    await tab.page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 300)));
+  }
+  await expectCounted(stage, site, { "/d/7-x": 1 });
+  assert.deepEqual(await tab.recorded(), ["1"]);
+  await tab.page.evaluate(() => history.pushState(null, "", "/d/8-y"));
+  await expectCounted(stage, site, { "/d/8-y": 1 });
+});
+
+story("start page that an application names everywhere is not heeded", {}, async (stage) => {
+  const site = await serve(stage, { canonical: () => "/", body: '<a id="root" href="/">start</a> <a id="deep" href="/deep">deep</a>' });
+  const tab = await stage.openTab(`${site}/?ref=x`);
+  await tab.expectViewers("#root", 1);
+  const deep = await stage.openTab(`${site}/deep`);
+  await tab.expectViewers("#deep", 1);
+  await expectCounted(stage, site, { "/": 1, "/deep": 1 });
+  await deep.page.evaluate(() => history.pushState(null, "", "/deeper"));
+  await expectCounted(stage, site, { "/": 1, "/deeper": 1 });
+});
+
+story("links that miss the canonical page are told of once, and the option mends them", {}, async (stage) => {
+  const canonical = (path) => path.replace("/c/", "/");
+  const body = '<a href="/c/x">x</a>';
+  const site = await serve(stage, { canonical, body });
+  const list = await stage.openTab(`${site}/`);
+  const shop = await stage.openTab(`${site}/`);
+  shop.allow(/^console: connection-counter: /);
+  await Promise.all([shop.page.waitForNavigation(), shop.page.click("a")]);
+  await until("the miss is told", () => shop.expected.length === 1);
+  const { host } = new URL(site);
+  assert.ok(shop.expected[0].includes(`links to ${host}/c/x show no number`), shop.expected[0]);
+  assert.ok(shop.expected[0].includes(`counted as ${host}/x`), shop.expected[0]);
+  assert.ok(shop.expected[0].includes('data-canonical="ignore"'), shop.expected[0]);
+  await list.expectViewers("a", 0);
+  // Who came otherwise followed no such link.
+  await stage.openTab(`${site}/c/x`);
+  await expectCounted(stage, site, { "/": 1, "/x": 2 });
+
+  const mended = await serve(stage, { canonical, body, options: 'data-canonical="ignore"' });
+  const mendedList = await stage.openTab(`${mended}/`);
+  const mendedShop = await stage.openTab(`${mended}/`);
+  await Promise.all([mendedShop.page.waitForNavigation(), mendedShop.page.click("a")]);
+  await mendedList.expectViewers("a", 1);
+});
+
+story("sessions and campaigns make no pages of their own", {}, async (stage) => {
+  const site = await serve(stage, { body: '<a href="/x?id=1">x</a>' });
+  const tab = await stage.openTab(`${site}/`);
+  const ways = ["/x;jsessionid=1A530637289A03B0?id=1", "/x?PHPSESSID=4r7b5kq0v3&id=1", "/x?id=1&sid=9f86d081884c7d65", "/x?id=1&_kx=a.b&hsa_cam=7"];
+  for (const way of ways) await stage.openTab(`${site}${way}`);
+  await tab.expectViewers("a", ways.length);
+});
+
+story("parameters are named however they are spelled", {}, async (stage) => {
+  const body = '<a href="/x?filter[color]=red&amp;y=1">a</a> <a href="/x?filter%5Bcolor%5D=red&amp;z=1">b</a>';
+  const site = await serve(stage, { options: 'data-query="filter[color],grün"', body: `${body} <a id="g" href="/x?grün=1">c</a>` });
+  const tab = await stage.openTab(`${site}/`);
+  await stage.openTab(`${site}/x?filter%5bcolor%5d=red`);
+  await tab.expectViewers("a:not(#g)", 1);
+  await stage.openTab(`${site}/x?gr%C3%BCn=1`);
+  await tab.expectViewers("#g", 1);
+});
+
+story("owner says which parts of addresses do not matter", {}, async (stage) => {
+  const options = 'data-omit="?color ?filter* [/collections/*]/products/* /topic/*[/*] [/3.*]/**"';
+  const body = `<a class="p" href="/products/hat">a</a> <a class="p" href="/collections/sale/products/hat?color=red&amp;filter[size]=m">b</a>
+    <a class="t" href="/topic/7-x">c</a> <a class="t" href="/topic/7-x/12">d</a>
+    <a class="v" href="/3.11/library/os.html">e</a> <a class="v" href="/library/os.html?color=grün">f</a> <a id="no" href="/topic">g</a>`;
+  const site = await serve(stage, { options, body });
+  const tab = await stage.openTab(`${site}/`);
+  for (const path of ["/collections/new/products/hat?color=blue", "/topic/7-x/99", "/3.14/library/os.html"]) await stage.openTab(`${site}${path}`);
+  for (const links of [".p", ".t", ".v"]) await tab.expectViewers(links, 1);
+  await tab.expectViewers("#no", 0);
+  await expectCounted(stage, site, { "/": 1, "/products/hat": 1, "/topic/7-x": 1, "/library/os.html": 1 });
+});
+
+story("owner's function says which page an address is", {}, async (stage) => {
+  const script = await bundle(`import { start } from "connection-counter";
+    const pageOf = (url) => (url.pathname === "/private" ? null : url.pathname.startsWith("/en/") ? url.pathname.slice(3) : undefined);
+    start({ server: "${stage.server.url}", pageOf });`);
+  const body = '<a id="en" href="/en/a">a</a> <a id="a" href="/a">a</a> <a id="private" href="/private">p</a> <a href="http://[">odd</a>';
+  const site = await servePages(stage, () => html("", `${body}<script>${script}</script>`));
+  const tab = await stage.openTab(`${site}/`);
+  await stage.openTab(`${site}/en/a`);
+  await stage.openTab(`${site}/private`);
+  await tab.expectViewers("#en", 1);
+  await tab.expectViewers("#a", 1);
+  await expectCounted(stage, site, { "/": 1, "/a": 1 });
+});
+
+story("debugging tells what the widget knows", {}, async (stage) => {
+  const body = '<a href="/x">x</a> <a href="/x">x again</a> <a href="https://elsewhere.example/">y</a> <a href="#part">z</a> <a href="mailto:a@b.c">m</a>';
+  const site = await serve(stage, { body, canonical: (path) => path.replace("/c/", "/") });
+  const { host } = new URL(site);
+  await stage.openTab(`${site}/x`);
+  const tab = await stage.newTab();
+  const told = [];
+  tab.page.on("console", (message) => message.type() === "info" && told.push(message.text()));
+  await tab.open(`${site}/c/y?viewers-debug`);
+  const expectTold = (parts) =>
+    until(`all of it is told: ${told.at(-1)}`, () => {
+      for (const part of parts) assert.ok(told.at(-1)?.includes(part), `${part} in ${told.at(-1)}`);
+      return true;
+    });
+  await expectTold([
+    `this page: ${host}/y`,
+    `its canonical link is ${site}/y`,
+    "this reader: counted",
+    "links: 5, to 1 pages that are counted",
+    `1 viewing ${site}/x (links here: 2)`,
+    "1 to other sites",
+    "1 within this page",
+    "1 to no web address",
+    "connection: open",
+  ]);
+  await expectCounted(stage, site, { "/x": 1, "/y": 1 });
+  await tab.page.evaluate(() => window[Symbol.for("connection-counter")].handle.stop());
+});
+
+story("debugging tells of a refusal and what to do", { serverArgs: ["--site", "example.org"] }, async (stage) => {
+  const site = await serve(stage, { options: "data-debug" });
+  const tab = await stage.newTab();
+  tab.allow(/connection-counter: refused by/);
+  const told = [];
+  tab.page.on("console", (message) => message.type() === "info" && told.push(message.text()));
+  await tab.open(`${site}/`);
+  await until("the refusal is told", () => /last closed with code 1008 \(.*--site.*\): the server refuses this page/.test(told.at(-1) ?? ""));
+});

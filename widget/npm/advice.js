@@ -1,0 +1,68 @@
+/** What the widget says to a site's owner about options that make no sense. Loaded only where there are any. */
+
+import { kebab } from "./names.js";
+import { warn } from "./warn.js";
+
+const YES_OR_NO = "true or false";
+/** What is expected of each option. */
+const EXPECTED = {
+  server: "an address such as https://live.example.org",
+  path: "a path such as /parties/page/",
+  links: "a CSS selector",
+  scope: "site or all",
+  min: "a number",
+  label: "a text with {count}",
+  text: "a text with {count}",
+  hash: YES_OR_NO,
+  query: "keep, drop or names of parameters",
+  canonical: "follow or ignore",
+  omit: "parts of addresses, such as ?color or /topic/*[/*]",
+  pageOf: "a function",
+  hiddenAfter: "a number of seconds",
+  mergeTabs: YES_OR_NO,
+  observe: YES_OR_NO,
+  bots: "watch or count",
+  debug: YES_OR_NO,
+  engine: "wasm or js",
+};
+
+/** In how many places two words differ: a letter is missing, surplus, another, or swapped with the next. At most `most`. */
+function distance(one, other, most) {
+  if (one === other || most === 0) return one === other ? 0 : 1;
+  if (one && one[0] === other[0]) return distance(one.slice(1), other.slice(1), most);
+  const rest = [
+    [one.slice(1), other],
+    [one, other.slice(1)],
+    [one.slice(1), other.slice(1)],
+  ];
+  if (one[0] === other[1] && one[1] === other[0]) rest.push([one.slice(2), other.slice(2)]);
+  return 1 + Math.min(...rest.map((words) => distance(...words, most - 1)));
+}
+
+/** The option that was probably meant by a name. The shorter it is, the less may differ: `data-test` does not mean `text`. */
+function meantBy(name) {
+  const most = (ours) => (ours.length < 5 ? 0 : ours.length < 9 ? 1 : 2);
+  return Object.keys(EXPECTED).find((ours) => most(ours) > 0 && distance(name, ours.toLowerCase(), most(ours)) <= most(ours));
+}
+
+/** What is wrong with an option; `undefined` where it is the business of another program. */
+function explain([spelled, name, value]) {
+  if (Object.hasOwn(EXPECTED, name)) {
+    const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
+    return `${spelled}=${shown} (expected: ${EXPECTED[name]})`;
+  }
+  const meant = meantBy(name.toLowerCase());
+  const isOfTag = spelled !== name;
+  if (meant) return `${spelled} (did you mean ${isOfTag ? spelled[0] === "?" ? kebab(meant) : `data-${kebab(meant)}` : meant}?)`;
+  // A tag has attributes for others, and its address parameters against caches; who calls `start` speaks to us alone.
+  return isOfTag ? undefined : `${spelled} (no such option)`;
+}
+
+/**
+ * Warns of all mistakes at once.
+ * @param {[string, string, unknown][]} mistakes see `readOptions`
+ */
+export function explainMistakes(mistakes) {
+  const explained = mistakes.map(explain).filter(Boolean);
+  if (explained.length) warn("options", `options ignored: ${explained.join(", ")}`);
+}
