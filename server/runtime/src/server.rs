@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     error::StartupError,
     http::HttpServer,
-    party::{self, AlarmClock, Kinds, Party, Response, Result, Rooms},
+    party::{self, AlarmClock, Kinds, Party, Response, Result},
     storage::Db,
 };
 
@@ -174,7 +174,7 @@ impl Server {
         let alarms = AlarmClock::load(db.clone(), party::unix_ms, |name| kinds.name(name)).await;
         let alarms = alarms.map_err(|error| data(&config.data, error))?;
         let config = Arc::new(config);
-        let rooms = Rooms::new(kinds, self.values, Arc::clone(&config), alarms, db.clone());
+        let rooms = kinds.into_rooms(self.values, Arc::clone(&config), alarms, db.clone());
         let server = Arc::new(HttpServer::new(config, rooms.clone(), self.pages));
         tokio::select! {
             () = server.run(listener, shutdown) => {}

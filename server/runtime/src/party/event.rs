@@ -30,9 +30,14 @@ pub(crate) enum Event {
 }
 
 impl Event {
+    /// Whether the room hears it however much waits already.
+    pub(super) fn must_arrive(&self) -> bool {
+        matches!(self, Self::Close { .. } | Self::Stop)
+    }
+
     /// The part of all rooms, one in so many, within which it may start another. Strangers can send requests to any number
     /// of rooms at hardly a cost, so they come last; and what outsiders have started must always reach the rooms it relies on.
-    pub(super) fn share(&self) -> usize {
+    pub(super) fn divisor(&self) -> usize {
         match self {
             Self::Request { outside: true, .. } => 4,
             Self::Connect { .. } => 2,

@@ -1,48 +1,35 @@
 //! The parties of a server, by name, with their types erased.
 
-use std::{collections::HashMap, marker::PhantomData, pin::Pin};
+use std::{collections::HashMap, marker::PhantomData, sync::Arc};
 
-use http::HeaderMap;
+use http::{Extensions, HeaderMap};
 
 use super::{
-    Group, Lobby, Party, Request, Response, Result, RoomKey, Rooms,
-    room::{self, Connections},
-    rooms::Inbox,
+    AlarmClock, Group, Lobby, Party, Request, Result, RoomKey, Rooms, life,
+    mailbox::Inbox,
+    rooms::{Admission, Kind},
+    table::Connections,
 };
-use crate::error::StartupError;
+use crate::{config::Config, error::StartupError, storage::Db};
 
-/// A party with its type erased.
-pub(super) trait Kind: Send + Sync {
-    fn forgets(&self) -> bool;
-    fn room_id(&self, id: &str) -> Result<String>;
-    fn group(&self, lobby: &Lobby) -> Option<Group>;
-    fn is_paced(&self, headers: &HeaderMap, lobby: &Lobby) -> bool;
-    fn admit(&self, request: Request, lobby: Lobby, websocket: bool) -> Admission;
-    fn start(&self, rooms: Rooms, key: RoomKey, connections: Connections, inbox: Inbox);
-}
-
-pub(super) type Admission = Pin<Box<dyn Future<Output = Result<Request, Response>> + Send>>;
-
+/// A party, as the type it is.
 struct Of<P>(PhantomData<fn() -> P>);
 
 impl<P: Party> Kind for Of<P> {
-    fn forgets(&self) -> bool {
-        P::FORGETS
-    }
-
     fn room_id(&self, id: &str) -> Result<String> {
         P::room_id(id)
     }
 
-    fn group(&self, lobby: &Lobby) -> Option<Group> {
-        P::group(lobby)
+    fn group(&self, rooms: &Rooms, key: &RoomKey) -> Option<Group> {
+        P::group(&Lobby::new(key.clone(), rooms.clone()))
     }
 
-    fn is_paced(&self, headers: &HeaderMap, lobby: &Lobby) -> bool {
-        P::is_paced(headers, lobby)
+    fn is_paced(&self, headers: &HeaderMap, rooms: &Rooms, key: &RoomKey) -> bool {
+        P::is_paced(headers, &Lobby::new(key.clone(), rooms.clone()))
     }
 
-    fn admit(&self, request: Request, lobby: Lobby, websocket: bool) -> Admission {
+    fn admit(&self, request: Request, rooms: Rooms, key: RoomKey, websocket: bool) -> Admission {
+        let lobby = Lobby::new(key, rooms);
         Box::pin(async move {
             if websocket {
                 P::on_before_connect(request, &lobby).await
@@ -54,13 +41,17 @@ impl<P: Party> Kind for Of<P> {
 
     fn start(&self, rooms: Rooms, key: RoomKey, connections: Connections, inbox: Inbox) {
         // Ends when the room is idle or the server stops; `Rooms::end` waits for it.
-        rooms.shared().tasks.clone().spawn(room::run::<P>(rooms, key, connections, inbox));
+        rooms.shared().tasks.clone().spawn(life::run::<P>(rooms, key, connections, inbox));
     }
 }
 
 /// The parties of a server, by name.
 #[derive(Default)]
-pub(crate) struct Kinds(pub(super) HashMap<&'static str, Box<dyn Kind>>);
+pub(crate) struct Kinds {
+    by_name: HashMap<&'static str, Box<dyn Kind>>,
+    /// Those whose rooms forget what they stored; see [`Party::FORGETS`].
+    forgetful: Vec<&'static str>,
+}
 
 impl Kinds {
     pub(crate) fn add<P: Party>(&mut self, name: &'static str) -> std::result::Result<(), StartupError> {
@@ -68,30 +59,38 @@ impl Kinds {
         if name.is_empty() || !name.bytes().all(allowed) {
             return Err(StartupError::Party { name, problem: "has a bad name; use a-z, 0-9, _ and -" });
         }
-        if self.0.insert(name, Box::new(Of::<P>(PhantomData))).is_some() {
+        if P::FORGETS {
+            self.forgetful.push(name);
+        }
+        if self.by_name.insert(name, Box::new(Of::<P>(PhantomData))).is_some() {
             return Err(StartupError::Party { name, problem: "is there twice; give one of them another name" });
         }
         Ok(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_name.is_empty()
     }
 
     /// The names of those whose rooms forget what they stored; see [`Party::FORGETS`].
-    pub(crate) fn forgetful(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().filter(|(_, kind)| kind.forgets()).map(|(name, _)| *name)
+    pub(crate) fn forgetful(&self) -> &[&'static str] {
+        &self.forgetful
     }
 
     /// In alphabetical order.
     pub(crate) fn names(&self) -> Vec<&'static str> {
-        let mut names: Vec<_> = self.0.keys().copied().collect();
+        let mut names: Vec<_> = self.by_name.keys().copied().collect();
         names.sort_unstable();
         names
     }
 
+    /// All rooms of these parties.
+    pub(crate) fn into_rooms(self, values: Extensions, config: Arc<Config>, alarms: AlarmClock, db: Db) -> Rooms {
+        Rooms::new(self.by_name, values, config, alarms, db)
+    }
+
     /// The party's name as it was registered, if it was.
     pub(crate) fn name(&self, party: &str) -> Option<&'static str> {
-        self.0.get_key_value(party).map(|(name, _)| *name)
+        self.by_name.get_key_value(party).map(|(name, _)| *name)
     }
 }

@@ -7,11 +7,15 @@ mod alarm;
 mod calls;
 mod connection;
 mod event;
+mod key;
 mod kinds;
+mod life;
+mod mailbox;
 mod request;
 mod room;
 mod rooms;
 mod stub;
+mod table;
 
 use std::future::{Future, ready};
 
@@ -29,8 +33,9 @@ pub use crate::close::Close;
 use crate::error::Error;
 pub(crate) use alarm::AlarmClock;
 pub(crate) use connection::Outgoing;
+pub(crate) use key::RoomKey;
 pub(crate) use kinds::Kinds;
-pub(crate) use rooms::{Attached, RoomKey, Rooms, connection_id};
+pub(crate) use rooms::{Attached, Rooms, connection_id};
 
 /// Rooms whose connections are bounded together; see [`Party::group`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +86,7 @@ pub trait Party: Default + Send + 'static {
     /// Answered with the error's status, 400 for a bad id; the room is not started. A panic breaks the connection of
     /// whoever asked.
     fn room_id(id: &str) -> Result<String> {
-        rooms::plain_room_id(id)
+        key::plain_room_id(id)
     }
 
     /// The group of rooms that share a bound on their connections, such as all rooms of one customer. By default rooms

@@ -1,67 +1,35 @@
-//! All rooms that are awake: starts one on its first event, hands it events, and lets it go when it is idle.
+//! All rooms of a server: reaches them, starts them, and holds what they share.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     convert::Infallible,
-    fmt,
     panic::AssertUnwindSafe,
+    pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::FutureExt;
 use http::{Extensions, HeaderMap, Uri};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    AlarmClock, Close, Connection, Group, Lobby, Message, Request, Response, Result,
+    AlarmClock, Close, Connection, Group, Message, Request, Response, Result, RoomKey,
     calls::{Call, Calls},
     event::Event,
-    kinds::{Kind, Kinds},
+    key::plain_room_id,
+    mailbox::{Inbox, mailbox},
     query_value,
-    room::{self, Connections},
+    table::{Connections, Table},
 };
 use crate::{close, config::Config, error::Error, storage::Db};
 
 /// Wait between two alarms: after a long stop thousands are overdue at the same moment, and readers come first.
 const ALARM_PAUSE: Duration = Duration::from_millis(2);
-
-/// The part of all rooms, one in so many, up to which a room stays a while for whoever asks it something next.
-const QUIET_SHARE: usize = 16;
-
-/// Bytes of a room's id: it stands in a URL, in every key of its storage, and in the memory of each room that knows it.
-const MAX_ROOM_ID_BYTES: usize = 512;
-
-/// Which room of which party.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct RoomKey {
-    party: &'static str,
-    id: Arc<str>,
-}
-
-impl RoomKey {
-    pub(crate) fn new(party: &'static str, id: &str) -> Self {
-        Self { party, id: id.into() }
-    }
-
-    pub(crate) fn party(&self) -> &'static str {
-        self.party
-    }
-
-    pub(crate) fn id(&self) -> &str {
-        &self.id
-    }
-}
-
-impl fmt::Display for RoomKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.party, self.id)
-    }
-}
 
 /// All rooms of the server. Cloning gives another handle.
 #[derive(Clone)]
@@ -69,9 +37,8 @@ pub(crate) struct Rooms(Arc<Shared>);
 
 pub(crate) struct Shared {
     kinds: HashMap<&'static str, Box<dyn Kind>>,
-    seats: Mutex<HashMap<RoomKey, Seat>>,
+    table: Table,
     calls: Calls,
-    stopping: AtomicBool,
     connection_keys: AtomicU64,
     sequence: AtomicU64,
     pub(crate) tasks: TaskTracker,
@@ -81,42 +48,30 @@ pub(crate) struct Shared {
     pub(crate) db: Db,
 }
 
-/// How a room is present.
-enum Seat {
-    /// It has a task, which takes events from its mailbox.
-    Awake(Mailbox),
-    /// It has connections and nothing else: no task, and no memory of its own.
-    Asleep(Connections),
+/// A party with its type erased: the code that rooms run.
+pub(super) trait Kind: Send + Sync {
+    fn room_id(&self, id: &str) -> Result<String>;
+    fn group(&self, rooms: &Rooms, key: &RoomKey) -> Option<Group>;
+    fn is_paced(&self, headers: &HeaderMap, rooms: &Rooms, key: &RoomKey) -> bool;
+    fn admit(&self, request: Request, rooms: Rooms, key: RoomKey, websocket: bool) -> Admission;
+    fn start(&self, rooms: Rooms, key: RoomKey, connections: Connections, inbox: Inbox);
 }
 
-struct Mailbox {
-    events: mpsc::UnboundedSender<Box<Event>>,
-    /// Events sent and not yet taken. The channel itself is unbounded, so that news of a closed connection, which must
-    /// never be lost, always fits; and it makes room for 32 of them at a time, so they are boxed.
-    depth: Arc<AtomicUsize>,
-}
-
-/// The receiving end of a room's mailbox.
-pub(crate) struct Inbox {
-    events: mpsc::UnboundedReceiver<Box<Event>>,
-    depth: Arc<AtomicUsize>,
-}
-
-impl Inbox {
-    pub(crate) async fn recv(&mut self) -> Option<Event> {
-        let event = self.events.recv().await?;
-        self.depth.fetch_sub(1, Ordering::Relaxed);
-        Some(*event)
-    }
-}
+/// What a gatekeeper says, some time: the request for the room, or the answer to give instead.
+pub(super) type Admission = Pin<Box<dyn Future<Output = Result<Request, Response>> + Send>>;
 
 impl Rooms {
-    pub(crate) fn new(kinds: Kinds, settings: Extensions, config: Arc<Config>, alarms: AlarmClock, db: Db) -> Self {
+    pub(super) fn new(
+        kinds: HashMap<&'static str, Box<dyn Kind>>,
+        settings: Extensions,
+        config: Arc<Config>,
+        alarms: AlarmClock,
+        db: Db,
+    ) -> Self {
         Self(Arc::new(Shared {
-            kinds: kinds.0,
-            seats: Mutex::default(),
+            kinds,
+            table: Table::default(),
             calls: Calls::default(),
-            stopping: AtomicBool::new(false),
             connection_keys: AtomicU64::new(0),
             // Above what anyone starts with, so that the very first message is new to them.
             sequence: AtomicU64::new(1),
@@ -147,9 +102,7 @@ impl Rooms {
     }
 
     pub(super) fn awake_of(&self, party: &str) -> Vec<RoomKey> {
-        let seats = self.seats();
-        let awake = seats.iter().filter(|(key, seat)| key.party == party && matches!(seat, Seat::Awake(_)));
-        awake.map(|(key, _)| key.clone()).collect()
+        self.0.table.awake_of(party)
     }
 
     /// Notes that `caller` waits for `target`, until the value returned is dropped.
@@ -170,21 +123,20 @@ impl Rooms {
 
     /// The group whose connections the room shares, if its party puts it into one.
     pub(crate) fn group(&self, key: &RoomKey) -> Option<Group> {
-        let (_, kind) = self.kind(key.party).ok()?;
-        kind.group(&Lobby::new(key.clone(), self.clone()))
+        let (_, kind) = self.kind(key.party()).ok()?;
+        kind.group(self, key)
     }
 
     /// Whether a request counts towards the rate of its address.
     pub(crate) fn is_paced(&self, key: &RoomKey, headers: &HeaderMap) -> bool {
-        let kind = self.kind(key.party);
-        kind.is_ok_and(|(_, kind)| kind.is_paced(headers, &Lobby::new(key.clone(), self.clone())))
+        self.kind(key.party()).is_ok_and(|(_, kind)| kind.is_paced(headers, self, key))
     }
 
     /// Runs the party's gatekeeper on a request from outside.
     pub(crate) async fn admit(&self, key: &RoomKey, request: Request, websocket: bool) -> Result<Request, Response> {
-        match self.kind(key.party) {
+        match self.kind(key.party()) {
             Ok((_, kind)) => {
-                let admission = kind.admit(request, Lobby::new(key.clone(), self.clone()), websocket);
+                let admission = kind.admit(request, self.clone(), key.clone(), websocket);
                 AssertUnwindSafe(admission).catch_unwind().await.unwrap_or_else(|_| {
                     tracing::error!(room = %key, "a gatekeeper panicked: whoever asked is refused");
                     Err(Error::RoomFailed.into())
@@ -239,77 +191,27 @@ impl Rooms {
 
     /// Puts an event into a room's mailbox, and starts the room if it sleeps.
     pub(crate) fn deliver(&self, key: &RoomKey, event: Event) -> Result {
-        let limits = &self.0.config.limits;
-        let mut seats = self.seats();
-        let stopping = self.0.stopping.load(Ordering::Relaxed);
-        if stopping && matches!(event, Event::Connect { .. }) {
-            // The room has said goodbye to its connections already; this one would never hear it.
-            return Err(Error::Stopping);
-        }
-        let rooms = seats.len();
-        let seat = match seats.entry(key.clone()) {
-            Entry::Occupied(seat) => seat.into_mut(),
-            // Where there is no room, there is no connection in it.
-            Entry::Vacant(_) if matches!(event, Event::Close { .. }) => return Ok(()),
-            Entry::Vacant(_) if stopping => return Err(Error::Stopping),
-            Entry::Vacant(_) if rooms >= limits.rooms.div_ceil(event.share()) => return Err(Error::TooManyRooms),
-            Entry::Vacant(seat) => seat.insert(Seat::Asleep(Connections::new())),
-        };
-        if let Seat::Asleep(connections) = seat {
-            let connections = std::mem::take(connections);
-            *seat = Seat::Awake(self.start(key, connections)?);
-        }
-        let Seat::Awake(mailbox) = seat else { return Err(Error::RoomFailed) };
-        let waiting = mailbox.depth.fetch_add(1, Ordering::Relaxed);
-        if waiting >= limits.mailbox_events && !matches!(event, Event::Close { .. }) {
-            mailbox.depth.fetch_sub(1, Ordering::Relaxed);
-            return Err(Error::RoomBusy);
-        }
-        mailbox.events.send(Box::new(event)).map_err(|_| Error::Stopping)
-    }
-
-    fn start(&self, key: &RoomKey, connections: Connections) -> Result<Mailbox> {
-        let (events, inbox) = mpsc::unbounded_channel();
-        let depth = Arc::new(AtomicUsize::new(0));
-        let inbox = Inbox { events: inbox, depth: Arc::clone(&depth) };
-        let (_, kind) = self.kind(key.party)?;
-        kind.start(self.clone(), key.clone(), connections, inbox);
-        Ok(Mailbox { events, depth })
+        let (_, kind) = self.kind(key.party())?;
+        self.0.table.deliver(key, event, &self.0.config.limits, |connections| {
+            let (mailbox, inbox) = mailbox();
+            kind.start(self.clone(), key.clone(), connections, inbox);
+            mailbox
+        })
     }
 
     /// Whether so many rooms are there that one should not stay for a stranger's request alone.
     pub(super) fn are_crowded(&self) -> bool {
-        self.seats().len() > self.0.config.limits.rooms / QUIET_SHARE
+        self.0.table.is_crowded(&self.0.config.limits)
     }
 
-    /// Ends an idle room, unless something has just arrived for it; its connections stay where the next event finds them.
-    /// As events are only sent under the same lock, none can be lost in between.
+    /// Ends an idle room, unless something has just arrived for it.
     pub(super) fn retire(&self, key: &RoomKey, inbox: &Inbox, connections: &mut Connections) -> bool {
-        let mut seats = self.seats();
-        if !inbox.events.is_empty() {
-            return false;
-        }
-        if connections.is_empty() {
-            seats.remove(key);
-        } else {
-            seats.insert(key.clone(), Seat::Asleep(std::mem::take(connections)));
-        }
-        true
+        self.0.table.retire(key, inbox, connections)
     }
 
-    /// Starts no more rooms, and has those awake close their connections.
+    /// Starts no more rooms, and has those there are close their connections.
     pub(crate) fn stop(&self) {
-        self.0.stopping.store(true, Ordering::Relaxed);
-        for seat in self.seats().values() {
-            match seat {
-                Seat::Awake(mailbox) => {
-                    mailbox.depth.fetch_add(1, Ordering::Relaxed);
-                    // A room that has just ended has no connections.
-                    let _ = mailbox.events.send(Box::new(Event::Stop));
-                }
-                Seat::Asleep(connections) => room::announce_stop(connections),
-            }
-        }
+        self.0.table.stop();
     }
 
     /// Wakes rooms whose alarm is due, for ever.
@@ -326,17 +228,12 @@ impl Rooms {
 
     /// Lets go of all rooms: each ends when it has handled what it was sent, or when that takes too long.
     pub(crate) async fn end(&self) {
-        self.seats().clear();
+        self.0.table.clear();
         self.0.tasks.close();
         let limit = self.0.config.limits.shutdown_timeout;
         if tokio::time::timeout(limit, self.0.tasks.wait()).await.is_err() {
             tracing::warn!("some rooms did not end in time");
         }
-    }
-
-    fn seats(&self) -> MutexGuard<'_, HashMap<RoomKey, Seat>> {
-        // Nothing that holds the lock can panic halfway through a change.
-        self.0.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -382,18 +279,4 @@ impl Drop for Attached {
 pub(crate) fn connection_id(uri: &Uri) -> String {
     let asked = query_value(uri, "_pk").filter(|id| !id.is_empty());
     asked.unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
-}
-
-/// The room id of parties that do not spell their own.
-pub(super) fn plain_room_id(id: &str) -> Result<String> {
-    if id.is_empty() {
-        return Err(Error::RoomId("it is empty".into()));
-    }
-    if id.len() > MAX_ROOM_ID_BYTES {
-        return Err(Error::RoomId(format!("it is longer than {MAX_ROOM_ID_BYTES} bytes")));
-    }
-    if id.chars().any(char::is_control) {
-        return Err(Error::RoomId("it contains a control character".into()));
-    }
-    Ok(id.to_owned())
 }

@@ -1,7 +1,5 @@
 //! How code reaches a room: the handles that parties and gatekeepers hold.
 
-use std::fmt;
-
 use super::{
     Attached, Close, Message, Outgoing, Request, Response, Result, RoomKey, Rooms, connection_id, event::Event,
 };
@@ -182,7 +180,7 @@ impl Stub {
             return Err(Error::Path(request.uri().to_string()));
         }
         let path = if path == "/" { "" } else { path };
-        let uri = format!("/parties/{}/{}{path}", self.key.party(), encode_segment(self.key.id()));
+        let uri = format!("/parties/{}/{}{path}", self.key.party(), self.key.segment());
         *request.uri_mut() = uri.parse().map_err(|_| Error::Path(path.to_owned()))?;
         Ok(request)
     }
@@ -241,11 +239,4 @@ impl Socket {
     pub fn close(mut self, code: u16, reason: &str) {
         self.attached.closed(Close::new(code, reason));
     }
-}
-
-/// A room id as one segment of a path.
-fn encode_segment(id: &str) -> impl fmt::Display {
-    const RESERVED: &percent_encoding::AsciiSet =
-        &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-    percent_encoding::utf8_percent_encode(id, RESERVED)
 }

@@ -1,0 +1,218 @@
+//! A room's life: it takes its events one after another and runs its party's hooks, until it is idle.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use super::{
+    Connection, Party, Request, Result, Room, RoomKey, Rooms,
+    event::Event,
+    mailbox::Inbox,
+    table::{Connections, announce_stop},
+};
+use crate::{close, error::Error};
+
+/// Wait before a room that failed starts again by itself; doubled each time that fails as well, up to a quarter of an hour.
+const RESTART_PAUSE: Duration = Duration::from_millis(500);
+const MAX_RESTART_DOUBLINGS: u32 = 11;
+
+/// What woke the room.
+enum Woken {
+    Event(Event),
+    Tick,
+    Idle,
+    Ended,
+}
+
+/// The room's life, from its first event until it is idle.
+pub(super) async fn run<P: Party>(rooms: Rooms, key: RoomKey, connections: Connections, mut inbox: Inbox) {
+    let mut room = Room::new(rooms.clone(), key.clone(), connections);
+    let mut party: Option<P> = None;
+    // Nothing but requests of strangers has come yet.
+    let mut only_asked = true;
+    loop {
+        let leaves_at_once = only_asked && rooms.are_crowded();
+        let idle_after = if leaves_at_once { Duration::ZERO } else { rooms.shared().config.limits.room_idle };
+        let woken = tokio::select! {
+            event = inbox.recv() => event.map_or(Woken::Ended, Woken::Event),
+            () = sleep_until(room.tick_at) => Woken::Tick,
+            () = tokio::time::sleep(idle_after), if may_sleep::<P>(&room) => Woken::Idle,
+        };
+        match woken {
+            Woken::Event(event) => {
+                only_asked &= matches!(event, Event::Request { outside: true, .. });
+                guarded(&mut room, &mut party, Woken::Event(event)).await;
+            }
+            Woken::Tick => {
+                room.tick_at = None;
+                guarded(&mut room, &mut party, Woken::Tick).await;
+            }
+            Woken::Idle if !rooms.retire(&key, &inbox, &mut room.connections) => {}
+            Woken::Idle | Woken::Ended => return,
+        }
+    }
+}
+
+fn may_sleep<P: Party>(room: &Room) -> bool {
+    (P::HIBERNATES || room.connections.is_empty()) && room.tick_at.is_none() && !room.stays_awake
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Handles one event. A panic ends the party's value and its connections, not the room.
+async fn guarded<P: Party>(room: &mut Room, party: &mut Option<P>, woken: Woken) {
+    let handled = AssertUnwindSafe(handle(room, party, woken)).catch_unwind().await;
+    if handled.is_err() {
+        // The panic itself, with its place in the code, is on standard error already.
+        tracing::error!(room = %room.key, "a hook panicked: connections are closed, and the next event starts afresh");
+        *party = None;
+        // Does nothing unless the room panicked with its alarm still to be handled, such as in `on_start`.
+        room.rooms.shared().alarms.failed(&room.key);
+        // The next event starts it afresh, and if none comes, this does: others may rely on what it has just forgotten.
+        room.tick_in(RESTART_PAUSE * 2_u32.pow(room.failures.min(MAX_RESTART_DOUBLINGS)));
+        room.stays_awake = false;
+        room.failures = room.failures.saturating_add(1);
+        for connection in std::mem::take(&mut room.connections).into_values() {
+            connection.close_with(Error::RoomFailed.close());
+        }
+    }
+}
+
+async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken) {
+    let party = match started {
+        Some(party) => party,
+        None => {
+            let mut party = P::default();
+            match party.on_start(room).await {
+                Ok(()) => {
+                    room.failures = 0;
+                    started.insert(party)
+                }
+                Err(error) => return refuse(room, woken, error),
+            }
+        }
+    };
+    let hook = match woken {
+        Woken::Event(Event::Connect { connection, request, reply }) => {
+            let answer = connect(room, party, connection, &request).await;
+            // Whoever asked may be gone; then the close event is on its way.
+            let _ = reply.send(answer);
+            Ok(())
+        }
+        Woken::Event(Event::Message { connection, message }) => {
+            if !room.connections.contains_key(&connection.key()) {
+                return;
+            }
+            party.on_message(room, &connection, message).await
+        }
+        Woken::Event(Event::Close { connection, close }) => {
+            if room.connections.remove(&connection.key()).is_none() {
+                return;
+            }
+            if close.code == close::ABNORMAL
+                && let Err(error) = party.on_error(room, &connection, &close.reason).await
+            {
+                log_failure(room, &error);
+            }
+            party.on_close(room, &connection, close.code, &close.reason).await
+        }
+        // Whoever asked has gone: no work for no one.
+        Woken::Event(Event::Request { reply: Some(reply), .. }) if reply.is_closed() => Ok(()),
+        Woken::Event(Event::Request { request, reply, .. }) => {
+            let answer = party.on_request(room, *request).await;
+            match reply {
+                Some(reply) => {
+                    // Whoever asked may no longer wait.
+                    let _ = reply.send(answer);
+                    Ok(())
+                }
+                None => answer.map(drop),
+            }
+        }
+        // Set anew or cancelled while it was on its way.
+        Woken::Event(Event::Alarm) if !room.rooms.shared().alarms.is_ringing(&room.key) => Ok(()),
+        Woken::Event(Event::Alarm) => {
+            let rung = AssertUnwindSafe(party.on_alarm(room)).catch_unwind().await;
+            return settle_alarm(room, rung);
+        }
+        Woken::Event(Event::Stop) => {
+            announce_stop(&room.connections);
+            Ok(())
+        }
+        Woken::Tick => party.on_tick(room).await,
+        Woken::Idle | Woken::Ended => Ok(()),
+    };
+    if let Err(error) = hook {
+        log_failure(room, &error);
+    }
+}
+
+/// Greets a connection. When the party fails, the handshake still succeeds, and the reason is in the close frame:
+/// browsers hide the body of a failed handshake from the page.
+async fn connect<P: Party>(room: &mut Room, party: &mut P, connection: Connection, request: &Request) -> Result {
+    if room.connections.len() >= room.config().limits.connections_per_room {
+        return Err(Error::RoomFull);
+    }
+    let tagged = party.connection_tags(&connection, request).and_then(|tags| connection.set_tags(tags));
+    let greeted = match tagged {
+        Ok(()) => {
+            room.connections.insert(connection.key(), connection.clone());
+            party.on_connect(room, &connection, request).await
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = greeted {
+        close_ungreeted(room, &connection, &error);
+    }
+    Ok(())
+}
+
+fn close_ungreeted(room: &Room, connection: &Connection, error: &Error) {
+    log_failure(room, error);
+    connection.close(close::INTERNAL, &error.to_string());
+}
+
+/// What a hook failed with: our fault is for the operator to see; a stranger's bad input is not.
+fn log_failure(room: &Room, error: &Error) {
+    if error.status().is_client_error() {
+        tracing::debug!(room = %room.key, %error, "a hook refused its input");
+    } else {
+        tracing::error!(room = %room.key, %error, "a hook failed");
+    }
+}
+
+/// The room could not start: whoever waits for it is told.
+fn refuse(room: &Room, woken: Woken, error: Error) {
+    tracing::error!(room = %room.key, %error, "the room could not start");
+    match woken {
+        Woken::Event(Event::Connect { connection, reply, .. }) => {
+            close_ungreeted(room, &connection, &error);
+            drop(reply.send(Ok(())));
+        }
+        Woken::Event(Event::Request { reply: Some(reply), .. }) => drop(reply.send(Err(error))),
+        Woken::Event(Event::Alarm) => drop(room.rooms.shared().alarms.failed(&room.key)),
+        _ => {}
+    }
+}
+
+/// An alarm that did its work is forgotten; one that failed comes again, each time later.
+fn settle_alarm(room: &mut Room, rung: std::result::Result<Result, Box<dyn std::any::Any + Send>>) {
+    let alarms = &room.rooms.shared().alarms;
+    let failure = match &rung {
+        Ok(Ok(())) => return alarms.done(&room.key),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it panicked".to_owned(),
+    };
+    let again_in = alarms.failed(&room.key);
+    tracing::error!(room = %room.key, error = failure, ?again_in, "an alarm failed");
+    if let Err(panic) = rung {
+        // The rest of a panic is the same for every hook.
+        std::panic::resume_unwind(panic);
+    }
+}

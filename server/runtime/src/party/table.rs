@@ -1,0 +1,129 @@
+//! The table of rooms: which are in memory, awake with a mailbox or asleep with their connections.
+
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    Connection, Result, RoomKey,
+    event::Event,
+    mailbox::{Inbox, Mailbox},
+};
+use crate::{close, error::Error, limits::Limits};
+
+/// One in so many of all rooms may be in memory before a room that was only asked something leaves at once.
+const CROWDED_DIVISOR: usize = 16;
+
+/// Connections by their key: oldest first.
+pub(super) type Connections = BTreeMap<u64, Connection>;
+
+/// All rooms in memory.
+#[derive(Default)]
+pub(super) struct Table(Mutex<Seats>);
+
+#[derive(Default)]
+struct Seats {
+    by_room: HashMap<RoomKey, Seat>,
+    /// No room starts any more.
+    stopping: bool,
+}
+
+/// How a room is present.
+enum Seat {
+    /// It has a task, which takes events from its mailbox.
+    Awake(Mailbox),
+    /// It has connections and nothing else: no task, and no memory of its own.
+    Asleep(Connections),
+}
+
+impl Table {
+    /// Puts an event into a room's mailbox, and starts the room if it sleeps.
+    ///
+    /// # Errors
+    /// [`Error::Stopping`], [`Error::TooManyRooms`] or [`Error::RoomBusy`].
+    pub(super) fn deliver(
+        &self,
+        key: &RoomKey,
+        event: Event,
+        limits: &Limits,
+        start: impl FnOnce(Connections) -> Mailbox,
+    ) -> Result {
+        let mut seats = self.seats();
+        let (rooms, stopping) = (seats.by_room.len(), seats.stopping);
+        if stopping && matches!(event, Event::Connect { .. }) {
+            // The room has said goodbye to its connections already; this one would never hear it.
+            return Err(Error::Stopping);
+        }
+        let seat = match seats.by_room.entry(key.clone()) {
+            Entry::Occupied(seat) => seat.into_mut(),
+            // Where there is no room, there is no connection in it.
+            Entry::Vacant(_) if matches!(event, Event::Close { .. }) => return Ok(()),
+            Entry::Vacant(_) if stopping => return Err(Error::Stopping),
+            Entry::Vacant(_) if rooms >= limits.rooms.div_ceil(event.divisor()) => return Err(Error::TooManyRooms),
+            Entry::Vacant(seat) => seat.insert(Seat::Asleep(Connections::new())),
+        };
+        if let Seat::Asleep(connections) = seat {
+            *seat = Seat::Awake(start(std::mem::take(connections)));
+        }
+        let Seat::Awake(mailbox) = seat else { return Err(Error::RoomFailed) };
+        mailbox.put(event, limits.mailbox_events)
+    }
+
+    /// The rooms of a party that are awake.
+    pub(super) fn awake_of(&self, party: &str) -> Vec<RoomKey> {
+        let seats = self.seats();
+        let awake = seats.by_room.iter().filter(|(key, seat)| key.party() == party && matches!(seat, Seat::Awake(_)));
+        awake.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Whether so many rooms are there that one should not stay for a stranger's request alone.
+    pub(super) fn is_crowded(&self, limits: &Limits) -> bool {
+        self.seats().by_room.len() > limits.rooms / CROWDED_DIVISOR
+    }
+
+    /// Ends an idle room, unless something has just arrived for it; its connections stay where the next event finds them.
+    /// As events are only sent under the same lock, none can be lost in between.
+    pub(super) fn retire(&self, key: &RoomKey, inbox: &Inbox, connections: &mut Connections) -> bool {
+        let mut seats = self.seats();
+        if !inbox.is_empty() {
+            return false;
+        }
+        if connections.is_empty() {
+            seats.by_room.remove(key);
+        } else {
+            seats.by_room.insert(key.clone(), Seat::Asleep(std::mem::take(connections)));
+        }
+        true
+    }
+
+    /// Starts no more rooms, and has those there are close their connections.
+    pub(super) fn stop(&self) {
+        let mut seats = self.seats();
+        seats.stopping = true;
+        for seat in seats.by_room.values() {
+            match seat {
+                // A room that has just ended has no connections.
+                Seat::Awake(mailbox) => drop(mailbox.put(Event::Stop, 0)),
+                Seat::Asleep(connections) => announce_stop(connections),
+            }
+        }
+    }
+
+    /// Lets go of all rooms: each ends when it has handled what it was sent.
+    pub(super) fn clear(&self) {
+        self.seats().by_room.clear();
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        // Nothing that holds the lock can panic halfway through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes connections because the server stops.
+pub(super) fn announce_stop(connections: &Connections) {
+    for connection in connections.values() {
+        connection.close(close::GOING_AWAY, &Error::Stopping.to_string());
+    }
+}
