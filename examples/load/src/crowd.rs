@@ -1,0 +1,401 @@
+//! Thousands of viewers in one thread: what they watch, what they were last told, and whether that is right.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, ErrorKind, Read, Write},
+    net::{Ipv4Addr, SocketAddr},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Interest, Poll, Token, net::TcpStream};
+use serde::Deserialize;
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::{Failure, wire};
+
+/// No viewer counts more than this; stands for "has not been told yet".
+const UNTOLD: u32 = u32::MAX;
+/// Events taken from the system at a time.
+const EVENTS: usize = 1_024;
+/// Bytes read at a time, more than most updates.
+const READ_BYTES: usize = 64 * 1024;
+/// Viewers from one source address: well below the 28,000 ports it has, so that runs can follow each other.
+const VIEWERS_PER_ADDRESS: u32 = 2_000;
+/// Source addresses in use, all of loopback: 127.0.1.0 and on.
+const ADDRESSES: u32 = 4_000;
+/// Bytes of receive buffer of viewers who never read, so that what they make others hold is held by the server.
+const SLOW_RECEIVE_BYTES: usize = 4 * 1024;
+
+/// What viewers watch: numbers of pages, shared by all who watch the same.
+pub(crate) type Links = Rc<[u32]>;
+
+/// An update that came in.
+pub(crate) struct Told {
+    /// Which viewer was told.
+    pub(crate) viewer: usize,
+    /// The page it was told about.
+    pub(crate) link: u32,
+    /// How many view that page.
+    pub(crate) count: u32,
+    /// When.
+    pub(crate) at: Instant,
+}
+
+#[derive(PartialEq, Eq, Clone, Copy)]
+enum Stage {
+    Connecting,
+    Shaking,
+    Open,
+    Gone,
+}
+
+struct Viewer {
+    stream: Option<TcpStream>,
+    stage: Stage,
+    page: u32,
+    links: Links,
+    /// Last told counts, in the order of `links`.
+    counts: Vec<u32>,
+    /// The beginning of a frame whose end has not come.
+    rest: Vec<u8>,
+    messages: u32,
+    reads: bool,
+}
+
+/// All viewers of a run, and the server they talk to.
+pub(crate) struct Crowd {
+    poll: Poll,
+    events: Events,
+    buffer: Vec<u8>,
+    server: SocketAddr,
+    /// What stands before a page's number in its id.
+    prefix: String,
+    viewers: Vec<Viewer>,
+    /// What each page's count should be in the end.
+    goal: Vec<u32>,
+    /// How many counts of all viewers are not as they should be.
+    wrong: usize,
+    /// When `wrong` last fell to zero.
+    exact_since: Option<Instant>,
+    shaking: usize,
+    messages: u64,
+    lost: usize,
+    opened: u32,
+}
+
+#[derive(Deserialize)]
+struct Update<'a> {
+    #[serde(borrow, default)]
+    connections: BTreeMap<&'a str, u32>,
+}
+
+impl Crowd {
+    /// No viewers yet, of a server on loopback. Pages are named `prefix` and a number.
+    pub(crate) fn new(server: SocketAddr, prefix: &str) -> Result<Crowd, Failure> {
+        if !server.ip().is_loopback() {
+            return Err(format!("{server}: only servers on this machine are put under load").into());
+        }
+        Ok(Crowd {
+            poll: Poll::new()?,
+            events: Events::with_capacity(EVENTS),
+            buffer: vec![0; READ_BYTES],
+            server,
+            prefix: prefix.to_owned(),
+            viewers: Vec::new(),
+            goal: Vec::new(),
+            wrong: 0,
+            exact_since: None,
+            shaking: 0,
+            messages: 0,
+            lost: 0,
+            // Ports of the last run may still be waiting for stragglers, so each run begins elsewhere.
+            opened: std::process::id() % ADDRESSES * VIEWERS_PER_ADDRESS,
+        })
+    }
+
+    /// Begins to connect one more viewer; `pump` does the rest.
+    pub(crate) fn open(&mut self, page: u32, links: &Links) -> Result<usize, Failure> {
+        self.join(page, links, true)
+    }
+
+    /// As `open`, for a viewer who asks for counts and then never reads.
+    pub(crate) fn open_slow(&mut self, page: u32, links: &Links) -> Result<usize, Failure> {
+        self.join(page, links, false)
+    }
+
+    fn join(&mut self, page: u32, links: &Links, reads: bool) -> Result<usize, Failure> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        if !reads {
+            socket.set_recv_buffer_size(SLOW_RECEIVE_BYTES)?;
+        }
+        let address = Ipv4Addr::from(0x7f00_0100 + self.opened / VIEWERS_PER_ADDRESS % ADDRESSES);
+        self.opened += 1;
+        socket.bind(&SocketAddr::from((address, 0)).into())?;
+        match socket.connect(&self.server.into()) {
+            Ok(()) => {}
+            // EINPROGRESS: the connection is being made.
+            Err(error) if error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(115) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut stream = TcpStream::from_std(socket.into());
+        let idx = self.viewers.len();
+        self.poll.registry().register(&mut stream, Token(idx), Interest::READABLE | Interest::WRITABLE)?;
+        let counts = vec![UNTOLD; if reads { links.len() } else { 0 }];
+        self.wrong += counts.len();
+        self.exact_since = None;
+        self.shaking += 1;
+        self.viewers.push(Viewer {
+            stream: Some(stream),
+            stage: Stage::Connecting,
+            page,
+            links: Rc::clone(links),
+            counts,
+            rest: Vec::new(),
+            messages: 0,
+            reads,
+        });
+        Ok(idx)
+    }
+
+    /// Ends one viewer as a browser does: with a word.
+    pub(crate) fn close(&mut self, idx: usize) {
+        let Some(viewer) = self.viewers.get_mut(idx) else { return };
+        if let Some(mut stream) = viewer.stream.take() {
+            // Who is gone already needs no goodbye.
+            let _ = stream.write_all(&wire::masked(wire::CLOSE, &1001_u16.to_be_bytes()));
+            if viewer.stage != Stage::Open {
+                self.shaking -= 1;
+            }
+        }
+        viewer.stage = Stage::Gone;
+        let goal = &self.goal;
+        self.wrong -=
+            viewer.links.iter().zip(&viewer.counts).filter(|(link, count)| !is_right(goal, **link, **count)).count();
+        viewer.counts = Vec::new();
+    }
+
+    /// Ends all viewers.
+    pub(crate) fn close_all(&mut self) {
+        (0..self.viewers.len()).for_each(|idx| self.close(idx));
+    }
+
+    /// Says what each page's count should be, by its number. Others should be 0.
+    pub(crate) fn aim(&mut self, goal: Vec<u32>) {
+        self.goal = goal;
+        let goal = &self.goal;
+        let entries = self.viewers.iter().flat_map(|viewer| viewer.links.iter().zip(&viewer.counts));
+        self.wrong = entries.filter(|(link, count)| !is_right(goal, **link, **count)).count();
+        self.exact_since = (self.wrong == 0).then(Instant::now);
+    }
+
+    /// Aims at what the viewers who are here make of it.
+    pub(crate) fn aim_at_present(&mut self, pages: u32) {
+        let mut goal = vec![0; pages as usize];
+        for viewer in self.viewers.iter().filter(|viewer| viewer.stage != Stage::Gone) {
+            if let Some(count) = goal.get_mut(viewer.page as usize) {
+                *count += 1;
+            }
+        }
+        self.aim(goal);
+    }
+
+    /// When the last wrong count became right, if all are.
+    pub(crate) fn exact_since(&self) -> Option<Instant> {
+        self.exact_since
+    }
+
+    /// Connections under way.
+    pub(crate) fn shaking(&self) -> usize {
+        self.shaking
+    }
+
+    /// Messages that came in, all together.
+    pub(crate) fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// The most messages that one viewer got.
+    pub(crate) fn most_messages(&self) -> u32 {
+        self.viewers.iter().map(|viewer| viewer.messages).max().unwrap_or(0)
+    }
+
+    /// Viewers whom the server refused or dropped.
+    pub(crate) fn lost(&self) -> usize {
+        self.lost
+    }
+
+    /// Forgets who was lost so far, where that was to be expected.
+    pub(crate) fn forgive(&mut self) {
+        self.lost = 0;
+    }
+
+    /// Waits for at most `timeout` and takes in what has come; says what was heard.
+    pub(crate) fn pump(&mut self, timeout: Duration, mut hear: impl FnMut(&Told)) -> Result<(), Failure> {
+        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        match self.poll.poll(&mut events, Some(timeout)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
+            _ => {}
+        }
+        for event in &events {
+            let idx = event.token().0;
+            if self.advance(idx, event.is_writable(), event.is_error(), &mut hear).is_err() {
+                self.lose(idx);
+            }
+        }
+        self.events = events;
+        Ok(())
+    }
+
+    /// Pumps until a condition holds, and says whether it did in time.
+    pub(crate) fn pump_until(&mut self, patience: Duration, done: impl Fn(&Crowd) -> bool) -> Result<bool, Failure> {
+        let deadline = Instant::now() + patience;
+        while !done(self) {
+            if Instant::now() > deadline {
+                return Ok(false);
+            }
+            self.pump(Duration::from_millis(5), |_| {})?;
+        }
+        Ok(true)
+    }
+
+    /// Pumps for a while.
+    pub(crate) fn pump_for(&mut self, time: Duration, mut hear: impl FnMut(&Told)) -> Result<(), Failure> {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            self.pump(left.min(Duration::from_millis(5)), &mut hear)?;
+        }
+        Ok(())
+    }
+
+    fn lose(&mut self, idx: usize) {
+        let Some(viewer) = self.viewers.get_mut(idx).filter(|viewer| viewer.stage != Stage::Gone) else { return };
+        if viewer.stage != Stage::Open {
+            self.shaking -= 1;
+        }
+        self.lost += 1;
+        viewer.stage = Stage::Gone;
+        viewer.stream = None;
+    }
+
+    fn advance(&mut self, idx: usize, writable: bool, error: bool, hear: &mut impl FnMut(&Told)) -> io::Result<()> {
+        let Some(viewer) = self.viewers.get_mut(idx) else { return Ok(()) };
+        let Some(stream) = &mut viewer.stream else { return Ok(()) };
+        if error {
+            return Err(stream.take_error()?.unwrap_or_else(|| ErrorKind::ConnectionReset.into()));
+        }
+        if viewer.stage == Stage::Connecting {
+            if !writable || stream.peer_addr().is_err() {
+                return Ok(());
+            }
+            SockRef::from(&*stream).set_tcp_nodelay(true)?;
+            let page = format!("{}{}", self.prefix, viewer.page);
+            stream.write_all(&wire::handshake(&self.server.to_string(), &page))?;
+            viewer.stage = Stage::Shaking;
+        }
+        if viewer.stage == Stage::Open && !viewer.reads {
+            return Ok(());
+        }
+        loop {
+            let Some(stream) = self.viewers.get_mut(idx).and_then(|viewer| viewer.stream.as_mut()) else {
+                return Ok(());
+            };
+            let read = match stream.read(&mut self.buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            self.take_in(idx, read, hear)?;
+            // A short read has emptied the socket; what comes later wakes us again.
+            if read < READ_BYTES {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes what was read into the buffer for one viewer's.
+    fn take_in(&mut self, idx: usize, read: usize, hear: &mut impl FnMut(&Told)) -> io::Result<()> {
+        let at = Instant::now();
+        let Some(viewer) = self.viewers.get_mut(idx) else { return Ok(()) };
+        let mut rest = std::mem::take(&mut viewer.rest);
+        let fresh = self.buffer.get(..read).unwrap_or_default();
+        let joined = !rest.is_empty();
+        if joined {
+            rest.extend_from_slice(fresh);
+        }
+        let mut bytes: &[u8] = if joined { &rest } else { fresh };
+        if viewer.stage == Stage::Shaking {
+            let Some(head) = wire::head(bytes) else {
+                viewer.rest = bytes.to_vec();
+                return Ok(());
+            };
+            viewer.answered(bytes, &self.prefix)?;
+            self.shaking -= 1;
+            bytes = bytes.get(head..).unwrap_or_default();
+        }
+        while let Some(frame) = wire::frame(bytes) {
+            bytes = bytes.get(frame.length..).unwrap_or_default();
+            match frame.opcode {
+                wire::TEXT => {
+                    viewer.messages += 1;
+                    self.messages += 1;
+                    let Ok(update) = serde_json::from_slice::<Update>(frame.payload) else { continue };
+                    for (page, count) in update.connections {
+                        let Some(link) = page.strip_prefix(&self.prefix).and_then(|link| link.parse().ok()) else {
+                            return Err(ErrorKind::InvalidData.into());
+                        };
+                        let (before, after) = viewer.told(link, count, &self.goal);
+                        self.wrong = self.wrong + usize::from(before) - usize::from(after);
+                        hear(&Told { viewer: idx, link, count, at });
+                    }
+                }
+                wire::PING => viewer.say(wire::PONG, frame.payload)?,
+                wire::CLOSE => return Err(ErrorKind::ConnectionAborted.into()),
+                _ => {}
+            }
+        }
+        viewer.rest = bytes.to_vec();
+        if self.wrong > 0 {
+            self.exact_since = None;
+        } else if self.exact_since.is_none() {
+            self.exact_since = Some(at);
+        }
+        Ok(())
+    }
+}
+
+fn is_right(goal: &[u32], link: u32, count: u32) -> bool {
+    count == goal.get(link as usize).copied().unwrap_or(0)
+}
+
+impl Viewer {
+    fn say(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
+        self.stream.as_mut().map_or(Ok(()), |stream| stream.write_all(&wire::masked(opcode, payload)))
+    }
+
+    /// The handshake was answered: asks for the links.
+    fn answered(&mut self, head: &[u8], prefix: &str) -> io::Result<()> {
+        if !head.starts_with(b"HTTP/1.1 101") {
+            return Err(ErrorKind::ConnectionRefused.into());
+        }
+        self.stage = Stage::Open;
+        if self.links.is_empty() {
+            return Ok(());
+        }
+        let links: Vec<String> = self.links.iter().map(|link| format!("{prefix}{link}")).collect();
+        let message = serde_json::json!({ "type": "subscribe", "links": links }).to_string();
+        self.say(wire::TEXT, message.as_bytes())
+    }
+
+    /// Notes a count, and says whether this entry was right before and whether it is now. Links not asked for do not count.
+    fn told(&mut self, link: u32, count: u32, goal: &[u32]) -> (bool, bool) {
+        let Some(idx) = self.links.iter().position(|one| *one == link) else { return (false, false) };
+        let Some(entry) = self.counts.get_mut(idx) else { return (false, false) };
+        let before = is_right(goal, link, *entry);
+        *entry = count;
+        (before, is_right(goal, link, count))
+    }
+}

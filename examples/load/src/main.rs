@@ -1,0 +1,101 @@
+//! Puts load on a server and prints what it took, one JSON line a run: `connection-counter-load run storm --viewers 5000`.
+//!
+//! Only servers on this machine are put under load, by at most 18,000 viewers, for a bounded time.
+
+mod bare;
+mod crowd;
+mod process;
+mod programs;
+mod wire;
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+
+use process::Kind;
+use programs::{Plan, Program};
+
+/// What may go wrong is told to a person.
+type Failure = Box<dyn std::error::Error>;
+
+/// The most viewers there may be: what 20,000 open files allow.
+const MOST_VIEWERS: i64 = 18_000;
+/// Open files wanted: one for each viewer and a few more.
+const OPEN_FILES: u64 = 20_000;
+
+/// Puts load on a server and prints what it took.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run one program against one server.
+    Run(Run),
+    /// Be the bare loop that servers are compared with.
+    Bare {
+        /// Send the time to everyone so often, and count nothing.
+        #[arg(long)]
+        rounds_per_second: Option<f64>,
+    },
+}
+
+#[derive(Args)]
+struct Run {
+    /// What is done to the server.
+    program: Program,
+    /// Whose server it is.
+    #[arg(long, default_value = "ours")]
+    server: Kind,
+    /// Viewers in all.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=MOST_VIEWERS))]
+    viewers: u32,
+    /// Pages they are on.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=MOST_VIEWERS))]
+    pages: u32,
+    /// Changes a second.
+    #[arg(long, default_value_t = 40.0)]
+    rate: f64,
+    /// Seconds that the measured part lasts.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(0..=60))]
+    seconds: u64,
+    /// How often to run it.
+    #[arg(long, default_value_t = 1)]
+    times: u32,
+}
+
+fn main() -> ExitCode {
+    let done = rlimit::increase_nofile_limit(OPEN_FILES).map_err(Failure::from);
+    let done = done.and_then(|_| match Arguments::parse().command {
+        Command::Run(arguments) => run(&arguments),
+        Command::Bare { rounds_per_second } => bare::serve(rounds_per_second),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("connection-counter-load: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Run) -> Result<(), Failure> {
+    let plan = Plan {
+        program: arguments.program,
+        viewers: arguments.viewers,
+        pages: arguments.pages,
+        rate: arguments.rate,
+        time: Duration::from_secs(arguments.seconds),
+    };
+    for _ in 0..arguments.times {
+        let mut line = plan.run(arguments.server)?;
+        line.insert("program".into(), plan.program.name().into());
+        line.insert("server".into(), arguments.server.name().into());
+        line.insert("viewers".into(), plan.viewers.into());
+        println!("{}", json!(line));
+    }
+    Ok(())
+}

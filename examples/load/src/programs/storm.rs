@@ -1,0 +1,41 @@
+//! All viewers come at once to many pages linked with each other, as after a restart.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use super::{AFTERMATH, PATIENCE, Plan, figures, next_pages, rounded};
+use crate::{Failure, crowd::Crowd, process::Process};
+
+/// Links that each viewer watches.
+const LINKS: u32 = 30;
+/// Viewers who begin to connect between two looks at what came in.
+const BATCH: u32 = 256;
+
+pub(super) fn run(plan: &Plan, server: &Process) -> Result<Map<String, Value>, Failure> {
+    let mut crowd = Crowd::new(server.address, "bench.test/p/")?;
+    let goal = (0..plan.pages).map(|page| (plan.viewers - page).div_ceil(plan.pages)).collect();
+    crowd.aim(goal);
+    let links: Vec<_> = (0..plan.pages).map(|page| next_pages(page, LINKS, plan.pages)).collect();
+    let cpu = server.cpu()?;
+    let began = Instant::now();
+    for (idx, links) in (0..plan.viewers).zip(links.iter().cycle()) {
+        crowd.open(idx % plan.pages, links)?;
+        if idx % BATCH == 0 {
+            crowd.pump(Duration::ZERO, |_| {})?;
+        }
+    }
+    crowd.pump_until(PATIENCE, |crowd| crowd.exact_since().is_some())?;
+    // Whatever comes after that, and makes them wrong again, counts as well.
+    crowd.pump_for(AFTERMATH, |_| {})?;
+    let cpu = server.cpu()?.saturating_sub(cpu);
+    let time = crowd.exact_since().map_or(Value::Null, |at| rounded((at - began).as_secs_f64() * 1e3));
+    Ok(figures([
+        ("exact", (crowd.exact_since().is_some() && crowd.lost() == 0).into()),
+        ("millisUntilExact", time),
+        ("messagesEach", rounded(crowd.messages() as f64 / f64::from(plan.viewers))),
+        ("mostMessages", crowd.most_messages().into()),
+        ("cpuMicrosEach", rounded(cpu.as_secs_f64() * 1e6 / f64::from(plan.viewers))),
+        ("lost", crowd.lost().into()),
+    ]))
+}
