@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 
 use crate::{
     Error,
+    notice::Notice,
     party::{Response, Result, is_unchanged, text},
 };
 
@@ -76,12 +77,36 @@ impl Files {
             let hint = "the widget is not in this server: build it with `npx --yes rust-just widget`, then build again";
             return Some(Ok(text(StatusCode::NOT_FOUND, hint)));
         }
-        let file = self.0.get(path)?;
+        let Some(file) = self.0.get(path) else { return is_of_a_widget(path).then(|| Ok(gone(path))) };
         Some(match request.method {
             Method::GET | Method::HEAD => Ok(file.answer(path, &request.headers)),
             _ => Err(Error::Method("GET, HEAD")),
         })
     }
+}
+
+/// Whether this is the path of a file of the widget, of whatever version: `/live-0123abcd.js`.
+fn is_of_a_widget(path: &str) -> bool {
+    path.starts_with("/live-") && [".js", ".wasm"].iter().any(|ending| path.ends_with(ending))
+}
+
+/// The answer to a page that names the widget of another version. A browser shows the reason only to pages it may be shown
+/// to, so this says that it is for all.
+fn gone(path: &str) -> Response {
+    static GONE: Notice = Notice::warning();
+    GONE.give(|| {
+        format!(
+            "{path} was asked for, which belongs to another version of the widget: pages that pin a version need the tag \
+             that this server prints when it starts, all others <script async src=\"…/live.js\"></script>"
+        )
+    });
+    let reason = "this server has another version of the widget; load live.js, or pin the tag that the server prints";
+    let mut response = text(StatusCode::NOT_FOUND, reason);
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 impl File {

@@ -34,8 +34,8 @@ mod settings;
 use tokio::net::TcpListener;
 
 pub use connection_counter_runtime::{
-    Config, Error, Limits, ListOptions, LogFormat, Progress, Reading, Server, StartupError, Storage, StorageError,
-    close, defaults, milliseconds, party,
+    Config, Error, Greeting, Limits, ListOptions, LogFormat, Progress, Reading, Server, StartupError, Storage,
+    StorageError, close, defaults, milliseconds, notice, party,
 };
 
 pub use access::Access;

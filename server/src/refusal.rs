@@ -3,7 +3,7 @@
 use connection_counter_protocol::PageIdError;
 use http::StatusCode;
 
-use crate::Error;
+use crate::{Error, notice::Notice};
 
 /// Why the counter refuses a page, a link or a request.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,30 @@ pub enum Refusal {
     /// It is no page id.
     #[error("{0}")]
     PageId(#[from] PageIdError),
+}
+
+impl Refusal {
+    /// Tells the operator of a page that gets no counts.
+    pub(crate) fn tell(&self) {
+        static ORIGIN: Notice = Notice::warning();
+        static FOREIGN: Notice = Notice::warning();
+        static SITE: Notice = Notice::warning();
+        static MISSING: Notice = Notice::warning();
+        match self {
+            Self::OriginRefused(origin) => {
+                let host = origin.rsplit("//").next().unwrap_or_default();
+                ORIGIN.give(|| format!("{origin} was refused, so its pages show no counts; --site {host} lets it in"));
+            }
+            Self::ForeignPage { .. } => FOREIGN.give(|| format!("a page was refused: {self}")),
+            Self::SiteNotServed(site) => {
+                SITE.give(|| format!("{site} was refused, so links to it show no counts; --site {site} lets it in"));
+            }
+            Self::OriginMissing => MISSING.give(|| {
+                "a connection was refused that has no Origin header; browsers send one, so check what the proxy drops".to_owned()
+            }),
+            Self::TokenNeeded | Self::PageId(_) => tracing::debug!("refused: {self}"),
+        }
+    }
 }
 
 /// How the runtime tells it.

@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, builder::BoolishValueParser};
 use connection_counter_protocol::{MAX_LINKS_PER_CONNECTION, MAX_LINKS_PER_MESSAGE, PageIdError};
 
-use crate::{Access, Config, Server, StartupError, files, files::Files, milliseconds};
+use crate::{Access, Config, Greeting, Server, StartupError, files, files::Files, milliseconds};
 
 /// Live viewer counts on the links of any web page.
 ///
@@ -24,11 +24,11 @@ pub struct Settings {
     /// A site whose pages may use this server, such as example.org or localhost:3000. Repeat it for several
     /// (comma-separated in the variable). Without any, every site may. Where the server has pages of its own (--demo or
     /// --assets) its own address is one too: let your proxy pass on only the names that are yours.
-    #[arg(long = "site", env = "CONNECTION_COUNTER_SITE", value_name = "HOST", value_delimiter = ',')]
+    #[arg(long = "site", env = "CONNECTION_COUNTER_SITE", value_name = "HOST", value_delimiter = ',', value_parser = trimmed)]
     pub sites: Vec<String>,
 
     /// Let every site use this server although it can be reached from other machines.
-    #[arg(long, env = "CONNECTION_COUNTER_OPEN")]
+    #[arg(long, env = "CONNECTION_COUNTER_OPEN", value_parser = BoolishValueParser::new())]
     pub open: bool,
 
     /// Secret that lets a request from outside change counts (`Authorization: Bearer TOKEN`). Without one, none can.
@@ -36,8 +36,14 @@ pub struct Settings {
     pub party_token: Option<String>,
 
     /// Serve the demo site at / and /pages/.
-    #[arg(long, env = "CONNECTION_COUNTER_DEMO", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, env = "CONNECTION_COUNTER_DEMO", default_value_t = true, action = ArgAction::Set, value_name = "BOOL",
+          value_parser = BoolishValueParser::new())]
     pub demo: bool,
+
+    /// The address readers reach this server under, such as https://live.example.org: for the tags it prints. Without it they
+    /// name the address it listens on.
+    #[arg(long, env = "CONNECTION_COUNTER_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
 
     /// Milliseconds between two updates of one page; the first change after a quiet time goes out at once. Stretched up
     /// to 5 s on pages with more than 3,000 viewers, and for sites with more than 1,000 pages that are viewed.
@@ -122,13 +128,19 @@ impl Settings {
     ///
     /// # Errors
     /// The first setting that makes no sense, and what to do about it.
-    pub fn equip(self, server: Server, config: &Config) -> Result<Server, StartupError> {
+    pub fn equip(mut self, server: Server, config: &Config) -> Result<Server, StartupError> {
+        self.sites.retain(|site| !site.is_empty());
         self.validate(config)?;
         let has_assets = config.assets.is_some();
         let access = Access::new(&self, has_assets)?;
         // A project of one's own has a start page of its own.
         let files = Files::new(self.demo && !has_assets);
-        Ok(server.with(access).with(self).pages(move |request| files.answer(request)).greeting(tags))
+        let public_url = self.public_url.clone();
+        let users =
+            if self.sites.is_empty() { "for every site".to_owned() } else { format!("for {}", self.sites.join(", ")) };
+        let server = server.with(access).with(self).pages(move |request| files.answer(request));
+        Ok(server
+            .greeting(move |address| Greeting { lines: tags(address, public_url.as_deref()), users: users.clone() }))
     }
 
     /// Checks what the types cannot.
@@ -143,6 +155,10 @@ impl Settings {
         if self.party_token.as_deref().is_some_and(str::is_empty) {
             let problem = "an empty token would let anyone change counts; leave it away or give one";
             return Err(StartupError::Setting { setting: "party-token", problem });
+        }
+        if self.public_url.as_deref().is_some_and(|url| !is_address(url)) {
+            let problem = "give the address that readers' browsers use, such as https://live.example.org";
+            return Err(StartupError::Setting { setting: "public-url", problem });
         }
         let limits = &self.limits;
         let positive = [
@@ -165,16 +181,28 @@ impl Default for Settings {
     }
 }
 
-/// The tags that pages embed the widget with.
-fn tags(address: SocketAddr) -> String {
-    let mut tags = format!("embed with <script async src=\"http://{address}/live.js\"></script>\n");
+/// The tags that pages embed the widget with, each with what to call it.
+fn tags(listens_on: SocketAddr, public_url: Option<&str>) -> Vec<(&'static str, String)> {
+    let server = public_url.map_or_else(|| format!("http://{listens_on}"), |url| url.trim_end_matches('/').to_owned());
+    let mut tags = vec![("embed with", format!("<script async src=\"{server}/live.js\"></script>"))];
     if let Some((file, integrity)) = files::pinned() {
-        tags += &format!(
-            "or pinned: <script type=\"module\" async crossorigin src=\"http://{address}/{file}\" \
-             integrity=\"{integrity}\"></script>\n"
+        let tag = format!(
+            "<script type=\"module\" async crossorigin src=\"{server}/{file}\" integrity=\"{integrity}\"></script>"
         );
+        tags.push(("or pinned", tag));
     }
     tags
+}
+
+/// Whether this is a web address that a tag can name: with a host, and without anything that would end an attribute.
+fn is_address(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
+    !rest.is_empty() && !rest.starts_with('/') && !url.contains(['"', '<', '>', '?', '#', ' '])
+}
+
+/// An entry of a list, without the blanks around it.
+fn trimmed(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(text.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -215,6 +243,17 @@ mod tests {
     }
 
     #[test]
+    fn tags_name_the_public_address() {
+        let listens_on = "127.0.0.1:1999".parse().unwrap();
+        let src = |public_url| tags(listens_on, public_url).remove(0).1;
+        assert_eq!(src(None), r#"<script async src="http://127.0.0.1:1999/live.js"></script>"#);
+        assert_eq!(
+            src(Some("https://example.org/live/")),
+            r#"<script async src="https://example.org/live/live.js"></script>"#
+        );
+    }
+
+    #[test]
     fn an_open_server_stays_on_this_machine() {
         let error = validate(&["--listen", "0.0.0.0:1999"]).unwrap_err();
         assert!(error.to_string().contains("--open"), "{error}");
@@ -229,6 +268,7 @@ mod tests {
             (["--update-interval-ms", "0"], "update-interval-ms"),
             (["--max-links-per-room", "0"], "max-links-per-room"),
             (["--party-token", ""], "party-token"),
+            (["--public-url", "live.example.org"], "public-url"),
         ] {
             let error = validate(&args).unwrap_err();
             assert!(matches!(error, StartupError::Setting { setting, .. } if setting == named), "{error}");

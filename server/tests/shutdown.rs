@@ -7,6 +7,8 @@ mod support;
 
 use std::{
     io,
+    os::unix::net::UnixDatagram,
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -45,7 +47,7 @@ async fn viewers_hear_that_it_goes_away() {
 
 #[tokio::test]
 async fn signals_stop_it_well() {
-    for signal in ["TERM", "INT"] {
+    for signal in ["TERM", "INT", "HUP"] {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let mut server = Binary::start(&data, &[PATIENT]);
@@ -65,6 +67,89 @@ async fn signals_stop_it_well() {
         let expected = json!({ "id": "a", "viewers": 0, "connections": { "b": 0 } });
         assert_eq!(server.get_json("/parties/page/a").await, expected);
     }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Binary::start(folder.path(), &[PATIENT]);
+    let _does_not_read = server.viewer("a").await;
+    server.signal("TERM");
+    support::wait_until("it is stopping", async || TcpStream::connect(server.address).await.is_err()).await;
+    server.signal("TERM");
+    assert_eq!(server.exit().await.code(), Some(1));
+}
+
+#[tokio::test]
+async fn it_is_not_ready_before_it_says_goodbye() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Binary::start(folder.path(), &[PATIENT, "--drain-ms=2000", "--max-connections=500"]);
+    let mut anna = server.viewer("a").await;
+    assert_eq!(server.get("/readyz").await, (200, r#"{"status":"ready"}"#.to_owned()));
+    assert_eq!(health(server.address).code(), Some(0));
+    let start = Instant::now();
+    server.signal("TERM");
+    support::wait_until("it is not ready", async || server.get("/readyz").await.0 == 503).await;
+    assert!(server.get("/readyz").await.1.contains("stopping"));
+    assert_eq!(health(server.address).code(), Some(1));
+    // Everything else goes on meanwhile.
+    let mut ben = server.viewer("a").await;
+    for viewer in [&mut anna, &mut ben] {
+        viewer.expect_close_code().await;
+        viewer.expect_end().await;
+    }
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(server.exit().await.code(), Some(0));
+    assert_eq!(health(server.address).code(), Some(1), "no one answers");
+}
+
+/// How `connection-counter health` ends for this server.
+fn health(address: std::net::SocketAddr) -> std::process::ExitStatus {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_connection-counter"));
+    let command = command.args(["health", "--listen", &address.to_string()]);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap()
+}
+
+#[tokio::test]
+async fn few_open_files_are_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Binary::start(folder.path(), &["--max-connections=100000000"]);
+    let readiness = server.get_json("/readyz").await;
+    assert_eq!(readiness["status"], "degraded");
+    assert!(readiness["reasons"][0].as_str().unwrap().contains("open files"), "{readiness}");
+}
+
+#[tokio::test]
+async fn systemd_is_told_and_its_socket_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let notified = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+    notified.set_read_timeout(Some(support::DEADLINE)).unwrap();
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+
+    // As systemd does it: the socket is descriptor 3 of a process that is told its own id.
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" --data \"$1\" 3<&0 </dev/null"]);
+    command.arg(env!("CARGO_BIN_EXE_connection-counter")).arg(folder.path().join("data"));
+    command.env("NOTIFY_SOCKET", folder.path().join("notify"));
+    command.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket.try_clone().unwrap()))).stderr(Stdio::null());
+    let mut server = Binary::spawn(&mut command);
+    assert_eq!(server.address, address, "the socket is the one it was given");
+    assert_eq!(heard(&notified), "READY=1");
+    server.expect_health().await;
+
+    server.signal("TERM");
+    assert_eq!(heard(&notified), "STOPPING=1");
+    assert_eq!(server.exit().await.code(), Some(0));
+    // Whoever comes while no server runs waits in the socket, and is answered by the next one.
+    assert!(TcpStream::connect(address).await.is_ok());
+}
+
+/// The next word to systemd.
+fn heard(notified: &UnixDatagram) -> String {
+    let mut word = [0; 64];
+    let length = notified.recv(&mut word).unwrap();
+    String::from_utf8(word[..length].to_vec()).unwrap().trim_end().to_owned()
 }
 
 #[tokio::test]
@@ -101,8 +186,12 @@ async fn no_one_is_let_in_while_stopping() {
     server.expect_health().await;
     server.begin_stop();
     assert_eq!(anna.expect_close_code().await, 1001);
-    let refused = TcpStream::connect(server.address).await.unwrap_err();
-    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    // Soon rather than at once: a process that another test is starting has our sockets until it runs its own program.
+    support::wait_until("newcomers are refused", async || {
+        let refused = TcpStream::connect(server.address).await.err();
+        refused.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    })
+    .await;
     // Whose request was under way is told to come back, and does not hold up the stop.
     late.write_all(HANDSHAKE[1]).await.unwrap();
     assert_eq!(answer(&mut late).await.map(|answer| answer.status), Some(503));

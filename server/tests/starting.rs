@@ -30,6 +30,10 @@ fn settings_that_make_no_sense_are_named() {
         ("--prefix=/parties/", ["--prefix", "v1/parties"]),
         ("--max-rooms=0", ["--max-rooms", "give 1 or more"]),
         ("--log=connection_counter=loud", ["--log", "debug"]),
+        ("--log=verbose", ["--log", "debug"]),
+        ("--assets=/nonexistent", ["--assets /nonexistent", "may read"]),
+        ("--handshakes-per-second=0", ["--handshakes-per-second", "give 1 or more"]),
+        ("--public-url=live.example.org", ["--public-url", "https://live.example.org"]),
     ] {
         let (code, said) = outcome(&mut Binary::command(&data, &[arg]));
         assert_eq!(code, Some(1), "{arg}: {said}");
@@ -81,6 +85,100 @@ async fn sites_may_come_from_the_environment() {
         [status("one.example").await, status("two.example").await, status("three.example").await],
         [200, 200, 403]
     );
+}
+
+#[tokio::test]
+async fn variables_are_understood_as_people_write_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for (demo, open) in [("1", "yes"), ("true", "on"), ("0", "no"), ("off", "FALSE")] {
+        let mut command = Binary::command(folder.path(), &[]);
+        command.env("CONNECTION_COUNTER_DEMO", demo).env("CONNECTION_COUNTER_OPEN", open);
+        let server = Binary::spawn(command.stderr(Stdio::null()));
+        let shown = server.get("/").await.0 == 200;
+        assert_eq!(shown, ["1", "true"].contains(&demo), "{demo}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_variable_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Binary::command(folder.path(), &[]);
+    for name in ["SITE", "PARTY_TOKEN", "ASSETS", "DEMO", "MAX_ROOMS", "LOG", "TRUSTED_PROXY", "PUBLIC_URL"] {
+        command.env(format!("CONNECTION_COUNTER_{name}"), " ");
+    }
+    let server = Binary::spawn(command.stderr(Stdio::null()));
+    assert_eq!(server.get("/parties/counter/one.example").await.0, 200);
+}
+
+#[tokio::test]
+async fn blanks_in_lists_do_not_matter() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Binary::command(folder.path(), &[]);
+    command.env("CONNECTION_COUNTER_SITE", " one.example, two.example ,");
+    let server = Binary::spawn(command.stderr(Stdio::null()));
+    let status = async |site: &str| server.get(&format!("/parties/counter/{site}")).await.0;
+    assert_eq!(
+        [status("one.example").await, status("two.example").await, status("three.example").await],
+        [200, 200, 403]
+    );
+}
+
+#[test]
+fn nothing_is_printed_before_it_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let _server = Binary::start(&data, &[]);
+    let second = Binary::command(&data, &[]).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert_eq!(String::from_utf8(second.stdout).unwrap(), "");
+    assert!(String::from_utf8(second.stderr).unwrap().contains("in use by another server"));
+}
+
+#[tokio::test]
+async fn the_tags_name_the_public_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Binary::command(folder.path(), &["--public-url=https://example.org/live/", "--log-format=json"]);
+    let mut server = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut line).unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let said: Value = serde_json::from_str(&line).unwrap();
+    assert!(said["listening on"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{line}");
+    assert_eq!(said["embed with"], r#"<script async src="https://example.org/live/live.js"></script>"#);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_log_says_what_runs_and_who_is_refused_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut command = Binary::command(&data, &["--site=example.org", "--max-connections=500"]);
+    let mut server = Binary::spawn(command.stderr(Stdio::piped()));
+    for _ in 0..5 {
+        server.try_viewer("other.example%2F", &[("origin", "https://other.example")]).await.unwrap();
+        assert_eq!(server.get("/live-00000000.js").await.0, 404);
+    }
+    server.signal("TERM");
+    let mut log = String::new();
+    server.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(server.exit().await.success());
+    let started: Vec<_> = log.lines().filter(|line| line.contains("serves on http://127.0.0.1:")).collect();
+    assert_eq!(started.len(), 1, "{log}");
+    for word in [env!("CARGO_PKG_VERSION"), data.to_str().unwrap(), "for example.org", "500 connections"] {
+        assert!(started[0].contains(word), "{word}: {log}");
+    }
+    assert_eq!(log.matches("--site other.example").count(), 1, "{log}");
+    assert_eq!(log.matches("/live-00000000.js").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn a_widget_of_another_version_is_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Binary::start(folder.path(), &[]);
+    let answer = server.exchange("GET", "/live-00000000.js", &[], "").await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (404, "*"));
+    assert!(answer.text().contains("live.js"), "{answer:?}");
 }
 
 #[cfg(unix)]

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum, builder::BoolishValueParser};
 use ipnet::IpNet;
 
 use crate::{error::StartupError, limits::Limits};
@@ -41,10 +41,15 @@ pub struct Config {
     pub assets: Option<PathBuf>,
 
     /// Answer navigations to paths without a file with the folder's index.html, for apps that route in the browser.
-    #[arg(long, env = "CONNECTION_COUNTER_SINGLE_PAGE")]
+    #[arg(long, env = "CONNECTION_COUNTER_SINGLE_PAGE", value_parser = BoolishValueParser::new())]
     pub single_page: bool,
 
-    /// How much to log: error, warn, info, debug or trace, or a filter such as connection_counter=debug.
+    /// Milliseconds between the signal to stop and the goodbyes: /readyz says no meanwhile, and everything else goes on, so
+    /// that a balancer can send newcomers elsewhere.
+    #[arg(long = "drain-ms", env = "CONNECTION_COUNTER_DRAIN_MS", value_parser = milliseconds, default_value = "0")]
+    pub drain: Duration,
+
+    /// How much to log: off, error, warn, info, debug or trace, or a list such as info,connection_counter=debug.
     #[arg(long, env = "CONNECTION_COUNTER_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
 
@@ -55,6 +60,15 @@ pub struct Config {
     /// Bounds on what strangers can cost.
     #[command(flatten)]
     pub limits: Limits,
+}
+
+/// What a program is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// To serve.
+    Serve,
+    /// To ask a running server whether it is ready.
+    Health,
 }
 
 /// How log lines look.
@@ -75,6 +89,11 @@ impl Config {
         if self.single_page && self.assets.is_none() {
             let problem = "there is no page to answer with; name its folder with --assets";
             return Err(StartupError::Setting { setting: "single-page", problem });
+        }
+        if let Some(folder) = &self.assets
+            && let Err(error) = std::fs::read_dir(folder)
+        {
+            return Err(StartupError::Assets { path: folder.clone(), source: error });
         }
         if self.prefix.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
             let problem = "give one or more path segments such as parties or v1/parties, without a first or last slash";
@@ -106,29 +125,42 @@ pub fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
 /// If a flag has no default, or a bad one.
 #[must_use]
 pub fn defaults<T: Args>() -> T {
-    let command = without_environment(T::augment_args(Command::new("defaults")));
+    let command = without_environment(T::augment_args(clap::Command::new("defaults")));
     T::from_arg_matches(&command.get_matches_from([""])).expect("every flag has a valid default")
 }
 
-fn without_environment(command: Command) -> Command {
+fn without_environment(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| arg.env(None::<&'static str>))
+}
+
+/// A variable that is there and empty says nothing: compose files and unit files name variables that may have no value.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        let is_empty = value.is_some_and(|value| value.to_string_lossy().trim().is_empty());
+        if is_empty { arg.env(None::<&'static str>) } else { arg }
+    })
 }
 
 /// The settings on a program's command line and in its environment, and those that are the program's own. Prints help, or
 /// what is wrong, and ends the program where asked to.
-pub(crate) fn from_args<S: Args>(program: &str, parties: &[&str]) -> (Config, S) {
-    let matches = command_of::<S>(program, parties).get_matches();
+pub(crate) fn from_args<S: Args>(program: &str, parties: &[&str]) -> (Config, S, Command) {
+    let matches = without_empty_variables(command_of::<S>(program, parties)).get_matches();
     let parsed = Config::from_arg_matches(&matches).and_then(|config| Ok((config, S::from_arg_matches(&matches)?)));
-    parsed.unwrap_or_else(|error| error.exit())
+    let (config, settings) = parsed.unwrap_or_else(|error| error.exit());
+    let command = if matches.subcommand_name().is_some() { Command::Health } else { Command::Serve };
+    (config, settings, command)
 }
 
 /// The command line of a program with these parties and settings. What its settings say about the program goes first.
-fn command_of<S: Args>(program: &str, parties: &[&str]) -> Command {
+fn command_of<S: Args>(program: &str, parties: &[&str]) -> clap::Command {
     let about = format!("A server of parties: {}.", parties.join(", "));
     let reached = "Each is at /parties/PARTY/ROOM, over HTTP and WebSocket.";
     let command = Config::command().bin_name(program).display_name(program);
     let command = command.about(about.clone()).long_about(format!("{about} {reached}"));
     let command = command.version(concat!("on connection-counter ", env!("CARGO_PKG_VERSION")));
+    let health = clap::Command::new("health").about("Ask a running server whether it is ready: exit code 0 if it is");
+    let command = command.mut_arg("listen", |arg| arg.global(true)).subcommand(health).disable_help_subcommand(true);
     S::augment_args(command.next_help_heading(None::<&'static str>))
 }
 

@@ -39,6 +39,14 @@ pub enum StartupError {
         /// The reason.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The folder of files to serve cannot be read.
+    #[error("--assets {path}: {source}. Name a folder that this program may read", path = path.display())]
+    Assets {
+        /// What `--assets` said.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
     /// The operating system gives no threads.
     #[error("cannot start threads: {0}. Raise the limits of this user or machine")]
     Runtime(std::io::Error),

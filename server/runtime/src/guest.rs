@@ -51,6 +51,11 @@ impl Entrance {
         }
     }
 
+    /// How many connections there may be at a time.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections as usize
+    }
+
     /// Lets a TCP connection in.
     ///
     /// # Errors

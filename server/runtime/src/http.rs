@@ -1,6 +1,16 @@
 //! HTTP: accepts connections, finds out what a request is for, and answers it or hands it on.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -18,7 +28,10 @@ use crate::{
     config::Config,
     error::Error,
     guest::{Entrance, Guest},
+    notice::Notice,
     party::{Response, Result, RoomKey, Rooms, text},
+    readiness::Readiness,
+    refusals,
     server::Pages,
     socket,
 };
@@ -38,6 +51,8 @@ pub(crate) struct HttpServer {
     /// What the program serves beside its parties.
     pages: Option<Pages>,
     assets: Option<Assets>,
+    /// The server was asked to stop, and does so after [`Config::drain`].
+    leaving: AtomicBool,
     /// Tells plain HTTP connections that the server stops.
     stopping: CancellationToken,
 }
@@ -47,6 +62,7 @@ impl HttpServer {
         Self {
             pages,
             assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
+            leaving: AtomicBool::new(false),
             stopping: CancellationToken::new(),
             entrance: Entrance::new(&config),
             config,
@@ -54,25 +70,19 @@ impl HttpServer {
         }
     }
 
-    /// Serves until `shutdown` is ready, then says goodbye to everyone, for as long as the limits allow.
+    /// How many connections there may be at a time.
+    pub(crate) fn connections(&self) -> usize {
+        self.entrance.connections()
+    }
+
+    /// Serves until `shutdown` is ready, and a while longer for those who have yet to hear that it is not ready any more;
+    /// then says goodbye to everyone, for as long as the limits allow.
     pub(crate) async fn run(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        tokio::pin!(shutdown);
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = &mut shutdown => break,
-            };
-            match accepted {
-                Ok((stream, peer)) => self.welcome(stream, peer),
-                Err(error) if is_of_the_guest(&error) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "accepting failed; raise the open files limit if this goes on");
-                    tokio::time::sleep(ACCEPT_RETRY).await;
-                }
-            }
-        }
-        drop(listener);
+        self.accept_until(&listener, shutdown).await;
+        self.leaving.store(true, Ordering::Relaxed);
         tracing::info!("stopping");
+        self.accept_until(&listener, tokio::time::sleep(self.config.drain)).await;
+        drop(listener);
         self.rooms.stop();
         self.stopping.cancel();
         if !self.entrance.wait_until_empty(self.config.limits.shutdown_timeout).await {
@@ -80,10 +90,37 @@ impl HttpServer {
         }
     }
 
+    async fn accept_until(self: &Arc<Self>, listener: &TcpListener, end: impl Future<Output = ()>) {
+        static FAILED: Notice = Notice::warning();
+        tokio::pin!(end);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut end => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.welcome(stream, peer),
+                Err(error) if is_of_the_guest(&error) => {}
+                Err(error) => {
+                    FAILED.give(|| {
+                        format!(
+                            "no connection can be accepted: {error}. If files are too many, raise the limit of open files \
+                             (`ulimit -n`, or LimitNOFILE= of systemd)"
+                        )
+                    });
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                }
+            }
+        }
+    }
+
     fn welcome(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let guest = match self.entrance.let_in(peer.ip()) {
             Ok(guest) => Arc::new(guest),
-            Err(error) => return answer_unread(&stream, &error),
+            Err(error) => {
+                refusals::tell(&error);
+                return answer_unread(&stream, &error);
+            }
         };
         // Counts are small and should not wait for more. Without it they merely come later.
         let _ = stream.set_nodelay(true);
@@ -118,7 +155,7 @@ impl HttpServer {
             };
             match served {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "a connection failed"),
+                Ok(Err(error)) => note_failure(&error),
                 Err(_) => tracing::debug!("a connection was dropped that did not read its answers"),
             }
         });
@@ -140,6 +177,7 @@ impl HttpServer {
                 if error.status().is_server_error() && error.status() != StatusCode::SERVICE_UNAVAILABLE {
                     tracing::error!(%method, %error, "a request failed");
                 } else {
+                    refusals::tell(&error);
                     tracing::debug!(%method, %error, "a request was refused");
                 }
                 response
@@ -158,8 +196,10 @@ impl HttpServer {
                 self.request(&key, request, &guest).await
             };
         }
-        if request.uri().path() == "/healthz" {
-            return Ok(text(StatusCode::OK, "ok\n"));
+        match request.uri().path() {
+            "/healthz" => return Ok(text(StatusCode::OK, "ok\n")),
+            "/readyz" => return self.readiness().answer(),
+            _ => {}
         }
         if let Some(assets) = &self.assets
             && let Some(response) = assets.answer(&request).await
@@ -168,6 +208,21 @@ impl HttpServer {
         }
         let (request, _) = request.into_parts();
         self.pages.as_ref().and_then(|pages| pages(&request)).unwrap_or(Err(Error::NotFound))
+    }
+
+    fn readiness(&self) -> Readiness {
+        let mut readiness = Readiness::default();
+        if self.leaving.load(Ordering::Relaxed) {
+            readiness.refuse("the server is stopping");
+        }
+        let wanted = self.config.limits.connections;
+        if self.connections() < wanted {
+            readiness.limit(format!(
+                "the open files allow {} connections, not the {wanted} of --max-connections",
+                self.connections()
+            ));
+        }
+        readiness
     }
 
     /// `/parties/:party/:room[/…]`, or `/party/:room[/…]` for the party `main`.
@@ -219,6 +274,18 @@ fn answer_unread(stream: &TcpStream, error: &Error) {
 /// Seconds, spread so that those turned away together do not come back together.
 fn retry_after() -> u32 {
     fastrand::u32(1..=10)
+}
+
+/// A connection that hyper has given up, most often because the other side has.
+fn note_failure(error: &hyper::Error) {
+    static HEADERS: Notice = Notice::warning();
+    if error.is_parse_too_large() {
+        HEADERS.give(|| {
+            format!("a request was refused with 431: its address or headers are larger than {MAX_HEADER_BYTES} bytes")
+        });
+    } else {
+        tracing::debug!(%error, "a connection failed");
+    }
 }
 
 /// A connection that was given up before it was accepted says nothing about the server.

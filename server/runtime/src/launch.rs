@@ -1,21 +1,23 @@
-//! What a binary does around a server: starts the log, listens, says where, and stops when the system asks.
+//! What a binary does around a server: listens, says where once it serves, and stops when the system asks.
 
 use std::{
     env,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     net::SocketAddr,
     path::Path,
     process::ExitCode,
 };
 
 use clap::Args;
+use listenfd::ListenFd;
+use serde_json::{Map, Value};
 use tokio::net::{TcpListener, TcpSocket};
-use tracing_subscriber::EnvFilter;
 
 use crate::{
-    Server,
-    config::{self, Config, LogFormat, NoSettings},
+    Greeting, Server,
+    config::{self, Command, Config, LogFormat, NoSettings},
     error::StartupError,
+    health, log,
 };
 
 /// Handshakes the operating system may hold for us while we are busy: all clients come back at once after a restart.
@@ -24,9 +26,12 @@ const BACKLOG: u32 = 4096;
 impl Server {
     /// The whole `main` of a program: all that the `connection-counter` binary does, with the parties of this server.
     ///
-    /// Reads the settings from the command line and the environment (`--help` tells them), logs to standard error, prints
-    /// the address it listens on, serves until Ctrl-C or SIGTERM, and says on standard error why it could not start. To
-    /// do any of this in another way, or in a program that already runs tokio, use [`run`](Self::run).
+    /// Reads the settings from the command line and the environment (`--help` tells them), logs to standard error, and
+    /// says there why it could not start. Prints the address it listens on once it serves. Serves until Ctrl-C, SIGTERM or
+    /// SIGHUP; a second signal ends the program at once. Takes over a socket that systemd holds, and tells systemd when it
+    /// serves and when it stops. With `health` as its argument it only asks a running server whether it is ready.
+    ///
+    /// To do any of this in another way, or in a program that already runs tokio, use [`run`](Self::run).
     ///
     /// ```no_run
     /// use connection_counter_runtime::{Server, party::Party};
@@ -81,9 +86,12 @@ impl Server {
     #[must_use]
     pub fn main_with<S: Args>(self, set_up: impl FnOnce(S, Self, &Config) -> Result<Self, StartupError>) -> ExitCode {
         let program = program_name();
-        let (mut config, settings) = config::from_args::<S>(&program, &self.names());
+        let (mut config, settings, command) = config::from_args::<S>(&program, &self.names());
+        if command == Command::Health {
+            return health::ask(&program, config.listen);
+        }
         self.complete(&mut config);
-        let served = start_log(&config)
+        let served = log::start(&config)
             .and_then(|()| config.validate())
             .and_then(|()| set_up(settings, self, &config))
             .and_then(|server| Ok((server, tokio::runtime::Runtime::new().map_err(StartupError::Runtime)?)))
@@ -110,14 +118,27 @@ async fn serve(server: Server, config: Config) -> Result<(), StartupError> {
     let listener = listen(config.listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let stop = stop_signal().map_err(failed)?;
-    // For people and for scripts that gave port 0; everything else goes to the log.
-    let told = format!("listening on http://{address}\n{}", server.greet(address));
-    // Whoever started us may not read it.
-    let _ = io::stdout().write_all(told.as_bytes());
-    server.run(listener, config, stop).await
+    let greeting = server.greet(address);
+    let settings = config.clone();
+    let serves = move |connections| {
+        // Whoever started us may not read it.
+        let _ = io::stdout().write_all(told(address, &greeting, settings.log_format).as_bytes());
+        log_start(address, &greeting, &settings, connections);
+        tell_systemd(SystemdState::Serving);
+    };
+    let stop = async {
+        stop.await;
+        tell_systemd(SystemdState::Stopping);
+    };
+    server.run_and_tell(listener, config, stop, serves).await
 }
 
+/// The socket that systemd holds for us, or one of our own.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    if let Some(listener) = ListenFd::from_env().take_tcp_listener(0)? {
+        listener.set_nonblocking(true)?;
+        return TcpListener::from_std(listener);
+    }
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A restarted server must not wait for the old one's last packets.
     socket.set_reuseaddr(true)?;
@@ -125,33 +146,112 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Ready at Ctrl-C, or when the system stops the service.
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    #[cfg(unix)]
-    let terminated = {
-        let mut signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        async move { signal.recv().await.unwrap_or(()) }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending();
-    Ok(async move {
-        tokio::select! {
-            () = terminated => {}
-            Ok(()) = tokio::signal::ctrl_c() => {}
+/// What goes to standard output, for people and for scripts that gave port 0. Everything else goes to the log.
+fn told(address: SocketAddr, greeting: &Greeting, format: LogFormat) -> String {
+    let listening = format!("http://{address}");
+    match format {
+        LogFormat::Human => {
+            let lines = greeting.lines.iter().map(|(name, text)| format!("{name}: {text}\n"));
+            format!("listening on {listening}\n{}", lines.collect::<String>())
         }
+        LogFormat::Json => {
+            let lines = greeting.lines.iter().map(|(name, text)| ((*name).to_owned(), Value::from(text.as_str())));
+            let all: Map<_, _> =
+                [("listening on".to_owned(), Value::from(listening))].into_iter().chain(lines).collect();
+            format!("{}\n", Value::from(all))
+        }
+    }
+}
+
+/// The one line from which an operator sees what runs.
+fn log_start(address: SocketAddr, greeting: &Greeting, config: &Config, connections: usize) {
+    let version = env!("CARGO_PKG_VERSION");
+    let data = config.data.display();
+    tracing::info!(
+        "version {version} serves on http://{address} {}; data is in {data}; at most {connections} connections",
+        greeting.users
+    );
+    if connections < config.limits.connections {
+        tracing::warn!(
+            "this machine allows {connections} connections, not the {} of --max-connections: each takes an open file. Raise \
+             the limit of open files (`ulimit -n`, or LimitNOFILE= of systemd)",
+            config.limits.connections
+        );
+    }
+}
+
+/// Ready at the first Ctrl-C, SIGTERM or SIGHUP. The second ends the program, whatever it is doing.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut signals = Signals::new()?;
+    let (stop, stopping) = tokio::sync::oneshot::channel();
+    // Ends with the program.
+    tokio::spawn(async move {
+        signals.next().await;
+        // The server may have ended for another reason.
+        let _ = stop.send(());
+        signals.next().await;
+        tracing::warn!("ended at once by a second signal; what was not written yet is lost");
+        std::process::exit(1);
+    });
+    Ok(async move {
+        // The task above never drops its end before it has sent.
+        let _ = stopping.await;
     })
 }
 
-fn start_log(config: &Config) -> Result<(), StartupError> {
-    let problem =
-        "this is no filter; give error, warn, info, debug, trace, or a list such as info,connection_counter=debug";
-    let filter = EnvFilter::try_new(&config.log).map_err(|_| StartupError::Setting { setting: "log", problem })?;
-    // Colours are for terminals, not for files and log collectors.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let log = log.with_ansi(io::stderr().is_terminal());
-    match config.log_format {
-        LogFormat::Human => log.with_target(false).init(),
-        LogFormat::Json => log.json().init(),
+/// The signals that end a program.
+#[cfg(unix)]
+struct Signals([tokio::signal::unix::Signal; 3]);
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind as Kind, signal};
+        Ok(Self([signal(Kind::terminate())?, signal(Kind::interrupt())?, signal(Kind::hangup())?]))
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        let [terminate, interrupt, hangup] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
 }
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+enum SystemdState {
+    Serving,
+    Stopping,
+}
+
+/// Tells systemd, where it has started us and wants to know (`Type=notify`).
+#[cfg(unix)]
+fn tell_systemd(state: SystemdState) {
+    let state = match state {
+        SystemdState::Serving => sd_notify::NotifyState::Ready,
+        SystemdState::Stopping => sd_notify::NotifyState::Stopping,
+    };
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd could not be told; check NOTIFY_SOCKET");
+    }
+}
+
+#[cfg(not(unix))]
+fn tell_systemd(_: SystemdState) {}

@@ -144,16 +144,22 @@ impl Limits {
             ("max-connections-per-room", self.connections_per_room),
             ("max-connections-per-address", self.connections_per_address as usize),
             ("handshake-burst", self.handshake_burst as usize),
+            ("handshakes-per-second", self.handshakes_per_second as usize),
             ("request-burst", self.request_burst as usize),
+            ("requests-per-second", self.requests_per_second as usize),
             ("max-rooms", self.rooms),
             ("max-mailbox", self.mailbox_events),
             ("max-calls", self.calls),
             ("max-message-bytes", self.message_bytes),
             ("message-burst", self.message_burst as usize),
+            ("messages-per-second", self.messages_per_second as usize),
             ("max-send-queue-bytes", self.send_queue_bytes),
         ];
         if let Some((setting, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
-            return Err(StartupError::Setting { setting, problem: "0 would refuse everyone; give 1 or more" });
+            return Err(StartupError::Setting {
+                setting,
+                problem: "0 would refuse everyone, at once or in the long run; give 1 or more",
+            });
         }
         let periods = [
             ("header-timeout-ms", self.header_timeout),

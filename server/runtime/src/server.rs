@@ -13,6 +13,7 @@ use crate::{
     config::Config,
     error::StartupError,
     http::HttpServer,
+    notice,
     party::{self, AlarmClock, Kinds, Party, Response, Result},
     storage::Db,
 };
@@ -44,13 +45,22 @@ pub struct Server {
     assets: Option<PathBuf>,
     /// What answers on paths that are no party's.
     pages: Option<Pages>,
-    /// What the program prints when it listens.
-    greeting: Option<Greeting>,
+    /// What the program says when it listens.
+    greeting: Option<MakeGreeting>,
 }
 
 /// What a program serves on paths that are no party's.
 pub(crate) type Pages = Box<dyn Fn(&Parts) -> Option<Result<Response>> + Send + Sync>;
-type Greeting = Box<dyn Fn(SocketAddr) -> String + Send>;
+type MakeGreeting = Box<dyn Fn(SocketAddr) -> Greeting + Send>;
+
+/// What a program says when it listens, besides its address.
+#[derive(Clone, Debug, Default)]
+pub struct Greeting {
+    /// Lines for standard output: what each is, and the text itself.
+    pub lines: Vec<(&'static str, String)>,
+    /// For whom it serves, for the line in the log: `for example.org`.
+    pub users: String,
+}
 
 impl Server {
     /// A server without any party yet.
@@ -128,14 +138,14 @@ impl Server {
         self
     }
 
-    /// Has [`main`](Self::main) print this when the server listens, after the address.
+    /// Has [`main`](Self::main) say this when the server listens, after the address.
     #[must_use]
-    pub fn greeting(mut self, greeting: impl Fn(SocketAddr) -> String + Send + 'static) -> Self {
+    pub fn greeting(mut self, greeting: impl Fn(SocketAddr) -> Greeting + Send + 'static) -> Self {
         self.greeting = Some(Box::new(greeting));
         self
     }
 
-    pub(crate) fn greet(&self, address: SocketAddr) -> String {
+    pub(crate) fn greet(&self, address: SocketAddr) -> Greeting {
         self.greeting.as_ref().map(|greeting| greeting(address)).unwrap_or_default()
     }
 
@@ -158,8 +168,20 @@ impl Server {
     pub async fn run(
         self,
         listener: TcpListener,
+        config: Config,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), StartupError> {
+        self.run_and_tell(listener, config, shutdown, |_| {}).await
+    }
+
+    /// [`run`](Self::run), which calls `serves` when everything has been checked and opened, with the number of connections
+    /// there may be.
+    pub(crate) async fn run_and_tell(
+        self,
+        listener: TcpListener,
         mut config: Config,
         shutdown: impl Future<Output = ()>,
+        serves: impl FnOnce(usize),
     ) -> Result<(), StartupError> {
         self.complete(&mut config);
         config.validate()?;
@@ -176,9 +198,11 @@ impl Server {
         let config = Arc::new(config);
         let rooms = kinds.into_rooms(self.values, Arc::clone(&config), alarms, db.clone());
         let server = Arc::new(HttpServer::new(config, rooms.clone(), self.pages));
+        serves(server.connections());
         tokio::select! {
             () = server.run(listener, shutdown) => {}
             never = rooms.ring_alarms() => match never {},
+            never = notice::flush_for_ever() => match never {},
         }
         rooms.end().await;
         db.close().await;

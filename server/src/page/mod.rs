@@ -122,7 +122,7 @@ impl Party for Page {
         match page.and_then(|page| access.check_origin(request.headers(), &page)) {
             Ok(()) => Ok(request),
             Err(refusal) => {
-                tracing::debug!(%refusal, "a connection was refused");
+                refusal.tell();
                 // Where there is an origin there is a web page, and a widget that is better told to stay away.
                 Err(match refusal {
                     Refusal::OriginMissing => gate::refusal(refusal),

@@ -43,7 +43,13 @@ impl Binary {
             }
         });
         let line = told.recv_timeout(DEADLINE).expect("the program did not say where it listens");
-        let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("it said {line:?}"));
+        // In JSON it is a value of the one line.
+        let listening = line.split_once("\"listening on\":\"http://").map(|(_, rest)| rest);
+        let address = match listening {
+            Some(rest) => rest.split('"').next(),
+            None => line.strip_prefix("listening on http://"),
+        };
+        let address = address.unwrap_or_else(|| panic!("it said {line:?}"));
         Self { client: Client { address: address.parse().unwrap() }, child }
     }
 

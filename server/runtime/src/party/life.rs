@@ -11,7 +11,7 @@ use super::{
     mailbox::Inbox,
     table::{Connections, announce_stop},
 };
-use crate::{close, error::Error};
+use crate::{close, error::Error, notice::Notice};
 
 /// Wait before a room that failed starts again by itself; doubled each time that fails as well, up to a quarter of an hour.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
@@ -70,7 +70,11 @@ async fn guarded<P: Party>(room: &mut Room, party: &mut Option<P>, woken: Woken)
     let handled = AssertUnwindSafe(handle(room, party, woken)).catch_unwind().await;
     if handled.is_err() {
         // The panic itself, with its place in the code, is on standard error already.
-        tracing::error!(room = %room.key, "a hook panicked: connections are closed, and the next event starts afresh");
+        static PANICKED: Notice = Notice::fault();
+        let key = &room.key;
+        PANICKED.give(|| {
+            format!("room {key}: a hook panicked. Its connections are closed, and the next event starts it afresh")
+        });
         *party = None;
         // Does nothing unless the room panicked with its alarm still to be handled, such as in `on_start`.
         room.rooms.shared().alarms.failed(&room.key);
@@ -183,7 +187,8 @@ fn log_failure(room: &Room, error: &Error) {
     if error.status().is_client_error() {
         tracing::debug!(room = %room.key, %error, "a hook refused its input");
     } else {
-        tracing::error!(room = %room.key, %error, "a hook failed");
+        static FAILED: Notice = Notice::fault();
+        FAILED.give(|| format!("room {}: a hook failed: {error}", room.key));
     }
 }
 

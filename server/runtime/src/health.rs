@@ -1,0 +1,63 @@
+//! The command `health`: asks a running server whether it is ready, for images that have no other program to ask with.
+
+use std::{
+    io::{self, Read, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    process::ExitCode,
+    time::Duration,
+};
+
+/// How long a server may take to answer: longer than it ever takes, shorter than the usual patience of who asks.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Bytes of an answer that are read: it is a line or two.
+const MAX_ANSWER_BYTES: u64 = 16 * 1024;
+
+/// Asks the server that listens on this address. Prints its answer. Succeeds if it is ready.
+pub(crate) fn ask(program: &str, listens_on: SocketAddr) -> ExitCode {
+    let address = reachable(listens_on);
+    match answer(address) {
+        Ok((is_ready, body)) => {
+            println!("{}", body.trim_end());
+            if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{program}: no server answers on {address}: {error}. Name its address with --listen");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Where a server can be asked that listens on this address: one that listens on all also listens on this machine's own.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Whether the server is ready, and what it says of itself.
+fn answer(address: SocketAddr) -> io::Result<(bool, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(stream, "GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(MAX_ANSWER_BYTES).read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    Ok((head.split(' ').nth(1) == Some("200"), body.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_all_addresses_is_asked_on_its_own() {
+        let asked = |address: &str| reachable(address.parse().unwrap()).to_string();
+        assert_eq!(asked("0.0.0.0:1999"), "127.0.0.1:1999");
+        assert_eq!(asked("[::]:1999"), "[::1]:1999");
+        assert_eq!(asked("192.0.2.1:80"), "192.0.2.1:80");
+    }
+}

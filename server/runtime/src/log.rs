@@ -1,0 +1,56 @@
+//! The log: what of it is written, and how.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    config::{Config, LogFormat},
+    error::StartupError,
+};
+
+/// The words for how much is logged.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Starts the log on standard error.
+pub(crate) fn start(config: &Config) -> Result<(), StartupError> {
+    let filter = filter(&config.log)?;
+    // Colours are for terminals, not for files and log collectors.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = log.with_ansi(io::stderr().is_terminal());
+    match config.log_format {
+        LogFormat::Human => log.with_target(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+/// Reads a filter. A word that is no level would be taken for the name of a module, and silence everything else.
+fn filter(text: &str) -> Result<EnvFilter, StartupError> {
+    let problem =
+        "this is no filter; give off, error, warn, info, debug, trace, or a list such as info,connection_counter=debug";
+    let wrong = || StartupError::Setting { setting: "log", problem };
+    let has_level = |part: &str| {
+        let level = part.rsplit('=').next().unwrap_or_default().trim();
+        LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known))
+    };
+    if !text.split(',').all(has_level) {
+        return Err(wrong());
+    }
+    EnvFilter::try_new(text).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_says_how_much() {
+        for text in ["info", "WARN", "off", "info,connection_counter=debug", "connection_counter_runtime::http=trace"] {
+            assert!(filter(text).is_ok(), "{text}");
+        }
+        for text in ["verbose", "", "connection_counter", "info,verbose", "connection_counter=loud", "4", "info,"] {
+            assert!(filter(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What the operator should know and can change, told at a human pace: each kind at once, then at most once a minute with
+//! how often it happened.
+//!
+//! The log belongs to the whole process, and so does its pace: a notice is a `static` beside the code that gives it.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Between two lines of one kind: often enough to see that it goes on, seldom enough to read everything else.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Every notice that was ever given, so that [`flush_for_ever`] can tell what has been held back.
+static GIVEN: Mutex<Vec<&'static Notice>> = Mutex::new(Vec::new());
+
+/// One kind of trouble.
+///
+/// ```
+/// use connection_counter_runtime::notice::Notice;
+///
+/// static NO_TOKEN: Notice = Notice::warning();
+///
+/// NO_TOKEN.give(|| "a request came without a token; clients send it in `Authorization: Bearer`".to_owned());
+/// ```
+#[derive(Debug)]
+pub struct Notice {
+    is_fault: bool,
+    pace: Mutex<Pace>,
+}
+
+impl Notice {
+    /// A kind that the operator can do something about; told as a warning.
+    #[must_use]
+    pub const fn warning() -> Self {
+        Self { is_fault: false, pace: Mutex::new(Pace::new()) }
+    }
+
+    /// A kind that is a fault of this program; told as an error.
+    #[must_use]
+    pub const fn fault() -> Self {
+        Self { is_fault: true, pace: Mutex::new(Pace::new()) }
+    }
+
+    /// It happened. `sentence` says what, why, and which flag or header changes it. It contains no query and no address of
+    /// a reader. It is asked for only when it is needed.
+    pub fn give(&'static self, sentence: impl FnOnce() -> String) {
+        let now = Instant::now();
+        let (line, is_first) = {
+            let mut pace = lock(&self.pace);
+            let is_first = pace.told_at.is_none();
+            (pace.happened(now, sentence), is_first)
+        };
+        if is_first {
+            lock(&GIVEN).push(self);
+        }
+        self.write(line);
+    }
+
+    fn write(&self, line: Option<String>) {
+        match line {
+            Some(line) if self.is_fault => tracing::error!("{line}"),
+            Some(line) => tracing::warn!("{line}"),
+            None => {}
+        }
+    }
+}
+
+/// Tells what was held back for a minute, for as long as the server runs.
+pub(crate) async fn flush_for_ever() -> Infallible {
+    loop {
+        tokio::time::sleep(INTERVAL / 4).await;
+        let now = Instant::now();
+        let given = lock(&GIVEN).clone();
+        for notice in given {
+            let line = lock(&notice.pace).held_back(now);
+            notice.write(line);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that holds the lock can panic halfway through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// When a kind was last told, and what has happened since.
+#[derive(Debug)]
+struct Pace {
+    told_at: Option<Instant>,
+    /// How often it happened since, and the first sentence of those.
+    since: u32,
+    example: Option<String>,
+}
+
+impl Pace {
+    const fn new() -> Self {
+        Self { told_at: None, since: 0, example: None }
+    }
+
+    /// The line to write now, if it is time for one.
+    fn happened(&mut self, now: Instant, sentence: impl FnOnce() -> String) -> Option<String> {
+        if self.is_resting(now) {
+            self.since = self.since.saturating_add(1);
+            self.example.get_or_insert_with(sentence);
+            return None;
+        }
+        let line = format!("{}{}", sentence(), More(self.since));
+        *self = Self { told_at: Some(now), ..Self::new() };
+        Some(line)
+    }
+
+    /// The line for what happened while it rested, if that is over.
+    fn held_back(&mut self, now: Instant) -> Option<String> {
+        if self.is_resting(now) {
+            return None;
+        }
+        let line = format!("{}{}", self.example.take()?, More(self.since - 1));
+        *self = Self { told_at: Some(now), ..Self::new() };
+        Some(line)
+    }
+
+    fn is_resting(&self, now: Instant) -> bool {
+        self.told_at.is_some_and(|at| now.saturating_duration_since(at) < INTERVAL)
+    }
+}
+
+/// How many more there were than the one that a line tells of.
+struct More(u32);
+
+impl fmt::Display for More {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            more => write!(f, " ({more} more of this kind since the last line)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_told_at_once_then_once_a_minute() {
+        let (mut pace, start) = (Pace::new(), Instant::now());
+        let mut happens = |seconds, text: &str| pace.happened(start + Duration::from_secs(seconds), || text.to_owned());
+        assert_eq!(happens(0, "a").as_deref(), Some("a"));
+        assert_eq!(happens(1, "b"), None);
+        assert_eq!(happens(59, "c"), None);
+        assert_eq!(happens(60, "d").as_deref(), Some("d (2 more of this kind since the last line)"));
+        assert_eq!(happens(200, "e").as_deref(), Some("e"));
+    }
+
+    #[test]
+    fn what_was_held_back_is_told_though_nothing_follows() {
+        let (mut pace, start) = (Pace::new(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        pace.happened(start, || "a".to_owned());
+        pace.happened(at(1), || "b".to_owned());
+        pace.happened(at(2), || "c".to_owned());
+        assert_eq!(pace.held_back(at(59)), None);
+        assert_eq!(pace.held_back(at(60)).as_deref(), Some("b (1 more of this kind since the last line)"));
+        assert_eq!(pace.held_back(at(120)), None);
+    }
+
+    #[test]
+    fn sentences_are_asked_for_only_when_needed() {
+        let (mut pace, start) = (Pace::new(), Instant::now());
+        pace.happened(start, || "a".to_owned());
+        pace.happened(start, || "b".to_owned());
+        pace.happened(start, || unreachable!("one example is enough"));
+    }
+}

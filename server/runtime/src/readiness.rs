@@ -1,0 +1,75 @@
+//! What `/readyz` answers: whether the server is ready for newcomers, and what keeps it from being all it should be.
+
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::party::{Response, Result, json};
+
+/// Whether the server is ready. It is until something is said against it.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Readiness {
+    status: Status,
+    /// Sentences for a person.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Status {
+    #[default]
+    Ready,
+    /// It serves, though not as it should.
+    Degraded,
+    /// Newcomers are better sent elsewhere.
+    NotReady,
+}
+
+impl Readiness {
+    /// It serves, but something is not as it should be.
+    pub(crate) fn limit(&mut self, reason: String) {
+        self.add(Status::Degraded, reason);
+    }
+
+    /// It wants no newcomers.
+    pub(crate) fn refuse(&mut self, reason: &str) {
+        self.add(Status::NotReady, reason.to_owned());
+    }
+
+    fn add(&mut self, status: Status, reason: String) {
+        self.status = std::mem::take(&mut self.status).max(status);
+        self.reasons.push(reason);
+    }
+
+    /// `200` with `{"status":"ready"}` or `{"status":"degraded","reasons":[…]}`, or `503` with `{"status":"notReady",…}`.
+    pub(crate) fn answer(&self) -> Result<Response> {
+        let mut response = json(self)?;
+        if self.status == Status::NotReady {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(readiness: &Readiness) -> (u16, String) {
+        let response = readiness.answer().unwrap();
+        (response.status().as_u16(), String::from_utf8(response.body().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn the_worst_that_is_said_counts() {
+        let mut readiness = Readiness::default();
+        assert_eq!(answered(&readiness), (200, r#"{"status":"ready"}"#.to_owned()));
+        readiness.limit("slow disk".to_owned());
+        assert_eq!(answered(&readiness), (200, r#"{"status":"degraded","reasons":["slow disk"]}"#.to_owned()));
+        readiness.refuse("stopping");
+        readiness.limit("few files".to_owned());
+        let worst = r#"{"status":"notReady","reasons":["slow disk","stopping","few files"]}"#;
+        assert_eq!(answered(&readiness), (503, worst.to_owned()));
+    }
+}
