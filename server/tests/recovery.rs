@@ -6,7 +6,7 @@ mod support;
 
 use connection_counter::{
     Counter, Page, Server,
-    party::{Connection, Lobby, Message, Party, Request, Response, Result, Room},
+    party::{Connection, Lobby, Message, Party, Request, Response, Result, Room, RoomId},
 };
 use http::Method;
 use serde_json::json;
@@ -19,7 +19,7 @@ const TOKEN: &[(&str, &str)] = &[("authorization", "Bearer secret")];
 struct Fragile<P>(P);
 
 impl<P: Party + Sync> Party for Fragile<P> {
-    fn room_id(id: &str) -> Result<String> {
+    fn room_id(id: &str) -> Result<RoomId> {
         P::room_id(id)
     }
 

@@ -193,7 +193,7 @@ impl Server {
         for party in kinds.forgetful() {
             db.forget_party(party).await.map_err(|error| data(&config.data, error))?;
         }
-        let alarms = AlarmClock::load(db.clone(), party::unix_ms, |name| kinds.name(name)).await;
+        let alarms = AlarmClock::load(db.clone(), party::unix_ms, |party, id| kinds.key(party, id)).await;
         let alarms = alarms.map_err(|error| data(&config.data, error))?;
         let config = Arc::new(config);
         let rooms = kinds.into_rooms(self.values, Arc::clone(&config), alarms, db.clone());

@@ -16,7 +16,7 @@ use crate::{
     access::spell_site,
     gate,
     pace::{Pace, stretched},
-    party::{Lobby, Party, Request, Response, Result, Room, Stub, http::HeaderMap, json, post, text, unix_ms},
+    party::{Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, text, unix_ms},
 };
 use past::{History, PAGES, PATIENCE, PATIENCE_AT_START, page_key};
 use report::{Question, Reports};
@@ -77,8 +77,9 @@ struct Subscriber {
 
 impl Party for Counter {
     /// A site, or the room of all ids without one.
-    fn room_id(id: &str) -> Result<String> {
-        if id == DEFAULT_COUNTER_ROOM { Ok(id.to_owned()) } else { Ok(spell_site(id).map_err(Refusal::from)?) }
+    fn room_id(id: &str) -> Result<RoomId> {
+        let site = if id == DEFAULT_COUNTER_ROOM { id.to_owned() } else { spell_site(id).map_err(Refusal::from)? };
+        Ok(RoomId::new(site))
     }
 
     fn is_paced(headers: &HeaderMap, lobby: &Lobby) -> bool {

@@ -18,7 +18,7 @@ use crate::{
     Access, Error, Reading, Refusal, Settings, gate,
     pace::Pace,
     party::{
-        Connection, Group, Lobby, Message, Party, Request, Response, Result, Room, http::HeaderMap, json,
+        Connection, Group, Lobby, Message, Party, Request, Response, Result, Room, RoomId, http::HeaderMap, json,
         refusal_in_words,
     },
 };
@@ -68,8 +68,12 @@ struct Viewer {
 
 /// The page of a room.
 fn page_id(room: &Room) -> PageId {
-    // `Party::room_id` made it from one.
-    PageId::parse(room.id()).expect("a page room's id is a page id")
+    room.parsed_id::<PageId>().expect("`Page::room_id` makes ids of page ids").clone()
+}
+
+/// The page that is asked for.
+fn page_of(lobby: &Lobby) -> &PageId {
+    lobby.parsed_id().expect("`Page::room_id` makes ids of page ids")
 }
 
 /// How a connection is counted.
@@ -100,14 +104,14 @@ struct Link {
 }
 
 impl Party for Page {
-    fn room_id(id: &str) -> Result<String> {
-        Ok(PageId::parse(id).map_err(Refusal::from)?.as_str().to_owned())
+    fn room_id(id: &str) -> Result<RoomId> {
+        Ok(RoomId::new(PageId::parse(id).map_err(Refusal::from)?))
     }
 
     /// The site's pages, where the operator has set a bound for all of them.
     fn group(lobby: &Lobby) -> Option<Group> {
         let connections = lobby.setting::<Settings>().ok()?.limits.connections_per_site;
-        let page = PageId::parse(lobby.room_id()).ok()?;
+        let page = page_of(lobby);
         let name = page.site().filter(|_| connections > 0)?.to_owned();
         Some(Group { name, connections })
     }
@@ -118,8 +122,7 @@ impl Party for Page {
 
     async fn on_before_connect(request: Request, lobby: &Lobby) -> Result<Request, Response> {
         let access = lobby.setting::<Access>()?;
-        let page = PageId::parse(lobby.room_id()).map_err(Refusal::from);
-        match page.and_then(|page| access.check_origin(request.headers(), &page)) {
+        match access.check_origin(request.headers(), page_of(lobby)) {
             Ok(()) => Ok(request),
             Err(refusal) => {
                 refusal.tell();
@@ -133,8 +136,7 @@ impl Party for Page {
     }
 
     async fn on_before_request(request: Request, lobby: &Lobby) -> Result<Request, Response> {
-        let site = PageId::parse(lobby.room_id()).ok();
-        gate::check(request, lobby, site.as_ref().and_then(PageId::site))
+        gate::check(request, lobby, page_of(lobby).site())
     }
 
     async fn on_start(&mut self, room: &mut Room) -> Result {

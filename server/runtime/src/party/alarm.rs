@@ -70,19 +70,19 @@ impl AlarmClock {
     pub(crate) async fn load(
         db: Db,
         wall: fn() -> u64,
-        party: impl Fn(&str) -> Option<&'static str>,
+        key: impl Fn(&str, &str) -> Option<RoomKey>,
     ) -> Result<Self, StorageError> {
         let rows = db.list(ALARMS.to_vec(), after_prefix(ALARMS), false, usize::MAX).await?;
         let clock = Self(Arc::new(Shared { db, wall, alarms: Mutex::default(), wake: Notify::new() }));
-        for (key, value) in rows {
-            let key = String::from_utf8_lossy(&key);
-            let mut parts = key.split('\0').skip(1);
+        for (row_key, value) in rows {
+            let row_key = String::from_utf8_lossy(&row_key);
+            let mut parts = row_key.split('\0').skip(1);
             let (Some(name), Some(id)) = (parts.next(), parts.next()) else { continue };
             // A party that was removed keeps its alarms until it comes back.
-            let Some(party) = party(name) else { continue };
+            let Some(room) = key(name, id) else { continue };
             let Ok(row) = serde_json::from_slice::<Row>(&value) else { continue };
             let left = row.due_ms.saturating_sub(wall()).min(row.delay_ms);
-            clock.alarms().insert(RoomKey::new(party, id), Duration::from_millis(left), 0);
+            clock.alarms().insert(room, Duration::from_millis(left), 0);
         }
         Ok(clock)
     }
@@ -192,6 +192,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::party::RoomId;
 
     const NOON_MS: u64 = 1_800_000_000_000;
     const HOUR: Duration = Duration::from_secs(3600);
@@ -204,8 +205,12 @@ mod tests {
         WALL_MS.load(Ordering::Relaxed)
     }
 
+    fn room(id: &str) -> RoomKey {
+        RoomKey::new("clock", RoomId::new(id.to_owned())).unwrap()
+    }
+
     async fn load(db: &Db) -> AlarmClock {
-        AlarmClock::load(db.clone(), wall, |_| Some("clock")).await.unwrap()
+        AlarmClock::load(db.clone(), wall, |party, id| (party == "clock").then(|| room(id))).await.unwrap()
     }
 
     #[tokio::test]
@@ -213,7 +218,7 @@ mod tests {
         for (jumped_to, left_after_a_restart) in [(NOON_MS - DAY_MS, HOUR), (NOON_MS + DAY_MS, Duration::ZERO)] {
             let folder = tempfile::tempdir().unwrap();
             let db = Db::open(&folder.path().join("data")).unwrap();
-            let [soon, far] = ["soon", "far"].map(|room| RoomKey::new("clock", room));
+            let [soon, far] = ["soon", "far"].map(room);
             WALL_MS.store(NOON_MS, Ordering::Relaxed);
             let clock = load(&db).await;
             let set = Instant::now();

@@ -1,6 +1,12 @@
 //! A room's key: which room of which party, and what a room's id may be.
 
-use std::{fmt, sync::Arc};
+use std::{
+    any::Any,
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -10,16 +16,91 @@ use crate::error::Error;
 /// Bytes of a room's id: it stands in a URL, in every key of its storage, and in the memory of each room that knows it.
 const MAX_ROOM_ID_BYTES: usize = 512;
 
+/// A room's id in its one spelling, as the value that the party read in it: a text, or a type of its own.
+///
+/// The party reads an id once, in [`Party::room_id`](super::Party::room_id). Its hooks get the value back from
+/// [`Room::parsed_id`](super::Room::parsed_id) and [`Lobby::parsed_id`](super::Lobby::parsed_id). Cloning shares it.
+#[derive(Clone)]
+pub struct RoomId(Arc<dyn Spelled>);
+
+/// A value with one spelling.
+trait Spelled: Any + Send + Sync {
+    fn spelling(&self) -> &str;
+}
+
+impl<T: AsRef<str> + Send + Sync + 'static> Spelled for T {
+    fn spelling(&self) -> &str {
+        self.as_ref()
+    }
+}
+
+impl RoomId {
+    /// An id that is spelled as this value is.
+    #[must_use]
+    pub fn new(id: impl AsRef<str> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(id))
+    }
+
+    /// Its one spelling.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.spelling()
+    }
+
+    /// The value it was made of, if that is of this type.
+    #[must_use]
+    pub fn parsed<T: 'static>(&self) -> Option<&T> {
+        let value: &dyn Any = &*self.0;
+        value.downcast_ref()
+    }
+}
+
+impl fmt::Debug for RoomId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
+
+/// Two ids are equal when they are spelled alike.
+impl PartialEq for RoomId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for RoomId {}
+
+impl Ord for RoomId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl PartialOrd for RoomId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for RoomId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
 /// Which room of which party.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RoomKey {
     party: &'static str,
-    id: Arc<str>,
+    id: RoomId,
 }
 
 impl RoomKey {
-    pub(crate) fn new(party: &'static str, id: &str) -> Self {
-        Self { party, id: id.into() }
+    /// # Errors
+    /// [`Error::RoomId`], whatever the party makes of it: a control character in it could reach into another room's storage.
+    pub(super) fn new(party: &'static str, id: RoomId) -> Result<Self> {
+        check_room_id(id.as_str())?;
+        Ok(Self { party, id })
     }
 
     pub(crate) fn party(&self) -> &'static str {
@@ -27,24 +108,29 @@ impl RoomKey {
     }
 
     pub(crate) fn id(&self) -> &str {
-        &self.id
+        self.id.as_str()
+    }
+
+    /// What the party read in the id, if it is of this type.
+    pub(super) fn parsed_id<T: 'static>(&self) -> Option<&T> {
+        self.id.parsed()
     }
 
     /// The id as one segment of a path.
     pub(super) fn segment(&self) -> impl fmt::Display {
         const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-        utf8_percent_encode(&self.id, RESERVED)
+        utf8_percent_encode(self.id(), RESERVED)
     }
 }
 
 impl fmt::Display for RoomKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.party, self.id)
+        write!(f, "{}/{}", self.party, self.id())
     }
 }
 
-/// The room id of parties that do not spell their own.
-pub(super) fn plain_room_id(id: &str) -> Result<String> {
+/// What holds for the ids of all parties.
+fn check_room_id(id: &str) -> Result {
     if id.is_empty() {
         return Err(Error::RoomId("it is empty".into()));
     }
@@ -54,5 +140,34 @@ pub(super) fn plain_room_id(id: &str) -> Result<String> {
     if id.chars().any(char::is_control) {
         return Err(Error::RoomId("it contains a control character".into()));
     }
-    Ok(id.to_owned())
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_gives_back_what_was_read_in_it() {
+        #[derive(Debug, PartialEq)]
+        struct Shouted(String);
+        impl AsRef<str> for Shouted {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+        let id = RoomId::new(Shouted("HALL".into()));
+        assert_eq!(id.parsed(), Some(&Shouted("HALL".into())));
+        assert_eq!(id.parsed::<String>(), None);
+        assert_eq!(id, RoomId::new("HALL".to_owned()));
+        assert_ne!(id, RoomId::new("hall"));
+    }
+
+    #[test]
+    fn no_party_can_make_a_room_of_a_bad_id() {
+        for id in ["", "a\0b", &"x".repeat(513)] {
+            assert!(matches!(RoomKey::new("hall", RoomId::new(id.to_owned())), Err(Error::RoomId(_))), "{id:?}");
+        }
+        RoomKey::new("hall", RoomId::new("x".repeat(512))).unwrap();
+    }
 }

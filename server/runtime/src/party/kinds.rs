@@ -5,7 +5,7 @@ use std::{collections::HashMap, marker::PhantomData, sync::Arc};
 use http::{Extensions, HeaderMap};
 
 use super::{
-    AlarmClock, Group, Lobby, Party, Request, Result, RoomKey, Rooms, life,
+    AlarmClock, Group, Lobby, Party, Request, Result, RoomId, RoomKey, Rooms, life,
     mailbox::Inbox,
     rooms::{Admission, Kind},
     table::Connections,
@@ -16,7 +16,7 @@ use crate::{config::Config, error::StartupError, storage::Db};
 struct Of<P>(PhantomData<fn() -> P>);
 
 impl<P: Party> Kind for Of<P> {
-    fn room_id(&self, id: &str) -> Result<String> {
+    fn room_id(&self, id: &str) -> Result<RoomId> {
         P::room_id(id)
     }
 
@@ -89,8 +89,9 @@ impl Kinds {
         Rooms::new(self.by_name, values, config, alarms, db)
     }
 
-    /// The party's name as it was registered, if it was.
-    pub(crate) fn name(&self, party: &str) -> Option<&'static str> {
-        self.by_name.get_key_value(party).map(|(name, _)| *name)
+    /// The key of a room, if there is such a party and it takes the id.
+    pub(crate) fn key(&self, party: &str, id: &str) -> Option<RoomKey> {
+        let (name, kind) = self.by_name.get_key_value(party)?;
+        RoomKey::new(name, kind.room_id(id).ok()?).ok()
     }
 }

@@ -24,6 +24,7 @@ pub use {bytes, http};
 
 pub use alarm::unix_ms;
 pub use connection::{Connection, Message};
+pub use key::RoomId;
 pub use request::{Request, Response, cors, is_unchanged, json, post, query_value, refusal_in_words, text};
 pub use room::Room;
 pub use stub::{Lobby, Parties, PartyStub, Socket, Stub};
@@ -85,8 +86,8 @@ pub trait Party: Default + Send + 'static {
     /// # Errors
     /// Answered with the error's status, 400 for a bad id; the room is not started. A panic breaks the connection of
     /// whoever asked.
-    fn room_id(id: &str) -> Result<String> {
-        key::plain_room_id(id)
+    fn room_id(id: &str) -> Result<RoomId> {
+        Ok(RoomId::new(id.to_owned()))
     }
 
     /// The group of rooms that share a bound on their connections, such as all rooms of one customer. By default rooms

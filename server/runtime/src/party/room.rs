@@ -64,6 +64,12 @@ impl Room {
         self.key.id()
     }
 
+    /// The value of this type that [`Party::room_id`](super::Party::room_id) made the id of; `None` if it is of another.
+    #[must_use]
+    pub fn parsed_id<T: 'static>(&self) -> Option<&T> {
+        self.key.parsed_id()
+    }
+
     /// The name of its party.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -18,10 +18,9 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    AlarmClock, Close, Connection, Group, Message, Request, Response, Result, RoomKey,
+    AlarmClock, Close, Connection, Group, Message, Request, Response, Result, RoomId, RoomKey,
     calls::{Call, Calls},
     event::Event,
-    key::plain_room_id,
     mailbox::{Inbox, mailbox},
     query_value,
     table::{Connections, Table},
@@ -50,7 +49,7 @@ pub(crate) struct Shared {
 
 /// A party with its type erased: the code that rooms run.
 pub(super) trait Kind: Send + Sync {
-    fn room_id(&self, id: &str) -> Result<String>;
+    fn room_id(&self, id: &str) -> Result<RoomId>;
     fn group(&self, rooms: &Rooms, key: &RoomKey) -> Option<Group>;
     fn is_paced(&self, headers: &HeaderMap, rooms: &Rooms, key: &RoomKey) -> bool;
     fn admit(&self, request: Request, rooms: Rooms, key: RoomKey, websocket: bool) -> Admission;
@@ -112,8 +111,7 @@ impl Rooms {
 
     pub(crate) fn room_key(&self, party: &str, id: &str) -> Result<RoomKey> {
         let (party, kind) = self.kind(party)?;
-        // Whatever the party makes of it: a control character in it could reach into another room's storage.
-        Ok(RoomKey::new(party, &plain_room_id(&kind.room_id(id)?)?))
+        RoomKey::new(party, kind.room_id(id)?)
     }
 
     /// A number that grows with every call, across all rooms of this run.

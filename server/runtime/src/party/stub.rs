@@ -39,6 +39,12 @@ impl Lobby {
         self.key.id()
     }
 
+    /// The value of this type that [`Party::room_id`](super::Party::room_id) made the id of; `None` if it is of another.
+    #[must_use]
+    pub fn parsed_id<T: 'static>(&self) -> Option<&T> {
+        self.key.parsed_id()
+    }
+
     /// The value of this type that all parties were given with [`Server::with`](crate::Server::with).
     ///
     /// # Errors
