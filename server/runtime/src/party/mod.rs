@@ -49,12 +49,16 @@ pub struct Group {
 
 /// A kind of room: implement it to write a party of your own.
 ///
-/// Each room is one value of the type, made with `Default`, and an actor: its events run one after another, and nothing
-/// else touches its fields. Every hook has a default. What an error of a hook means is said at each.
+/// Each room is one value of the type, made with `Default`. Its events run one after another, and nothing else touches its
+/// fields. Every hook has a default.
 ///
-/// A hook that panics ends its room, and nothing else: that is logged once, the room's connections are closed with code
-/// 1011 and without [`on_close`](Self::on_close), and whoever waits for an answer gets [`Error::RoomFailed`]. The next
-/// event, or else half a second, starts the room afresh, with a new value; see [`Room::failed_before`].
+/// **The room fails** when one of its hooks panics: its connections are closed with code 1011, without
+/// [`on_close`](Self::on_close). Whoever waits for an answer gets [`Error::RoomFailed`], status 500. The next event, or else
+/// half a second, starts the room again with a new value; see [`Room::failed_before`]. Other rooms do not notice. The panic
+/// is logged.
+///
+/// **An error is logged** for the operator if it is the server's fault, and at level `debug` if it is the client's: the
+/// [status](Error::status) says which.
 ///
 /// ```
 /// use connection_counter_runtime::party::{Connection, Message, Party, Result, Room};
@@ -71,44 +75,57 @@ pub struct Group {
 /// }
 /// ```
 pub trait Party: Default + Send + 'static {
-    /// Whether an idle room leaves memory although it has connections: for parties whose fields are only a copy of what
-    /// is in storage and in their connections' state. The connections live on, with id, URL, tags and state, and the next
-    /// event starts the room again. Without connections every idle room leaves memory.
+    /// Whether an idle room leaves memory although it has connections. Use it if the fields are only a copy of what is in
+    /// storage and in the connections' state. The connections stay open and keep id, URL, tags and state. The next event
+    /// starts the room again. Without connections every idle room leaves memory.
     const HIBERNATES: bool = false;
 
-    /// Whether what its rooms store is forgotten when the server starts: for what is true only while it runs, such as who
-    /// is here. A server that was killed could not take it back. A room that left memory finds it again all the same.
+    /// Whether the server forgets what the rooms have stored when it starts. Use it for what is true only while the server
+    /// runs, such as who is here. A room that only left memory still finds what it stored.
     const FORGETS: bool = false;
 
-    /// The one spelling of a room's id, given as it stands in a URL after one percent-decode. By default as it is:
-    /// 1 to 512 bytes without control characters.
+    /// Reads a room's id, and gives it its one spelling. By default the id is taken as it is. Every id has 1 to 512 bytes
+    /// and no control characters.
     ///
-    /// # Errors
-    /// Answered with the error's status, 400 for a bad id; the room is not started. A panic breaks the connection of
-    /// whoever asked.
+    /// **Runs** when anyone asks for a room by its id. An id from a URL is percent-decoded once before.
+    ///
+    /// **If it fails**, the answer is the error's status, 400 for [`Error::RoomId`]. The room is not started.
+    ///
+    /// **If it panics**, the connection of whoever asked breaks.
     fn room_id(id: &str) -> Result<RoomId> {
         Ok(RoomId::new(id.to_owned()))
     }
 
-    /// The group of rooms that share a bound on their connections, such as all rooms of one customer. By default rooms
-    /// share none. Beyond the bound, handshakes are answered with status 503.
+    /// The group of rooms that share a bound on their connections, such as all rooms of one customer. By default a room
+    /// is in none.
+    ///
+    /// **Runs** before a WebSocket is let in. Beyond the group's bound the handshake is answered with status 503.
+    ///
+    /// **If it panics**, the connection of whoever asked breaks.
     fn group(lobby: &Lobby) -> Option<Group> {
         let _ = lobby;
         None
     }
 
-    /// Whether a request from outside counts towards the rate of its address, `--request-burst`. By default all do. Runs
-    /// before the request's body is read: an operator's own programs can be let off by a secret in a header.
+    /// Whether a request counts towards the rate of its address, `--request-burst`. By default all do. A secret in a header
+    /// can let an operator's own programs off.
+    ///
+    /// **Runs** before the body of a request from outside is read.
+    ///
+    /// **If it panics**, the connection of whoever asked breaks.
     fn is_paced(headers: &HeaderMap, lobby: &Lobby) -> bool {
         let _ = (headers, lobby);
         true
     }
 
-    /// Gatekeeper, run before a request from outside reaches the room; requests of other rooms skip it. `Err` is the
-    /// answer to give instead, and the room hears nothing of it: so it is when the gatekeeper panics, with status 500.
+    /// Decides whether a request from outside reaches the room. To tell the room what it found out, it adds to the
+    /// request's headers, or to its extensions, which nobody outside can set.
     ///
-    /// What it has found out it tells the room in the request's headers, or in its extensions, which nobody outside can
-    /// forge.
+    /// **Runs** before the room is started. Requests of other rooms skip it.
+    ///
+    /// **If it fails**, that is, returns `Err(response)`, the client gets that response, and the room is not told.
+    ///
+    /// **If it panics**, the answer is status 500, and the room is not told.
     ///
     /// ```
     /// use connection_counter_runtime::{Error, party::{Lobby, Party, Request, Response, Result, http::StatusCode, query_value}};
@@ -135,37 +152,55 @@ pub trait Party: Default + Send + 'static {
         ready(Ok(request))
     }
 
-    /// Gatekeeper, run before a WebSocket from outside reaches the room, and all else as for
-    /// [`on_before_request`](Self::on_before_request), which it asks by default: who closes one door has closed both. The
-    /// request it returns is what [`on_connect`](Self::on_connect) sees.
+    /// Decides whether a WebSocket from outside reaches the room. By default it calls
+    /// [`on_before_request`](Self::on_before_request), so one check covers both. [`on_connect`](Self::on_connect) sees the
+    /// request that it returns.
+    ///
+    /// **Runs** before the handshake is answered. Sockets of other rooms skip it.
+    ///
+    /// **If it fails**, that is, returns `Err(response)`, the client gets that response instead of a WebSocket, and the room
+    /// is not told. Pages cannot read it; [`refusal_in_words`] makes one that they can.
+    ///
+    /// **If it panics**, the answer is status 500, and the room is not told.
     fn on_before_connect(request: Request, lobby: &Lobby) -> impl Future<Output = Result<Request, Response>> + Send {
         Self::on_before_request(request, lobby)
     }
 
-    /// Runs once before any other hook, each time the room comes (back) to memory.
+    /// Prepares the room.
     ///
-    /// # Errors
-    /// The event that started the room fails with it, as it would by its own hook, and the next one tries again.
+    /// **Runs** once before any other hook of the room, each time the room comes to memory.
+    ///
+    /// **If it fails**, so does the event that started the room: a connection is closed with code 1011, a request gets the
+    /// error's status, an alarm rings again later, a message is lost. The next event starts the room again.
+    ///
+    /// **If it panics**, the room fails.
     fn on_start(&mut self, room: &mut Room) -> impl Future<Output = Result> + Send {
         let _ = room;
         ready(Ok(()))
     }
 
-    /// By what a connection can be found again with [`Room::connections_with`]: at most nine tags of 1 to 256 bytes. Its
-    /// id is always one more. Runs before [`on_connect`](Self::on_connect).
+    /// Tags for looking up this connection later with [`Room::connections_with`]: at most nine, each of 1 to 256 bytes. The
+    /// connection's id is always a tag as well.
     ///
-    /// # Errors
-    /// As for `on_connect`; so it is when there are too many tags, or too long ones.
+    /// **Runs** before [`on_connect`](Self::on_connect).
+    ///
+    /// **If it fails**, or a tag is too long, or there are too many, the connection is closed with code 1011 and the error's
+    /// text. [`on_connect`](Self::on_connect) does not run.
+    ///
+    /// **If it panics**, the room fails.
     fn connection_tags(&self, connection: &Connection, request: &Request) -> Result<Vec<String>> {
         let _ = (connection, request);
         Ok(Vec::new())
     }
 
-    /// A connection is here. The handshake is answered when this returns; what it sends arrives right after.
+    /// Greets a connection.
     ///
-    /// # Errors
-    /// The handshake is answered, then the connection is closed with code 1011 and the error's text, cut to 123 bytes.
-    /// [`on_close`](Self::on_close) follows.
+    /// **Runs** when a connection is new. The handshake is answered when it returns; what it sent arrives right after.
+    ///
+    /// **If it fails**, the handshake is answered, and the connection is closed with code 1011 and the error's text, cut to
+    /// 123 bytes. [`on_close`](Self::on_close) follows.
+    ///
+    /// **If it panics**, the room fails.
     fn on_connect(
         &mut self,
         room: &mut Room,
@@ -176,10 +211,14 @@ pub trait Party: Default + Send + 'static {
         ready(Ok(()))
     }
 
-    /// A connection said something. The text `ping` never comes here: it is answered with `pong` on the way.
+    /// Handles a message.
     ///
-    /// # Errors
-    /// Logged; the connection lives on.
+    /// **Runs** for each message of a connection, in order. The text `ping` never comes here: the server answers it with
+    /// `pong`.
+    ///
+    /// **If it fails**, the error is logged, and the connection stays open.
+    ///
+    /// **If it panics**, the room fails.
     fn on_message(
         &mut self,
         room: &mut Room,
@@ -190,12 +229,14 @@ pub trait Party: Default + Send + 'static {
         ready(Ok(()))
     }
 
-    /// A connection is gone, for whatever reason but a panic of the room; exactly once for each that
-    /// [`on_connect`](Self::on_connect) saw. The room's connections no longer contain it. `code` is 1006 when it went
-    /// without a goodbye.
+    /// Takes leave of a connection. [`Room::connections`] no longer contains it.
     ///
-    /// # Errors
-    /// Logged.
+    /// **Runs** exactly once for each connection that [`on_connect`](Self::on_connect) saw, unless the room fails. `code` is
+    /// 1006 if the connection broke.
+    ///
+    /// **If it fails**, the error is logged.
+    ///
+    /// **If it panics**, the room fails.
     fn on_close(
         &mut self,
         room: &mut Room,
@@ -207,10 +248,13 @@ pub trait Party: Default + Send + 'static {
         ready(Ok(()))
     }
 
-    /// A connection broke: no goodbye, only an error or silence. [`on_close`](Self::on_close) follows.
+    /// Hears that a connection broke, by an error or by silence.
     ///
-    /// # Errors
-    /// Logged.
+    /// **Runs** before [`on_close`](Self::on_close), for connections that did not say goodbye.
+    ///
+    /// **If it fails**, the error is logged, and [`on_close`](Self::on_close) runs all the same.
+    ///
+    /// **If it panics**, the room fails.
     fn on_error(
         &mut self,
         room: &mut Room,
@@ -221,28 +265,37 @@ pub trait Party: Default + Send + 'static {
         ready(Ok(()))
     }
 
-    /// A request, of any method, on the room's URL or below it.
+    /// Answers a request. By default the answer is status 404.
     ///
-    /// # Errors
-    /// Answered with [`Error::status`] and the error's text.
+    /// **Runs** for each request on the room's URL or below it, of any method, from outside or from another room.
+    ///
+    /// **If it fails**, the answer is [`Error::status`] with the error's text.
+    ///
+    /// **If it panics**, the answer is status 500, and the room fails.
     fn on_request(&mut self, room: &mut Room, request: Request) -> impl Future<Output = Result<Response>> + Send {
         let _ = (room, request);
         ready(Err(Error::NotFound))
     }
 
-    /// The alarm the room set is due. Runs at least once for each alarm, also after a restart.
+    /// Does what the room set its alarm for; see [`Room::set_alarm`].
     ///
-    /// # Errors
-    /// Run again after 2 s, then after twice as long each time, six times at most. So it is after a panic.
+    /// **Runs** when the alarm is due: at least once for each alarm, also after a restart.
+    ///
+    /// **If it fails**, it runs again after 2 s, then after twice as long each time, six times at most. The error is logged.
+    ///
+    /// **If it panics**, the room fails, and the alarm rings again as after an error.
     fn on_alarm(&mut self, room: &mut Room) -> impl Future<Output = Result> + Send {
         let _ = room;
         ready(Ok(()))
     }
 
-    /// The moment asked for with [`Room::tick_in`] has come. Unlike an alarm it does not outlive the room.
+    /// Does what the room asked for with [`Room::tick_in`].
     ///
-    /// # Errors
-    /// Logged.
+    /// **Runs** when that moment has come. Unlike an alarm it does not outlive the room.
+    ///
+    /// **If it fails**, the error is logged.
+    ///
+    /// **If it panics**, the room fails.
     fn on_tick(&mut self, room: &mut Room) -> impl Future<Output = Result> + Send {
         let _ = room;
         ready(Ok(()))
