@@ -20,6 +20,7 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A folder that is served.
 pub(crate) struct Assets {
+    /// Where the files are.
     folder: PathBuf,
     /// Whether navigations to paths without a file get the folder's `index.html`.
     single_page: bool,

@@ -17,6 +17,7 @@ use crate::{
 
 /// Where connections come in.
 pub(crate) struct Entrance {
+    /// What addresses and groups hold already.
     quotas: Arc<Quotas>,
     /// One for each connection there may be.
     permits: Arc<Semaphore>,
@@ -26,7 +27,9 @@ pub(crate) struct Entrance {
 
 /// Who is on the other end of a TCP connection, and what that holds as long as it lives, as HTTP or as WebSocket.
 pub(crate) struct Guest {
+    /// Of the other end of the TCP connection; a proxy's, if there is one.
     address: IpAddr,
+    /// One of all connections there may be.
     _permit: OwnedSemaphorePermit,
     /// One of its address's connections; none for a proxy, whose connections are its readers'.
     _address_slot: Option<Slot>,
@@ -34,6 +37,7 @@ pub(crate) struct Guest {
 
 /// All that a WebSocket holds of the server, for as long as it lives.
 pub(crate) struct Held {
+    /// What it has held since it came in.
     _guest: Arc<Guest>,
     /// One of the connections of the address that a proxy speaks for.
     _address_slot: Option<Slot>,

@@ -45,11 +45,15 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// What every connection needs of the server.
 pub(crate) struct HttpServer {
+    /// How the server is set up.
     config: Arc<Config>,
+    /// Where requests and connections go.
     rooms: Rooms,
+    /// Where connections come in, and what they hold.
     entrance: Entrance,
     /// What the program serves beside its parties.
     pages: Option<Pages>,
+    /// The folder served, if there is one.
     assets: Option<Assets>,
     /// The server was asked to stop, and does so after [`Config::drain`].
     leaving: AtomicBool,

@@ -8,8 +8,17 @@
 //!
 //! Implement [`party::Party`], give it to [`Server::party`], and call [`Server::main`].
 //!
+//! One connection, from file to file:
+//! 1. `http` accepts it, and `guest` counts it. The path names a room, whose id `party::key` holds.
+//! 2. For a WebSocket, `socket` answers the handshake once the party's gatekeeper has agreed, which `party::kinds` calls.
+//! 3. `party::rooms` puts events into the room's `party::mailbox`, which `party::table` finds or makes.
+//! 4. `party::life` takes the events one after another, and runs the hooks of the [`party::Party`] with its [`party::Room`].
+//! 5. What the room stores goes through `storage` to a thread of its own.
+//!
 //! What holds throughout, and cannot be seen in any one place:
 //! - Nothing here knows what the parties are for. Whatever a program needs beyond its parties, it gives to [`Server`].
+//! - Who knows whom: `server` → `http` → `socket` → `party` → `storage`. In `party`: `kinds` → `life` → `Party` → `room` →
+//!   `stub` → `rooms` → `table` → `mailbox` → `event` → `key`. `rooms` knows a party only as a trait that `kinds` implements.
 //! - Only `storage` knows fjall; only `http` and `socket` know hyper and what sockets do.
 //! - Rooms share no memory. A room's fields are touched by its own loop alone, so there are no locks around them.
 

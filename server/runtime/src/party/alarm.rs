@@ -22,10 +22,13 @@ const RETRIES: u32 = 6;
 pub(crate) struct AlarmClock(Arc<Shared>);
 
 struct Shared {
+    /// Where alarms outlive a restart.
     db: Db,
     /// Milliseconds since 1970, as the machine's owner or its time service sets them.
     wall: fn() -> u64,
+    /// All alarms that are set.
     alarms: Mutex<Alarms>,
+    /// Tells whoever waits in `next` that the first alarm may be another one now.
     wake: Notify,
 }
 
@@ -33,6 +36,7 @@ struct Shared {
 struct Alarms {
     /// When each is due, and how often it has failed.
     by_room: HashMap<RoomKey, (Instant, u32)>,
+    /// The same in the order in which they are due.
     by_time: BTreeSet<(Instant, RoomKey)>,
     /// Due, on the way to their rooms or being handled there, and how often each has failed. Whoever sets or cancels an
     /// alarm takes it out, for then it must not ring any more.
@@ -60,7 +64,9 @@ impl Alarms {
 /// How an alarm is stored. The delay bounds the wait after a restart whatever happened to the wall clock meanwhile.
 #[derive(Serialize, Deserialize)]
 struct Row {
+    /// When it is due, in milliseconds since 1970.
     due_ms: u64,
+    /// Milliseconds from when it was set until it is due.
     delay_ms: u64,
 }
 

@@ -14,7 +14,9 @@ pub(super) struct Calls(Mutex<CallGraph>);
 
 #[derive(Default)]
 struct CallGraph {
+    /// The rooms that each room waits for.
     waits_for: HashMap<RoomKey, Vec<RoomKey>>,
+    /// Calls, from gatekeepers and programs as well.
     under_way: usize,
 }
 
@@ -62,8 +64,11 @@ impl CallGraph {
 
 /// A call under way; it ends when this is dropped.
 pub(super) struct Call<'a> {
+    /// Where it is noted.
     calls: &'a Calls,
+    /// The room that waits, if it is one.
     caller: Option<RoomKey>,
+    /// The room it waits for.
     target: RoomKey,
 }
 

@@ -91,7 +91,9 @@ impl Hash for RoomId {
 /// Which room of which party.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RoomKey {
+    /// The party's name as it was registered.
     party: &'static str,
+    /// The room's id within the party.
     id: RoomId,
 }
 

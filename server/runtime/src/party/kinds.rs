@@ -48,6 +48,7 @@ impl<P: Party> Kind for Of<P> {
 /// The parties of a server, by name.
 #[derive(Default)]
 pub(crate) struct Kinds {
+    /// Each party's code by its name.
     by_name: HashMap<&'static str, Box<dyn Kind>>,
     /// Those whose rooms forget what they stored; see [`Party::FORGETS`].
     forgetful: Vec<&'static str>,

@@ -88,6 +88,7 @@ async fn guarded<P: Party>(room: &mut Room, party: &mut Option<P>, woken: Woken)
     }
 }
 
+/// Starts the party if it has not, and runs the hook that the event is for.
 async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken) {
     let party = match started {
         Some(party) => party,
@@ -103,58 +104,54 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
         }
     };
     let hook = match woken {
-        Woken::Event(Event::Connect { connection, request, reply }) => {
-            let answer = connect(room, party, connection, &request).await;
-            // Whoever asked may be gone; then the close event is on its way.
-            let _ = reply.send(answer);
-            Ok(())
-        }
-        Woken::Event(Event::Message { connection, message }) => {
-            if !room.connections.contains_key(&connection.key()) {
-                return;
-            }
-            party.on_message(room, &connection, message).await
-        }
-        Woken::Event(Event::Close { connection, close }) => {
-            if room.connections.remove(&connection.key()).is_none() {
-                return;
-            }
-            if close.code == close::ABNORMAL
-                && let Err(error) = party.on_error(room, &connection, &close.reason).await
-            {
-                log_failure(room, &error);
-            }
-            party.on_close(room, &connection, close.code, &close.reason).await
-        }
-        // Whoever asked has gone: no work for no one.
-        Woken::Event(Event::Request { reply: Some(reply), .. }) if reply.is_closed() => Ok(()),
-        Woken::Event(Event::Request { request, reply, .. }) => {
-            let answer = party.on_request(room, *request).await;
-            match reply {
-                Some(reply) => {
-                    // Whoever asked may no longer wait.
-                    let _ = reply.send(answer);
-                    Ok(())
-                }
-                None => answer.map(drop),
-            }
-        }
-        // Set anew or cancelled while it was on its way.
-        Woken::Event(Event::Alarm) if !room.rooms.shared().alarms.is_ringing(&room.key) => Ok(()),
-        Woken::Event(Event::Alarm) => {
-            let rung = AssertUnwindSafe(party.on_alarm(room)).catch_unwind().await;
-            return settle_alarm(room, rung);
-        }
-        Woken::Event(Event::Stop) => {
-            announce_stop(&room.connections);
-            Ok(())
-        }
+        Woken::Event(event) => run_hook(room, party, event).await,
         Woken::Tick => party.on_tick(room).await,
         Woken::Idle | Woken::Ended => Ok(()),
     };
     if let Err(error) = hook {
         log_failure(room, &error);
     }
+}
+
+/// Runs the hook that an event is for. An error that someone waits for goes to them; all others are returned.
+async fn run_hook<P: Party>(room: &mut Room, party: &mut P, event: Event) -> Result {
+    match event {
+        Event::Connect { connection, request, reply } => {
+            let answer = connect(room, party, connection, &request).await;
+            // Whoever asked may be gone; then the close event is on its way.
+            let _ = reply.send(answer);
+        }
+        Event::Message { connection, message } => {
+            if room.connections.contains_key(&connection.key()) {
+                party.on_message(room, &connection, message).await?;
+            }
+        }
+        Event::Close { connection, close } => {
+            if room.connections.remove(&connection.key()).is_some() {
+                if close.code == close::ABNORMAL
+                    && let Err(error) = party.on_error(room, &connection, &close.reason).await
+                {
+                    log_failure(room, &error);
+                }
+                party.on_close(room, &connection, close.code, &close.reason).await?;
+            }
+        }
+        Event::Request { request, reply: None, .. } => drop(party.on_request(room, *request).await?),
+        // Whoever asked has gone: no work for no one.
+        Event::Request { reply: Some(reply), .. } if reply.is_closed() => {}
+        Event::Request { request, reply: Some(reply), .. } => {
+            // Whoever asked may no longer wait.
+            let _ = reply.send(party.on_request(room, *request).await);
+        }
+        // Set anew or cancelled while it was on its way.
+        Event::Alarm if !room.rooms.shared().alarms.is_ringing(&room.key) => {}
+        Event::Alarm => {
+            let rung = AssertUnwindSafe(party.on_alarm(room)).catch_unwind().await;
+            settle_alarm(room, rung);
+        }
+        Event::Stop => announce_stop(&room.connections),
+    }
+    Ok(())
 }
 
 /// Greets a connection. When the party fails, the handshake still succeeds, and the reason is in the close frame:

@@ -12,6 +12,7 @@ use crate::error::Error;
 
 /// Where events are put.
 pub(super) struct Mailbox {
+    /// The channel to the room.
     events: mpsc::UnboundedSender<Box<Event>>,
     /// Events sent and not yet taken. The channel itself is unbounded, so that news of a closed connection, which must
     /// never be lost, always fits; and it makes room for 32 of them at a time, so they are boxed.
@@ -20,7 +21,9 @@ pub(super) struct Mailbox {
 
 /// Where the room takes them out.
 pub(super) struct Inbox {
+    /// The channel from everyone.
     events: mpsc::UnboundedReceiver<Box<Event>>,
+    /// The mailbox's.
     depth: Arc<AtomicUsize>,
 }
 

@@ -40,9 +40,13 @@ use crate::{config::Config, storage::Storage};
 /// }
 /// ```
 pub struct Room {
+    /// Which room it is.
     pub(super) key: RoomKey,
+    /// All rooms of the server, itself included.
     pub(super) rooms: Rooms,
+    /// What it keeps across restarts.
     storage: Storage,
+    /// Those that it has greeted and that are still open.
     pub(super) connections: Connections,
     /// When the tick comes that was asked for.
     pub(super) tick_at: Option<Instant>,

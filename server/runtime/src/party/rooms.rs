@@ -35,15 +35,25 @@ const ALARM_PAUSE: Duration = Duration::from_millis(2);
 pub(crate) struct Rooms(Arc<Shared>);
 
 pub(crate) struct Shared {
+    /// The parties by name.
     kinds: HashMap<&'static str, Box<dyn Kind>>,
+    /// The rooms in memory.
     table: Table,
+    /// Which room waits for which.
     calls: Calls,
+    /// What the next connection is told apart by.
     connection_keys: AtomicU64,
+    /// What [`Rooms::next_sequence`] answers next.
     sequence: AtomicU64,
+    /// The rooms that are awake, as tasks.
     pub(crate) tasks: TaskTracker,
+    /// The program's own values, by their types.
     settings: Extensions,
+    /// How the server is set up.
     pub(crate) config: Arc<Config>,
+    /// The alarms of all rooms.
     pub(crate) alarms: AlarmClock,
+    /// The database behind the storage of all rooms.
     pub(crate) db: Db,
 }
 
@@ -238,8 +248,11 @@ impl Rooms {
 /// A connection's place in its room. Dropping it tells the room that the connection is gone, whatever the reason: a
 /// finished handshake, a broken one, a closed socket or a panic.
 pub(crate) struct Attached {
+    /// Through which it reaches its room.
     rooms: Rooms,
+    /// Its room.
     key: RoomKey,
+    /// What the room has of it.
     connection: Connection,
     /// How it ended.
     close: Close,

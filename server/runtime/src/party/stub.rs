@@ -24,7 +24,9 @@ use crate::{close, error::Error};
 /// ```
 #[derive(Clone)]
 pub struct Lobby {
+    /// The room asked for.
     key: RoomKey,
+    /// All rooms of the server.
     rooms: Rooms,
 }
 
@@ -63,7 +65,9 @@ impl Lobby {
 /// The parties of this server, as one room sees them; see [`Stub`].
 #[derive(Clone)]
 pub struct Parties {
+    /// All rooms of the server.
     rooms: Rooms,
+    /// The room that sees them so; none for a gatekeeper, which no one can wait for.
     caller: Option<RoomKey>,
 }
 
@@ -84,7 +88,9 @@ impl Parties {
 /// One party, as one room sees it.
 #[derive(Clone)]
 pub struct PartyStub {
+    /// Who sees it so.
     parties: Parties,
+    /// Its name.
     party: &'static str,
 }
 
@@ -129,8 +135,11 @@ impl PartyStub {
 /// ```
 #[derive(Clone)]
 pub struct Stub {
+    /// All rooms of the server.
     rooms: Rooms,
+    /// The room that holds this handle; none for a gatekeeper.
     caller: Option<RoomKey>,
+    /// The room that it reaches.
     key: RoomKey,
 }
 
@@ -209,7 +218,9 @@ impl Stub {
 /// }
 /// ```
 pub struct Socket {
+    /// Its place in the room.
     attached: Attached,
+    /// Through which it was opened.
     stub: Stub,
 }
 

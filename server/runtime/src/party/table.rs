@@ -24,6 +24,7 @@ pub(super) struct Table(Mutex<Seats>);
 
 #[derive(Default)]
 struct Seats {
+    /// How each is present.
     by_room: HashMap<RoomKey, Seat>,
     /// No room starts any more.
     stopping: bool,
