@@ -20,8 +20,6 @@
 //! - A count is the size of a live set. It is never read back from disk, and never added to or subtracted from.
 //! - The protocol crate does no I/O. The server never trusts that a widget applied its rules.
 
-#[doc = include_str!("../COMING_FROM_PARTYKIT.md")]
-pub mod coming_from_partykit {}
 mod access;
 mod counter;
 mod files;
@@ -35,7 +33,7 @@ use tokio::net::TcpListener;
 
 pub use connection_counter_runtime::{
     Config, Error, Greeting, Limits, ListOptions, LogFormat, Progress, Reading, Server, StartupError, Storage,
-    StorageError, close, defaults, milliseconds, notice, party,
+    StorageError, close, coming_from_partykit, defaults, milliseconds, notice, party,
 };
 
 pub use access::Access;

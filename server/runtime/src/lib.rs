@@ -6,7 +6,8 @@
 //!                    └─┘ stubs: requests, messages and sockets from room to room
 //! ```
 //!
-//! Implement [`party::Party`], give it to [`Server::party`], and call [`Server::main`].
+//! Implement [`party::Party`], give it to [`Server::party`], and call [`Server::main`]. Whoever knows PartyKit finds
+//! its words in [`coming_from_partykit`].
 //!
 //! One connection, from file to file:
 //! 1. `http` accepts it, and `guest` counts it. The path names a room, whose id `party::key` holds.
@@ -24,6 +25,8 @@
 
 mod assets;
 pub mod close;
+#[doc = include_str!("../COMING_FROM_PARTYKIT.md")]
+pub mod coming_from_partykit {}
 mod config;
 mod error;
 mod guest;
