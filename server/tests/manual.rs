@@ -1,0 +1,43 @@
+//! The manual keeps its word: what it quotes is what the programs say.
+
+#![allow(clippy::unwrap_used, reason = "a failing test may panic")]
+
+use std::{fs, path::Path};
+
+/// All source that speaks to site owners and operators.
+fn sources() -> String {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let folders = ["server/src", "server/runtime/src", "widget/src", "widget/npm"];
+    let mut all = String::new();
+    for folder in folders {
+        add(&workspace.join(folder), &mut all);
+    }
+    // A text that goes on in the next line is one text.
+    all.split('\\').map(str::trim_start).collect()
+}
+
+fn add(folder: &Path, all: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            add(&path, all);
+        } else if path.extension().is_some_and(|ending| ending == "rs" || ending == "js") {
+            all.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn quoted_lines_are_said() {
+    let sources = sources();
+    let page = include_str!("../docs/no-number.md");
+    let rows =
+        page.lines().skip_while(|line| *line != "## A line on the console").filter(|line| line.starts_with("| `"));
+    let quoted: Vec<_> = rows
+        .filter(|line| !line.contains("the browser's own words"))
+        .map(|line| line.split('`').nth(1).unwrap())
+        .collect();
+    assert!(quoted.len() > 8, "{quoted:?}");
+    let unsaid: Vec<_> = quoted.iter().filter(|line| !sources.contains(**line)).collect();
+    assert!(unsaid.is_empty(), "the manual quotes what nobody says: {unsaid:?}");
+}
