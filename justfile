@@ -49,6 +49,13 @@ test-browsers: widget _engines
     cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     cd examples; npm run test-browsers
 
+# The pages in server/docs/proxies hold the snippets that this runs.
+# Test counts behind real proxies: nginx, Apache, HAProxy and Caddy.
+test-proxies: widget _chromium _proxies
+    cargo build --workspace --bins
+    cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
+    cd examples; npm run test-proxies
+
 # Print what the widget weighs; fails when that is over the budget.
 size: widget
     node widget/build/size.mjs
@@ -85,4 +92,27 @@ _engines:
     fi
     echo "These tests need Firefox, WebKitGTK's WebDriver and Xvfb; please install what is missing (on Debian: sudo" \
         "apt-get install$missing). Firefox may also be named with FIREFOX=/path/to/firefox." >&2
+    exit 1
+
+# Make sure there are the four proxies, and openssl for their certificates.
+_proxies:
+    #!/bin/sh
+    set -eu
+    PATH="$PATH:/usr/sbin"
+    missing=
+    for name in nginx apache2 haproxy caddy openssl; do
+        command -v "$name" >/dev/null || missing="$missing $name"
+    done
+    if [ -z "$missing" ]; then exit 0; fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing$missing with apt-get"
+        apt-get update >/dev/null
+        # They are run by the tests only, on ports of their own, never as services of this machine.
+        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
+        exit
+    fi
+    echo "These tests need nginx, Apache, HAProxy, Caddy and openssl; please install what is missing (on Debian: sudo" \
+        "apt-get install$missing)." >&2
     exit 1
