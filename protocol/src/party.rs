@@ -91,6 +91,10 @@ pub struct CounterReport<T = u32> {
     /// How many more there are. Not sent where it is 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: usize,
+    /// Whether more pages are to come, because the server has just started and still reads what is stored. Ask again in a
+    /// moment. Not sent where it is false; pages that have viewers are never missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub still_reading: bool,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

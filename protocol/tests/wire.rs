@@ -68,11 +68,14 @@ fn page_requests() {
 fn reports() {
     let connections = [(id("b"), 3)].into();
     bytes(&PageReport { id: id("a"), viewers: 1, connections }, r#"{"id":"a","viewers":1,"connections":{"b":3}}"#);
-    bytes(&CounterReport { pages: [(id("a"), 1)].into(), left_out: 0 }, r#"{"pages":{"a":1}}"#);
-    bytes(&CounterReport { pages: [(id("a"), 1)].into(), left_out: 2 }, r#"{"pages":{"a":1},"leftOut":2}"#);
+    bytes(&CounterReport { pages: [(id("a"), 1)].into(), left_out: 0, still_reading: false }, r#"{"pages":{"a":1}}"#);
+    bytes(
+        &CounterReport { pages: [(id("a"), 1)].into(), left_out: 2, still_reading: true },
+        r#"{"pages":{"a":1},"leftOut":2,"stillReading":true}"#,
+    );
     let detail = PageDetail { viewers: 1, peak: 2, peak_at_ms: 3, last_activity_ms: 4 };
     bytes(
-        &CounterReport { pages: [(id("a"), detail)].into(), left_out: 0 },
+        &CounterReport { pages: [(id("a"), detail)].into(), left_out: 0, still_reading: false },
         r#"{"pages":{"a":{"viewers":1,"peak":2,"peakAtMs":3,"lastActivityMs":4}}}"#,
     );
 }

@@ -357,6 +357,6 @@ impl Counter {
             last_activity_ms: tally.history.last_activity_ms,
         };
         let pages = || self.pages.iter().map(|(id, tally)| (id, detail(tally)));
-        self.reports.answer(question, room.now(), pages)
+        self.reports.answer(question, room.now(), self.past.is_some(), pages)
     }
 }

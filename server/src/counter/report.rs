@@ -34,14 +34,14 @@ pub(super) struct Question {
     detail: bool,
     /// How many pages: the busiest.
     limit: usize,
-    /// How their ids begin.
-    prefix: String,
+    /// How their ids begin: as it was asked, and in the one spelling that ids have.
+    prefixes: [String; 2],
 }
 
 impl Question {
     /// Reads a URL's query; or says what is wrong with it. What it does not know is not for it.
     pub(super) fn parse(query: &str) -> std::result::Result<Self, String> {
-        let mut question = Self { detail: false, limit: DEFAULT_PAGES, prefix: String::new() };
+        let mut question = Self { detail: false, limit: DEFAULT_PAGES, prefixes: Default::default() };
         for pair in query.split('&') {
             match pair.split_once('=').unwrap_or((pair, "")) {
                 ("detail", _) => question.detail = true,
@@ -50,11 +50,24 @@ impl Question {
                     question.limit =
                         limit.ok_or_else(|| format!("limit={text}: give a number from 1 to {MAX_PAGES}"))?;
                 }
-                ("prefix", text) => question.prefix = percent_decode_str(text).decode_utf8_lossy().into_owned(),
+                ("prefix", text) => {
+                    let asked = percent_decode_str(text).decode_utf8_lossy().into_owned();
+                    question.prefixes = [spelled(&asked), asked];
+                }
                 _ => {}
             }
         }
         Ok(question)
+    }
+}
+
+/// The beginning of ids that someone means by this text: `example.org/café/` is `example.org/caf%C3%A9/`.
+fn spelled(prefix: &str) -> String {
+    // The id of a folder has no last slash; here it says that nothing else may follow the name.
+    let slash = if prefix.ends_with('/') { "/" } else { "" };
+    match PageId::parse(prefix) {
+        Ok(id) => format!("{}{slash}", id.as_str().trim_end_matches('/')),
+        Err(_) => prefix.to_owned(),
     }
 }
 
@@ -67,7 +80,7 @@ pub(super) struct Reports {
 }
 
 impl Reports {
-    /// Answers from what it has, or from `pages`.
+    /// Answers from what it has, or from `pages`. While the past is `still_reading`, details may be missing.
     ///
     /// # Errors
     /// [`Error::RoomBusy`] when many different questions have taken more than their share of time.
@@ -75,6 +88,7 @@ impl Reports {
         &mut self,
         question: Question,
         now: Instant,
+        still_reading: bool,
         pages: impl FnOnce() -> P,
     ) -> Result<Response>
     where
@@ -88,7 +102,7 @@ impl Reports {
             return Err(Error::RoomBusy);
         }
         let start = Instant::now();
-        let response = build(&question, pages())?;
+        let response = build(&question, still_reading, pages())?;
         self.charge(now, start.elapsed());
         if self.kept.len() >= MAX_KEPT {
             self.kept.clear();
@@ -102,9 +116,14 @@ impl Reports {
     }
 }
 
-fn build<'a>(question: &Question, pages: impl Iterator<Item = (&'a PageId, PageDetail)>) -> Result<Response> {
+fn build<'a>(
+    question: &Question,
+    still_reading: bool,
+    pages: impl Iterator<Item = (&'a PageId, PageDetail)>,
+) -> Result<Response> {
     let asked_for = |(id, page): &(&PageId, PageDetail)| {
-        (question.detail || page.viewers > 0) && id.as_str().starts_with(&question.prefix)
+        (question.detail || page.viewers > 0)
+            && question.prefixes.iter().any(|prefix| id.as_str().starts_with(prefix.as_str()))
     };
     let mut listed: Vec<_> = pages.filter(asked_for).collect();
     let left_out = listed.len().saturating_sub(question.limit);
@@ -117,9 +136,10 @@ fn build<'a>(question: &Question, pages: impl Iterator<Item = (&'a PageId, PageD
     }
     let listed = listed.into_iter().map(|(id, page)| (id.clone(), page));
     if question.detail {
-        gate::public(&CounterReport { pages: listed.collect(), left_out })
+        gate::public(&CounterReport { pages: listed.collect(), left_out, still_reading })
     } else {
-        gate::public(&CounterReport { pages: listed.map(|(id, page)| (id, page.viewers)).collect(), left_out })
+        let pages = listed.map(|(id, page)| (id, page.viewers)).collect();
+        gate::public(&CounterReport { pages, left_out, still_reading: false })
     }
 }
 
@@ -136,7 +156,7 @@ mod tests {
 
     fn asked(reports: &mut Reports, query: &str, now: Instant, pages: &[(PageId, PageDetail)]) -> Value {
         let pages = || pages.iter().map(|(id, page)| (id, page.clone()));
-        let answer = reports.answer(Question::parse(query).unwrap(), now, pages).unwrap();
+        let answer = reports.answer(Question::parse(query).unwrap(), now, false, pages).unwrap();
         serde_json::from_slice(answer.body()).unwrap()
     }
 
@@ -155,6 +175,40 @@ mod tests {
             json!({ "pages": { "example.org/0/1996": 1996, "example.org/0/1998": 1998 }, "leftOut": 997 })
         );
         assert_eq!(answer("prefix=example.org/1/1999", &pages), json!({ "pages": { "example.org/1/1999": 1999 } }));
+    }
+
+    #[test]
+    fn a_prefix_is_found_in_any_spelling() {
+        let pages =
+            [(PageId::parse("example.org/café/menu").unwrap(), PageDetail { viewers: 1, ..PageDetail::default() })];
+        for prefix in [
+            "example.org/caf%C3%A9/",
+            "example.org/caf%25C3%25A9/",
+            "example.org/caf%25c3%25a9/",
+            "example.org/café",
+            "EXAMPLE.org/café/",
+            "example.org%2F",
+            "example.org/caf",
+            "exam",
+            "",
+        ] {
+            assert_eq!(answer(&format!("prefix={prefix}"), &pages)["pages"].as_object().unwrap().len(), 1, "{prefix}");
+        }
+        for prefix in ["example.org/cafe/", "example.org/caf/", "example.org/caf%C3%A9s", "other.org"] {
+            assert_eq!(answer(&format!("prefix={prefix}"), &pages), json!({ "pages": {} }), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn details_say_that_more_are_to_come() {
+        let pages = [page(1, 0)];
+        let answer = |query: &str| {
+            let pages = || pages.iter().map(|(id, page)| (id, page.clone()));
+            let question = Question::parse(query).unwrap();
+            let answer = Reports::default().answer(question, Instant::now(), true, pages).unwrap();
+            serde_json::from_slice::<Value>(answer.body()).unwrap()["stillReading"].clone()
+        };
+        assert_eq!([answer("detail"), answer("")], [json!(true), Value::Null]);
     }
 
     #[test]
@@ -180,7 +234,7 @@ mod tests {
         asked(&mut reports, "", now, &[]);
         reports.charge(now, CREDIT / SHARE + Duration::from_millis(1));
         asked(&mut reports, "", now, &[]);
-        let another = reports.answer(Question::parse("detail").unwrap(), now, std::iter::empty);
+        let another = reports.answer(Question::parse("detail").unwrap(), now, false, std::iter::empty);
         assert!(matches!(another, Err(Error::RoomBusy)), "{another:?}");
         asked(&mut reports, "detail", now + CREDIT, &[]);
     }
