@@ -20,6 +20,10 @@ impl<P: Party> Kind for Of<P> {
         P::room_id(id)
     }
 
+    fn same_as(&self, rooms: &Rooms, key: &RoomKey) -> Option<RoomId> {
+        P::same_as(&Lobby::new(key.clone(), rooms.clone()))
+    }
+
     fn group(&self, rooms: &Rooms, key: &RoomKey) -> Option<Group> {
         P::group(&Lobby::new(key.clone(), rooms.clone()))
     }

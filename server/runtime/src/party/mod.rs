@@ -96,6 +96,18 @@ pub trait Party: Default + Send + 'static {
         Ok(RoomId::new(id.to_owned()))
     }
 
+    /// Another room that stands for the one asked for, where the program's settings say that both are one. By default each
+    /// room stands for itself.
+    ///
+    /// **Runs** when anyone asks for a room by its id, after [`room_id`](Self::room_id). It is not asked about the room that it
+    /// names.
+    ///
+    /// **If it panics**, the connection of whoever asked breaks.
+    fn same_as(lobby: &Lobby) -> Option<RoomId> {
+        let _ = lobby;
+        None
+    }
+
     /// The group of rooms that share a bound on their connections, such as all rooms of one customer. By default a room
     /// is in none.
     ///

@@ -60,6 +60,7 @@ pub(crate) struct Shared {
 /// A party with its type erased: the code that rooms run.
 pub(super) trait Kind: Send + Sync {
     fn room_id(&self, id: &str) -> Result<RoomId>;
+    fn same_as(&self, rooms: &Rooms, key: &RoomKey) -> Option<RoomId>;
     fn group(&self, rooms: &Rooms, key: &RoomKey) -> Option<Group>;
     fn is_paced(&self, headers: &HeaderMap, rooms: &Rooms, key: &RoomKey) -> bool;
     fn admit(&self, request: Request, rooms: Rooms, key: RoomKey, websocket: bool) -> Admission;
@@ -121,7 +122,11 @@ impl Rooms {
 
     pub(crate) fn room_key(&self, party: &str, id: &str) -> Result<RoomKey> {
         let (party, kind) = self.kind(party)?;
-        RoomKey::new(party, kind.room_id(id)?)
+        let key = RoomKey::new(party, kind.room_id(id)?)?;
+        match kind.same_as(self, &key) {
+            Some(other) => RoomKey::new(party, other),
+            None => Ok(key),
+        }
     }
 
     /// A number that grows with every call, across all rooms of this run.
