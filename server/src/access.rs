@@ -1,6 +1,6 @@
 //! Who may use this server: which sites, from which origins, and who holds the party token.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use connection_counter_protocol::{PageId, PageIdError};
 use http::{HeaderMap, header};
@@ -14,8 +14,12 @@ use crate::{
 /// The sites listed with `--site`, and the party token.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// Empty on an open server.
+    /// Empty, as the next two, on an open server.
     sites: BTreeSet<String>,
+    /// Ends of hosts that are sites: `.example.org`.
+    endings: Vec<String>,
+    /// Other names of sites, and which site each is.
+    aliases: BTreeMap<String, String>,
     /// Whether the server has pages of its own, whose site is whatever address it is reached under.
     own_pages: bool,
     party_token: Option<String>,
@@ -23,43 +27,96 @@ pub struct Access {
 
 impl Access {
     pub(crate) fn new(settings: &Settings, has_assets: bool) -> Result<Self, SettingsError> {
-        let spell =
-            |site: &String| spell_site(site).map_err(|source| SettingsError::Site { site: site.clone(), source });
-        Ok(Self {
-            sites: settings.sites.iter().map(spell).collect::<Result<_, _>>()?,
+        let mut access = Self {
+            sites: BTreeSet::new(),
+            endings: Vec::new(),
+            aliases: BTreeMap::new(),
             own_pages: settings.demo || has_assets,
             party_token: settings.party_token.clone(),
-        })
+        };
+        for site in &settings.sites {
+            access.add(site).map_err(|source| SettingsError::Site { site: site.clone(), source })?;
+        }
+        Ok(access)
+    }
+
+    /// Adds what a `--site` says: `example.org`, `*.example.org`, or `example.org=www.example.org`.
+    fn add(&mut self, site: &str) -> Result<(), PageIdError> {
+        if let Some(domain) = site.strip_prefix("*.") {
+            self.endings.push(format!(".{}", spell_site(domain)?));
+            return Ok(());
+        }
+        let mut names = site.split('=').map(|name| spell_site(name.trim()));
+        let main = names.next().ok_or(PageIdError::Empty)??;
+        for alias in names {
+            self.aliases.insert(alias?, main.clone());
+        }
+        self.sites.insert(main);
+        Ok(())
+    }
+
+    fn is_open(&self) -> bool {
+        self.sites.is_empty() && self.endings.is_empty()
+    }
+
+    /// Whether the site itself is listed, by its name or with all sub-domains of another.
+    fn lists(&self, site: &str) -> bool {
+        let is_within = |ending: &String| site.strip_suffix(ending).is_some_and(|name| !name.is_empty());
+        self.sites.contains(site) || self.endings.iter().any(is_within)
+    }
+
+    /// The page that a page of an alias really is; `None` for all others.
+    pub(crate) fn main_page(&self, page: &PageId) -> Option<PageId> {
+        let alias = page.site()?;
+        let main = self.main_site(alias)?;
+        PageId::parse(&format!("{main}{}", page.as_str().strip_prefix(alias)?)).ok()
+    }
+
+    /// The site that goes by this name as well; `None` for all others.
+    pub(crate) fn main_site(&self, alias: &str) -> Option<&str> {
+        self.aliases.get(alias).map(String::as_str)
     }
 
     /// Whether pages of this site may be counted and watched. Bare names (`None`) belong to no one in particular.
     #[must_use]
     pub fn serves(&self, site: Option<&str>) -> bool {
-        self.sites.is_empty() || site.is_none_or(|site| self.sites.contains(site))
+        self.is_open() || site.is_none_or(|site| self.lists(site))
     }
 
     /// Whether a page opened from this request's origin may be counted as `page`.
     ///
-    /// An open server believes everyone. Otherwise the origin must be a listed site, or the server's own address where it
-    /// has pages of its own, and the page must be of the origin's site: this keeps other sites out, and one site from inventing viewers of another.
+    /// An open server believes everyone. Otherwise the origin must be a listed site, another name of one, or the server's own
+    /// address where it has pages of its own, and the page must be of the origin's site: this keeps other sites out, and one
+    /// site from inventing viewers of another.
     /// Programs can send any origin; what they can do then is bounded by [`Limits`](crate::Limits).
     ///
     /// # Errors
-    /// [`Refusal::OriginMissing`], [`Refusal::OriginRefused`] or [`Refusal::ForeignPage`].
+    /// [`Refusal::OriginMissing`], [`Refusal::OriginHidden`], [`Refusal::OriginRefused`] or [`Refusal::ForeignPage`].
     pub fn check_origin(&self, headers: &HeaderMap, page: &PageId) -> Result<(), Refusal> {
-        if self.sites.is_empty() {
+        if self.is_open() {
             return Ok(());
         }
         let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
-        let origin = text(header::ORIGIN).filter(|origin| *origin != "null").ok_or(Refusal::OriginMissing)?;
-        let site = origin.split_once("://").and_then(|(_, host)| spell_site(host).ok());
-        let site = site
-            .filter(|site| self.sites.contains(site) || self.is_own(headers, site))
-            .ok_or_else(|| Refusal::OriginRefused(origin.to_owned()))?;
+        let origin = text(header::ORIGIN).ok_or(Refusal::OriginMissing)?;
+        if origin == "null" {
+            return Err(Refusal::OriginHidden);
+        }
+        let named = origin.split_once("://").and_then(|(_, host)| spell_site(host).ok());
+        let site = named.map(|site| self.main_site(&site).map(str::to_owned).unwrap_or(site));
+        let Some(site) = site.clone().filter(|site| self.lists(site) || self.is_own(headers, site)) else {
+            let flag = site.map_or_else(|| "HOST".to_owned(), |site| self.flag_for(&site));
+            return Err(Refusal::OriginRefused { origin: origin.to_owned(), flag });
+        };
         match page.site() {
             Some(of_page) if of_page != site => Err(Refusal::ForeignPage { origin: site, site: of_page.to_owned() }),
             _ => Ok(()),
         }
+    }
+
+    /// What `--site` would have to say to let this site in: another name where it differs from a listed one by its `www.`.
+    fn flag_for(&self, site: &str) -> String {
+        let other = site.strip_prefix("www.").map_or_else(|| format!("www.{site}"), str::to_owned);
+        if self.sites.contains(&other) { format!("{other}={site}") } else { site.to_owned() }
     }
 
     /// Whether the site is the server's own address, as this request has it, and has pages. What a request says is true as
@@ -115,13 +172,52 @@ mod tests {
         check(&[("origin", "https://example.org")], "a").unwrap();
         check(&[("origin", "https://live.org"), ("host", "live.org")], "live.org/pages/a").unwrap();
         assert!(matches!(check(&[], "example.org/a"), Err(Refusal::OriginMissing)));
-        assert!(matches!(check(&[("origin", "null")], "a"), Err(Refusal::OriginMissing)));
-        assert!(matches!(check(&[("origin", "https://evil.org")], "evil.org/"), Err(Refusal::OriginRefused(_))));
-        assert!(matches!(check(&[("origin", "https://example.org.evil.org")], "a"), Err(Refusal::OriginRefused(_))));
+        assert!(matches!(check(&[("origin", "null")], "a"), Err(Refusal::OriginHidden)));
+        assert!(matches!(check(&[("origin", "https://evil.org")], "evil.org/"), Err(Refusal::OriginRefused { .. })));
+        assert!(matches!(
+            check(&[("origin", "https://example.org.evil.org")], "a"),
+            Err(Refusal::OriginRefused { .. })
+        ));
         assert!(matches!(
             check(&[("origin", "https://example.org")], "localhost:3000/"),
             Err(Refusal::ForeignPage { .. })
         ));
+    }
+
+    #[test]
+    fn sub_domains_are_listed_together() {
+        let access = access(&["--site", "*.Example.org", "--site", "*.local:3000"]);
+        let check = |origin: &'static str, page| {
+            access.check_origin(&headers(&[("origin", origin)]), &PageId::parse(page).unwrap())
+        };
+        check("https://shop.example.org", "shop.example.org/a").unwrap();
+        check("https://a.b.example.org", "a.b.example.org/a").unwrap();
+        check("http://a.local:3000", "a.local:3000/").unwrap();
+        assert!(access.serves(Some("shop.example.org")) && !access.serves(Some("example.org")));
+        for origin in ["https://example.org", "https://.example.org", "https://evil-example.org", "https://a.local"] {
+            assert!(matches!(check(origin, "example.org/a"), Err(Refusal::OriginRefused { .. })), "{origin}");
+        }
+        // One sub-domain speaks for no other.
+        assert!(matches!(check("https://a.example.org", "b.example.org/"), Err(Refusal::ForeignPage { .. })));
+    }
+
+    #[test]
+    fn other_names_of_a_site_are_that_site() {
+        let access = access(&["--site", "example.org=www.example.org=m.example.org", "--site", "www.other.org"]);
+        let main = |page| access.main_page(&PageId::parse(page).unwrap()).map(|page| page.to_string());
+        assert_eq!(main("www.example.org/a?b=1"), Some("example.org/a?b=1".into()));
+        assert_eq!(main("m.example.org/"), Some("example.org/".into()));
+        assert_eq!(main("example.org/a"), None);
+        assert_eq!(main("www.example.org.evil/a"), None);
+        let check = |origin: &'static str, page| {
+            access.check_origin(&headers(&[("origin", origin)]), &PageId::parse(page).unwrap())
+        };
+        check("https://www.example.org", "example.org/a").unwrap();
+        assert!(matches!(check("https://www.example.org", "www.other.org/"), Err(Refusal::ForeignPage { .. })));
+        // What is refused names the flag that mends it.
+        let flag = |origin| check(origin, "a").unwrap_err().to_string();
+        assert!(flag("https://other.org").contains("--site www.other.org=other.org"));
+        assert!(flag("https://new.org").contains("--site new.org"));
     }
 
     #[test]
@@ -132,7 +228,7 @@ mod tests {
             let settings = Settings { sites: vec!["example.org".into()], demo, ..Settings::default() };
             Access::new(&settings, has_assets).unwrap().check_origin(&own, &page)
         };
-        assert!(matches!(check(false, false), Err(Refusal::OriginRefused(_))));
+        assert!(matches!(check(false, false), Err(Refusal::OriginRefused { .. })));
         check(true, false).unwrap();
         check(false, true).unwrap();
     }

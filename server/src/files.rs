@@ -176,6 +176,7 @@ fn kind(name: &str) -> Option<&'static str> {
         "js" => "text/javascript; charset=utf-8",
         "wasm" => "application/wasm",
         "svg" => "image/svg+xml",
+        "tgz" => "application/gzip",
         _ => return None,
     })
 }

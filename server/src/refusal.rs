@@ -11,9 +11,19 @@ pub enum Refusal {
     /// Only listed sites may use this server, and the request does not say where it comes from.
     #[error("the Origin header is missing; this server answers the pages of its listed sites only")]
     OriginMissing,
+    /// Only listed sites may use this server, and the browser does not say which one this is.
+    #[error(
+        "this page is sandboxed or a file, so its site is unknown (Origin: null); add allow-same-origin to the frame"
+    )]
+    OriginHidden,
     /// Only listed sites may use this server, and this is none of them.
-    #[error("origin {0} may not use this server; its operator can allow it with --site")]
-    OriginRefused(String),
+    #[error("origin {origin} may not use this server, unless it is started with --site {flag}")]
+    OriginRefused {
+        /// What the browser says.
+        origin: String,
+        /// The value of the flag.
+        flag: String,
+    },
     /// A page of one site tried to pass for a page of another.
     #[error("pages of {origin} cannot be counted as {site}")]
     ForeignPage {
@@ -40,11 +50,12 @@ impl Refusal {
         static FOREIGN: Notice = Notice::warning();
         static SITE: Notice = Notice::warning();
         static MISSING: Notice = Notice::warning();
+        static HIDDEN: Notice = Notice::warning();
         match self {
-            Self::OriginRefused(origin) => {
-                let host = origin.rsplit("//").next().unwrap_or_default();
-                ORIGIN.give(|| format!("{origin} was refused, so its pages show no counts; --site {host} lets it in"));
+            Self::OriginRefused { origin, flag } => {
+                ORIGIN.give(|| format!("{origin} was refused, so its pages show no counts; --site {flag} lets it in"));
             }
+            Self::OriginHidden => HIDDEN.give(|| format!("a page was refused: {self}")),
             Self::ForeignPage { .. } => FOREIGN.give(|| format!("a page was refused: {self}")),
             Self::SiteNotServed(site) => {
                 SITE.give(|| format!("{site} was refused, so links to it show no counts; --site {site} lets it in"));

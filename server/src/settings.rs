@@ -22,7 +22,8 @@ use crate::{Access, Config, Greeting, Server, StartupError, files, files::Files,
 #[non_exhaustive]
 pub struct Settings {
     /// A site whose pages may use this server, such as example.org or localhost:3000. Repeat it for several
-    /// (comma-separated in the variable). Without any, every site may. Where the server has pages of its own (--demo or
+    /// (comma-separated in the variable). `example.org=www.example.org` gives a site another name: its pages are the same.
+    /// `*.example.org` stands for all sub-domains, each a site of its own, but not for example.org itself. Without any, every site may. Where the server has pages of its own (--demo or
     /// --assets) its own address is one too: let your proxy pass on only the names that are yours.
     #[arg(long = "site", env = "CONNECTION_COUNTER_SITE", value_name = "HOST", value_delimiter = ',', value_parser = trimmed)]
     pub sites: Vec<String>,

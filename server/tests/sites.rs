@@ -32,9 +32,58 @@ async fn listed_sites_are_counted() {
 async fn no_origin_is_no_browser() {
     let server = TestServer::with(SITES).await;
     assert_eq!(server.handshake_status("/parties/page/example.org%2Fa", &[]).await, 403);
-    assert_eq!(server.handshake_status("/parties/page/example.org%2Fa", &[("origin", "null")]).await, 403);
     assert_eq!(server.handshake_status("/parties/page/bare", &[]).await, 403);
     assert_eq!(server.get_json("/parties/page/example.org%2Fa").await["viewers"], 0);
+}
+
+#[tokio::test]
+async fn sandboxed_pages_hear_why_they_are_refused() {
+    let server = TestServer::with(SITES).await;
+    let mut visitor = from(&server, "null", "example.org%2Fa").await;
+    let goodbye = visitor.expect_close().await;
+    assert_eq!(u16::from(goodbye.code), 1008);
+    assert!(goodbye.reason.contains("sandboxed") && goodbye.reason.contains("allow-same-origin"), "{}", goodbye.reason);
+}
+
+#[tokio::test]
+async fn other_name_of_a_site_has_the_same_pages() {
+    let server = TestServer::with(&["--site=example.org=www.example.org"]).await;
+    let mut bare = from(&server, "https://example.org", "example.org%2Fa").await;
+    let mut www = from(&server, "https://www.example.org", "www.example.org%2Fa").await;
+    bare.subscribe(&["example.org/a", "example.org/b"]).await;
+    www.subscribe(&["www.example.org/a", "www.example.org/b"]).await;
+    bare.expect_viewers("example.org/a", 2).await;
+    www.expect_viewers("www.example.org/a", 2).await;
+    let _reader = from(&server, "https://www.example.org", "www.example.org%2Fb").await;
+    bare.expect_viewers("example.org/b", 1).await;
+    www.expect_viewers("www.example.org/b", 1).await;
+    for site in ["example.org", "www.example.org"] {
+        let pages = server.get_json(&format!("/parties/counter/{site}")).await["pages"].clone();
+        assert_eq!(pages, json!({ "example.org/a": 2, "example.org/b": 1 }), "{site}");
+    }
+    // Who leaves a link is told no more of it.
+    www.unsubscribe(&["www.example.org/b"]).await;
+    www.subscribe(&["www.example.org/b"]).await;
+    www.expect_viewers("www.example.org/b", 1).await;
+}
+
+#[tokio::test]
+async fn sub_domains_are_sites_of_their_own() {
+    let server = TestServer::with(&["--site=*.example.org"]).await;
+    let mut shop = from(&server, "https://shop.example.org", "shop.example.org%2Fa").await;
+    let _blog = from(&server, "https://blog.example.org", "blog.example.org%2Fa").await;
+    shop.subscribe(&["blog.example.org/a", "shop.example.org/a"]).await;
+    shop.expect_viewers("blog.example.org/a", 1).await;
+    shop.expect_viewers("shop.example.org/a", 1).await;
+    let goodbye = from(&server, "https://example.org", "example.org%2Fa").await.expect_close().await;
+    assert!(goodbye.reason.contains("--site example.org"), "{}", goodbye.reason);
+}
+
+#[tokio::test]
+async fn missing_www_is_named_with_its_flag() {
+    let server = TestServer::with(SITES).await;
+    let goodbye = from(&server, "https://www.example.org", "www.example.org%2F").await.expect_close().await;
+    assert!(goodbye.reason.ends_with("--site example.org=www.example.org"), "{}", goodbye.reason);
 }
 
 #[tokio::test]

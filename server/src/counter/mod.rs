@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 
 use crate::{
     Error, Reading, Refusal, Settings,
-    access::spell_site,
+    access::{Access, spell_site},
     gate,
     pace::{Pace, stretched},
     party::{Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, text, unix_ms},
@@ -80,6 +80,12 @@ impl Party for Counter {
     fn room_id(id: &str) -> Result<RoomId> {
         let site = if id == DEFAULT_COUNTER_ROOM { id.to_owned() } else { spell_site(id).map_err(Refusal::from)? };
         Ok(RoomId::new(site))
+    }
+
+    /// The counter of a site's other name is that of the site.
+    fn same_as(lobby: &Lobby) -> Option<RoomId> {
+        let main = lobby.setting::<Access>().ok()?.main_site(lobby.room_id())?;
+        Some(RoomId::new(main.to_owned()))
     }
 
     fn is_paced(headers: &HeaderMap, lobby: &Lobby) -> bool {

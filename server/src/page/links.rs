@@ -32,7 +32,14 @@ impl Page {
         let mut left_out = 0;
         let page = page_id(room);
         for text in links {
-            let id = match PageId::parse(text) {
+            let named = PageId::parse(text).map(|id| match access.main_page(&id) {
+                Some(main) => {
+                    viewer.alias = id.site().map(Into::into);
+                    main
+                }
+                None => id,
+            });
+            let id = match named {
                 Ok(id) if id.site() == page.site() || access.serves(id.site()) => id,
                 Ok(id) => {
                     refused.push((text, Refusal::SiteNotServed(id.counter_room().to_owned())));
@@ -92,12 +99,15 @@ impl Page {
         }
     }
 
-    pub(super) fn unsubscribe(&mut self, connection: &Connection, links: &[String]) {
-        let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return };
-        let left: HashSet<PageId> =
-            links.iter().filter_map(|text| viewer.links.take(&PageId::parse(text).ok()?)).collect();
+    pub(super) fn unsubscribe(&mut self, room: &Room, connection: &Connection, links: &[String]) -> Result {
+        let access = room.setting::<Access>()?;
+        let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return Ok(()) };
+        let named = links.iter().filter_map(|text| PageId::parse(text).ok());
+        let named = named.map(|id| access.main_page(&id).unwrap_or(id));
+        let left: HashSet<PageId> = named.filter_map(|id| viewer.links.take(&id)).collect();
         viewer.awaited.retain(|id| !left.contains(id));
         self.unwatch(left);
+        Ok(())
     }
 
     pub(super) fn unwatch(&mut self, links: HashSet<PageId>) {

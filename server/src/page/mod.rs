@@ -58,6 +58,8 @@ struct Viewer {
     links: HashSet<PageId>,
     /// Those of them whose count it has not been told yet: it gets them, and no one else does, when they are known.
     awaited: HashSet<PageId>,
+    /// The name that it calls the site by, where that is another name.
+    alias: Option<Box<str>>,
     /// How it is counted.
     counted: Counted,
     /// The version of the links' counts it was last told.
@@ -108,6 +110,11 @@ impl Party for Page {
         Ok(RoomId::new(PageId::parse(id).map_err(Refusal::from)?))
     }
 
+    /// A page of a site's other name is the page of the site.
+    fn same_as(lobby: &Lobby) -> Option<RoomId> {
+        lobby.setting::<Access>().ok()?.main_page(page_of(lobby)).map(RoomId::new)
+    }
+
     /// The site's pages, where the operator has set a bound for all of them.
     fn group(lobby: &Lobby) -> Option<Group> {
         let connections = lobby.setting::<Settings>().ok()?.limits.connections_per_site;
@@ -155,6 +162,7 @@ impl Party for Page {
             connection: connection.clone(),
             links: HashSet::new(),
             awaited: HashSet::new(),
+            alias: None,
             counted: counted(request),
             seen: self.version,
             warned: false,
@@ -179,7 +187,7 @@ impl Party for Page {
         };
         match parsed {
             Ok(ViewerMessage::Subscribe { links }) => self.subscribe(room, connection, &links)?,
-            Ok(ViewerMessage::Unsubscribe { links }) => self.unsubscribe(connection, &links),
+            Ok(ViewerMessage::Unsubscribe { links }) => self.unsubscribe(room, connection, &links)?,
             Ok(ViewerMessage::Unknown) => {}
             Err(reason) => self.warn(connection, &reason),
         }

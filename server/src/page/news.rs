@@ -151,12 +151,13 @@ impl Page {
         if !std::mem::take(&mut self.awaited) {
             return Ok(None);
         }
+        let page = page_id(room);
         for viewer in self.viewers.values_mut().filter(|viewer| !viewer.awaited.is_empty()) {
             let known = viewer.awaited.iter().filter_map(|id| News::of(id, self.links.get(id)?));
             let known: Vec<_> = known.collect();
             let mut told: Vec<PageId> = Vec::new();
             for frame in frames(&known) {
-                let message = update(frame)?;
+                let message = update(frame, viewer.alias.as_deref(), page.site())?;
                 if !viewer.connection.has_room_for(&message) {
                     self.awaited = true;
                     break;
@@ -185,17 +186,21 @@ impl Page {
             return Ok(Some(wait));
         }
         self.updates.sent(room.now());
-        // The same messages for all that were told the same before: encoded once, shared by them.
-        let mut messages: HashMap<u64, Vec<(u64, Message)>> = HashMap::new();
+        // The same messages for all that were told the same before, by the same name of the site: encoded once, shared by them.
+        let mut messages: HashMap<(u64, Option<Box<str>>), Vec<(u64, Message)>> = HashMap::new();
+        let page = page_id(room);
         let mut behind = false;
         for viewer in self.viewers.values_mut().filter(|viewer| viewer.seen != self.version) {
             if !viewer.connection.is_idle() {
                 behind = true;
                 continue;
             }
-            let parts = match messages.entry(viewer.seen) {
+            let parts = match messages.entry((viewer.seen, viewer.alias.clone())) {
                 Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(place) => place.insert(changes_since(&self.links, viewer.seen)?),
+                Entry::Vacant(place) => {
+                    let names = (viewer.alias.as_deref(), page.site());
+                    place.insert(changes_since(&self.links, viewer.seen, names)?)
+                }
             };
             let fits = |(_, message): &&(u64, Message)| viewer.connection.has_room_for(message);
             for (seen, message) in parts.iter().take_while(fits) {
@@ -232,11 +237,17 @@ impl<'a> News<'a> {
 }
 
 /// What changed after this version, oldest first: each message, and the version of who has been told it.
-fn changes_since(links: &BTreeMap<PageId, Link>, version: u64) -> Result<Vec<(u64, Message)>> {
+fn changes_since(
+    links: &BTreeMap<PageId, Link>,
+    version: u64,
+    (alias, site): (Option<&str>, Option<&str>),
+) -> Result<Vec<(u64, Message)>> {
     let changed = links.iter().filter(|(_, link)| link.changed > version);
     let mut news: Vec<_> = changed.filter_map(|(id, link)| News::of(id, link)).collect();
     news.sort_unstable_by_key(|news| news.changed);
-    frames(&news).map(|frame| Ok((frame.last().map_or(version, |news| news.changed), update(frame)?))).collect()
+    frames(&news)
+        .map(|frame| Ok((frame.last().map_or(version, |news| news.changed), update(frame, alias, site)?)))
+        .collect()
 }
 
 /// What fits into one message at a time.
@@ -253,8 +264,18 @@ fn frames<'a, 'b>(mut news: &'b [News<'a>]) -> impl Iterator<Item = &'b [News<'a
     })
 }
 
-fn update(frame: &[News<'_>]) -> Result<Message> {
-    let connections = frame.iter().map(|news| (news.id.clone(), news.count)).collect();
+/// The message that tells these counts, under both names to a viewer who calls the `site` by an `alias`.
+fn update(frame: &[News<'_>], alias: Option<&str>, site: Option<&str>) -> Result<Message> {
+    let mut connections: BTreeMap<_, _> = frame.iter().map(|news| (news.id.clone(), news.count)).collect();
+    if let (Some(alias), Some(site)) = (alias, site) {
+        for news in frame.iter().filter(|news| news.id.site() == Some(site)) {
+            let rest = news.id.as_str().strip_prefix(site).unwrap_or_default();
+            // One that would be too long under the other name was not asked for under it.
+            if let Ok(id) = PageId::parse(&format!("{alias}{rest}")) {
+                connections.insert(id, news.count);
+            }
+        }
+    }
     Message::json(&PageMessage::Update { connections })
 }
 
