@@ -1,10 +1,12 @@
 // What the npm package of the widget holds, what its tools say of it, and what it does where there is no page.
 
 import assert from "node:assert/strict";
-import { cp } from "node:fs/promises";
+import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import { parse } from "acorn-6";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 
@@ -41,6 +43,18 @@ test("package holds nothing surplus", () => {
   ]);
 });
 
+test("webpack 4 can read all but the entry with a module beside it", async () => {
+  // Its parser, as it calls it; `import.meta` is what it does not know.
+  const files = project.files.filter((file) => file.endsWith(".js") && file !== "slim.js");
+  assert.equal(files.length, 5);
+  for (const file of files) {
+    const text = await readFile(join(project.installed, file), "utf8");
+    assert.ok(parse(text, { ecmaVersion: 11, sourceType: "module" }).body.length > 0, file);
+  }
+  const { main } = JSON.parse(await readFile(join(project.installed, "package.json"), "utf8"));
+  assert.ok(files.includes(main.replace("./", "")), "it knows no exports, only main");
+});
+
 test("publint finds nothing to improve", async () => {
   const { messages, pkg } = await publint({ pkgDir: project.installed, strict: true });
   assert.deepEqual(
@@ -58,6 +72,28 @@ test("types are found by every module resolution", async () => {
 test("types fit what apps do", async () => {
   await cp(TYPES, project.folder, { recursive: true });
   await run(tool("tsc"), ["--project", project.folder]);
+});
+
+/** The code of a fenced block in a README; of a Vue component what its script says, with the macros that Vue knows. */
+function snippet(language, code) {
+  if (language !== "vue") return code;
+  const [, script] = code.match(/<script setup lang="ts">\n([^]*?)<\/script>/);
+  return `declare function defineProps<T>(): T;\n${script}`;
+}
+
+test("code of the README compiles in a strict project", async () => {
+  const readme = await readFile(join(project.installed, "README.md"), "utf8");
+  const folder = join(project.folder, "readme");
+  await mkdir(folder);
+  const blocks = [...readme.matchAll(/^```(\w+)\n([^]*?)^```/gm)].map(([, language, code]) => [language, snippet(language, code)]);
+  const ours = blocks.filter(([, code]) => !code.includes("--loader:.wasm"));
+  assert.deepEqual(ours.map(([language]) => language), ["js", "ts", "tsx", "tsx", "vue", "ts"]);
+  for (const [idx, [language, code]] of ours.entries()) {
+    await writeFile(join(folder, `${idx}.${language === "tsx" ? "tsx" : "ts"}`), `${code}\nexport {};\n`);
+  }
+  const config = JSON.parse(await readFile(join(TYPES, "tsconfig.json"), "utf8"));
+  await writeFile(join(folder, "tsconfig.json"), JSON.stringify(config));
+  await run(tool("tsc"), ["--project", folder]);
 });
 
 for (const entry of ["connection-counter", "connection-counter/slim", "connection-counter/no-wasm"]) {

@@ -93,3 +93,38 @@ story("entries share the widget of a script tag", {}, async (stage) => {
   await one.page.evaluate(() => window[Symbol.for("connection-counter")].handle.stop());
   assert.deepEqual(await one.page.evaluate(() => window.heard), [0, 1, 0, null]);
 });
+
+story("package says so where there is no WebAssembly, and can go on without", {}, async (stage) => {
+  const script = await bundle(
+    `import { start } from "connection-counter";
+     import { start as startSlim } from "connection-counter/slim";
+     import { start as startWithoutWasm } from "connection-counter/no-wasm";
+     const options = { server: "${stage.server.url}" };
+     window.failures = [];
+     const begin = async () => {
+       for (const begin of [start, startSlim]) {
+         const handle = begin({ ...options, ...(begin === startSlim && { module: new Uint8Array() }) });
+         await handle.ready.catch(({ message }) => failures.push(message));
+         handle.stop();
+       }
+       startWithoutWasm(options);
+     };
+     begin();`,
+  );
+  const site = await servePages(stage, () => html("", `${LINKS}<script>${script}</script>`));
+  const open = async (path) => {
+    const tab = await stage.newTab();
+    tab.allow(/^console: connection-counter: .*no-wasm/);
+    // As Lockdown Mode has it.
+    await tab.page.evaluateOnNewDocument(() => delete globalThis.WebAssembly);
+    await tab.open(site + path);
+    return tab;
+  };
+  const one = await open("/one");
+  await open("/two");
+  await one.expectViewers('a[href="/two"]', 1);
+  assert.equal(one.expected.length, 2, "each entry says it once");
+  const failures = await one.page.evaluate(() => window.failures);
+  assert.equal(failures.length, 2);
+  for (const failure of failures) assert.match(failure, /connection-counter\/no-wasm/);
+});

@@ -176,3 +176,35 @@ story("debugging tells of a refusal and what to do", { serverArgs: ["--site", "e
   await tab.open(`${site}/`);
   await until("the refusal is told", () => /last closed with code 1008 \(.*--site.*\): the server refuses this page/.test(told.at(-1) ?? ""));
 });
+
+/** A site and its other name, on the default port: Chromium is told where that really is. */
+const NAMES = ["shop.example", "www.shop.example"];
+
+/** Opens a page under each of the names; answers with the tabs. */
+async function openUnderBothNames(stage) {
+  const site = await serve(stage, { body: '<a href="/a">a</a>' });
+  const rules = NAMES.map((name) => `MAP ${name}:80 ${new URL(site).host}`).join(",");
+  await stage.startBrowser([`--host-resolver-rules=${rules}`]);
+  const tabs = [];
+  for (const name of NAMES) {
+    const tab = await stage.newTab();
+    tab.allow(/^console: connection-counter: refused by/);
+    await tab.open(`http://${name}/a`);
+    tabs.push(tab);
+  }
+  return tabs;
+}
+
+story("other name of a site has the same pages", { serverArgs: ["--site", "shop.example=www.shop.example"] }, async (stage) => {
+  for (const tab of await openUnderBothNames(stage)) {
+    await tab.expectViewers("a", 2);
+    assert.deepEqual(tab.expected, []);
+  }
+});
+
+story("name without its www is told the flag", { serverArgs: ["--site", "shop.example"] }, async (stage) => {
+  const [bare, www] = await openUnderBothNames(stage);
+  await bare.expectViewers("a", 1);
+  await until("the refusal is told", () => www.expected.length === 1);
+  assert.match(www.expected[0], /--site shop\.example=www\.shop\.example/);
+});

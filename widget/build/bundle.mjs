@@ -5,7 +5,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
@@ -13,6 +13,7 @@ import { build } from "esbuild";
 
 const [glue, sources, dist, words] = process.argv.slice(2);
 const npm = path.join(dist, "npm");
+const npmProgram = process.platform === "win32" ? "npm.cmd" : "npm";
 const shrunk = path.join(glue, "shrunk.wasm");
 
 const binaryen = (program, ...args) => {
@@ -102,13 +103,16 @@ writeFileSync(path.join(dist, "live.js"), live);
 const entries = {
   "extras.js": {},
   "index.js": { loader: { ".wasm": "binary" } },
-  "slim.js": {},
+  // `import.meta` is newer.
+  "slim.js": { target: "es2020" },
   "no-wasm.js": {},
   "react.js": { external: ["react"] },
   "vue.js": { external: ["vue"] },
 };
+// Older bundlers, such as webpack 4, read no newer JavaScript.
+const target = "es2018";
 for (const [entry, options] of Object.entries(entries)) {
-  writeFileSync(path.join(npm, entry), await bundle(entry, options));
+  writeFileSync(path.join(npm, entry), await bundle(entry, { target, ...options }));
 }
 copyFileSync(shrunk, path.join(npm, "widget.wasm"));
 const root = path.join(import.meta.dirname, "../..");
@@ -119,6 +123,10 @@ for (const file of [
 ]) {
   copyFileSync(file, path.join(npm, path.basename(file)));
 }
+
+// The package as `npm install <server>/connection-counter.tgz` takes it.
+const [{ filename }] = JSON.parse(execFileSync(npmProgram, ["pack", "--json", "--silent", "--pack-destination", dist], { cwd: npm }));
+renameSync(path.join(dist, filename), path.join(dist, "connection-counter.tgz"));
 
 // Smaller copies for the server to hand out. Made here, at their best and once, not by a server at every request.
 for (const name of readdirSync(dist).filter((name) => /\.(js|wasm)$/.test(name))) {

@@ -30,8 +30,9 @@ export function explainCanonical(canonical, address) {
   );
 }
 
-/** The page id that the room's address holds. */
-const idIn = (address, rooms) => decodeURIComponent(address.slice(rooms.length).split("?")[0]);
+/** The page id that the room's address holds, in its query or as the end of its path. */
+const idIn = (address, rooms) =>
+  new URL(address).searchParams.get("page") ?? decodeURIComponent(address.slice(rooms.length).split("?")[0]);
 
 /** Which page this is taken for, and why. */
 function tellPage({ canonical, omit, pageOf }, rooms, room) {

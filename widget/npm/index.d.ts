@@ -55,7 +55,10 @@ export interface Options {
 
 /** A running widget. */
 export interface Handle {
-  /** Resolves when the widget runs, or has failed to, which is one warning on the console. Never rejects. */
+  /**
+   * Resolves when the widget runs. Rejects when it cannot, such as where there is no WebAssembly, which is also a warning on the
+   * console; who does not wait for it is not troubled.
+   */
   readonly ready: Promise<void>;
   /** Viewers of all pages that anything here shows or asks about, each page once. */
   readonly total: number;

@@ -3,9 +3,9 @@
 import module from "widget-wasm";
 
 import { bringUp } from "./head.js";
-import { startPackage } from "./start.js";
+import { startPackage, withAdvice } from "./start.js";
 
 export { count, subscribe } from "./page.js";
 
 /** Starts the widget. Documented in index.d.ts. */
-export const start = (options) => startPackage(options, () => bringUp(async () => module));
+export const start = (options) => startPackage(options, withAdvice(() => bringUp(async () => module)));

@@ -1,10 +1,13 @@
 /** The npm package with the wasm module in a file of its own, for bundlers that handle `new URL(…, import.meta.url)`. */
 
 import { bringUp } from "./head.js";
-import { startPackage } from "./start.js";
+import { startPackage, withAdvice } from "./start.js";
 
 export { count, subscribe } from "./page.js";
 
 /** Starts the widget. Documented in slim.d.ts. */
 export const start = ({ module, ...options } = {}) =>
-  startPackage(options, () => bringUp(async () => module ?? fetch(new URL("./widget.wasm", import.meta.url))));
+  startPackage(
+    options,
+    withAdvice(() => bringUp(async () => module ?? fetch(new URL("./widget.wasm", import.meta.url)))),
+  );

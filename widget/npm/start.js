@@ -6,6 +6,16 @@ import { startOnce } from "./widget.js";
 /** The handle where there is no page to show anything on: on a server. */
 const NOWHERE = { ready: Promise.resolve(), total: 0, count, subscribe, stop() {} };
 
+/**
+ * Brings up the widget where WebAssembly may be missing.
+ * @param {() => Promise<object>} loadHead
+ */
+export const withAdvice = (loadHead) => () =>
+  loadHead().catch((cause) => {
+    const where = "where it is refused (Lockdown Mode, a policy without 'wasm-unsafe-eval')";
+    throw new Error(`WebAssembly does not start (${cause?.message}); ${where} import start from "connection-counter/no-wasm"`);
+  });
+
 /** Starts the widget with the head that `loadHead` answers with. */
 export function startPackage(options, loadHead) {
   // On a server there is nothing to do, and nothing to complain about.

@@ -51,10 +51,13 @@ function createHandle(given, home, loadHead) {
       if (page().handle === handle) running = runWidget(options, head, rule);
     } catch (error) {
       fail(error);
+      throw error;
     }
   };
   // One turn later, when the handle is where `run` looks for it.
   handle.ready = Promise.resolve().then(run);
+  // For those who wait for it only: nobody else hears of it.
+  handle.ready.catch(() => {});
   return handle;
 }
 
