@@ -10,10 +10,14 @@ export async function startProxy(target) {
 
   const proxy = createServer((tab) => {
     const server = connect(Number(port), hostname);
-    const pair = { tab, server, requestLine: "", isFrozen: false };
+    const pair = { tab, server, requestLine: "", isWebSocket: false, isFrozen: false };
     pairs.add(pair);
 
-    tab.once("data", (data) => (pair.requestLine = data.toString("latin1").split("\r\n", 1)[0]));
+    tab.once("data", (data) => {
+      const request = data.toString("latin1");
+      pair.requestLine = request.split("\r\n", 1)[0];
+      pair.isWebSocket = /^upgrade: websocket/im.test(request);
+    });
     for (const [from, to] of [
       [tab, server],
       [server, tab],
@@ -29,6 +33,9 @@ export async function startProxy(target) {
 
   return {
     url: `http://127.0.0.1:${proxy.address().port}`,
+
+    /** How many WebSockets were ever wanted. */
+    knocks: () => [...pairs].filter(({ isWebSocket }) => isWebSocket).length,
 
     /** Cuts the connections that were opened for `path`, both ways, without closing them. Returns how many. */
     freeze(path) {
