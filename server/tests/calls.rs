@@ -114,8 +114,7 @@ impl Party for Phone {
             from.send(Message::text(back.map_or_else(|error| error.to_string(), |_| "you answered".to_owned())))?;
         }
         from.send(Message::text(format!("{} said {text} at {}", from.id(), from.uri())))?;
-        from.close(4000, "enough");
-        Ok(())
+        from.close(4000, "enough")
     }
 
     async fn on_close(&mut self, _: &mut Room, _: &Connection, code: u16, reason: &str) -> Result {

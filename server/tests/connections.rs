@@ -54,7 +54,7 @@ impl<const MAY_HIBERNATE: bool> Party for Hall<MAY_HIBERNATE> {
                     connection.send(Message::text(text))?;
                 }
             }
-            ("close", reason) => from.close(4321, reason),
+            ("close", reason) => from.close(4321, reason)?,
             _ => {}
         }
         Ok(())

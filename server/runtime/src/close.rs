@@ -17,6 +17,16 @@ impl Close {
     pub fn new(code: u16, reason: &str) -> Self {
         Self { code, reason: cut(reason).to_owned() }
     }
+
+    /// A goodbye that gives no code.
+    pub(crate) fn without_status() -> Self {
+        Self::new(NO_STATUS, "")
+    }
+
+    /// Gone without a goodbye.
+    pub(crate) fn abnormal(reason: &str) -> Self {
+        Self::new(ABNORMAL, reason)
+    }
 }
 
 /// A close frame holds 125 bytes, two of which are the code.

@@ -138,6 +138,9 @@ pub enum Error {
     /// More waits to be sent than [`Limits::send_queue_bytes`](crate::Limits::send_queue_bytes).
     #[error("messages are read too slowly")]
     SlowConnection,
+    /// No close frame may carry this code.
+    #[error("close code {0} cannot be sent; use 1000 to 1003, 1007 to 1014, or one of your own from 4000 to 4999")]
+    CloseCode(u16),
     /// A connection's state is too large.
     #[error("a connection's state holds 2048 bytes, not {bytes}")]
     StateTooLarge {
@@ -210,6 +213,7 @@ impl Error {
             | Self::RoomFailed
             | Self::ConnectionClosed
             | Self::SlowConnection
+            | Self::CloseCode(_)
             | Self::StateTooLarge { .. }
             | Self::Tags
             | Self::Storage(_)

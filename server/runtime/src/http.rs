@@ -28,12 +28,13 @@ use crate::{
     config::Config,
     error::Error,
     guest::{Entrance, Guest},
+    handshake,
     notice::Notice,
     party::{Response, Result, RoomKey, Rooms, text},
     readiness::Readiness,
     refusals,
     server::Pages,
-    socket,
+    sockets::Sockets,
 };
 
 /// Bytes of a request's headers.
@@ -49,6 +50,8 @@ pub(crate) struct HttpServer {
     config: Arc<Config>,
     /// Where requests and connections go.
     rooms: Rooms,
+    /// Who reads and writes once a handshake is answered.
+    sockets: Arc<Sockets<Rooms>>,
     /// Where connections come in, and what they hold.
     entrance: Entrance,
     /// What the program serves beside its parties.
@@ -62,7 +65,7 @@ pub(crate) struct HttpServer {
 }
 
 impl HttpServer {
-    pub(crate) fn new(config: Arc<Config>, rooms: Rooms, pages: Option<Pages>) -> Self {
+    pub(crate) fn new(config: Arc<Config>, rooms: Rooms, sockets: Sockets<Rooms>, pages: Option<Pages>) -> Self {
         Self {
             pages,
             assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
@@ -71,6 +74,7 @@ impl HttpServer {
             entrance: Entrance::new(&config),
             config,
             rooms,
+            sockets: Arc::new(sockets),
         }
     }
 
@@ -92,6 +96,7 @@ impl HttpServer {
         if !self.entrance.wait_until_empty(self.config.limits.shutdown_timeout).await {
             tracing::warn!("some connections did not close in time");
         }
+        self.sockets.stop();
     }
 
     async fn accept_until(self: &Arc<Self>, listener: &TcpListener, end: impl Future<Output = ()>) {
@@ -195,7 +200,7 @@ impl HttpServer {
             let key = self.rooms.room_key(party, &room)?;
             return if asks_for_websocket(request.headers()) {
                 let held = self.entrance.let_stay(guest, request.headers(), self.rooms.group(&key))?;
-                socket::accept(&self.config, &self.rooms, key, request, held).await
+                handshake::accept(&self.config.limits, &self.rooms, &self.sockets, key, request, held).await
             } else {
                 self.request(&key, request, &guest).await
             };

@@ -1,9 +1,11 @@
 //! A small runtime for parties: rooms with code of their own, reached over HTTP and WebSocket, that reach each other.
 //!
 //! ```text
-//! http ── socket ── room ⇢ storage (fjall): a cache the server can start without
-//!                    ▲ │
-//!                    └─┘ stubs: requests, messages and sockets from room to room
+//! http ── handshake ──▶ room ⇢ storage (fjall): a cache the server can start without
+//!             │          ▲ │ │ ▲
+//!             │          │ │ └─┘ stubs: requests, messages and sockets from room to room
+//!             └──▶ sockets ◀┘
+//!                  they read for the room, and the room writes to them
 //! ```
 //!
 //! Implement [`party::Party`], give it to [`Server::party`], and call [`Server::main`]. Whoever knows PartyKit finds
@@ -11,16 +13,18 @@
 //!
 //! One connection, from file to file:
 //! 1. `http` accepts it, and `guest` counts it. The path names a room, whose id `party::key` holds.
-//! 2. For a WebSocket, `socket` answers the handshake once the party's gatekeeper has agreed, which `party::kinds` calls.
+//! 2. For a WebSocket, `handshake` answers once the party's gatekeeper has agreed, which `party::kinds` calls. From then on
+//!    `sockets` reads what the client says, and the room writes to the socket itself.
 //! 3. `party::rooms` puts events into the room's `party::mailbox`, which `party::table` finds or makes.
 //! 4. `party::life` takes the events one after another, and runs the hooks of the [`party::Party`] with its [`party::Room`].
 //! 5. What the room stores goes through `storage` to a thread of its own.
 //!
 //! What holds throughout, and cannot be seen in any one place:
 //! - Nothing here knows what the parties are for. Whatever a program needs beyond its parties, it gives to [`Server`].
-//! - Who knows whom: `server` → `http` → `socket` → `party` → `storage`. In `party`: `kinds` → `life` → `Party` → `room` →
-//!   `stub` → `rooms` → `table` → `mailbox` → `event` → `key`. `rooms` knows a party only as a trait that `kinds` implements.
-//! - Only `storage` knows fjall; only `http` and `socket` know hyper and what sockets do.
+//! - Who knows whom: `server` → `http` → `handshake` → `party` → `storage`, and `party` → `sockets`. In `party`: `kinds` →
+//!   `life` → `Party` → `room` → `stub` → `rooms` → `table` → `mailbox` → `event` → `key`. `rooms` knows a party only as a
+//!   trait that `kinds` implements.
+//! - Only `storage` knows fjall; only `http` and `handshake` know hyper; only `sockets` knows mio and frames.
 //! - Rooms share no memory. A room's fields are touched by its own loop alone, so there are no locks around them.
 
 mod assets;
@@ -30,6 +34,7 @@ pub mod coming_from_partykit {}
 mod config;
 mod error;
 mod guest;
+mod handshake;
 mod health;
 mod http;
 mod launch;
@@ -41,7 +46,7 @@ mod quota;
 mod readiness;
 mod refusals;
 mod server;
-mod socket;
+mod sockets;
 mod storage;
 
 pub use close::Close;

@@ -72,11 +72,12 @@ pub struct Limits {
           default_value_t = 16 * 1024)]
     pub message_bytes: usize,
 
-    /// Messages (pings and empty ones too) a connection may send at once. Beyond the rate below: close code 1008.
+    /// Frames a connection may send at once: messages and their parts, empty ones and pings too. Beyond: it is read at the
+    /// rate below, so what it sends arrives later, in order.
     #[arg(long = "message-burst", env = "CONNECTION_COUNTER_MESSAGE_BURST", default_value_t = 30)]
     pub message_burst: u32,
 
-    /// Messages a connection may send per second after its burst.
+    /// Frames a connection may send per second after its burst; at most 1000.
     #[arg(long = "messages-per-second", env = "CONNECTION_COUNTER_MESSAGES_PER_SECOND", default_value_t = 5)]
     pub messages_per_second: u32,
 
@@ -114,9 +115,10 @@ pub struct Limits {
           default_value = "60000")]
     pub idle_timeout: Duration,
 
-    /// Milliseconds one message may take to reach the operating system. Beyond: the connection is dropped.
+    /// Milliseconds a client may take to read a message. Beyond: the connection is dropped. Long enough for a tunnel, short
+    /// enough that a client that never reads is gone within half a minute.
     #[arg(long = "write-timeout-ms", env = "CONNECTION_COUNTER_WRITE_TIMEOUT_MS", value_parser = milliseconds,
-          default_value = "15000")]
+          default_value = "25000")]
     pub write_timeout: Duration,
 
     /// Milliseconds a room may take to answer a request, a handshake or another room. Beyond: status 504.

@@ -15,6 +15,7 @@ use crate::{
     http::HttpServer,
     notice,
     party::{self, AlarmClock, Kinds, Party, Response, Result},
+    sockets::Sockets,
     storage::Db,
 };
 
@@ -197,7 +198,8 @@ impl Server {
         let alarms = alarms.map_err(|error| data(&config.data, error))?;
         let config = Arc::new(config);
         let rooms = kinds.into_rooms(self.values, Arc::clone(&config), alarms, db.clone());
-        let server = Arc::new(HttpServer::new(config, rooms.clone(), self.pages));
+        let sockets = Sockets::start(&rooms, &config.limits).map_err(StartupError::Runtime)?;
+        let server = Arc::new(HttpServer::new(config, rooms.clone(), sockets, self.pages));
         serves(server.connections());
         tokio::select! {
             () = server.run(listener, shutdown) => {}

@@ -122,14 +122,14 @@ impl Page {
     }
 
     /// A malformed message is answered once; who goes on is not speaking our language.
-    pub(super) fn warn(&mut self, connection: &Connection, reason: &str) {
-        let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return };
+    pub(super) fn warn(&mut self, connection: &Connection, reason: &str) -> Result {
+        let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return Ok(()) };
         if std::mem::replace(&mut viewer.warned, true) {
-            connection.close(close::POLICY, "a second malformed message");
-        } else {
-            let hint = r#"send {"type":"subscribe","links":["…"]}; the next malformed message closes the connection"#;
-            say(connection, "bad-message", format!("{reason}; {hint}"));
+            return connection.close(close::POLICY, "a second malformed message");
         }
+        let hint = r#"send {"type":"subscribe","links":["…"]}; the next malformed message closes the connection"#;
+        say(connection, "bad-message", format!("{reason}; {hint}"));
+        Ok(())
     }
 }
 

@@ -189,7 +189,7 @@ impl Party for Page {
             Ok(ViewerMessage::Subscribe { links }) => self.subscribe(room, connection, &links)?,
             Ok(ViewerMessage::Unsubscribe { links }) => self.unsubscribe(room, connection, &links)?,
             Ok(ViewerMessage::Unknown) => {}
-            Err(reason) => self.warn(connection, &reason),
+            Err(reason) => self.warn(connection, &reason)?,
         }
         self.settle(room)
     }

@@ -1,18 +1,23 @@
-//! One WebSocket in a room, as the room sees it. Bytes and sockets are `socket.rs`'s business.
+//! One WebSocket in a room, as the room sees it. How bytes reach it is the business of [`sockets`](crate::sockets).
 
 use std::{
-    collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use bytes::Bytes;
 use http::Uri;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::{close::Close, error::Error, limits::Limits};
+use super::{RoomKey, query_value};
+use crate::{
+    close::Close,
+    error::Error,
+    limits::Limits,
+    sockets::{Outgoing, Refusal, Socket},
+};
 
 /// What connections and rooms say to each other. Cloning shares the bytes.
 ///
@@ -49,7 +54,7 @@ impl Message {
         Ok(Self::text(serde_json::to_string(value)?))
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
             Self::Binary(bytes) => bytes.len(),
@@ -75,8 +80,7 @@ impl Message {
 ///     async fn on_message(&mut self, room: &mut Room, from: &Connection, message: Message) -> Result {
 ///         let moves = from.state::<u32>()?.unwrap_or(0) + 1;
 ///         if moves > 100 {
-///             from.close(4000, "that was enough");
-///             return Ok(());
+///             return from.close(4000, "that was enough");
 ///         }
 ///         from.set_state(&moves)?;
 ///         let Some(team) = from.tags().next() else { return Ok(()) };
@@ -88,35 +92,33 @@ impl Message {
 /// }
 /// ```
 #[derive(Clone)]
-pub struct Connection(Arc<Shared>);
+pub struct Connection(Arc<Record>);
 
-struct Shared {
+/// All that an idle connection costs a room, whoever has a handle to it: so it is small.
+struct Record {
     /// Tells connections apart.
     key: u64,
-    id: Box<str>,
-    uri: Uri,
-    /// Set once, before the room sees the connection.
-    tags: OnceLock<Box<[String]>>,
+    /// `None` if no room has greeted it, and none will.
+    room: Option<RoomKey>,
+    /// Bytes that may wait to be sent.
     send_queue_bytes: usize,
-    outbox: Mutex<Outbox>,
-    /// Wakes the socket when the outbox has something for it.
-    wake: Notify,
+    socket: Socket,
+    /// Path and query it came by, unless most of its room came by the same.
+    address: Option<Box<str>>,
+    /// What most connections do not have.
+    rare: OnceLock<Box<Rare>>,
 }
 
 #[derive(Default)]
-struct Outbox {
-    queue: VecDeque<Message>,
-    queued_bytes: usize,
-    /// The socket is writing a message it has taken.
-    writing: bool,
-    close: Option<Close>,
-    state: Option<Box<[u8]>>,
-}
-
-/// What the socket has to do next.
-pub(crate) enum Outgoing {
-    Message(Message),
-    Close(Close),
+struct Rare {
+    /// The id it asked for, or the one that was made up when somebody asked.
+    id: OnceLock<Box<str>>,
+    /// Its address, taken apart when somebody asked.
+    uri: OnceLock<Box<Uri>>,
+    /// Set once, before the room sees the connection.
+    tags: OnceLock<Box<[String]>>,
+    /// As JSON.
+    state: Mutex<Option<Box<[u8]>>>,
 }
 
 impl Connection {
@@ -127,18 +129,39 @@ impl Connection {
     /// Bytes of a tag.
     pub const MAX_TAG_BYTES: usize = 256;
 
-    pub(crate) fn new(key: u64, id: String, uri: &Uri, limits: &Limits) -> Self {
-        // A copy: the original is a slice of the handshake's whole buffer, and would keep 8 KiB for as long as this lives.
-        let uri = uri.to_string().parse().unwrap_or_else(|_| uri.clone());
-        Self(Arc::new(Shared {
-            key,
-            id: id.into(),
-            uri,
-            tags: OnceLock::new(),
-            send_queue_bytes: limits.send_queue_bytes,
-            outbox: Mutex::default(),
-            wake: Notify::new(),
+    /// A connection of a room, which has not greeted it yet.
+    pub(crate) fn new(key: u64, room: RoomKey, socket: Socket, uri: &Uri, limits: &Limits) -> Self {
+        let rare = OnceLock::new();
+        if let Some(id) = query_value(uri, "_pk").filter(|id| !id.is_empty()) {
+            let id = OnceLock::from(id.into_boxed_str());
+            rare.get_or_init(|| Box::new(Rare { id, ..Rare::default() }));
+        }
+        let address = room.keep_address(uri.path_and_query().map_or("/", |path| path.as_str()));
+        let send_queue_bytes = limits.send_queue_bytes;
+        Self(Arc::new(Record { key, room: Some(room), send_queue_bytes, socket, address, rare }))
+    }
+
+    /// A connection that no room will hear of: it is only told goodbye.
+    pub(crate) fn refused(close: Close) -> Self {
+        let socket = Socket::pending();
+        socket.close(close);
+        Self(Arc::new(Record {
+            key: u64::MAX,
+            room: None,
+            send_queue_bytes: 0,
+            socket,
+            address: None,
+            rare: OnceLock::new(),
         }))
+    }
+
+    /// The room it is in.
+    pub(crate) fn room(&self) -> Option<&RoomKey> {
+        self.0.room.as_ref()
+    }
+
+    fn rare(&self) -> &Rare {
+        self.0.rare.get_or_init(Box::default)
     }
 
     /// What tells this connection from every other of this run of the server. By it, a room may keep in its fields what
@@ -152,12 +175,13 @@ impl Connection {
     /// carry the same. [`key`](Self::key) is what is never the same.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.0.id
+        self.rare().id.get_or_init(|| made_up_id(self.0.key).into())
     }
 
     /// What [`Party::connection_tags`](super::Party::connection_tags) said of it.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
-        self.0.tags.get().into_iter().flatten().map(String::as_str)
+        let tags = self.0.rare.get().and_then(|rare| rare.tags.get());
+        tags.into_iter().flatten().map(String::as_str)
     }
 
     /// Whether it has this tag; its id counts as one.
@@ -172,15 +196,21 @@ impl Connection {
         if tags.len() > Self::MAX_TAGS || !tags.iter().all(fits) {
             return Err(Error::Tags);
         }
-        // Called once for each connection.
-        let _ = self.0.tags.set(tags.into());
+        if !tags.is_empty() {
+            // Called once for each connection.
+            let _ = self.rare().tags.set(tags.into());
+        }
         Ok(())
     }
 
     /// The URL it connected to: path with sub-path, and query.
     #[must_use]
     pub fn uri(&self) -> &Uri {
-        &self.0.uri
+        self.rare().uri.get_or_init(|| {
+            let address = self.0.address.as_deref().or_else(|| self.room()?.usual_address());
+            // It was one.
+            address.and_then(|address| address.parse().ok()).map(Box::new).unwrap_or_default()
+        })
     }
 
     /// Sends a message, in order after those sent before.
@@ -189,50 +219,42 @@ impl Connection {
     /// [`Error::ConnectionClosed`] when it is closing, [`Error::SlowConnection`] when others wait and together they are more
     /// than [`Limits::send_queue_bytes`]: then it is closed with code 1013.
     pub fn send(&self, message: Message) -> Result<(), Error> {
-        {
-            let mut outbox = self.outbox();
-            if outbox.close.is_some() {
-                return Err(Error::ConnectionClosed);
-            }
-            // One message, however large, proves no one slow.
-            if !outbox.queue.is_empty() && outbox.queued_bytes + message.len() > self.0.send_queue_bytes {
-                outbox.queue.clear();
-                outbox.close = Some(Error::SlowConnection.close());
-                self.0.wake.notify_one();
-                return Err(Error::SlowConnection);
-            }
-            outbox.queued_bytes += message.len();
-            outbox.queue.push_back(message);
-        }
-        self.0.wake.notify_one();
-        Ok(())
+        self.0.socket.send(message, self.0.send_queue_bytes).map_err(|refusal| match refusal {
+            Refusal::Closed => Error::ConnectionClosed,
+            Refusal::Slow => Error::SlowConnection,
+        })
     }
 
     /// Whether all that was sent is with the operating system. A room that can leave updates out asks this first, and
     /// later sends what is newest by then, so that a slow reader costs one message and never a backlog.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        let outbox = self.outbox();
-        outbox.queue.is_empty() && !outbox.writing && outbox.close.is_none()
+        self.0.socket.is_idle()
     }
 
     /// Whether it can take this message and as much again: whoever has much to say asks before each part of it.
     #[must_use]
     pub fn has_room_for(&self, message: &Message) -> bool {
-        let outbox = self.outbox();
-        outbox.queue.is_empty() || outbox.queued_bytes + message.len() <= self.0.send_queue_bytes / 2
+        let queued_bytes = self.0.socket.queued_bytes();
+        queued_bytes == 0 || queued_bytes + message.len() <= self.0.send_queue_bytes / 2
     }
 
     /// Closes the connection once what was sent before is out, and [`on_close`](super::Party::on_close) follows. Codes of
     /// your own are 4000 to 4999. The reason is cut to the 123 bytes a close frame holds.
-    pub fn close(&self, code: u16, reason: &str) {
+    ///
+    /// # Errors
+    /// [`Error::CloseCode`] if no close frame may carry this code. Then nothing happens.
+    pub fn close(&self, code: u16, reason: &str) -> Result<(), Error> {
+        if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+            return Err(Error::CloseCode(code));
+        }
         self.close_with(Close::new(code, reason));
+        Ok(())
     }
 
-    /// Closes the connection, unless it is closing already.
+    /// Closes it with what the server itself has to say.
     pub(crate) fn close_with(&self, close: Close) {
-        self.outbox().close.get_or_insert(close);
-        self.0.wake.notify_one();
+        self.0.socket.close(close);
     }
 
     /// The value set with [`set_state`](Self::set_state), if any.
@@ -240,7 +262,8 @@ impl Connection {
     /// # Errors
     /// If it is of another type.
     pub fn state<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
-        self.outbox().state.as_deref().map(serde_json::from_slice).transpose().map_err(Error::from)
+        let Some(rare) = self.0.rare.get() else { return Ok(None) };
+        lock(&rare.state).as_deref().map(serde_json::from_slice).transpose().map_err(Error::from)
     }
 
     /// Keeps a value with the connection for as long as it lives.
@@ -252,37 +275,34 @@ impl Connection {
         if json.len() > Self::MAX_STATE_BYTES {
             return Err(Error::StateTooLarge { bytes: json.len() });
         }
-        self.outbox().state = Some(json.into());
+        *lock(&self.rare().state) = Some(json.into());
         Ok(())
     }
 
-    /// Waits for something to send. The message counts as being written until the next call of
-    /// [`next`](Self::next) finds nothing more.
+    /// What the room says next to another room of this process.
     pub(crate) async fn outgoing(&self) -> Outgoing {
-        loop {
-            if let Some(outgoing) = self.next() {
-                return outgoing;
-            }
-            self.0.wake.notified().await;
-        }
+        self.0.socket.outgoing().await
     }
+}
 
-    fn next(&self) -> Option<Outgoing> {
-        let mut outbox = self.outbox();
-        let message = outbox.queue.pop_front();
-        outbox.writing = message.is_some();
-        if let Some(message) = message {
-            outbox.queued_bytes -= message.len();
-            return Some(Outgoing::Message(message));
-        }
-        outbox.queue.shrink_to(0);
-        outbox.close.clone().map(Outgoing::Close)
+impl AsRef<Socket> for Connection {
+    fn as_ref(&self) -> &Socket {
+        &self.0.socket
     }
+}
 
-    fn outbox(&self) -> MutexGuard<'_, Outbox> {
-        // Nothing that holds the lock can panic halfway through a change.
-        self.0.outbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The id of a connection that asked for none: the same whenever it is asked for, and not to be guessed.
+fn made_up_id(key: u64) -> String {
+    static SECRETS: LazyLock<[RandomState; 2]> = LazyLock::new(|| [RandomState::new(), RandomState::new()]);
+    let [high, low] = SECRETS.each_ref().map(|secret| secret.hash_one(key).to_be_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice([high, low].as_flattened());
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that holds the lock can panic halfway through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Two handles are equal when they are of one connection.
@@ -303,30 +323,66 @@ impl fmt::Debug for Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::party::RoomId;
+
+    fn connection(key: u64, uri: &'static str, limits: &Limits) -> Connection {
+        let room = RoomKey::new("hall", RoomId::new("a")).unwrap();
+        Connection::new(key, room, Socket::pending(), &Uri::from_static(uri), limits)
+    }
 
     #[test]
     fn a_full_send_queue_closes_the_connection() {
-        let limits = Limits { send_queue_bytes: 10, ..Limits::default() };
-        let connection = Connection::new(1, "a".into(), &Uri::from_static("/"), &limits);
+        let connection = connection(1, "/", &Limits { send_queue_bytes: 10, ..Limits::default() });
         connection.send(Message::text("0123456789")).unwrap();
         assert!(!connection.is_idle());
         assert!(matches!(connection.send(Message::text("x")), Err(Error::SlowConnection)));
-        assert!(matches!(connection.next(), Some(Outgoing::Close(Close { code: 1013, .. }))));
         assert!(matches!(connection.send(Message::text("x")), Err(Error::ConnectionClosed)));
     }
 
     #[test]
     fn handles_of_one_connection_are_equal() {
-        let connect = |key| Connection::new(key, "same id".into(), &Uri::from_static("/"), &Limits::default());
+        let connect = |key| connection(key, "/?_pk=same", &Limits::default());
         assert_eq!(connect(1), connect(1));
         assert_ne!(connect(1), connect(2));
     }
 
     #[test]
+    fn an_id_is_asked_for_or_made_up_once() {
+        let limits = Limits::default();
+        assert_eq!(connection(1, "/?_pk=an%20id", &limits).id(), "an id");
+        let [one, other] = [1, 2].map(|key| connection(key, "/", &limits));
+        assert_eq!(one.id(), connection(1, "/?_pk=", &limits).id());
+        assert_ne!(one.id(), other.id());
+        assert_eq!(one.id().len(), 36);
+    }
+
+    #[test]
+    fn each_has_the_address_it_came_by() {
+        let room = RoomKey::new("hall", RoomId::new("a")).unwrap();
+        for address in ["/hall/a", "/hall/a?x=1", "/hall/a"] {
+            let uri = Uri::from_static(address);
+            let connection = Connection::new(1, room.clone(), Socket::pending(), &uri, &Limits::default());
+            assert_eq!(connection.uri().to_string(), address);
+        }
+    }
+
+    #[test]
     fn state_is_kept_up_to_its_limit() {
-        let connection = Connection::new(1, "a".into(), &Uri::from_static("/"), &Limits::default());
+        let connection = connection(1, "/", &Limits::default());
         connection.set_state(&"kept").unwrap();
         assert!(matches!(connection.set_state(&"x".repeat(2047)), Err(Error::StateTooLarge { bytes: 2049 })));
         assert_eq!(connection.state::<String>().unwrap().as_deref(), Some("kept"));
+    }
+
+    #[test]
+    fn only_codes_that_may_be_sent_are_taken() {
+        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000] {
+            let connection = connection(1, "/", &Limits::default());
+            assert!(matches!(connection.close(code, ""), Err(Error::CloseCode(refused)) if refused == code));
+            assert!(connection.is_idle(), "{code} closed it");
+        }
+        for code in [1000, 1003, 1007, 1014, 3000, 4999] {
+            connection(1, "/", &Limits::default()).close(code, "").unwrap();
+        }
     }
 }

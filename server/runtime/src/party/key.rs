@@ -5,7 +5,7 @@ use std::{
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -88,13 +88,18 @@ impl Hash for RoomId {
     }
 }
 
-/// Which room of which party.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct RoomKey {
+/// Which room of which party. Cloning shares it.
+#[derive(Clone, Debug)]
+pub(crate) struct RoomKey(Arc<Name>);
+
+#[derive(Debug)]
+struct Name {
     /// The party's name as it was registered.
     party: &'static str,
     /// The room's id within the party.
     id: RoomId,
+    /// Path and query that the first connection of the room came by, and most others, too.
+    usual_address: OnceLock<Box<str>>,
 }
 
 impl RoomKey {
@@ -102,20 +107,35 @@ impl RoomKey {
     /// [`Error::RoomId`], whatever the party makes of it: a control character in it could reach into another room's storage.
     pub(super) fn new(party: &'static str, id: RoomId) -> Result<Self> {
         check_room_id(id.as_str())?;
-        Ok(Self { party, id })
+        Ok(Self(Arc::new(Name { party, id, usual_address: OnceLock::new() })))
     }
 
     pub(crate) fn party(&self) -> &'static str {
-        self.party
+        self.0.party
     }
 
     pub(crate) fn id(&self) -> &str {
-        self.id.as_str()
+        self.0.id.as_str()
     }
 
     /// What the party read in the id, if it is of this type.
     pub(super) fn parsed_id<T: 'static>(&self) -> Option<&T> {
-        self.id.parsed()
+        self.0.id.parsed()
+    }
+
+    /// Keeps the address of a connection for all that come by the same; returns it if it is another.
+    pub(super) fn keep_address(&self, address: &str) -> Option<Box<str>> {
+        let usual = self.0.usual_address.get_or_init(|| address.into());
+        (**usual != *address).then(|| address.into())
+    }
+
+    /// The address of connections that have none of their own.
+    pub(super) fn usual_address(&self) -> Option<&str> {
+        self.0.usual_address.get().map(|address| &**address)
+    }
+
+    fn names(&self) -> (&'static str, &str) {
+        (self.0.party, self.id())
     }
 
     /// The id as one segment of a path.
@@ -125,9 +145,35 @@ impl RoomKey {
     }
 }
 
+impl PartialEq for RoomKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.names() == other.names()
+    }
+}
+
+impl Eq for RoomKey {}
+
+impl PartialOrd for RoomKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for RoomKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.names().cmp(&other.names())
+    }
+}
+
+impl Hash for RoomKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.names().hash(state);
+    }
+}
+
 impl fmt::Display for RoomKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.party, self.id())
+        write!(f, "{}/{}", self.party(), self.id())
     }
 }
 

@@ -11,7 +11,11 @@ use super::{
     mailbox::Inbox,
     table::{Connections, announce_stop},
 };
-use crate::{close, error::Error, notice::Notice};
+use crate::{
+    close::{self, Close},
+    error::Error,
+    notice::Notice,
+};
 
 /// Wait before a room that failed starts again by itself; doubled each time that fails as well, up to a quarter of an hour.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
@@ -176,7 +180,7 @@ async fn connect<P: Party>(room: &mut Room, party: &mut P, connection: Connectio
 
 fn close_ungreeted(room: &Room, connection: &Connection, error: &Error) {
     log_failure(room, error);
-    connection.close(close::INTERNAL, &error.to_string());
+    connection.close_with(Close::new(close::INTERNAL, &error.to_string()));
 }
 
 /// What a hook failed with: our fault is for the operator to see; a stranger's bad input is not.

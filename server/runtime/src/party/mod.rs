@@ -33,10 +33,9 @@ use self::http::HeaderMap;
 pub use crate::close::Close;
 use crate::error::Error;
 pub(crate) use alarm::AlarmClock;
-pub(crate) use connection::Outgoing;
 pub(crate) use key::RoomKey;
 pub(crate) use kinds::Kinds;
-pub(crate) use rooms::{Attached, Rooms, connection_id};
+pub(crate) use rooms::{Attached, Rooms};
 
 /// Rooms whose connections are bounded together; see [`Party::group`].
 #[derive(Clone, Debug, PartialEq, Eq)]

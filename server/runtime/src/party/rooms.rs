@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use http::{Extensions, HeaderMap, Uri};
+use http::{Extensions, HeaderMap};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
@@ -22,10 +22,15 @@ use super::{
     calls::{Call, Calls},
     event::Event,
     mailbox::{Inbox, mailbox},
-    query_value,
     table::{Connections, Table},
 };
-use crate::{close, config::Config, error::Error, storage::Db};
+use crate::{
+    config::Config,
+    error::Error,
+    guest::Held,
+    sockets::{Ears, Socket},
+    storage::Db,
+};
 
 /// Wait between two alarms: after a long stop thousands are overdue at the same moment, and readers come first.
 const ALARM_PAUSE: Duration = Duration::from_millis(2);
@@ -177,14 +182,15 @@ impl Rooms {
     }
 
     /// Adds a connection to a room, and waits until the room has greeted it.
-    pub(crate) async fn connect(&self, key: &RoomKey, id: String, request: Request) -> Result<Attached> {
-        let limits = &self.0.config.limits;
+    pub(crate) async fn connect(&self, key: &RoomKey, socket: Socket, request: Request) -> Result<Attached> {
+        // The room's own key: all of its connections share one.
+        let key = self.0.table.own_key(key);
         let connection_key = self.0.connection_keys.fetch_add(1, Ordering::Relaxed);
-        let connection = Connection::new(connection_key, id, request.uri(), limits);
+        let connection = Connection::new(connection_key, key.clone(), socket, request.uri(), &self.0.config.limits);
         // From here on the room may know it, so whatever happens to this future must tell the room.
-        let attached = Attached::new(self.clone(), key.clone(), connection.clone());
+        let attached = Attached::new(self.clone(), connection.clone());
         let (reply, answer) = oneshot::channel();
-        self.deliver(key, Event::Connect { connection, request: Box::new(request), reply })?;
+        self.deliver(&key, Event::Connect { connection, request: Box::new(request), reply })?;
         match self.answer(answer).await {
             // As when the hook fails without a panic: browsers show a page the close reason, not a failed handshake's body.
             Err(error @ Error::RoomFailed) => attached.connection().close_with(error.close()),
@@ -250,23 +256,38 @@ impl Rooms {
     }
 }
 
+impl Ears for Rooms {
+    type Connection = Connection;
+    type Held = Held;
+
+    fn heard(&self, connection: &Connection, message: Message) -> Result<(), Close> {
+        let Some(room) = connection.room() else { return Ok(()) };
+        let event = Event::Message { connection: connection.clone(), message };
+        self.deliver(room, event).map_err(|error| error.close())
+    }
+
+    fn gone(&self, connection: &Connection, close: Close) {
+        let Some(room) = connection.room() else { return };
+        // Only a stopping server refuses this, and it forgets every connection anyway.
+        let _ = self.deliver(room, Event::Close { connection: connection.clone(), close });
+    }
+}
+
 /// A connection's place in its room. Dropping it tells the room that the connection is gone, whatever the reason: a
-/// finished handshake, a broken one, a closed socket or a panic.
+/// finished handshake, a broken one, or a panic.
 pub(crate) struct Attached {
     /// Through which it reaches its room.
     rooms: Rooms,
-    /// Its room.
-    key: RoomKey,
     /// What the room has of it.
     connection: Connection,
-    /// How it ended.
-    close: Close,
+    /// How it ends; `None` once somebody else tells the room.
+    close: Option<Close>,
 }
 
 impl Attached {
-    fn new(rooms: Rooms, key: RoomKey, connection: Connection) -> Self {
+    fn new(rooms: Rooms, connection: Connection) -> Self {
         // Gone without a goodbye, until it says otherwise.
-        Self { rooms, key, connection, close: Close::new(close::ABNORMAL, "") }
+        Self { rooms, connection, close: Some(Close::abnormal("")) }
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -274,25 +295,25 @@ impl Attached {
     }
 
     pub(crate) fn message(&self, message: Message) -> Result {
-        self.rooms.deliver(&self.key, Event::Message { connection: self.connection.clone(), message })
+        let event = Event::Message { connection: self.connection.clone(), message };
+        self.connection.room().map_or(Ok(()), |room| self.rooms.deliver(room, event))
     }
 
     /// Says how the connection ended.
     pub(crate) fn closed(&mut self, close: Close) {
-        self.close = close;
+        self.close = Some(close);
+    }
+
+    /// From here on its socket tells the room.
+    pub(crate) fn hand_over(mut self) {
+        self.close = None;
     }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        let event = Event::Close { connection: self.connection.clone(), close: self.close.clone() };
-        // Only a stopping server refuses this, and it forgets every connection anyway.
-        let _ = self.rooms.deliver(&self.key, event);
+        if let Some(close) = self.close.take() {
+            self.rooms.gone(&self.connection, close);
+        }
     }
-}
-
-/// The id a connection asks for in its URL.
-pub(crate) fn connection_id(uri: &Uri) -> String {
-    let asked = query_value(uri, "_pk").filter(|id| !id.is_empty());
-    asked.unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
 }

@@ -1,9 +1,10 @@
 //! How code reaches a room: the handles that parties and gatekeepers hold.
 
-use super::{
-    Attached, Close, Message, Outgoing, Request, Response, Result, RoomKey, Rooms, connection_id, event::Event,
+use super::{Attached, Close, Message, Request, Response, Result, RoomKey, Rooms, event::Event};
+use crate::{
+    error::Error,
+    sockets::{self, Outgoing},
 };
-use crate::{close, error::Error};
 
 /// What a gatekeeper sees of the server: which room is asked for. The room itself may be asleep, and stays so.
 ///
@@ -180,10 +181,9 @@ impl Stub {
     pub async fn socket(&self, request: Request) -> Result<Socket> {
         let request = self.addressed(request)?;
         let _waiting = self.rooms.enter_call(self.caller.as_ref(), &self.key)?;
-        let id = connection_id(request.uri());
-        let mut attached = self.rooms.connect(&self.key, id, request).await?;
+        let mut attached = self.rooms.connect(&self.key, sockets::Socket::local(), request).await?;
         // What the room hears when the socket is simply dropped: it is gone, and nothing broke.
-        attached.closed(Close::new(close::NO_STATUS, ""));
+        attached.closed(Close::without_status());
         Ok(Socket { attached, stub: self.clone() })
     }
 

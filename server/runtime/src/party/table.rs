@@ -10,7 +10,11 @@ use super::{
     event::Event,
     mailbox::{Inbox, Mailbox},
 };
-use crate::{close, error::Error, limits::Limits};
+use crate::{
+    close::{self, Close},
+    error::Error,
+    limits::Limits,
+};
 
 /// One in so many of all rooms may be in memory before a room that was only asked something leaves at once.
 const CROWDED_DIVISOR: usize = 16;
@@ -71,6 +75,11 @@ impl Table {
         mailbox.put(event, limits.mailbox_events)
     }
 
+    /// The key under which the room is known, if it is in memory: what it keeps is shared.
+    pub(super) fn own_key(&self, key: &RoomKey) -> RoomKey {
+        self.seats().by_room.get_key_value(key).map_or_else(|| key.clone(), |(own, _)| own.clone())
+    }
+
     /// The rooms of a party that are awake.
     pub(super) fn awake_of(&self, party: &str) -> Vec<RoomKey> {
         let seats = self.seats();
@@ -125,6 +134,6 @@ impl Table {
 /// Closes connections because the server stops.
 pub(super) fn announce_stop(connections: &Connections) {
     for connection in connections.values() {
-        connection.close(close::GOING_AWAY, &Error::Stopping.to_string());
+        connection.close_with(Close::new(close::GOING_AWAY, &Error::Stopping.to_string()));
     }
 }

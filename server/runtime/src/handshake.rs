@@ -1,0 +1,121 @@
+//! The handshake of a WebSocket. The room greets the connection first; then its socket goes to those who read and write.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+
+use crate::{
+    close::Close,
+    error::Error,
+    guest::Held,
+    limits::Limits,
+    party::{Attached, Connection, Response, Result, RoomKey, Rooms},
+    sockets::{Socket, Sockets},
+};
+
+/// Answers a handshake, and has the room greet the connection first.
+pub(crate) async fn accept(
+    limits: &Limits,
+    rooms: &Rooms,
+    sockets: &Arc<Sockets<Rooms>>,
+    key: RoomKey,
+    mut request: hyper::Request<Incoming>,
+    held: Held,
+) -> Result<Response> {
+    let mut response =
+        create_response_with_body(&request, Bytes::new).map_err(|error| Error::Handshake(error.into()))?;
+    let offered = protocols(request.headers()).map(str::to_owned).collect::<Vec<_>>();
+    let (connection, attached, protocol) = match rooms.admit(&key, without_body(&request), true).await {
+        Ok(asked) => {
+            // The gatekeeper may have taken out some, or put another one first.
+            let protocol = protocols(asked.headers()).find(|wanted| offered.iter().any(|offer| offer == wanted));
+            let protocol = protocol.map(str::to_owned);
+            let attached = rooms.connect(&key, Socket::pending(), asked).await?;
+            (attached.connection().clone(), Some(attached), protocol)
+        }
+        Err(refusal) => match refusal.extensions().get::<Close>().cloned() {
+            Some(close) => (Connection::refused(close), None, offered.into_iter().next()),
+            None => return Ok(refusal),
+        },
+    };
+    if let Some(protocol) = protocol.and_then(|protocol| HeaderValue::try_from(protocol).ok()) {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    // Ends as soon as the client has our answer, or does not take it.
+    let (upgrade, patience, sockets) = (hyper::upgrade::on(&mut request), limits.write_timeout, Arc::clone(sockets));
+    tokio::spawn(async move {
+        if let Some((stream, already_read)) = upgraded(upgrade, patience).await {
+            hand_over(&sockets, stream, &already_read, connection, attached, held);
+        }
+    });
+    Ok(response)
+}
+
+/// A copy of a handshake for the party: its body, which it does not have, stays behind with the connection.
+fn without_body(request: &hyper::Request<Incoming>) -> http::Request<Bytes> {
+    let mut copy = http::Request::new(Bytes::new());
+    *copy.method_mut() = http::Method::GET;
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    copy.headers_mut().clone_from(request.headers());
+    copy
+}
+
+/// The subprotocols that the client offers, the one it likes best first. Browsers fail the handshake when they offer some
+/// and none is chosen.
+fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(HeaderName::from_static("sec-websocket-protocol")).iter();
+    let offers = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    offers.map(str::trim).filter(|offer| !offer.is_empty())
+}
+
+/// The plain socket, once the client has our answer, and what it has sent since.
+async fn upgraded(upgrade: OnUpgrade, patience: Duration) -> Option<(TcpStream, Bytes)> {
+    match timeout(patience, upgrade).await {
+        // It is always of this type, for that is what `http` serves.
+        Ok(Ok(upgraded)) => {
+            let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+            return Some((parts.io.into_inner(), parts.read_buf));
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "a handshake broke off"),
+        Err(_) => tracing::debug!("the answer to a handshake was not read"),
+    }
+    None
+}
+
+/// Gives the socket to those who read and write.
+fn hand_over(
+    sockets: &Sockets<Rooms>,
+    stream: TcpStream,
+    already_read: &[u8],
+    connection: Connection,
+    attached: Option<Attached>,
+    held: Held,
+) {
+    match sockets.add(stream, already_read, connection, held) {
+        Ok(()) => attached.into_iter().for_each(Attached::hand_over),
+        Err(error) => tracing::error!(%error, "a socket cannot be watched"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protocols_are_the_words_of_all_lines() {
+        let words = |lines: &[&'static str]| {
+            let lines = lines.iter().map(|line| (header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(line)));
+            protocols(&lines.collect()).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(words(&[]), [""; 0]);
+        assert_eq!(words(&[""]), [""; 0]);
+        assert_eq!(words(&[" ,chat"]), ["chat"]);
+        assert_eq!(words(&["chat, plain"]), ["chat", "plain"]);
+    }
+}

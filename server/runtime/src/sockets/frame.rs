@@ -1,0 +1,160 @@
+//! One frame of a WebSocket, as bytes: taken apart when it comes from a client, put together when it goes to one.
+//!
+//! Only clients mask what they send, so a frame of ours is the same for everyone.
+
+use std::io::Cursor;
+
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::{
+    Error,
+    error::{CapacityError, ProtocolError},
+    protocol::frame::{FrameHeader, coding::OpCode},
+};
+
+/// Bytes of the longest header of a frame of ours: two, and eight of a length.
+const MAX_HEADER_BYTES: usize = 10;
+/// Bytes of the longest payload of a control frame.
+pub(super) const MAX_CONTROL_BYTES: usize = 125;
+
+/// A frame of a client, unmasked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    /// What kind it is.
+    pub(super) opcode: OpCode,
+    /// Whether it is the last one of its message.
+    pub(super) is_final: bool,
+    /// Its content.
+    pub(super) payload: Vec<u8>,
+}
+
+/// Takes the first frame of `bytes` apart, and tells how many bytes it took; `None` if it is not all there.
+///
+/// A frame that is wrong is refused by its header, before any of its payload is kept.
+///
+/// # Errors
+/// If it breaks the protocol, or is longer than `max_bytes`.
+pub(super) fn parse(bytes: &[u8], max_bytes: usize) -> Result<Option<(Frame, usize)>, Error> {
+    let mut cursor = Cursor::new(bytes);
+    let Some((header, length)) = FrameHeader::parse(&mut cursor)? else { return Ok(None) };
+    let size = usize::try_from(length).unwrap_or(usize::MAX);
+    if size > max_bytes {
+        return Err(CapacityError::MessageTooLong { size, max_size: max_bytes }.into());
+    }
+    let mask = check(&header, size)?;
+    let start = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
+    // Both are small: the header has at most 14 bytes, and the size was checked.
+    let end = start + size;
+    let Some(masked) = bytes.get(start..end) else { return Ok(None) };
+    let mut payload = masked.to_vec();
+    unmask(&mut payload, mask);
+    Ok(Some((Frame { opcode: header.opcode, is_final: header.is_final, payload }, end)))
+}
+
+/// What a header alone can have wrong; returns its mask.
+fn check(header: &FrameHeader, size: usize) -> Result<[u8; 4], ProtocolError> {
+    let mask = header.mask.ok_or(ProtocolError::UnmaskedFrameFromClient)?;
+    if header.rsv1 || header.rsv2 || header.rsv3 {
+        return Err(ProtocolError::NonZeroReservedBits);
+    }
+    if matches!(header.opcode, OpCode::Control(_)) {
+        if !header.is_final {
+            return Err(ProtocolError::FragmentedControlFrame);
+        }
+        if size > MAX_CONTROL_BYTES {
+            return Err(ProtocolError::ControlFrameTooBig);
+        }
+    }
+    Ok(mask)
+}
+
+/// Four bytes at a time, which the compiler makes into more.
+fn unmask(payload: &mut [u8], mask: [u8; 4]) {
+    let word = u32::from_ne_bytes(mask);
+    let (words, rest) = payload.as_chunks_mut::<4>();
+    for bytes in words {
+        *bytes = (u32::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
+    }
+    for (byte, mask) in rest.iter_mut().zip(mask) {
+        *byte ^= mask;
+    }
+}
+
+/// The header of a frame of ours.
+pub(super) struct Header {
+    bytes: [u8; MAX_HEADER_BYTES],
+    length: usize,
+}
+
+impl Header {
+    /// Of a whole message, or of a control frame, with a payload of so many bytes.
+    pub(super) fn new(opcode: OpCode, payload_bytes: usize) -> Self {
+        let header = FrameHeader { opcode, ..FrameHeader::default() };
+        let mut bytes = [0; MAX_HEADER_BYTES];
+        let mut rest = bytes.as_mut_slice();
+        header.format(payload_bytes as u64, &mut rest).expect("the longest header fits");
+        let length = MAX_HEADER_BYTES - rest.len();
+        Self { bytes, length }
+    }
+
+    /// Its bytes.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// The bytes of a frame after the first `written`; they share the payload's memory, unless the header is among them.
+pub(super) fn rest(header: &Header, payload: &Bytes, written: usize) -> Bytes {
+    let header = header.as_bytes();
+    match header.get(written..) {
+        Some(unwritten) if !unwritten.is_empty() => [unwritten, payload].concat().into(),
+        _ => payload.slice(written - header.len()..),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data};
+
+    use super::*;
+
+    #[test]
+    fn a_frame_is_taken_when_all_of_it_is_there() {
+        // "Hi", masked with 1, 2, 3, 4.
+        let bytes = [0x81, 0x82, 1, 2, 3, 4, b'H' ^ 1, b'i' ^ 2, 0x99];
+        for length in 0..8 {
+            assert!(parse(&bytes[..length], 100).unwrap().is_none(), "{length} bytes are no frame");
+        }
+        let frame = Frame { opcode: OpCode::Data(Data::Text), is_final: true, payload: b"Hi".to_vec() };
+        assert_eq!(parse(&bytes, 100).unwrap(), Some((frame, 8)));
+    }
+
+    #[test]
+    fn a_wrong_frame_is_refused_by_its_header() {
+        let too_long = [0x82, 0xfe, 0x40, 0x01];
+        // Without the mask its header is not whole.
+        assert!(parse(&too_long, 16 * 1024).unwrap().is_none());
+        let refused = |bytes: &[u8]| parse(bytes, 16 * 1024).unwrap_err();
+        assert!(matches!(refused(&[0x82, 0xfe, 0x40, 0x01, 0, 0, 0, 0]), Error::Capacity(_)));
+        assert!(matches!(refused(&[0x82, 0x05]), Error::Protocol(ProtocolError::UnmaskedFrameFromClient)));
+        assert!(matches!(refused(&[0x83, 0x80, 0, 0, 0, 0]), Error::Protocol(ProtocolError::InvalidOpcode(3))));
+    }
+
+    #[test]
+    fn our_headers_have_the_shortest_length() {
+        let header = |bytes| Header::new(OpCode::Data(Data::Binary), bytes).as_bytes().to_vec();
+        assert_eq!(header(125), [0x82, 125]);
+        assert_eq!(header(126), [0x82, 126, 0, 126]);
+        assert_eq!(header(65_536), [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+        assert_eq!(Header::new(OpCode::Control(Control::Ping), 0).as_bytes(), [0x89, 0]);
+    }
+
+    #[test]
+    fn what_is_left_of_a_frame_is_its_end() {
+        let payload = Bytes::from(vec![7; 200]);
+        let header = Header::new(OpCode::Data(Data::Text), payload.len());
+        let whole = [header.as_bytes(), &payload].concat();
+        for written in 0..whole.len() {
+            assert_eq!(rest(&header, &payload, written), whole[written..], "{written} bytes are written");
+        }
+    }
+}

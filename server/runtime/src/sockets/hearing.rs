@@ -1,0 +1,155 @@
+//! One client's turn to be heard: what it has said is taken in, as far as it may speak now.
+
+use std::{io::ErrorKind, time::Instant};
+
+use tokio_tungstenite::tungstenite::Error as FrameError;
+
+use super::{
+    Ears,
+    pace::Pace,
+    reader::{Incoming, Reader},
+    worker::Worker,
+};
+use crate::{
+    close::{self, Close},
+    party::Message,
+};
+
+/// Reads from one socket in a row. One that has more to say goes on after the others.
+const READS_IN_A_ROW: usize = 8;
+
+/// How far what a client says is listened to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listening {
+    Yes,
+    /// It has said goodbye.
+    Done,
+    /// It broke the protocol: nothing it says can be understood any more.
+    Broken,
+}
+
+/// What comes after a read.
+pub(super) enum Next {
+    /// Nothing: the kernel tells when there is more.
+    Wait,
+    /// To read again by then, for it may speak no faster, or others are to have their turn.
+    Pause(Instant),
+    /// The connection is over.
+    End(Close),
+}
+
+/// What a worker knows of a client as a speaker.
+pub(super) struct Hearing {
+    reader: Reader,
+    pace: Pace,
+    listening: Listening,
+    /// When it last said anything, in milliseconds of the worker's clock.
+    pub(super) heard_at_ms: u64,
+    /// It is read again at its time and not before, whatever it sends.
+    pub(super) is_paused: bool,
+}
+
+impl Hearing {
+    /// Of a new client, with what came together with its handshake.
+    pub(super) fn new(already_read: &[u8], now_ms: u64) -> Self {
+        let reader = Reader::keeping(already_read);
+        Self { reader, pace: Pace::new(), listening: Listening::Yes, heard_at_ms: now_ms, is_paused: false }
+    }
+
+    /// It broke the protocol.
+    pub(super) fn is_broken(&self) -> bool {
+        self.listening == Listening::Broken
+    }
+}
+
+impl<E: Ears> Worker<E> {
+    /// Reads what there is. With `to_the_end` a short read is not the last one.
+    pub(super) fn hear(
+        &self,
+        connection: &E::Connection,
+        hearing: &mut Hearing,
+        to_the_end: bool,
+        buffer: &mut [u8],
+    ) -> Next {
+        let socket = connection.as_ref();
+        let now = Instant::now();
+        let now_ms = self.ms(now);
+        let gone = |reason: &str| Next::End(socket.unanswered().unwrap_or_else(|| Close::abnormal(reason)));
+        if hearing.reader.has_bytes() {
+            self.take_in(connection, hearing, &[], now_ms);
+        }
+        let mut is_drained = false;
+        for _ in 0..READS_IN_A_ROW {
+            let wait = hearing.pace.wait(self.limits.allowance, now_ms);
+            if !wait.is_zero() && !socket.is_closing() {
+                return Next::Pause(now + wait);
+            }
+            if is_drained {
+                return Next::Wait;
+            }
+            match socket.read(buffer) {
+                Ok(0) => return gone("it ended without a goodbye"),
+                Ok(length) => {
+                    hearing.heard_at_ms = now_ms;
+                    self.take_in(connection, hearing, buffer.get(..length).unwrap_or_default(), now_ms);
+                    is_drained = length < buffer.len() && !to_the_end;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Next::Wait,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return gone(&error.to_string()),
+            }
+        }
+        Next::Pause(now)
+    }
+
+    /// Takes in what was read. After goodbye or nonsense it is only thrown away.
+    fn take_in(&self, connection: &E::Connection, hearing: &mut Hearing, bytes: &[u8], now_ms: u64) {
+        if hearing.listening != Listening::Yes {
+            return;
+        }
+        let Worker { ears, limits, .. } = self;
+        let Hearing { reader, pace, listening, .. } = hearing;
+        let socket = connection.as_ref();
+        let read = reader.read(bytes, limits.message_bytes, |incoming| {
+            pace.count(limits.allowance, now_ms);
+            match incoming {
+                Incoming::Message(_) if socket.is_closing() => {}
+                Incoming::Message(Message::Text(text)) if text.as_str() == "ping" => {
+                    // One that cannot take it is closing.
+                    let _ = socket.send(Message::text("pong"), limits.send_queue_bytes);
+                }
+                Incoming::Message(message) => {
+                    if let Err(close) = ears.heard(connection, message) {
+                        socket.close(close);
+                    }
+                }
+                Incoming::Ping(payload) => socket.pong(payload),
+                Incoming::Part | Incoming::Pong => {}
+                Incoming::Close(close) => {
+                    socket.answer_goodbye(close);
+                    *listening = Listening::Done;
+                }
+            }
+            *listening == Listening::Yes && (pace.wait(limits.allowance, now_ms).is_zero() || socket.is_closing())
+        });
+        if let Err(error) = read {
+            tracing::debug!(%error, "a client broke the protocol");
+            socket.close(Close::new(code_of(&error), &error.to_string()));
+            socket.finish_writing();
+            *listening = Listening::Broken;
+        }
+        if *listening != Listening::Yes {
+            *reader = Reader::default();
+        }
+    }
+}
+
+/// What a client is told that broke the protocol.
+fn code_of(error: &FrameError) -> u16 {
+    match error {
+        FrameError::Capacity(_) => close::TOO_BIG,
+        FrameError::Utf8(_) => close::INVALID_TEXT,
+        FrameError::Protocol(_) => close::PROTOCOL,
+        _ => close::INTERNAL,
+    }
+}

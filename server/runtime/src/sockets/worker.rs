@@ -1,0 +1,266 @@
+//! One task that reads for thousands of sockets.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    io::{self, ErrorKind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Interest, Poll, Registry, Token, net::TcpStream};
+use slab::Slab;
+use tokio::{io::unix::AsyncFd, task::JoinSet, time::sleep_until};
+
+use super::{
+    Ears,
+    hearing::{Hearing, Next},
+    pace::Allowance,
+};
+use crate::{close::Close, limits::Limits};
+
+/// Sockets served between two moments at which other tasks have their turn.
+const EVENTS_AT_ONCE: usize = 256;
+/// Bytes read at once, into the one buffer of the worker; a whole message of the longest kind, with its header.
+const READ_BUFFER_BYTES: usize = 17 * 1024;
+/// Between two looks over all sockets. No period that they are looked over for needs to be met more exactly.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Looks within the shortest of those periods, where somebody has chosen one of a few seconds.
+const SWEEPS_IN_A_PERIOD: u32 = 4;
+/// No period is so short that more looks are worth their time.
+const SHORTEST_SWEEP_INTERVAL: Duration = Duration::from_millis(10);
+
+/// A task with its sockets.
+pub(super) struct Worker<E: Ears> {
+    pub(super) ears: E,
+    pub(super) limits: SocketLimits,
+    registry: Registry,
+    started_at: Instant,
+    entries: Mutex<Slab<Entry<E>>>,
+}
+
+/// What a worker needs of the limits.
+pub(super) struct SocketLimits {
+    pub(super) message_bytes: usize,
+    pub(super) send_queue_bytes: usize,
+    pub(super) allowance: Allowance,
+    ping_interval_ms: u64,
+    idle_timeout_ms: u64,
+    write_timeout: Duration,
+    close_timeout: Duration,
+}
+
+/// One connection.
+struct Entry<E: Ears> {
+    connection: E::Connection,
+    _held: E::Held,
+    /// `None` while it is its turn to be heard.
+    hearing: Option<Hearing>,
+}
+
+/// Sockets that are read again later, soonest first.
+type Paused = BinaryHeap<Reverse<(Instant, usize)>>;
+
+impl<E: Ears> Worker<E> {
+    pub(super) fn start(ears: E, limits: &Limits, tasks: &mut JoinSet<()>) -> io::Result<Arc<Self>> {
+        let poll = Poll::new()?;
+        let worker = Arc::new(Self {
+            ears,
+            limits: SocketLimits::new(limits),
+            registry: poll.registry().try_clone()?,
+            started_at: Instant::now(),
+            entries: Mutex::default(),
+        });
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe; what it warns of is a descriptor that changes, and this one stays"
+        )]
+        let poll = AsyncFd::new(poll)?;
+        tasks.spawn(Arc::clone(&worker).run(poll));
+        Ok(worker)
+    }
+
+    pub(super) fn add(
+        &self,
+        mut stream: TcpStream,
+        already_read: &[u8],
+        connection: E::Connection,
+        held: E::Held,
+    ) -> io::Result<()> {
+        let mut entries = self.entries();
+        let place = entries.vacant_entry();
+        // A new socket can be written to, which is an event: so the worker comes for what is there already.
+        self.registry.register(&mut stream, Token(place.key()), Interest::READABLE | Interest::WRITABLE)?;
+        connection.as_ref().attach(stream);
+        let hearing = Some(Hearing::new(already_read, self.ms(Instant::now())));
+        place.insert(Entry { connection, _held: held, hearing });
+        Ok(())
+    }
+
+    /// Hangs up on everyone, and tells nobody.
+    pub(super) fn hang_up(&self) {
+        for entry in self.entries().drain() {
+            entry.connection.as_ref().hang_up(true);
+        }
+    }
+
+    async fn run(self: Arc<Self>, mut poll: AsyncFd<Poll>) {
+        let sweep_interval = self.limits.sweep_interval();
+        let mut events = Events::with_capacity(EVENTS_AT_ONCE);
+        let mut buffer = vec![0; READ_BUFFER_BYTES];
+        let mut paused = Paused::new();
+        let mut swept_at = Instant::now();
+        let timer = sleep_until((swept_at + sweep_interval).into());
+        tokio::pin!(timer);
+        loop {
+            tokio::select! {
+                ready = poll.readable_mut() => {
+                    let Ok(mut ready) = ready else { return };
+                    let polled = ready.get_inner_mut().poll(&mut events, Some(Duration::ZERO));
+                    match polled {
+                        Err(error) if error.kind() != ErrorKind::Interrupted => {
+                            tracing::error!(%error, "the kernel does not tell which sockets are ready");
+                            return;
+                        }
+                        _ if events.is_empty() => ready.clear_ready(),
+                        _ => {
+                            for event in &events {
+                                self.serve(event.token().0, event.is_read_closed(), &mut buffer, &mut paused);
+                            }
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                }
+                () = &mut timer => {
+                    let now = Instant::now();
+                    self.resume(now, &mut buffer, &mut paused);
+                    if now >= swept_at + sweep_interval {
+                        self.sweep(swept_at, now);
+                        swept_at = now;
+                    }
+                }
+            }
+            let sweep_at = swept_at + sweep_interval;
+            let wake_at = paused.peek().map_or(sweep_at, |Reverse((at, _))| sweep_at.min(*at));
+            if timer.deadline().into_std() != wake_at {
+                timer.as_mut().reset(wake_at.into());
+            }
+        }
+    }
+
+    /// Reads again from those whose pause is over.
+    fn resume(&self, now: Instant, buffer: &mut [u8], paused: &mut Paused) {
+        let mut due = Vec::new();
+        while let Some(Reverse((at, key))) = paused.peek().copied()
+            && at <= now
+        {
+            paused.pop();
+            due.push(key);
+        }
+        for key in due {
+            if let Some(hearing) = self.entries().get_mut(key).and_then(|entry| entry.hearing.as_mut()) {
+                hearing.is_paused = false;
+            }
+            // The news that the client has gone may have come during the pause.
+            self.serve(key, true, buffer, paused);
+        }
+    }
+
+    /// Writes and reads what can be written to and read from one socket. With `to_the_end` a short read is not its last.
+    fn serve(&self, key: usize, to_the_end: bool, buffer: &mut [u8], paused: &mut Paused) {
+        let Some((connection, mut hearing)) = self.begin(key) else { return };
+        let socket = connection.as_ref();
+        socket.flush();
+        let next =
+            if hearing.is_paused { Next::Wait } else { self.hear(&connection, &mut hearing, to_the_end, buffer) };
+        match socket.ended().map_or(next, Next::End) {
+            Next::Wait => self.finish(key, hearing),
+            Next::Pause(until) => {
+                hearing.is_paused = true;
+                self.finish(key, hearing);
+                paused.push(Reverse((until, key)));
+            }
+            // The client was told a code, but it cannot have understood: the room hears that the connection broke.
+            Next::End(close) if hearing.is_broken() => self.end(key, Close::abnormal(&close.reason), false),
+            Next::End(close) => self.end(key, close, false),
+        }
+    }
+
+    /// Lends out what is needed to hear a client.
+    fn begin(&self, key: usize) -> Option<(E::Connection, Hearing)> {
+        let mut entries = self.entries();
+        let entry = entries.get_mut(key)?;
+        Some((entry.connection.clone(), entry.hearing.take()?))
+    }
+
+    fn finish(&self, key: usize, hearing: Hearing) {
+        if let Some(entry) = self.entries().get_mut(key) {
+            entry.hearing = Some(hearing);
+        }
+    }
+
+    fn end(&self, key: usize, close: Close, reset: bool) {
+        let entry = self.entries().try_remove(key);
+        if let Some(entry) = entry {
+            entry.connection.as_ref().hang_up(reset);
+            self.ears.gone(&entry.connection, close);
+        }
+    }
+
+    /// Looks over all sockets: pings those that are silent, and hangs up on those that are gone or do not read.
+    fn sweep(&self, last: Instant, now: Instant) {
+        let (last_ms, now_ms) = (self.ms(last), self.ms(now));
+        let mut over = Vec::new();
+        for (key, entry) in &*self.entries() {
+            // No one has a turn now.
+            let Some(hearing) = &entry.hearing else { continue };
+            let socket = entry.connection.as_ref();
+            let overdue = socket.overdue(now, self.limits.write_timeout, self.limits.close_timeout);
+            let silent_ms = now_ms.saturating_sub(hearing.heard_at_ms);
+            let silent_before_ms = last_ms.saturating_sub(hearing.heard_at_ms);
+            if let Some(close) = overdue {
+                over.push((key, close));
+            } else if silent_ms >= self.limits.idle_timeout_ms {
+                over.push((key, Close::abnormal("no sign of life")));
+            } else if silent_ms / self.limits.ping_interval_ms > silent_before_ms / self.limits.ping_interval_ms {
+                socket.ping();
+            }
+        }
+        for (key, close) in over {
+            self.end(key, close, true);
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Slab<Entry<E>>> {
+        // Nothing that holds the lock can panic halfway through a change.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn ms(&self, at: Instant) -> u64 {
+        milliseconds(at.saturating_duration_since(self.started_at))
+    }
+}
+
+impl SocketLimits {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            message_bytes: limits.message_bytes,
+            send_queue_bytes: limits.send_queue_bytes,
+            allowance: Allowance::new(limits.message_burst, limits.messages_per_second),
+            ping_interval_ms: milliseconds(limits.ping_interval).max(1),
+            idle_timeout_ms: milliseconds(limits.idle_timeout),
+            write_timeout: limits.write_timeout,
+            close_timeout: limits.shutdown_timeout,
+        }
+    }
+
+    fn sweep_interval(&self) -> Duration {
+        let pings = Duration::from_millis(self.ping_interval_ms);
+        let shortest = pings.min(self.write_timeout).min(self.close_timeout);
+        (shortest / SWEEPS_IN_A_PERIOD).clamp(SHORTEST_SWEEP_INTERVAL, SWEEP_INTERVAL)
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
