@@ -28,7 +28,7 @@ widget:
 
 # All targets are built, just as `cargo test` builds them, so that nothing is compiled twice.
 # Test in a real browser, with the real server.
-e2e: widget _chromium
+e2e: widget _chromium _autobahn
     cargo build --workspace --all-targets
     cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     cd examples; npm test
@@ -75,6 +75,10 @@ _chromium:
     echo "The browser tests need Chromium or Chrome; please install it (on Debian: sudo apt-get install chromium), or" \
         "name it with CHROME=/path/to/chrome." >&2
     exit 1
+
+# Make sure there is the Autobahn suite, for the test of the sockets. It is a wheel of PyPI that needs nothing else.
+_autobahn:
+    [ -d target/kosoku ] || python3 -m pip install --quiet --disable-pip-version-check --target target/kosoku kosoku==0.1.0
 
 # Make sure there are Firefox and WebKit's driver, and a display for it.
 _engines:

@@ -4,6 +4,7 @@
 mod caller;
 mod clock;
 mod crowd;
+mod echo;
 mod guarded;
 mod probe;
 mod store;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         .party::<probe::Probe>("main")
         .party::<probe::Probe>("second-party_2")
         .party::<crowd::Crowd>("crowd")
+        .party::<echo::Echo>("echo")
         .party::<guarded::Guarded>("guarded")
         .party::<guarded::Failing>("failing")
         .party::<caller::Caller>("caller")
