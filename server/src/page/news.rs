@@ -187,7 +187,7 @@ impl Page {
         }
         self.updates.sent(room.now());
         // The same messages for all that were told the same before, by the same name of the site: encoded once, shared by them.
-        let mut messages: HashMap<(u64, Option<Box<str>>), Vec<(u64, Message)>> = HashMap::new();
+        let mut messages: HashMap<Told, Vec<(u64, Message)>> = HashMap::new();
         let page = page_id(room);
         let mut behind = false;
         for viewer in self.viewers.values_mut().filter(|viewer| viewer.seen != self.version) {
@@ -221,6 +221,9 @@ impl Page {
         Ok(None)
     }
 }
+
+/// What viewers have in common who get the same messages: the version they were last told, and their other name of the site.
+type Told = (u64, Option<Box<str>>);
 
 /// One link's count, as it is told.
 struct News<'a> {
