@@ -207,4 +207,5 @@ story("name without its www is told the flag", { serverArgs: ["--site", "shop.ex
   await bare.expectViewers("a", 1);
   await until("the refusal is told", () => www.expected.length === 1);
   assert.match(www.expected[0], /--site shop\.example=www\.shop\.example/);
+  await until("the operator is told", () => /--site shop\.example=www\.shop\.example lets it in/.test(stage.server.log));
 });
