@@ -18,8 +18,8 @@ check: size
     RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps
     cargo test --workspace
 
-# All tests: the widget's size, Rust, real browsers.
-test: size && e2e
+# All tests: the widget's size, Rust, real browsers, and what the server costs beside others.
+test: size && e2e bench-check
     cargo test --workspace
 
 # Build the widget into widget/dist.
@@ -55,6 +55,19 @@ test-proxies: widget _chromium _proxies
     cargo build --workspace --bins
     cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     cd examples; npm run test-proxies
+
+# It takes a quarter of an hour, and a machine that does nothing else. `--times 1` takes five minutes.
+# Measure the server beside Bun, ws and a bare loop: a JSON line a run, a table, a plot for the README.
+bench *arguments: widget
+    cargo build --release --package connection-counter --package connection-counter-load
+    cd examples/load/peers; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
+    target/release/connection-counter-load all --plot examples/load/storms.svg {{ arguments }}
+
+# Ratios and counts only, with the build that the tests use: these hold on a busy machine too.
+# Fail where the server costs twice what is noted in examples/load/src/check.rs.
+bench-check: widget _valgrind
+    cargo build --workspace --all-targets
+    target/debug/connection-counter-load check
 
 # Print what the widget weighs; fails when that is over the budget.
 size: widget
@@ -119,4 +132,17 @@ _proxies:
     fi
     echo "These tests need nginx, Apache, HAProxy, Caddy and openssl; please install what is missing (on Debian: sudo" \
         "apt-get install$missing)." >&2
+    exit 1
+
+# Make sure that instructions can be counted.
+_valgrind:
+    #!/bin/sh
+    set -eu
+    if command -v valgrind >/dev/null; then exit 0; fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing valgrind with apt-get"
+        apt-get update >/dev/null
+        exec env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends valgrind
+    fi
+    echo "Counting instructions needs valgrind; please install it (on Debian: sudo apt-get install valgrind)." >&2
     exit 1

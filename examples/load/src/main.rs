@@ -3,16 +3,20 @@
 //! Only servers on this machine are put under load, by at most 18,000 viewers, for a bounded time.
 
 mod bare;
+mod check;
 mod crowd;
+mod instructions;
+mod plot;
 mod process;
 mod programs;
+mod suite;
 mod wire;
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use serde_json::json;
 
+use instructions::Piece;
 use process::Kind;
 use programs::{Plan, Program};
 
@@ -35,6 +39,24 @@ struct Arguments {
 enum Command {
     /// Run one program against one server.
     Run(Run),
+    /// Run all programs against all servers, in turns, and print a table of the medians. Takes a quarter of an hour.
+    All {
+        /// How often each is run.
+        #[arg(long, default_value_t = 3)]
+        times: u32,
+        /// Draw the storms into this SVG file.
+        #[arg(long)]
+        plot: Option<PathBuf>,
+    },
+    /// Run a short form of everything, and fail where a ratio or a count has doubled.
+    Check,
+    /// Do a piece of work without sockets many times, to have its instructions counted.
+    Work {
+        /// Which.
+        piece: Piece,
+        /// How often.
+        times: u32,
+    },
     /// Be the bare loop that servers are compared with.
     Bare {
         /// Send the time to everyone so often, and count nothing.
@@ -71,6 +93,9 @@ fn main() -> ExitCode {
     let done = rlimit::increase_nofile_limit(OPEN_FILES).map_err(Failure::from);
     let done = done.and_then(|_| match Arguments::parse().command {
         Command::Run(arguments) => run(&arguments),
+        Command::All { times, plot } => suite::run(times, plot.as_deref()),
+        Command::Check => check::run(),
+        Command::Work { piece, times } => instructions::work(piece, times),
         Command::Bare { rounds_per_second } => bare::serve(rounds_per_second),
     });
     match done {
@@ -91,11 +116,7 @@ fn run(arguments: &Run) -> Result<(), Failure> {
         time: Duration::from_secs(arguments.seconds),
     };
     for _ in 0..arguments.times {
-        let mut line = plan.run(arguments.server)?;
-        line.insert("program".into(), plan.program.name().into());
-        line.insert("server".into(), arguments.server.name().into());
-        line.insert("viewers".into(), plan.viewers.into());
-        println!("{}", json!(line));
+        suite::run_once(&plan, arguments.server)?;
     }
     Ok(())
 }

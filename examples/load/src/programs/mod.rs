@@ -64,6 +64,15 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// What tells it from others of its program.
+    pub(crate) fn size(&self) -> String {
+        match self.program {
+            Program::FanOut => format!("{} watchers, {} changes/s", self.viewers, self.rate),
+            Program::Storm => format!("{} viewers, {} pages", self.viewers, self.pages),
+            Program::Idle | Program::Slow => format!("{} viewers", self.viewers),
+        }
+    }
+
     /// Does it to a server of this kind, and answers with the figures.
     pub(crate) fn run(&self, kind: Kind) -> Result<Map<String, Value>, Failure> {
         let server = Process::start(kind, self.rate)?;
