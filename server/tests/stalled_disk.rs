@@ -52,6 +52,17 @@ fn parties() -> Server {
     Server::builder().party::<Page>("page").party::<Counter>("counter").party::<Disk>("disk")
 }
 
+#[tokio::test]
+async fn a_hanging_disk_does_not_hold_up_the_end() {
+    let mut server = TestServer::of(parties, &["--shutdown-timeout-ms=300"]).await;
+    assert_eq!(server.request("PUT", "/parties/disk/a", &[], "").await.0, 200);
+    let _viewer = server.viewer("a").await;
+    let asked = std::time::Instant::now();
+    server.stop().await;
+    assert!(asked.elapsed() < std::time::Duration::from_secs(5), "it took {:?}", asked.elapsed());
+    *STALLED.lock().unwrap() = None;
+}
+
 const COUNTER: &str = "/parties/counter/all-pages";
 
 #[tokio::test]

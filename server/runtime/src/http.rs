@@ -35,6 +35,7 @@ use crate::{
     refusals,
     server::Pages,
     sockets::Sockets,
+    storage::Db,
 };
 
 /// Bytes of a request's headers.
@@ -52,6 +53,8 @@ pub(crate) struct HttpServer {
     rooms: Rooms,
     /// Who reads and writes once a handshake is answered.
     sockets: Arc<Sockets<Rooms>>,
+    /// Asked how it is.
+    db: Db,
     /// Where connections come in, and what they hold.
     entrance: Entrance,
     /// What the program serves beside its parties.
@@ -65,7 +68,13 @@ pub(crate) struct HttpServer {
 }
 
 impl HttpServer {
-    pub(crate) fn new(config: Arc<Config>, rooms: Rooms, sockets: Sockets<Rooms>, pages: Option<Pages>) -> Self {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        rooms: Rooms,
+        sockets: Sockets<Rooms>,
+        db: Db,
+        pages: Option<Pages>,
+    ) -> Self {
         Self {
             pages,
             assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
@@ -75,6 +84,7 @@ impl HttpServer {
             config,
             rooms,
             sockets: Arc::new(sockets),
+            db,
         }
     }
 
@@ -223,6 +233,10 @@ impl HttpServer {
         let mut readiness = Readiness::default();
         if self.leaving.load(Ordering::Relaxed) {
             readiness.refuse("the server is stopping");
+        }
+        // It counts without a disk, too.
+        if let Some(fault) = self.db.fault() {
+            readiness.limit(format!("storage takes no writes: {fault}"));
         }
         let wanted = self.config.limits.connections;
         if self.connections() < wanted {

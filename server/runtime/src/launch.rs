@@ -95,7 +95,12 @@ impl Server {
             .and_then(|()| config.validate())
             .and_then(|()| set_up(settings, self, &config))
             .and_then(|server| Ok((server, tokio::runtime::Runtime::new().map_err(StartupError::Runtime)?)))
-            .and_then(|(server, runtime)| runtime.block_on(serve(server, config)));
+            .and_then(|(server, runtime)| {
+                let served = runtime.block_on(serve(server, config));
+                // Whatever still hangs, such as a read from a disk that does not answer, must not hold up the end.
+                runtime.shutdown_background();
+                served
+            });
         match served {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

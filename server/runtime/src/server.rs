@@ -197,9 +197,10 @@ impl Server {
         let alarms = AlarmClock::load(db.clone(), party::unix_ms, |party, id| kinds.key(party, id)).await;
         let alarms = alarms.map_err(|error| data(&config.data, error))?;
         let config = Arc::new(config);
+        let patience = config.limits.shutdown_timeout;
         let rooms = kinds.into_rooms(self.values, Arc::clone(&config), alarms, db.clone());
         let sockets = Sockets::start(&rooms, &config.limits).map_err(StartupError::Runtime)?;
-        let server = Arc::new(HttpServer::new(config, rooms.clone(), sockets, self.pages));
+        let server = Arc::new(HttpServer::new(config, rooms.clone(), sockets, db.clone(), self.pages));
         serves(server.connections());
         tokio::select! {
             () = server.run(listener, shutdown) => {}
@@ -207,7 +208,7 @@ impl Server {
             never = notice::flush_for_ever() => match never {},
         }
         rooms.end().await;
-        db.close().await;
+        db.close(patience).await;
         Ok(())
     }
 }

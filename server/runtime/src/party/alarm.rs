@@ -241,7 +241,7 @@ mod tests {
             // The delay bounds the wait; a jump ahead looks like a long stop, and the alarm rings rather than never.
             let left = load(&db).await.get(&far).unwrap();
             assert!(left <= left_after_a_restart && left + set.elapsed() >= left_after_a_restart, "{left:?}");
-            db.close().await;
+            db.close(std::time::Duration::from_secs(20)).await;
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Nothing a room waits for waits for the disk: a write goes into a map in memory, newest value only, and the thread
 //! writes the whole map as one atomic batch a few times a second. A read sees what was written before it.
 
+mod foreign;
+mod open;
 mod reading;
 mod writer;
 
@@ -177,7 +179,7 @@ impl Storage {
     /// Forgets everything the room has stored, at once. Its alarm stays.
     ///
     /// # Errors
-    /// If the disk fails or does not answer in 5 s.
+    /// If the disk fails, and then everything is still there. Also if it does not answer in 5 s; then it may happen later.
     pub async fn delete_all(&self) -> Result<(), StorageError> {
         self.db.forget(&self.prefix).await
     }
@@ -273,6 +275,8 @@ struct Pending {
     /// What the thread is writing now: not yet to be found in the database.
     writing: Arc<Batch>,
     dropped: bool,
+    /// Why the disk takes no writes at the moment.
+    fault: Option<String>,
 }
 
 impl Db {
@@ -324,9 +328,12 @@ impl Db {
     }
 
     async fn forget(&self, prefix: &Key) -> Result<(), StorageError> {
-        let rows = self.list(prefix.clone(), after_prefix(prefix), false, usize::MAX).await?;
-        self.write(rows.into_iter().map(|(key, _)| (key, None)).collect());
-        Ok(())
+        self.ask(|reply| Order::Forget(prefix.clone(), reply)).await
+    }
+
+    /// Why nothing can be stored at the moment, for whoever watches over the server.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.0.pending().fault.clone()
     }
 
     pub(crate) async fn list(&self, from: Key, to: Key, reverse: bool, limit: usize) -> Result<Rows, StorageError> {
@@ -346,11 +353,13 @@ impl Db {
         }
     }
 
-    /// Writes and syncs everything and lets go of the folder.
-    pub(crate) async fn close(&self) {
+    /// Writes and syncs everything and lets go of the folder. A disk that hangs is given up after `patience`.
+    pub(crate) async fn close(&self, patience: Duration) {
         let (reply, closed) = oneshot::channel();
-        if self.0.orders.send(Order::Close(reply)).is_ok() {
-            let _ = closed.await;
+        if self.0.orders.send(Order::Close(reply)).is_ok() && tokio::time::timeout(patience, closed).await.is_err() {
+            tracing::error!(
+                "the disk did not answer within {patience:?}; what was stored in the last seconds may be lost"
+            );
         }
     }
 }

@@ -7,6 +7,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+/// How long a disk may take to close a database.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A database in a folder that is gone afterwards.
 struct TestDb {
     db: Db,
@@ -34,7 +37,7 @@ impl TestDb {
     }
 
     async fn reopen(&mut self) {
-        self.close().await;
+        self.db.close(PATIENCE).await;
         self.db = Db::open(&self.folder).unwrap();
     }
 
@@ -127,11 +130,11 @@ async fn a_value_of_another_type_is_an_error() {
 #[tokio::test]
 async fn a_closed_database_says_so() {
     let db = TestDb::new();
-    db.close().await;
+    db.close(PATIENCE).await;
     assert!(matches!(db.room("a").get::<i32>("key").await, Err(StorageError::Closed)));
     // Harmless, and again.
     db.room("a").put("key", &1).unwrap();
-    db.close().await;
+    db.close(PATIENCE).await;
 }
 
 #[test]
@@ -187,8 +190,8 @@ async fn one_folder_has_one_owner() {
     let db = TestDb::new();
     assert!(matches!(Db::open(&db.folder), Err(StartupError::DataInUse { .. })));
     assert!(!db.bad(1).exists());
-    db.close().await;
-    Db::open(&db.folder).unwrap().close().await;
+    db.close(PATIENCE).await;
+    Db::open(&db.folder).unwrap().close(PATIENCE).await;
 }
 
 #[tokio::test]
@@ -341,7 +344,7 @@ async fn behaves_like_a_map(steps: Vec<Step>) -> TestCaseResult {
         }
     }
     prop_assert_eq!(db.room("a!").get::<i32>("other").await.unwrap(), Some(0));
-    db.close().await;
+    db.close(PATIENCE).await;
     Ok(())
 }
 
@@ -414,7 +417,7 @@ async fn expect_usable(db: &mut TestDb, damage: &str) {
     db.room("new").put("key", &1).unwrap();
     db.reopen().await;
     assert_eq!(db.room("new").get::<i32>("key").await.unwrap(), Some(1), "{damage}");
-    db.close().await;
+    db.close(PATIENCE).await;
 }
 
 /// A database with a value and an alarm, closed.
@@ -422,7 +425,7 @@ async fn closed() -> TestDb {
     let db = TestDb::new();
     db.room("a").put("key", &"value").unwrap();
     db.write([(joined(&[b"alarm", b"page", b"a"]), Some(Bytes::from_static(b"{}")))].into());
-    db.close().await;
+    db.close(PATIENCE).await;
     db
 }
 
@@ -467,7 +470,7 @@ async fn with_table() -> (TestDb, PathBuf) {
     }
     let table = db.place().join("keyspaces/1/tables/0");
     wait_until("there is a table", || table.exists()).await;
-    db.close().await;
+    db.close(PATIENCE).await;
     (db, table)
 }
 
@@ -489,7 +492,7 @@ async fn a_lost_journal_loses_no_later_write() {
 #[tokio::test]
 async fn a_damaged_database_is_moved_aside_whole() {
     let mut db = TestDb::new();
-    db.close().await;
+    db.close(PATIENCE).await;
     let before = files(&db.place()).len();
     fs::write(db.place().join("version"), "no version").unwrap();
     expect_usable(&mut db, "a broken version").await;
@@ -517,13 +520,13 @@ fn the_machines_faults_are_no_damage() {
     for number in [24, 13, 5, 28, 30] {
         let at_the_journal = fjall::Error::Io(IoError::from_raw_os_error(number));
         let at_a_table = fjall::Error::Storage(fjall::LsmError::Io(IoError::from_raw_os_error(number)));
-        assert!(!writer::is_damage(&at_the_journal) && !writer::is_damage(&at_a_table), "{at_the_journal}");
+        assert!(!open::is_damage(&at_the_journal) && !open::is_damage(&at_a_table), "{at_the_journal}");
     }
     let cut = || IoError::from(Kind::UnexpectedEof);
-    assert!(writer::is_damage(&fjall::Error::Io(cut())));
-    assert!(writer::is_damage(&fjall::Error::Storage(fjall::LsmError::Io(cut()))));
-    assert!(writer::is_damage(&fjall::Error::Storage(fjall::LsmError::Unrecoverable)));
-    assert!(writer::is_damage(&fjall::Error::InvalidTrailer));
+    assert!(open::is_damage(&fjall::Error::Io(cut())));
+    assert!(open::is_damage(&fjall::Error::Storage(fjall::LsmError::Io(cut()))));
+    assert!(open::is_damage(&fjall::Error::Storage(fjall::LsmError::Unrecoverable)));
+    assert!(open::is_damage(&fjall::Error::InvalidTrailer));
 }
 
 #[test]
@@ -534,4 +537,159 @@ fn a_folder_at_fault_stays_where_it_is() {
     assert!(matches!(Db::open(&file), Err(StartupError::Data { .. })));
     assert!(matches!(Db::open(&file.join("below")), Err(StartupError::Data { .. })));
     assert_eq!(fs::read_to_string(file).unwrap(), "a file");
+}
+
+/// A database with these rows of one room in tables, closed; and its largest table.
+async fn with_rows(rows: u32) -> (TestDb, PathBuf) {
+    let db = TestDb::new();
+    let room = db.room("a");
+    for number in 0..rows {
+        room.put(
+            &format!("{number:06}"),
+            &format!("{number} is a number that fills a block of its own sooner or later"),
+        )
+        .unwrap();
+    }
+    // Beyond what is gathered in memory, so that all before it is written to a table.
+    for number in 0..40 {
+        db.room("z").put(&format!("{number}"), &"v".repeat(Storage::MAX_VALUE_BYTES - 2)).unwrap();
+    }
+    let table = db.place().join("keyspaces/1/tables/0");
+    wait_until("there is a table", || table.exists()).await;
+    db.close(PATIENCE).await;
+    (db, table)
+}
+
+#[tokio::test]
+async fn damage_inside_a_table_costs_that_part_only() {
+    const ROWS: u32 = 5_000;
+    type Damage = fn(&Path, u64);
+    let flip: Damage = |table, at| overwrite(table, at, |byte| byte[0] ^= 4);
+    let zero: Damage = |table, at| (at..at + 512).for_each(|at| overwrite(table, at, |byte| byte[0] = 0));
+    for (how, damage) in [("a flipped bit", flip), ("zeroed bytes", zero)] {
+        for at in [5_000, 60_000] {
+            let (mut db, table) = with_rows(ROWS).await;
+            damage(&table, at);
+            db.db = Db::open(&db.folder).unwrap();
+            let read = db.room("a").list::<String>(ListOptions::default()).await;
+            let read = read.unwrap_or_else(|error| panic!("{how} at {at}: {error}"));
+            let kept = read.len();
+            assert!((4_000..5_000).contains(&kept), "{how} at {at}: {kept} of {ROWS} are left");
+            assert!(db.bad(1).exists(), "{how} at {at}");
+            db.room("a").put("new", &"value").unwrap();
+            db.reopen().await;
+            assert_eq!(db.room("a").get::<String>("new").await.unwrap().as_deref(), Some("value"), "{how} at {at}");
+            assert_eq!(db.room("a").list::<String>(ListOptions::default()).await.unwrap().len(), kept + 1);
+            assert!(!db.bad(2).exists(), "{how} at {at}: it is noticed once");
+            db.close(PATIENCE).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn foreign_files_and_folders_cost_no_data() {
+    for level in ["", "keyspaces", "keyspaces/1", "keyspaces/1/tables", "keyspaces/0/tables"] {
+        for name in ["@eaDir", ".stfolder", "Thumbs.db", "0 (conflict).jnl", "version.bak"] {
+            let mut db = closed().await;
+            let foreign = db.place().join(level).join(name);
+            let kept = if name.contains('.') && !name.starts_with('.') {
+                fs::write(&foreign, "not yours").unwrap();
+                PathBuf::from(name)
+            } else {
+                fs::create_dir(&foreign).unwrap();
+                fs::write(foreign.join("picture"), "not yours").unwrap();
+                Path::new(name).join("picture")
+            };
+            db.db = Db::open(&db.folder).unwrap();
+            let value = db.room("a").get::<String>("key").await.unwrap();
+            assert_eq!(value.as_deref(), Some("value"), "{name} in {level:?}");
+            assert!(!db.bad(1).exists(), "{name} in {level:?}");
+            let moved = db.folder.join("db.foreign").join(level).join(kept);
+            assert_eq!(fs::read_to_string(moved).unwrap(), "not yours", "{name} in {level:?}");
+            db.close(PATIENCE).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_was_not_put_in_place_is() {
+    let mut db = closed().await;
+    fs::rename(db.place(), db.folder.join("db.saved")).unwrap();
+    db.db = Db::open(&db.folder).unwrap();
+    assert_eq!(db.room("a").get::<String>("key").await.unwrap().as_deref(), Some("value"));
+    db.close(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn all_of_many_keys_are_deleted() {
+    const KEYS: u32 = 300_000;
+    let mut db = TestDb::new();
+    for part in (0..KEYS).collect::<Vec<_>>().chunks(30_000) {
+        let key = |number: &u32| db.room("a").key(&number.to_string()).unwrap();
+        db.write(part.iter().map(|number| (key(number), Some(Bytes::from_static(b"1")))).collect());
+        wait_until("they are written", || db.0.pending().next.is_empty() && db.0.pending().writing.is_empty()).await;
+    }
+    // One that waits to be written, and one of another room.
+    db.room("a").put("late", &1).unwrap();
+    db.room("b").put("key", &1).unwrap();
+    let deleted = db.room("a").delete_all().await;
+    // A machine may be too slow; then it says so, and deletes them nevertheless.
+    assert!(matches!(deleted, Ok(()) | Err(StorageError::Timeout)), "{deleted:?}");
+    db.reopen().await;
+    assert_eq!(db.room("a").list::<u32>(ListOptions::default()).await.unwrap(), []);
+    assert_eq!(db.room("b").get::<u32>("key").await.unwrap(), Some(1));
+    db.close(PATIENCE).await;
+}
+
+/// Where [`writes_until_it_is_killed`] writes; without it that test is not the child of another.
+const CHILD_FOLDER: &str = "STORAGE_TEST_FOLDER";
+
+#[tokio::test]
+#[ignore = "the child process of the test after this one"]
+async fn writes_until_it_is_killed() {
+    let folder = std::env::var_os(CHILD_FOLDER).expect("this test is started by another one");
+    let db = Db::open(Path::new(&folder)).unwrap();
+    for number in 0_u32.. {
+        Storage::of_room(db.clone(), "page", "a").put("number", &number).unwrap();
+        println!("wrote {number}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_killed_process_loses_half_a_second() {
+    use std::{
+        io::{BufRead, BufReader},
+        process::{Command, Stdio},
+        time::Instant,
+    };
+    for run_ms in [900, 1_000, 1_100, 1_200] {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("data");
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "storage::tests::writes_until_it_is_killed", "--ignored", "--nocapture"])
+            .env(CHILD_FOLDER, &folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut written = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let Some(number) = line.unwrap().strip_prefix("wrote ").map(|number| number.parse::<u32>().unwrap()) else {
+                continue;
+            };
+            written.push((number, Instant::now()));
+            if written[0].1.elapsed() > Duration::from_millis(run_ms) {
+                break;
+            }
+        }
+        child.kill().unwrap();
+        let killed_at = Instant::now();
+        child.wait().unwrap();
+        let db = Db::open(&folder).unwrap();
+        let kept: u32 = Storage::of_room(db.clone(), "page", "a").get("number").await.unwrap().unwrap_or(0);
+        let oldest_lost = written.iter().find(|(number, _)| *number > kept);
+        let age = oldest_lost.map_or(Duration::ZERO, |(_, at)| killed_at - *at);
+        assert!(age <= Duration::from_millis(500), "a write {age:?} old was lost");
+        db.close(PATIENCE).await;
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
+    fmt,
     ops::{Bound, ControlFlow},
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
@@ -12,14 +12,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::PersistMode;
 use tokio::sync::oneshot;
 
-use super::{ALARMS, Batch, Key, Rows, Shared, StorageError};
+use super::{
+    Batch, Key, Rows, Shared, StorageError, after_prefix,
+    open::{self, Open},
+};
 use crate::error::StartupError;
 
-/// From a write until a killed process no longer loses it.
-const WRITE_INTERVAL: Duration = Duration::from_millis(500);
+/// From a write until a killed process no longer loses it: half a second, less what a busy machine may add.
+const WRITE_INTERVAL: Duration = Duration::from_millis(350);
 /// From a write until a power cut no longer loses it.
 const SYNC_INTERVAL: Duration = Duration::from_secs(5);
 /// Between two tries to open a database that stopped taking writes, such as on a full disk.
@@ -40,6 +43,8 @@ pub(super) enum Order {
     /// Do nothing until the other end is dropped.
     #[cfg(feature = "testing")]
     Stall(mpsc::Receiver<()>),
+    /// Remove all rows whose keys start with this, also those that wait to be written.
+    Forget(Key, oneshot::Sender<Result<(), StorageError>>),
     /// Write and sync everything, let go of the folder, end.
     Close(oneshot::Sender<()>),
 }
@@ -57,6 +62,8 @@ pub(super) struct Writer {
     folder: PathBuf,
     /// `None` after a fault, until it can be opened again.
     open: Option<Open>,
+    /// The database failed, and the machine is not known to be at fault: all of it is read before it is used again.
+    suspect: bool,
     /// When what is pending is written, and the database opened for it where it is closed.
     write_at: Option<Instant>,
     /// When what is written is synced.
@@ -65,7 +72,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, folder: &Path, open: Option<Open>) -> Self {
-        Self { shared, folder: folder.to_owned(), open, write_at: None, sync_at: None }
+        Self { shared, folder: folder.to_owned(), open, suspect: false, write_at: None, sync_at: None }
     }
 
     fn run(mut self, inbox: &mpsc::Receiver<Order>) {
@@ -78,7 +85,7 @@ impl Writer {
             match panic::catch_unwind(AssertUnwindSafe(|| self.turn(order))) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => return,
-                Err(_) => self.fail(&"the database panicked"),
+                Err(_) => self.fail(&fjall::Error::Unrecoverable),
             }
         }
     }
@@ -87,12 +94,14 @@ impl Writer {
     fn turn(&mut self, order: Result<Order, mpsc::RecvTimeoutError>) -> ControlFlow<()> {
         match order {
             Ok(Order::Write) => self.write_at = self.write_at.or(Some(Instant::now() + WRITE_INTERVAL)),
-            Ok(Order::Get(key, reply)) => drop(reply.send(self.get(&key))),
+            Ok(Order::Get(key, reply)) => drop(reply.send(self.read(|this| this.get(&key)))),
             // Whoever asked may have given up waiting.
             Ok(Order::List { reply, .. }) if reply.is_closed() => {}
             Ok(Order::List { from, to, reverse, limit, reply }) => {
-                drop(reply.send(self.list(from, to, reverse, limit)))
+                let rows = self.read(|this| this.list(from.clone(), to.clone(), reverse, limit));
+                drop(reply.send(rows));
             }
+            Ok(Order::Forget(prefix, reply)) => drop(reply.send(self.forget(&prefix))),
             #[cfg(feature = "testing")]
             Ok(Order::Stall(held)) => drop(held.recv()),
             Ok(Order::Close(reply)) => {
@@ -119,14 +128,10 @@ impl Writer {
 
     /// Writes all that is pending as one batch.
     fn write(&mut self) {
-        if self.open.is_none() {
-            match Open::new(&self.folder) {
-                Ok(open) => {
-                    tracing::info!("storage takes writes again");
-                    self.open = Some(open);
-                }
-                Err(error) => return self.fail(&error),
-            }
+        if self.open.is_none()
+            && let Err(error) = self.reopen()
+        {
+            return self.tell_fault(&error);
         }
         let batch = {
             let mut pending = self.shared.pending();
@@ -138,12 +143,31 @@ impl Writer {
         };
         match self.open.as_ref().map_or(Ok(()), |open| open.write(&batch)) {
             Ok(()) => {
+                let mut pending = self.shared.pending();
                 // What has come since has sent an order of its own.
-                self.shared.pending().writing = Arc::default();
+                pending.writing = Arc::default();
+                if pending.fault.take().is_some() {
+                    tracing::info!("storage takes writes again");
+                }
+                drop(pending);
                 self.sync_at = self.sync_at.or(Some(Instant::now() + SYNC_INTERVAL));
             }
             Err(error) => self.fail(&error),
         }
+    }
+
+    /// Opens the database again after a fault.
+    fn reopen(&mut self) -> Result<(), StartupError> {
+        let space = open::has_space(&self.folder);
+        space.map_err(|source| StartupError::Data { path: self.folder.clone(), source: source.into() })?;
+        let opened = Open::new(&self.folder)?;
+        let read = if self.suspect { open::caught(|| opened.read_through(b"")) } else { Ok(()) };
+        self.open = Some(match read {
+            Err(error) if open::is_damage(&error) => opened.save(&self.folder, &error)?,
+            _ => opened,
+        });
+        self.suspect = false;
+        Ok(())
     }
 
     fn sync(&mut self, mode: PersistMode) {
@@ -154,11 +178,76 @@ impl Writer {
     }
 
     /// After a fault fjall refuses every write until it is opened anew.
-    fn fail(&mut self, fault: &dyn fmt::Display) {
-        tracing::error!(error = %fault, "storage takes no writes; counts go on, trying again in {REOPEN_INTERVAL:?}");
+    fn fail(&mut self, fault: &fjall::Error) {
         self.open = None;
+        self.suspect |= open::is_damage(fault);
+        // fjall does not always say what the machine said.
+        match open::has_space(&self.folder) {
+            Err(error) => self.tell_fault(&error),
+            Ok(()) => self.tell_fault(fault),
+        }
+    }
+
+    /// The log and readiness tell of the first fault only, until writes succeed again.
+    fn tell_fault(&mut self, fault: &dyn fmt::Display) {
+        let mut pending = self.shared.pending();
+        if pending.fault.is_none() {
+            tracing::error!(error = %fault, "storage takes no writes; counts go on, trying again every {REOPEN_INTERVAL:?}");
+            pending.fault = Some(fault.to_string());
+        }
+        drop(pending);
         self.sync_at = None;
         self.write_at = Some(Instant::now() + REOPEN_INTERVAL);
+    }
+
+    /// Reads from the database. If what is asked for is damaged, all that can be read is saved first, and it is read again.
+    fn read<T>(&mut self, read: impl Fn(&Self) -> Result<T, StorageError>) -> Result<T, StorageError> {
+        let first = panic::catch_unwind(AssertUnwindSafe(|| read(self)))
+            .unwrap_or(Err(StorageError::Database(fjall::Error::Unrecoverable)));
+        match first {
+            Err(StorageError::Database(error)) if open::is_damage(&error) => {
+                let Some(damaged) = self.open.take() else { return Err(error.into()) };
+                match damaged.save(&self.folder, &error) {
+                    Ok(saved) => self.open = Some(saved),
+                    Err(problem) => {
+                        self.suspect = true;
+                        self.tell_fault(&problem);
+                    }
+                }
+                read(self)
+            }
+            other => other,
+        }
+    }
+
+    fn forget(&mut self, prefix: &Key) -> Result<(), StorageError> {
+        let (from, to) = (prefix.clone(), after_prefix(prefix));
+        let waiting = {
+            let mut pending = self.shared.pending();
+            let mut waiting = take_range(Arc::make_mut(&mut pending.writing), &from, &to);
+            waiting.extend(take_range(&mut pending.next, &from, &to));
+            waiting
+        };
+        let removed = self.read(|this| {
+            let open = this.open.as_ref().ok_or(StorageError::Unavailable)?;
+            open.remove_range(from.clone(), to.clone())
+        });
+        match &removed {
+            Ok(()) => self.sync_at = self.sync_at.or(Some(Instant::now() + SYNC_INTERVAL)),
+            Err(error) => {
+                // As if it had not been tried; what has been written since is newer.
+                let mut pending = self.shared.pending();
+                for (key, value) in waiting {
+                    pending.next.entry(key).or_insert(value);
+                }
+                drop(pending);
+                self.write_at = self.write_at.or(Some(Instant::now() + WRITE_INTERVAL));
+                if let StorageError::Database(error) = error {
+                    self.fail(error);
+                }
+            }
+        }
+        removed
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
@@ -193,106 +282,9 @@ impl Writer {
     }
 }
 
-/// An open database.
-pub(super) struct Open {
-    db: Database,
-    rows: Keyspace,
-}
-
-impl Open {
-    /// Opens the database `db` in the folder. A damaged one is moved aside, within the folder: it may be a mount point, and
-    /// what else is in it is not ours.
-    fn new(folder: &Path) -> Result<Self, StartupError> {
-        let failed = |source| StartupError::Data { path: folder.to_owned(), source };
-        fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
-        let place = folder.join("db");
-        // fjall answers some damage with a panic: lengths that a flipped bit made absurd, for example.
-        let opened = panic::catch_unwind(|| Self::try_new(&place)).unwrap_or(Err(fjall::Error::Unrecoverable));
-        match opened {
-            Ok(open) => Ok(open),
-            Err(fjall::Error::Locked) => Err(StartupError::DataInUse { path: folder.to_owned() }),
-            Err(error) if is_damage(&error) => {
-                let aside = free_name(&place);
-                fs::rename(&place, &aside).map_err(|source| failed(source.into()))?;
-                tracing::error!(%error, moved_to = %aside.display(), "the database is damaged; starting with an empty one");
-                Self::try_new(&place).map_err(|error| failed(error.into()))
-            }
-            // A full disk, too many open files, no permission: the database may be as good as ever.
-            Err(fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error))) => {
-                Err(failed(error.into()))
-            }
-            Err(error) => Err(failed(error.into())),
-        }
-    }
-
-    fn try_new(folder: &Path) -> fjall::Result<Self> {
-        const CACHE_BYTES: u64 = 4 * 1024 * 1024;
-        const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
-        const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
-        const OPEN_FILES: usize = 32;
-        // fjall takes a database that lost its journal for a sound one, numbers new writes below the old ones, and passes
-        // them over at the next start.
-        if folder.join("version").exists() && !has_journal(folder)? {
-            return Err(fjall::Error::Unrecoverable);
-        }
-        // Small on purpose: rooms keep what they use, so the database is written often and read rarely.
-        let db = Database::builder(folder)
-            .cache_size(CACHE_BYTES)
-            .worker_threads(1)
-            .max_cached_files(Some(OPEN_FILES))
-            .max_journaling_size(JOURNAL_BYTES)
-            .open()?;
-        let rows = db.keyspace("rows", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))?;
-        // What the start itself needs. fjall checks blocks when they are read: better now, while there is a way out.
-        for row in rows.prefix(ALARMS) {
-            row.into_inner()?;
-        }
-        Ok(Self { db, rows })
-    }
-
-    fn write(&self, batch: &Batch) -> fjall::Result<()> {
-        let mut rows = self.db.batch().durability(Some(PersistMode::Buffer));
-        for (key, value) in batch {
-            match value {
-                Some(value) => rows.insert(&self.rows, &**key, &**value),
-                None => rows.remove(&self.rows, &**key),
-            }
-        }
-        rows.commit()
-    }
-}
-
-/// Whether the database itself is at fault, and not the machine under it.
-pub(super) fn is_damage(error: &fjall::Error) -> bool {
-    use io::ErrorKind as Kind;
-    match error {
-        // Files that are too short, missing, there although they should not be, or point nowhere.
-        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => matches!(
-            error.kind(),
-            Kind::UnexpectedEof
-                | Kind::InvalidData
-                | Kind::InvalidInput
-                | Kind::NotFound
-                | Kind::AlreadyExists
-                | Kind::IsADirectory
-                | Kind::NotADirectory
-        ),
-        _ => true,
-    }
-}
-
-fn has_journal(folder: &Path) -> io::Result<bool> {
-    let is_journal =
-        |entry: io::Result<fs::DirEntry>| Ok(entry?.path().extension().is_some_and(|ending| ending == "jnl"));
-    fs::read_dir(folder)?.map(is_journal).try_fold(false, |found, is_journal: io::Result<bool>| Ok(found | is_journal?))
-}
-
-/// `db.bad-1`, or the next number that is free.
-fn free_name(place: &Path) -> PathBuf {
-    let name = |number: u32| {
-        let mut name = place.as_os_str().to_owned();
-        name.push(format!(".bad-{number}"));
-        PathBuf::from(name)
-    };
-    (1..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
+/// Takes the values from key `from` to before `to` out of a batch.
+fn take_range(batch: &mut Batch, from: &Key, to: &Key) -> Batch {
+    let mut taken = batch.split_off(from);
+    batch.append(&mut taken.split_off(to));
+    taken
 }

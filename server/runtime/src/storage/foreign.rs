@@ -1,0 +1,94 @@
+//! Files and folders in the database that are not its own: a NAS, a sync client or a person put them there.
+//!
+//! fjall ends with a panic over some of them. They are moved out of its way, and the data is kept.
+
+use std::{
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Moves everything from the database `place` that fjall did not write, to `<place>.foreign`.
+///
+/// Does nothing while another server has the database open: it may be writing files of its own just now.
+pub(super) fn move_out(place: &Path) {
+    let Ok(lock) = fs::File::open(place.join("lock")) else { return };
+    if lock.try_lock().is_err() {
+        return;
+    }
+    let Ok(found) = all_foreign(place) else { return };
+    let mut moved = Vec::new();
+    for path in found {
+        match move_one(place, &path) {
+            Ok(to) => moved.push(to),
+            Err(error) => tracing::error!(
+                path = %path.display(), %error,
+                "this does not belong into the database and cannot be moved away; please remove it by hand"
+            ),
+        }
+    }
+    if let Some(first) = moved.first() {
+        tracing::warn!(
+            moved_to = %first.display(), number = moved.len(),
+            "something in the database is not the server's own; it was moved aside, and the data is kept"
+        );
+    }
+}
+
+/// What fjall did not write, in every folder of its own.
+fn all_foreign(place: &Path) -> io::Result<Vec<PathBuf>> {
+    let keyspaces = place.join("keyspaces");
+    let mut found = foreign_in(place, |name, is_folder| match name {
+        "keyspaces" => is_folder,
+        "lock" | "version" => !is_folder,
+        _ => !is_folder && name.strip_suffix(".jnl").is_some_and(is_number),
+    })?;
+    found.extend(foreign_in(&keyspaces, |name, is_folder| is_folder && is_number(name))?);
+    for keyspace in fs::read_dir(&keyspaces)? {
+        let keyspace = keyspace?.path();
+        if !is_ours(&keyspace, |name, is_folder| is_folder && is_number(name)) {
+            continue;
+        }
+        found.extend(foreign_in(&keyspace, |name, is_folder| match name {
+            "tables" | "blobs" => is_folder,
+            "current" => !is_folder,
+            _ => !is_folder && name.strip_prefix('v').is_some_and(is_number),
+        })?);
+        for numbered in ["tables", "blobs"] {
+            found.extend(foreign_in(&keyspace.join(numbered), |name, is_folder| !is_folder && is_number(name))?);
+        }
+    }
+    Ok(found)
+}
+
+fn foreign_in(folder: &Path, ours: impl Fn(&str, bool) -> bool + Copy) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        // A folder that is missing or unreadable is for fjall to judge.
+        Err(_) => return Ok(Vec::new()),
+    };
+    let paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
+    Ok(paths.into_iter().filter(|path| !is_ours(path, ours)).collect())
+}
+
+fn is_ours(path: &Path, ours: impl Fn(&str, bool) -> bool) -> bool {
+    // A link to somewhere else may stand for a file of ours, so what it leads to counts.
+    path.file_name().and_then(OsStr::to_str).is_some_and(|name| ours(name, path.is_dir()))
+}
+
+fn is_number(name: &str) -> bool {
+    name.parse::<u64>().is_ok()
+}
+
+/// Where it is now.
+fn move_one(place: &Path, path: &Path) -> io::Result<PathBuf> {
+    let mut aside = place.as_os_str().to_owned();
+    aside.push(".foreign");
+    let wanted = Path::new(&aside).join(path.strip_prefix(place).unwrap_or(path));
+    if let Some(parent) = wanted.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let target = if wanted.exists() { super::open::free_name(&wanted, "") } else { wanted };
+    fs::rename(path, &target)?;
+    Ok(target)
+}
