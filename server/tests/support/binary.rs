@@ -53,6 +53,11 @@ impl Binary {
         Self { client: Client { address: address.parse().unwrap() }, child }
     }
 
+    /// It is reached at this address, though it listens on all.
+    pub fn at(&mut self, address: std::net::SocketAddr) {
+        self.client.address = address;
+    }
+
     /// The program on a free port, not started yet.
     pub fn command(data: &Path, args: &[&str]) -> Command {
         let mut command = Self::bare_command(data);

@@ -1,0 +1,224 @@
+//! Counting goes on while the machine fails: full and hanging disks, lost networks, too few open files.
+//!
+//! These stories need Linux, root, and the programs they name; where those are missing they fail and say so.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use support::{Binary, Client, wait_until};
+
+/// Runs a program of the system that this story cannot do without.
+fn system(program: &str, args: &[&str]) {
+    let output = Command::new(program).args(args).output();
+    let output =
+        output.unwrap_or_else(|error| panic!("this test needs the program {program}: {error}; please install it"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "this test needs root, to run {program} {args:?}: {said}");
+}
+
+/// A file system of its own, gone when it is dropped.
+struct Mount {
+    folder: PathBuf,
+    _parent: tempfile::TempDir,
+}
+
+impl Mount {
+    /// In memory, of this size.
+    fn in_memory(size: &str) -> Self {
+        let mount = Self::point();
+        system("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", mount.folder.to_str().unwrap()]);
+        mount
+    }
+
+    /// In a file: one that can be frozen.
+    fn in_a_file() -> Self {
+        let mount = Self::point();
+        let image = mount.folder.with_extension("img");
+        fs::File::create(&image).unwrap().set_len(256 * 1024 * 1024).unwrap();
+        system("mkfs.ext4", &["-q", image.to_str().unwrap()]);
+        system("mount", &["-o", "loop", image.to_str().unwrap(), mount.folder.to_str().unwrap()]);
+        mount
+    }
+
+    fn point() -> Self {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("disk");
+        fs::create_dir(&folder).unwrap();
+        Self { folder, _parent: parent }
+    }
+
+    fn freeze(&self, how: &str) {
+        system("fsfreeze", &[how, self.folder.to_str().unwrap()]);
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // A frozen one cannot be unmounted, one that is not mounted need not be.
+        let _ = Command::new("fsfreeze").arg("-u").arg(&self.folder).stderr(Stdio::null()).status();
+        let _ = Command::new("umount").arg("--lazy").arg(&self.folder).stderr(Stdio::null()).status();
+    }
+}
+
+/// The program, with its log in a file.
+fn start(data: &Path, log: &Path, args: &[&str]) -> Binary {
+    Binary::spawn(Binary::command(data, args).stderr(fs::File::create(log).unwrap()))
+}
+
+async fn readiness(server: &Client) -> serde_json::Value {
+    server.get_json("/readyz").await
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_once_and_forgiven() {
+    let disk = Mount::in_memory("24m");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let log = elsewhere.path().join("log");
+    let server = start(&disk.folder.join("data"), &log, &[]);
+    assert_eq!(readiness(&server).await, json!({ "status": "ok", "reasons": [] }));
+    let filler = disk.folder.join("filler");
+    // As much as there is.
+    let _ = std::io::copy(&mut std::io::repeat(1), &mut fs::File::create(&filler).unwrap());
+    let mut viewers = Vec::new();
+    wait_until("the disk is found to be full", async || {
+        viewers.push(server.viewer(&format!("page-{}", viewers.len() % 20)).await);
+        readiness(&server).await["status"] == "degraded"
+    })
+    .await;
+    let reasons = readiness(&server).await["reasons"].to_string();
+    assert!(reasons.contains("No space left"), "{reasons}");
+    let _one_more = server.viewer("counted").await;
+    server.expect_counted("all-pages", "counted", 1).await;
+    // It is tried again meanwhile, and fails again.
+    tokio::time::sleep(Duration::from_millis(5_500)).await;
+    assert_eq!(readiness(&server).await["status"], "degraded");
+    fs::remove_file(&filler).unwrap();
+    wait_until("it takes writes again", async || readiness(&server).await["status"] == "ok").await;
+    let log = fs::read_to_string(log).unwrap();
+    let told = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+    assert_eq!((told("takes no writes"), told("takes writes again")), (1, 1), "{log}");
+}
+
+#[tokio::test]
+async fn a_hanging_disk_does_not_hold_up_the_end() {
+    let disk = Mount::in_a_file();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let log = elsewhere.path().join("log");
+    let mut server = start(&disk.folder.join("data"), &log, &["--shutdown-timeout-ms=1000"]);
+    disk.freeze("-f");
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b"]).await;
+    anna.expect_viewers("b", 0).await;
+    // The write of these has begun, and will not end.
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    let asked = Instant::now();
+    server.signal("TERM");
+    assert_eq!(anna.expect_close_code().await, 1001);
+    anna.expect_end().await;
+    // Linux lets no process end entirely while it waits for a frozen file system. All but that wait has ended.
+    wait_until("only the thread at the disk is left", async || has_ended(server.child.id())).await;
+    assert!(asked.elapsed() < Duration::from_secs(4), "it took {:?}", asked.elapsed());
+    disk.freeze("-u");
+    assert!(server.exit().await.success());
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("the disk did not answer within 1s"), "{log}");
+}
+
+/// Whether the main thread of a process has ended.
+fn has_ended(process: u32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    state.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
+}
+
+#[tokio::test]
+async fn missing_open_files_are_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(&folder.path().join("data"), &folder.path().join("log"), &[]);
+    server.expect_health().await;
+    let process = server.child.id().to_string();
+    let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
+    // Two connections more, and no third.
+    system("prlimit", &["--pid", &process, &format!("--nofile={}:", open + 2)]);
+    let mut held = Vec::new();
+    for _ in 0..6 {
+        held.push(tokio::net::TcpStream::connect(server.address).await.unwrap());
+    }
+    let log = || fs::read_to_string(folder.path().join("log")).unwrap();
+    wait_until("it lacks open files", async || log().contains("Too many open files")).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(held);
+    server.expect_health().await;
+    assert_eq!(log().matches("accepting failed").count(), 1, "it is told once a minute: {}", log());
+}
+
+/// A network that can be cut, with a host in it.
+struct Network {
+    name: String,
+}
+
+impl Network {
+    /// Where the server is, as that host sees it.
+    const SERVER: &str = "198.18.77.1";
+
+    fn new() -> Self {
+        let network = Self { name: format!("cc{}", std::process::id()) };
+        let (name, ours, theirs) = (network.name.as_str(), network.link(), format!("{}b", network.name));
+        system("ip", &["netns", "add", name]);
+        system("ip", &["link", "add", &ours, "type", "veth", "peer", "name", &theirs]);
+        system("ip", &["link", "set", &theirs, "netns", name]);
+        system("ip", &["addr", "add", &format!("{}/30", Self::SERVER), "dev", &ours]);
+        system("ip", &["link", "set", &ours, "up"]);
+        system("ip", &["-n", name, "addr", "add", "198.18.77.2/30", "dev", &theirs]);
+        system("ip", &["-n", name, "link", "set", &theirs, "up"]);
+        network
+    }
+
+    fn link(&self) -> String {
+        format!("{}a", self.name)
+    }
+
+    /// Someone in that host who views a page, and says nothing more.
+    fn viewer(&self, port: u16) -> Child {
+        let handshake = "GET /parties/page/a HTTP/1.1\\r\\nhost: x\\r\\nconnection: upgrade\\r\\nupgrade: websocket\\r\\n\
+                         sec-websocket-version: 13\\r\\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n";
+        let script = format!("exec 3<>/dev/tcp/{}/{port}; printf '{handshake}' >&3; cat <&3 >/dev/null", Self::SERVER);
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, "bash", "-c", &script]);
+        command.spawn().expect("this test needs the programs ip and bash")
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["link", "del", &self.link()]).stderr(Stdio::null()).status();
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).stderr(Stdio::null()).status();
+    }
+}
+
+#[tokio::test]
+async fn half_open_connections_are_counted_out() {
+    let network = Network::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Binary::bare_command(&folder.path().join("data"));
+    command.args(["--listen=0.0.0.0:0", "--open", "--ping-interval-ms=300", "--idle-timeout-ms=1000"]);
+    let mut server = Binary::spawn(command.stderr(Stdio::null()));
+    let mut viewer = network.viewer(server.address.port());
+    server.at(([127, 0, 0, 1], server.address.port()).into());
+    server.expect_counted("all-pages", "a", 1).await;
+    let cut = Instant::now();
+    system("ip", &["link", "set", &network.link(), "down"]);
+    server.expect_counted("all-pages", "a", 0).await;
+    assert!(cut.elapsed() < Duration::from_secs(5), "it took {:?}", cut.elapsed());
+    viewer.kill().unwrap();
+    viewer.wait().unwrap();
+}
