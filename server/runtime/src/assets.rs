@@ -78,6 +78,10 @@ impl Assets {
             return None;
         }
         let metadata = tokio::fs::metadata(&file).await.ok()?;
+        // Reading a named pipe might never end.
+        if !metadata.is_file() {
+            return None;
+        }
         if metadata.len() > MAX_FILE_BYTES {
             if !self.warned.swap(true, Ordering::Relaxed) {
                 tracing::warn!(file = %file.display(), "files of more than {MAX_FILE_BYTES} bytes are not served; move them elsewhere");
