@@ -101,7 +101,8 @@ impl Access {
         if origin == "null" {
             return Err(Refusal::OriginHidden);
         }
-        let named = origin.split_once("://").and_then(|(_, host)| spell_site(host).ok());
+        let named = origin.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
+        let named = named.and_then(|(_, host)| spell_site(host).ok());
         let site = named.map(|site| self.main_site(&site).map(str::to_owned).unwrap_or(site));
         let Some(site) = site.clone().filter(|site| self.lists(site) || self.is_own(headers, site)) else {
             let flag = site.map_or_else(|| "HOST".to_owned(), |site| self.flag_for(&site));
@@ -173,6 +174,8 @@ mod tests {
         check(&[("origin", "https://live.org"), ("host", "live.org")], "live.org/pages/a").unwrap();
         assert!(matches!(check(&[], "example.org/a"), Err(Refusal::OriginMissing)));
         assert!(matches!(check(&[("origin", "null")], "a"), Err(Refusal::OriginHidden)));
+        let script = "javascript://example.org";
+        assert!(matches!(check(&[("origin", script)], "example.org/a"), Err(Refusal::OriginRefused { .. })));
         assert!(matches!(check(&[("origin", "https://evil.org")], "evil.org/"), Err(Refusal::OriginRefused { .. })));
         assert!(matches!(
             check(&[("origin", "https://example.org.evil.org")], "a"),
