@@ -73,13 +73,16 @@ impl Files {
     /// The file at this request's path, if there is one.
     pub(crate) fn answer(&self, request: &Parts) -> Option<Result<Response>> {
         let path = request.uri.path();
-        if path == "/live.js" && !self.0.contains_key(path) {
+        // The widget's files are found below whatever path a proxy passes on.
+        let name = path.get(path.rfind('/')?..)?;
+        if name == "/live.js" && !self.0.contains_key(name) {
             let hint = "the widget is not in this server: build it with `npx --yes rust-just widget`, then build again";
             return Some(Ok(text(StatusCode::NOT_FOUND, hint)));
         }
-        let Some(file) = self.0.get(path) else { return is_of_a_widget(path).then(|| Ok(gone(path))) };
+        let file = self.0.get(path).or_else(|| self.0.get(name).filter(|file| file.of_widget));
+        let Some(file) = file else { return is_of_a_widget(name).then(|| Ok(gone(name))) };
         Some(match request.method {
-            Method::GET | Method::HEAD => Ok(file.answer(path, &request.headers)),
+            Method::GET | Method::HEAD => Ok(file.answer(name, &request.headers)),
             _ => Err(Error::Method("GET, HEAD")),
         })
     }
@@ -127,7 +130,7 @@ impl File {
         }
     }
 
-    fn answer(&self, path: &str, asked: &HeaderMap) -> Response {
+    fn answer(&self, name: &str, asked: &HeaderMap) -> Response {
         let smaller = self.compressed.iter().find(|(encoding, _)| accepts(asked, encoding));
         let unchanged = is_unchanged(asked, &self.tag);
         let content = if unchanged { &[] } else { smaller.map_or(self.content, |(_, content)| content) };
@@ -139,7 +142,7 @@ impl File {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
         headers.insert(header::ETAG, self.tag.clone());
-        let hashed = path.starts_with("/live-");
+        let hashed = name.starts_with("/live-");
         let cache = HeaderValue::from_static(if hashed { FOR_EVER } else { ASK_FIRST });
         headers.insert(header::CACHE_CONTROL, cache);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

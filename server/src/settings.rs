@@ -141,6 +141,7 @@ impl Settings {
             if self.sites.is_empty() { "for every site".to_owned() } else { format!("for {}", self.sites.join(", ")) };
         let server = server.with(access).with(self).pages(move |request| files.answer(request));
         Ok(server
+            .query_address("live", "page")
             .greeting(move |address| Greeting { lines: tags(address, public_url.as_deref()), users: users.clone() }))
     }
 

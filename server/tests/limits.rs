@@ -433,12 +433,34 @@ async fn time_for_headers() {
     let server = TestServer::with(&["--header-timeout-ms=100"]).await;
     let start = Instant::now();
     assert!(server.raw(b"GET /healthz HTTP/1.1\r\nhost:").await.is_none_or(|answer| answer.status == 408));
-    // A connection that is kept alive but idle is closed as well.
-    let mut stream = TcpStream::connect(server.address).await.unwrap();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    assert_eq!(answer(&mut stream).await.unwrap().status, 200);
-    assert!(answer(&mut stream).await.is_none());
     assert!(start.elapsed() < Duration::from_secs(5), "the default was in force");
+}
+
+#[tokio::test]
+async fn time_between_requests() {
+    let server = TestServer::with(&["--header-timeout-ms=100", "--keep-alive-ms=600"]).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    for _ in 0..3 {
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        assert_eq!(answer(&mut stream).await.unwrap().status, 200);
+        // Longer than headers may take.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(answer(&mut stream).await.is_none(), "it is closed when nothing more is asked");
+}
+
+#[tokio::test]
+async fn an_old_connection_ends_with_an_answer() {
+    let server = TestServer::with(&["--http-lifetime-ms=200"]).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let mut ask = async || {
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        answer(&mut stream).await.unwrap()
+    };
+    assert_eq!(ask().await.header("connection"), "");
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    // A proxy that asks just now gets an answer, and no reset.
+    assert_eq!(ask().await.header("connection"), "close");
 }
 
 #[tokio::test]
@@ -452,7 +474,7 @@ async fn time_for_a_body() {
 
 #[tokio::test]
 async fn time_of_plain_http() {
-    let server = TestServer::with(&["--http-lifetime-ms=300", "--write-timeout-ms=100"]).await;
+    let server = TestServer::with(&["--http-lifetime-ms=300", "--keep-alive-ms=100"]).await;
     let mut anna = server.viewer("a").await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::{any::Any, sync::Mutex};
+use std::{any::Any, collections::BTreeMap, sync::Mutex};
 
 use connection_counter::{
     Counter, Page, Server,
@@ -29,7 +29,8 @@ impl Party for Store {
     }
 }
 
-static STALLED: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
+/// What holds the disks that stand still, one for each room that has stopped one: stories run beside each other.
+static STALLED: Mutex<BTreeMap<String, Box<dyn Any + Send>>> = Mutex::new(BTreeMap::new());
 
 /// PUT stops the server's disk, DELETE lets it go on.
 #[derive(Default)]
@@ -37,8 +38,11 @@ struct Disk;
 
 impl Party for Disk {
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
-        let stalled = (request.method() == "PUT").then(|| Box::new(room.storage().stall()) as Box<dyn Any + Send>);
-        *STALLED.lock().unwrap() = stalled;
+        let mut stalled = STALLED.lock().unwrap();
+        match request.method().as_str() {
+            "PUT" => drop(stalled.insert(room.id().to_owned(), Box::new(room.storage().stall()))),
+            _ => drop(stalled.remove(room.id())),
+        }
         json_response(&())
     }
 }
@@ -55,12 +59,12 @@ fn parties() -> Server {
 #[tokio::test]
 async fn a_hanging_disk_does_not_hold_up_the_end() {
     let mut server = TestServer::of(parties, &["--shutdown-timeout-ms=300"]).await;
-    assert_eq!(server.request("PUT", "/parties/disk/a", &[], "").await.0, 200);
+    assert_eq!(server.request("PUT", "/parties/disk/end", &[], "").await.0, 200);
     let _viewer = server.viewer("a").await;
     let asked = std::time::Instant::now();
     server.stop().await;
     assert!(asked.elapsed() < std::time::Duration::from_secs(5), "it took {:?}", asked.elapsed());
-    *STALLED.lock().unwrap() = None;
+    STALLED.lock().unwrap().remove("end");
 }
 
 const COUNTER: &str = "/parties/counter/all-pages";

@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum, builder::BoolishValueParser};
+use http::HeaderName;
 use ipnet::IpNet;
 
-use crate::{error::StartupError, limits::Limits};
+use crate::{error::StartupError, forwarded, limits::Limits};
 
 /// A server of parties.
 ///
@@ -22,14 +23,24 @@ pub struct Config {
     #[arg(long, env = "CONNECTION_COUNTER_DATA", value_name = "DIR", default_value = "data")]
     pub data: PathBuf,
 
-    /// Proxy, or network of proxies, whose X-Forwarded-For is believed. Repeat it for several.
+    /// Proxy whose X-Forwarded-For is believed: its address, or a network such as 172.18.0.0/16. Repeat it for several.
     #[arg(
         long = "trusted-proxy",
         env = "CONNECTION_COUNTER_TRUSTED_PROXY",
-        value_name = "CIDR",
-        value_delimiter = ','
+        value_name = "ADDR",
+        value_delimiter = ',',
+        value_parser = forwarded::network
     )]
     pub trusted_proxies: Vec<IpNet>,
+
+    /// Header in which trusted proxies name the reader's address, such as CF-Connecting-IP, X-Real-IP or Forwarded.
+    #[arg(
+        long = "client-ip-header",
+        env = "CONNECTION_COUNTER_CLIENT_IP_HEADER",
+        value_name = "HEADER",
+        default_value = "X-Forwarded-For"
+    )]
+    pub client_ip_header: HeaderName,
 
     /// First part of the parties' addresses: /PREFIX/:party/:room. May contain slashes.
     #[arg(long, env = "CONNECTION_COUNTER_PREFIX", default_value = "parties")]

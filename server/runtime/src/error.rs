@@ -87,6 +87,9 @@ pub enum Error {
     /// The method is not offered here; these are, as in an `Allow` header.
     #[error("only {0} here")]
     Method(&'static str),
+    /// A proxy on the way lost what makes a request a WebSocket handshake. It says what is missing.
+    #[error("no WebSocket handshake: {0}; a proxy on the way lost it")]
+    UpgradeLost(&'static str),
     /// The WebSocket handshake is malformed.
     #[error("no WebSocket handshake: {0}")]
     Handshake(Box<dyn std::error::Error + Send + Sync>),
@@ -197,6 +200,7 @@ impl Error {
             Self::NotFound | Self::UnknownParty(_) => StatusCode::NOT_FOUND,
             Self::RoomId(_) | Self::RoomEncoding | Self::Handshake(_) | Self::Json(_) => StatusCode::BAD_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UpgradeLost(_) => StatusCode::UPGRADE_REQUIRED,
             Self::Body { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyFromAddress => StatusCode::TOO_MANY_REQUESTS,
             Self::ServerFull

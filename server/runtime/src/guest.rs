@@ -31,7 +31,7 @@ pub(crate) struct Guest {
     address: IpAddr,
     /// One of all connections there may be.
     _permit: OwnedSemaphorePermit,
-    /// One of its address's connections; none for a proxy, whose connections are its readers'.
+    /// One of the connections its address may hold; none for a proxy, whose connections are its readers'.
     _address_slot: Option<Slot>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Guest {
 pub(crate) struct Held {
     /// What it has held since it came in.
     _guest: Arc<Guest>,
-    /// One of the connections of the address that a proxy speaks for.
+    /// One of the WebSockets of its address, or of the address that a proxy speaks for.
     _address_slot: Option<Slot>,
     /// One of the connections of its room's group.
     _group_slot: Option<Slot>,
@@ -49,7 +49,11 @@ impl Entrance {
     pub(crate) fn new(config: &Config) -> Self {
         let connections = connections_possible(config.limits.connections);
         Self {
-            quotas: Arc::new(Quotas::new(config.limits.clone(), config.trusted_proxies.clone())),
+            quotas: Arc::new(Quotas::new(
+                config.limits.clone(),
+                config.trusted_proxies.clone(),
+                config.client_ip_header.clone(),
+            )),
             permits: Arc::new(Semaphore::new(connections as usize)),
             connections,
         }
@@ -67,7 +71,7 @@ impl Entrance {
     pub(crate) fn let_in(&self, peer: IpAddr) -> Result<Guest, Error> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| Error::ServerFull)?;
         // A proxy's connections are its readers'; those are told apart by its headers, at the handshake.
-        let address_slot = if self.quotas.is_proxy(peer) { None } else { self.quotas.open_from(peer)? };
+        let address_slot = self.quotas.let_in(peer).inspect_err(|_| self.quotas.tell_full(peer))?;
         Ok(Guest { address: peer, _permit: permit, _address_slot: address_slot })
     }
 
@@ -78,8 +82,7 @@ impl Entrance {
     pub(crate) fn let_stay(&self, guest: Arc<Guest>, headers: &HeaderMap, group: Option<Group>) -> Result<Held, Error> {
         let address = self.quotas.address(guest.address, headers);
         self.quotas.pace(Paced::Handshake, address)?;
-        // What a trusted proxy holds is counted by its headers; all others were counted when they came in.
-        let address_slot = if address == guest.address { None } else { self.quotas.open_from(address)? };
+        let address_slot = self.quotas.open_from(address).inspect_err(|_| self.quotas.tell_full(guest.address))?;
         let group_slot = group.map(|group| self.quotas.open_in(group)).transpose()?;
         Ok(Held { _guest: guest, _address_slot: address_slot, _group_slot: group_slot })
     }

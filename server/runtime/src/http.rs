@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -30,18 +30,21 @@ use crate::{
     guest::{Entrance, Guest},
     handshake,
     notice::Notice,
-    party::{Response, Result, RoomKey, Rooms, text},
+    party::{self, Response, Result, RoomKey, Rooms, text},
     readiness::Readiness,
     refusals,
-    server::Pages,
+    server::{Pages, QueryAddress},
     sockets::Sockets,
     storage::Db,
+    upgrade,
 };
 
 /// Bytes of a request's headers.
-const MAX_HEADER_BYTES: usize = 8 * 1024;
+/// Bytes of a request's headers: other services' cookies come along with every request to the same domain, and make 8 KB
+/// on their own.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Bytes hyper may hold of a request that it has not understood yet.
-const MAX_BUFFER_BYTES: usize = 16 * 1024;
+const MAX_BUFFER_BYTES: usize = 64 * 1024;
 /// Wait after a failed accept, most often for lack of file descriptors: others will close some.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -59,6 +62,8 @@ pub(crate) struct HttpServer {
     entrance: Entrance,
     /// What the program serves beside its parties.
     pages: Option<Pages>,
+    /// A second address for the rooms of one party.
+    query_address: Option<QueryAddress>,
     /// The folder served, if there is one.
     assets: Option<Assets>,
     /// The server was asked to stop, and does so after [`Config::drain`].
@@ -74,9 +79,11 @@ impl HttpServer {
         sockets: Sockets<Rooms>,
         db: Db,
         pages: Option<Pages>,
+        query_address: Option<QueryAddress>,
     ) -> Self {
         Self {
             pages,
+            query_address,
             assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
             leaving: AtomicBool::new(false),
             stopping: CancellationToken::new(),
@@ -144,13 +151,24 @@ impl HttpServer {
         // Counts are small and should not wait for more. Without it they merely come later.
         let _ = stream.set_nodelay(true);
         let server = Arc::clone(self);
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let is_old = Arc::new(AtomicBool::new(false));
+        let (asked, old) = (Arc::clone(&has_asked), Arc::clone(&is_old));
         let service = service_fn(move |request| {
+            asked.store(true, Ordering::Relaxed);
             let (server, guest) = (Arc::clone(&server), Arc::clone(&guest));
-            async move { Ok::<_, Infallible>(server.answer(request, guest).await.map(Full::new)) }
+            let old = Arc::clone(&old);
+            async move {
+                let mut response = server.answer(request, guest).await;
+                if old.load(Ordering::Relaxed) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response.map(Full::new))
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.config.limits.header_timeout)
+            .header_read_timeout(self.config.limits.keep_alive)
             .max_header_size(MAX_HEADER_BYTES)
             .max_buf_size(MAX_BUFFER_BYTES)
             .serve_connection(TokioIo::new(stream), service)
@@ -167,9 +185,14 @@ impl HttpServer {
                     connection.as_mut().graceful_shutdown();
                     timeout(limits.shutdown_timeout, connection).await
                 }
+                () = silent(&has_asked, limits.header_timeout) => {
+                    tracing::debug!("a connection was dropped that asked for nothing");
+                    return;
+                }
                 () = tokio::time::sleep(limits.http_lifetime) => {
-                    connection.as_mut().graceful_shutdown();
-                    timeout(limits.write_timeout, connection).await
+                    // Not closed while it is idle: a request may be on its way.
+                    is_old.store(true, Ordering::Relaxed);
+                    timeout(limits.keep_alive, connection).await
                 }
             };
             match served {
@@ -190,8 +213,13 @@ impl HttpServer {
                 if matches!(error.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
                     headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after()));
                 }
-                if let Error::Method(allowed) = error {
-                    headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+                match error {
+                    Error::Method(allowed) => drop(headers.insert(header::ALLOW, HeaderValue::from_static(allowed))),
+                    Error::UpgradeLost(_) => {
+                        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+                        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                    }
+                    _ => {}
                 }
                 if error.status().is_server_error() && error.status() != StatusCode::SERVICE_UNAVAILABLE {
                     tracing::error!(%method, %error, "a request failed");
@@ -204,11 +232,10 @@ impl HttpServer {
         }
     }
 
-    async fn route(&self, request: hyper::Request<Incoming>, guest: Arc<Guest>) -> Result<Response> {
-        if let Some((party, room)) = self.party_and_room(request.uri().path()) {
-            let room = percent_decode_str(room).decode_utf8().map_err(|_| Error::RoomEncoding)?;
-            let key = self.rooms.room_key(party, &room)?;
-            return if asks_for_websocket(request.headers()) {
+    async fn route(&self, mut request: hyper::Request<Incoming>, guest: Arc<Guest>) -> Result<Response> {
+        if let Some(key) = self.room(request.uri()) {
+            let key = key?;
+            return if upgrade::is_wanted(&mut request)? {
                 let held = self.entrance.let_stay(guest, request.headers(), self.rooms.group(&key))?;
                 handshake::accept(&self.config.limits, &self.rooms, &self.sockets, key, request, held).await
             } else {
@@ -219,6 +246,12 @@ impl HttpServer {
             "/healthz" => return Ok(text(StatusCode::OK, "ok\n")),
             "/readyz" => return self.readiness().answer(),
             _ => {}
+        }
+        if request.method() == Method::OPTIONS {
+            // Load balancers ask so whether the server is up.
+            let mut response = text(StatusCode::NO_CONTENT, "");
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+            return Ok(response);
         }
         if let Some(assets) = &self.assets
             && let Some(response) = assets.answer(&request).await
@@ -248,7 +281,20 @@ impl HttpServer {
         readiness
     }
 
-    /// `/parties/:party/:room[/…]`, or `/party/:room[/…]` for the party `main`.
+    /// The room that an address leads to: `/parties/:party/:room[/…]`, `/party/:room[/…]` for the party `main`, or the
+    /// short address.
+    fn room(&self, uri: &Uri) -> Option<Result<RoomKey>> {
+        if let Some((party, room)) = self.party_and_room(uri.path()) {
+            let room = percent_decode_str(room).decode_utf8().map_err(|_| Error::RoomEncoding);
+            return Some(room.and_then(|room| self.rooms.room_key(party, &room)));
+        }
+        let QueryAddress { segment, party } = self.query_address?;
+        if uri.path().rsplit('/').next() != Some(segment) {
+            return None;
+        }
+        Some(self.rooms.room_key(party, &party::query_value(uri, party)?))
+    }
+
     fn party_and_room<'a>(&self, path: &'a str) -> Option<(&'a str, &'a str)> {
         let path = path.strip_prefix('/')?;
         let (party, rest) = match path.strip_prefix(self.config.prefix.as_str()).and_then(|rest| rest.strip_prefix('/'))
@@ -256,7 +302,7 @@ impl HttpServer {
             Some(rest) => rest.split_once('/')?,
             None => ("main", path.strip_prefix("party/")?),
         };
-        let room = rest.split('/').next()?;
+        let room = if self.rooms.id_has_slashes(party) { rest } else { rest.split('/').next()? };
         (!room.is_empty()).then_some((party, room))
     }
 
@@ -278,10 +324,12 @@ impl HttpServer {
     }
 }
 
-/// Whether the request wants to become a WebSocket. Offers of other protocols, such as h2c, are ours to ignore.
-fn asks_for_websocket(headers: &HeaderMap) -> bool {
-    let offers = headers.get_all(header::UPGRADE).iter().filter_map(|offers| offers.to_str().ok());
-    offers.flat_map(|offers| offers.split(',')).any(|offer| offer.trim().eq_ignore_ascii_case("websocket"))
+/// Ready if nothing has been asked for in this time.
+async fn silent(has_asked: &AtomicBool, patience: Duration) {
+    tokio::time::sleep(patience).await;
+    if has_asked.load(Ordering::Relaxed) {
+        std::future::pending().await
+    }
 }
 
 /// Answers without reading: the guest is one too many, and a task for it would be too.

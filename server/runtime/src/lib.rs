@@ -33,6 +33,7 @@ pub mod close;
 pub mod coming_from_partykit {}
 mod config;
 mod error;
+mod forwarded;
 mod guest;
 mod handshake;
 mod health;
@@ -48,6 +49,7 @@ mod refusals;
 mod server;
 mod sockets;
 mod storage;
+mod upgrade;
 
 pub use close::Close;
 pub use config::{Config, LogFormat, defaults, milliseconds};

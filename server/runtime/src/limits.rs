@@ -28,8 +28,9 @@ pub struct Limits {
     )]
     pub connections_per_room: usize,
 
-    /// Connections of one address (IPv6: one /64). Beyond: closed, or status 429 behind a trusted proxy. Loopback is not
-    /// counted: it is a proxy on the same machine. Raise it if whole offices come through one address.
+    /// WebSockets of one address (IPv6: one /64). Beyond: status 429. With what loads files and asks for health it may hold
+    /// eight times as many connections. Loopback is not counted: it is a proxy on the same machine. Raise it if whole
+    /// offices come through one address.
     #[arg(
         long = "max-connections-per-address",
         env = "CONNECTION_COUNTER_MAX_CONNECTIONS_PER_ADDRESS",
@@ -89,18 +90,24 @@ pub struct Limits {
     #[arg(long = "max-body-bytes", env = "CONNECTION_COUNTER_MAX_BODY_BYTES", default_value_t = 128 * 1024)]
     pub body_bytes: usize,
 
-    /// Milliseconds a request's headers may take, idle time on a kept-alive connection included. Beyond: closed.
+    /// Milliseconds the headers of a connection's first request may take. Beyond: closed.
     #[arg(long = "header-timeout-ms", env = "CONNECTION_COUNTER_HEADER_TIMEOUT_MS", value_parser = milliseconds,
           default_value = "5000")]
     pub header_timeout: Duration,
+
+    /// Milliseconds a connection that is kept alive may wait for its next request, headers included: longer than proxies
+    /// keep theirs, which is 60 s for most, so that none sends a request into a connection that is closing. Beyond: closed.
+    #[arg(long = "keep-alive-ms", env = "CONNECTION_COUNTER_KEEP_ALIVE_MS", value_parser = milliseconds,
+          default_value = "75000")]
+    pub keep_alive: Duration,
 
     /// Milliseconds a request's body may take. Beyond: status 413.
     #[arg(long = "body-timeout-ms", env = "CONNECTION_COUNTER_BODY_TIMEOUT_MS", value_parser = milliseconds,
           default_value = "10000")]
     pub body_timeout: Duration,
 
-    /// Milliseconds a connection may last that is no WebSocket. Beyond: closed once the answer under way is out, or after
-    /// --write-timeout-ms. Clients connect again; one that never reads its answers must not stay for ever.
+    /// Milliseconds a connection may last that is no WebSocket. Beyond: its next answer is the last one. One that asks for
+    /// nothing more, or does not read its answers, is dropped after --keep-alive-ms. Clients connect again.
     #[arg(long = "http-lifetime-ms", env = "CONNECTION_COUNTER_HTTP_LIFETIME_MS", value_parser = milliseconds,
           default_value = "60000")]
     pub http_lifetime: Duration,
@@ -165,6 +172,7 @@ impl Limits {
         }
         let periods = [
             ("header-timeout-ms", self.header_timeout),
+            ("keep-alive-ms", self.keep_alive),
             ("body-timeout-ms", self.body_timeout),
             ("http-lifetime-ms", self.http_lifetime),
             ("ping-interval-ms", self.ping_interval),

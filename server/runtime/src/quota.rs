@@ -5,22 +5,29 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, Hash, RandomState},
     net::IpAddr,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
-use crate::{error::Error, limits::Limits, party::Group};
+use crate::{
+    error::Error,
+    forwarded::{Hop, hops},
+    limits::Limits,
+    notice::Notice,
+    party::Group,
+};
 
 /// How long one key hides addresses.
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Addresses whose pace is remembered; beyond, the rested ones are forgotten.
 const MAX_PACED: usize = 100_000;
+
+/// Connections one address may hold, WebSockets or not, for each WebSocket it may hold: proxies keep some at hand, browsers
+/// fetch files over others.
+const CONNECTIONS_PER_WEBSOCKET: u32 = 8;
 
 /// A bucket of tokens: full at first, refilled steadily, and whoever finds it empty is too fast.
 #[derive(Clone, Copy, Debug)]
@@ -72,9 +79,9 @@ impl Paced {
 pub(crate) struct Quotas {
     limits: Limits,
     trusted_proxies: Vec<IpNet>,
+    /// In which header they name whom they speak for.
+    client_ip_header: HeaderName,
     ledger: Mutex<Ledger>,
-    /// The operator has been told of a proxy that is not named.
-    warned: AtomicBool,
 }
 
 struct Ledger {
@@ -86,7 +93,10 @@ struct Ledger {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Holder {
+    /// WebSockets of an address.
     Address(u64),
+    /// Connections of an address, whatever they are.
+    Peer(u64),
     Group(String),
 }
 
@@ -97,10 +107,10 @@ pub(crate) struct Slot {
 }
 
 impl Quotas {
-    pub(crate) fn new(limits: Limits, trusted_proxies: Vec<IpNet>) -> Self {
+    pub(crate) fn new(limits: Limits, trusted_proxies: Vec<IpNet>, client_ip_header: HeaderName) -> Self {
         let ledger =
             Ledger { key: RandomState::new(), key_since: Instant::now(), open: HashMap::new(), pace: HashMap::new() };
-        Self { limits, trusted_proxies, ledger: Mutex::new(ledger), warned: AtomicBool::new(false) }
+        Self { limits, trusted_proxies, client_ip_header, ledger: Mutex::new(ledger) }
     }
 
     /// Whether the peer is a proxy that speaks for others: one that was named, or any program on this machine.
@@ -115,29 +125,72 @@ impl Quotas {
     /// Whom a request comes from. Only proxies that were named are believed, and of what they pass on only the part that
     /// they or their like have written: the last address that is none of theirs.
     pub(crate) fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        static UNNAMED: Notice = Notice::warning();
+        static SILENT: Notice = Notice::warning();
+        static NO_ADDRESS: Notice = Notice::warning();
         if !self.is_trusted(peer) {
-            if self.is_proxy(peer)
-                && headers.contains_key("x-forwarded-for")
-                && !self.warned.swap(true, Ordering::Relaxed)
-            {
-                tracing::warn!(%peer, "a proxy on this machine is not named, so no address has a limit; name it with --trusted-proxy");
+            if self.is_proxy(peer) && is_passed_on(headers) {
+                UNNAMED.give(|| {
+                    format!(
+                        "a proxy on this machine is not named, so no limit per address applies; add --trusted-proxy {peer}"
+                    )
+                });
             }
             return peer;
         }
-        let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
-        let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+        let header = &self.client_ip_header;
+        let hops = hops(headers, header);
+        if hops.is_empty() {
+            SILENT.give(|| {
+                format!(
+                    "the trusted proxy {peer} sends no {header}, so its readers share one allowance; have it send that \
+                     header, or name the one it sends with --client-ip-header"
+                )
+            });
+        }
         let mut address = peer;
-        for hop in hops.into_iter().rev() {
-            let Ok(hop) = hop.parse::<IpAddr>() else { break };
-            address = hop;
-            if !self.is_trusted(hop) {
-                break;
+        for hop in hops {
+            match hop {
+                Hop::Address(hop) => {
+                    address = hop;
+                    if !self.is_trusted(hop) {
+                        break;
+                    }
+                }
+                Hop::NoAddress => NO_ADDRESS.give(|| {
+                    format!("the trusted proxy {peer} sends words in {header} that are no address; they are skipped")
+                }),
             }
         }
         address
     }
 
-    /// Takes one of an address's connections. Loopback is a proxy on this machine, or a test, and has no bound.
+    /// Tells the operator that a machine of a private network has as many connections as it may: most likely it is a proxy.
+    pub(crate) fn tell_full(&self, peer: IpAddr) {
+        static FULL: Notice = Notice::warning();
+        if is_private(peer) && !self.is_trusted(peer) {
+            FULL.give(|| {
+                format!(
+                    "{peer} has as many connections as one address may; if it is a proxy, add --trusted-proxy {peer}"
+                )
+            });
+        }
+    }
+
+    /// Takes one of the connections that an address may hold, WebSockets or not.
+    ///
+    /// # Errors
+    /// [`Error::TooManyFromAddress`].
+    pub(crate) fn let_in(self: &Arc<Self>, address: IpAddr) -> Result<Option<Slot>, Error> {
+        if self.is_proxy(address) {
+            return Ok(None);
+        }
+        let holder = Holder::Peer(self.ledger().hash(address));
+        let limit = self.limits.connections_per_address.saturating_mul(CONNECTIONS_PER_WEBSOCKET);
+        self.hold(holder, limit).map(Some).ok_or(Error::TooManyFromAddress)
+    }
+
+    /// Takes one of an address's WebSockets. Loopback is a proxy on this machine, or a test, and has no bound.
     ///
     /// # Errors
     /// [`Error::TooManyFromAddress`].
@@ -225,12 +278,34 @@ impl Drop for Slot {
     }
 }
 
+/// Whether a proxy has passed the request on: it says so, or it is meant for a name that is not this machine's.
+fn is_passed_on(headers: &HeaderMap) -> bool {
+    const SIGNS: [&str; 5] = ["x-forwarded-for", "forwarded", "x-real-ip", "via", "cf-connecting-ip"];
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<http::uri::Authority>().ok());
+    let is_local = host.is_none_or(|host| {
+        let name = host.host().trim_matches(['[', ']']);
+        name == "localhost"
+            || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+            || !name.contains(['.', ':'])
+    });
+    !is_local || SIGNS.iter().any(|sign| headers.contains_key(*sign))
+}
+
+/// Whether an address belongs to a private network: there it is a machine of the operator's, not a reader.
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_private() || address.is_link_local() || address.is_loopback(),
+        IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local() || address.is_loopback(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn quotas(limits: Limits) -> Arc<Quotas> {
-        Arc::new(Quotas::new(limits, vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]))
+        let proxies = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        Arc::new(Quotas::new(limits, proxies, HeaderName::from_static("x-forwarded-for")))
     }
 
     #[test]
@@ -244,6 +319,32 @@ mod tests {
         drop(first);
         assert!(quotas.open_from(address("192.0.2.1")).is_ok());
         assert!(quotas.open_from(address("127.0.0.1")).unwrap().is_none());
+    }
+
+    #[test]
+    fn files_take_no_websockets_place() {
+        let quotas = quotas(Limits { connections_per_address: 1, ..Limits::default() });
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        let held: Vec<_> = (0..8).map(|_| quotas.let_in(address).unwrap()).collect();
+        assert!(quotas.let_in(address).is_err(), "they have a bound nevertheless");
+        let _websocket = quotas.open_from(address).unwrap();
+        assert!(quotas.open_from(address).is_err());
+        drop(held);
+        assert!(quotas.let_in(address).is_ok());
+        assert!(quotas.let_in("10.0.0.1".parse().unwrap()).unwrap().is_none(), "a proxy has none");
+    }
+
+    #[test]
+    fn proxies_leave_signs() {
+        let is_passed_on = |name: &'static str, value: &'static str| {
+            super::is_passed_on(&HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]))
+        };
+        for (name, value) in [("x-forwarded-for", "192.0.2.1"), ("via", "1.1 Caddy"), ("host", "live.example.org")] {
+            assert!(is_passed_on(name, value), "{name}: {value}");
+        }
+        for host in ["localhost:1999", "127.0.0.1:1999", "[::1]:1999", "x"] {
+            assert!(!is_passed_on("host", host), "{host}");
+        }
     }
 
     #[test]
@@ -300,7 +401,8 @@ mod tests {
         assert_eq!(address("192.0.2.9", &["198.51.100.1"]), "192.0.2.9");
         assert_eq!(address("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.1", "10.0.0.2"]), "198.51.100.1");
-        assert_eq!(address("10.0.0.1", &["198.51.100.1, nonsense"]), "10.0.0.1");
+        assert_eq!(address("10.0.0.1", &["198.51.100.1, nonsense"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.1:4711", "unknown, [fd00::2]:80"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
         // Loopback is no proxy that was named: anyone on the machine could claim any address.
         assert_eq!(address("127.0.0.1", &["198.51.100.1"]), "127.0.0.1");

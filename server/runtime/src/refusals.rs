@@ -11,6 +11,7 @@ pub(crate) fn tell(error: &Error) {
     static ROOMS: Notice = Notice::warning();
     static MAILBOX: Notice = Notice::warning();
     static CALLS: Notice = Notice::warning();
+    static UPGRADE: Notice = Notice::warning();
     let (notice, sentence) = match error {
         Error::ServerFull => {
             (&FULL, "a connection was refused: there are as many as --max-connections and the open files allow")
@@ -29,6 +30,11 @@ pub(crate) fn tell(error: &Error) {
         Error::TooManyRooms => (&ROOMS, "a room could not be started: as many of --max-rooms are in memory as may be"),
         Error::RoomBusy => (&MAILBOX, "a room had no time for an event: --max-mailbox others wait for it"),
         Error::TooManyCalls => (&CALLS, "a room could not call another: --max-calls are under way"),
+        Error::UpgradeLost(_) => (
+            &UPGRADE,
+            "a WebSocket handshake was refused: a proxy on the way lost a part of it. The proxy must speak HTTP/1.1 and pass \
+             on the headers Upgrade and Connection",
+        ),
         _ => return,
     };
     notice.give(|| sentence.to_owned());

@@ -46,8 +46,19 @@ pub struct Server {
     assets: Option<PathBuf>,
     /// What answers on paths that are no party's.
     pages: Option<Pages>,
+    /// A second address for the rooms of one party.
+    query_address: Option<QueryAddress>,
     /// What the program says when it listens.
     greeting: Option<MakeGreeting>,
+}
+
+/// An address that names a room of `party` in its query.
+#[derive(Clone, Copy)]
+pub(crate) struct QueryAddress {
+    /// The last segment of the path.
+    pub(crate) segment: &'static str,
+    /// The party, and the parameter with the room's id.
+    pub(crate) party: &'static str,
 }
 
 /// What a program serves on paths that are no party's.
@@ -72,6 +83,7 @@ impl Server {
             values: ::http::Extensions::new(),
             assets: None,
             pages: None,
+            query_address: None,
             greeting: None,
         }
     }
@@ -139,6 +151,15 @@ impl Server {
         self
     }
 
+    /// Gives the rooms of a party a second address: any path that ends in this segment, with the room's id as the parameter
+    /// of the party's name, such as `/some/where/live?page=<id>`. Proxies change or refuse escaped characters in paths, and
+    /// leave queries alone.
+    #[must_use]
+    pub fn query_address(mut self, segment: &'static str, party: &'static str) -> Self {
+        self.query_address = Some(QueryAddress { segment, party });
+        self
+    }
+
     /// Has [`main`](Self::main) say this when the server listens, after the address.
     #[must_use]
     pub fn greeting(mut self, greeting: impl Fn(SocketAddr) -> Greeting + Send + 'static) -> Self {
@@ -200,7 +221,8 @@ impl Server {
         let patience = config.limits.shutdown_timeout;
         let rooms = kinds.into_rooms(self.values, Arc::clone(&config), alarms, db.clone());
         let sockets = Sockets::start(&rooms, &config.limits).map_err(StartupError::Runtime)?;
-        let server = Arc::new(HttpServer::new(config, rooms.clone(), sockets, db.clone(), self.pages));
+        let (pages, query_address) = (self.pages, self.query_address);
+        let server = Arc::new(HttpServer::new(config, rooms.clone(), sockets, db.clone(), pages, query_address));
         serves(server.connections());
         tokio::select! {
             () = server.run(listener, shutdown) => {}

@@ -106,6 +106,9 @@ struct Link {
 }
 
 impl Party for Page {
+    /// As they are in the page's own address.
+    const ID_HAS_SLASHES: bool = true;
+
     fn room_id(id: &str) -> Result<RoomId> {
         Ok(RoomId::new(PageId::parse(id).map_err(Refusal::from)?))
     }

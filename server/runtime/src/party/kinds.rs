@@ -16,6 +16,10 @@ use crate::{config::Config, error::StartupError, storage::Db};
 struct Of<P>(PhantomData<fn() -> P>);
 
 impl<P: Party> Kind for Of<P> {
+    fn id_has_slashes(&self) -> bool {
+        P::ID_HAS_SLASHES
+    }
+
     fn room_id(&self, id: &str) -> Result<RoomId> {
         P::room_id(id)
     }

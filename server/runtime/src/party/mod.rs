@@ -83,6 +83,10 @@ pub trait Party: Default + Send + 'static {
     /// runs, such as who is here. A room that only left memory still finds what it stored.
     const FORGETS: bool = false;
 
+    /// Whether slashes in a URL belong to the room's id. If not, the id ends at the first one, and what follows is a path
+    /// within the room.
+    const ID_HAS_SLASHES: bool = false;
+
     /// Reads a room's id, and gives it its one spelling. By default the id is taken as it is. Every id has 1 to 512 bytes
     /// and no control characters.
     ///

@@ -64,6 +64,7 @@ pub(crate) struct Shared {
 
 /// A party with its type erased: the code that rooms run.
 pub(super) trait Kind: Send + Sync {
+    fn id_has_slashes(&self) -> bool;
     fn room_id(&self, id: &str) -> Result<RoomId>;
     fn same_as(&self, rooms: &Rooms, key: &RoomKey) -> Option<RoomId>;
     fn group(&self, rooms: &Rooms, key: &RoomKey) -> Option<Group>;
@@ -132,6 +133,11 @@ impl Rooms {
             Some(other) => RoomKey::new(party, other),
             None => Ok(key),
         }
+    }
+
+    /// Whether slashes in a URL belong to the ids of the party's rooms.
+    pub(crate) fn id_has_slashes(&self, party: &str) -> bool {
+        self.kind(party).is_ok_and(|(_, kind)| kind.id_has_slashes())
     }
 
     /// A number that grows with every call, across all rooms of this run.

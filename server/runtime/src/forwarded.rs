@@ -1,0 +1,99 @@
+//! Whom a proxy speaks for: the addresses in `X-Forwarded-For` and its kin.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+
+/// Reads a network, or one address as a network of one, for clap's `value_parser`.
+///
+/// # Errors
+/// If it is neither.
+pub(crate) fn network(text: &str) -> Result<IpNet, String> {
+    let one = || text.parse::<IpAddr>().map(IpNet::from);
+    let wrong = |_| format!("{text:?} is no address; give one such as 172.18.0.5, or a network such as 172.18.0.0/16");
+    text.parse().or_else(|_| one()).map_err(wrong)
+}
+
+/// What one hop is called in a forwarding header.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Hop {
+    Address(IpAddr),
+    /// Words such as `unknown`.
+    NoAddress,
+}
+
+/// The hops that a header names, the nearest one first.
+pub(crate) fn hops(headers: &HeaderMap, name: &HeaderName) -> Vec<Hop> {
+    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    let hops = lines.flat_map(|line| line.split(',')).map(str::trim).filter(|hop| !hop.is_empty());
+    let mut hops: Vec<Hop> = if *name == http::header::FORWARDED {
+        hops.filter_map(forwarded_for).map(hop).collect()
+    } else {
+        hops.map(hop).collect()
+    };
+    hops.reverse();
+    hops
+}
+
+/// The value of `for` in an element of `Forwarded`.
+fn forwarded_for(element: &str) -> Option<&str> {
+    let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, value)| value.trim())
+}
+
+/// An address as proxies write it: alone, with a port, in brackets, in quotes.
+fn hop(text: &str) -> Hop {
+    let text = text.trim_matches('"');
+    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.parse().ok().or_else(in_brackets).or_else(with_port).map_or(Hop::NoAddress, Hop::Address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &'static str, lines: &[&'static str]) -> Vec<Hop> {
+        let name = HeaderName::from_static(name);
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(&name, line.parse().unwrap());
+        }
+        hops(&headers, &name)
+    }
+
+    fn address(text: &str) -> Hop {
+        Hop::Address(text.parse().unwrap())
+    }
+
+    #[test]
+    fn ports_brackets_and_quotes_are_no_part_of_an_address() {
+        for written in ["203.0.113.7", "203.0.113.7:50811", " 203.0.113.7 "] {
+            assert_eq!(read("x-forwarded-for", &[written]), [address("203.0.113.7")], "{written:?}");
+        }
+        for written in ["2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:443"] {
+            assert_eq!(read("x-forwarded-for", &[written]), [address("2001:db8::1")], "{written:?}");
+        }
+        for written in ["unknown", "_hidden", "203.0.113.7:", "[2001:db8::1", "203.0.113"] {
+            assert_eq!(read("x-forwarded-for", &[written]), [Hop::NoAddress], "{written:?}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_hop_comes_first() {
+        let lines = ["192.0.2.1, unknown", "192.0.2.3"];
+        assert_eq!(read("x-real-ip", &lines), [address("192.0.2.3"), Hop::NoAddress, address("192.0.2.1")]);
+        assert_eq!(read("x-real-ip", &[]), []);
+        let elements = ["for=192.0.2.1;proto=https, proto=http;For=\"[2001:db8::1]:4711\"", "by=203.0.113.1"];
+        assert_eq!(read("forwarded", &elements), [address("2001:db8::1"), address("192.0.2.1")]);
+    }
+
+    #[test]
+    fn one_address_is_a_network_of_one() {
+        assert_eq!(network("172.18.0.5").unwrap().to_string(), "172.18.0.5/32");
+        assert_eq!(network("2001:db8::1").unwrap().to_string(), "2001:db8::1/128");
+        assert_eq!(network("172.18.0.0/16").unwrap().to_string(), "172.18.0.0/16");
+        assert!(network("proxy").unwrap_err().contains("172.18.0.0/16"));
+    }
+}

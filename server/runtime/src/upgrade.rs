@@ -1,0 +1,79 @@
+//! Whether a request wants to become a WebSocket, and what a proxy on the way may have made of that wish.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header};
+
+use crate::error::Error;
+
+/// Whether the request wants to become a WebSocket. Makes its headers one line each then, as those expect who read on.
+///
+/// # Errors
+/// [`Error::UpgradeLost`] if a proxy lost the wish on the way.
+pub(crate) fn is_wanted<B>(request: &mut Request<B>) -> Result<bool, Error> {
+    let version = request.version();
+    let headers = request.headers_mut();
+    // Offers of other protocols, such as h2c, are ours to ignore.
+    let wanted = has_word(headers, &header::UPGRADE, "websocket");
+    if !wanted {
+        // Only WebSocket clients send this, and it comes through where proxies drop the rest.
+        return match headers.contains_key(header::SEC_WEBSOCKET_KEY) {
+            true => Err(Error::UpgradeLost("the Upgrade header is missing")),
+            false => Ok(false),
+        };
+    }
+    if version < Version::HTTP_11 {
+        return Err(Error::UpgradeLost("the request came as HTTP/1.0"));
+    }
+    if !has_word(headers, &header::CONNECTION, "upgrade") {
+        return Err(Error::UpgradeLost("the Connection header does not say Upgrade"));
+    }
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    Ok(true)
+}
+
+/// Whether a header that is a list, over one line or several, has this word.
+fn has_word(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|offer| offer.trim().eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(version: Version, headers: &[(&'static str, &'static str)]) -> Result<bool, Error> {
+        let mut request = Request::builder().version(version);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        is_wanted(&mut request.body(()).unwrap())
+    }
+
+    #[test]
+    fn lists_may_take_several_lines() {
+        let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        for headers in [
+            &[("connection", "keep-alive"), ("connection", "Upgrade"), ("upgrade", "websocket"), key][..],
+            &[("connection", "keep-alive, upgrade"), ("upgrade", "h2c, WebSocket"), key],
+            &[("connection", "upgrade"), ("upgrade", "h2c"), ("upgrade", "websocket"), key],
+        ] {
+            assert!(matches!(wanted(Version::HTTP_11, headers), Ok(true)), "{headers:?}");
+        }
+        assert!(matches!(wanted(Version::HTTP_11, &[]), Ok(false)));
+        assert!(matches!(wanted(Version::HTTP_11, &[("connection", "upgrade"), ("upgrade", "h2c")]), Ok(false)));
+    }
+
+    #[test]
+    fn a_lost_wish_is_told() {
+        let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        let upgrade = ("upgrade", "websocket");
+        for (version, headers) in [
+            (Version::HTTP_11, &[key][..]),
+            (Version::HTTP_11, &[key, ("connection", "close")]),
+            (Version::HTTP_11, &[key, upgrade]),
+            (Version::HTTP_10, &[key, upgrade, ("connection", "upgrade")]),
+        ] {
+            assert!(matches!(wanted(version, headers), Err(Error::UpgradeLost(_))), "{version:?} {headers:?}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What proxies do to requests, byte for byte: addresses they rewrite, headers they split, drop and add.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
+
+mod support;
+
+use std::{fs, process::Command, time::Duration};
+
+use serde_json::json;
+use support::{Binary, TestServer, wait_until};
+
+/// A handshake without the headers that proxies drop or change.
+const HANDSHAKE: &str = "GET /live?page=example.org%2Fa HTTP/1.1\r\nhost: x\r\nsec-websocket-version: 13\r\n\
+                         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+/// Page ids that proxies have lost on the way, as they stand in a query.
+const PAGES: [&str; 5] =
+    ["example.org/a", "example.org/caf%C3%A9", "example.org/a?id=1&x=2", "example.org/100%25", "a"];
+
+/// As JavaScript's `encodeURIComponent` does it.
+fn escaped(id: &str) -> String {
+    percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+#[tokio::test]
+async fn a_page_is_named_in_the_query_below_any_path() {
+    let server = TestServer::start().await;
+    for folder in ["", "/live", "/some/where"] {
+        for page in PAGES {
+            let address = format!("{folder}/live?page={}", escaped(page));
+            let viewer = server.connect(&address, &[]).await.unwrap_or_else(|error| panic!("{address}: {error}"));
+            let told = server.get_json(&address).await;
+            assert_eq!((&told["id"], &told["viewers"]), (&json!(page), &json!(1)), "{address}");
+            let same = server.get_json(&format!("/parties/page/{}", escaped(page))).await;
+            assert_eq!(same["viewers"], 1, "{page} is one page at both addresses");
+            viewer.close().await;
+            wait_until("no one is there", async || server.get_json(&address).await["viewers"] == 0).await;
+        }
+    }
+    assert_eq!(server.get("/live").await.0, 404, "there is no page without a name");
+}
+
+#[tokio::test]
+async fn viewer_parameters_go_with_the_page() {
+    let server = TestServer::start().await;
+    let page = "/live?page=example.org%2Fa";
+    let _watches = server.connect(&format!("{page}&observe=1"), &[]).await.unwrap();
+    let _tab = server.connect(&format!("{page}&viewer=one"), &[]).await.unwrap();
+    let _other_tab = server.connect(&format!("{page}&viewer=one"), &[]).await.unwrap();
+    server.expect_counted("example.org", "example.org/a", 1).await;
+}
+
+#[tokio::test]
+async fn slashes_may_stand_in_the_path_as_they_are() {
+    let server = TestServer::start().await;
+    for (path, id) in [
+        ("example.org/a", "example.org/a"),
+        ("example.org/a/b/", "example.org/a/b"),
+        ("example.org%2Fa/b%3Fid=1", "example.org/a/b?id=1"),
+        ("a", "a"),
+    ] {
+        assert_eq!(server.get_json(&format!("/parties/page/{path}")).await["id"], id, "{path}");
+        assert_eq!(server.handshake_status(&format!("/parties/page/{path}"), &[]).await, 101, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn header_lists_may_take_several_lines() {
+    let server = TestServer::start().await;
+    for lines in [
+        "connection: keep-alive\r\nconnection: Upgrade\r\nupgrade: websocket\r\n",
+        "connection: keep-alive, Upgrade\r\nupgrade: h2c, websocket\r\n",
+        "connection: upgrade\r\nupgrade: h2c\r\nupgrade: websocket\r\n",
+    ] {
+        let answer = server.raw(format!("{HANDSHAKE}{lines}\r\n").as_bytes()).await.unwrap();
+        assert_eq!(answer.status, 101, "{lines:?}: {}", answer.text());
+        assert_eq!(answer.header("sec-websocket-accept"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_upgrade_is_told_to_both_sides() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let program = &mut Binary::command(&folder.path().join("data"), &[]);
+    let server = Binary::spawn(program.stderr(fs::File::create(&log).unwrap()));
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\n";
+    for handshake in [
+        HANDSHAKE.to_owned(),
+        format!("{HANDSHAKE}connection: close\r\n"),
+        format!("{HANDSHAKE}{upgrade}").replace("HTTP/1.1", "HTTP/1.0"),
+    ] {
+        let answer = server.raw(format!("{handshake}\r\n").as_bytes()).await.unwrap();
+        assert_eq!((answer.status, answer.header("upgrade")), (426, "websocket"), "{handshake:?}");
+    }
+    let log = fs::read_to_string(log).unwrap();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("WARN") && line.contains("Upgrade")).collect();
+    assert_eq!(told.len(), 1, "once a minute: {log}");
+    // Who never wanted one is no such case.
+    assert_eq!(server.get("/live?page=a").await.0, 200);
+}
+
+#[tokio::test]
+async fn load_balancers_find_it_up() {
+    let server = TestServer::start().await;
+    for check in
+        ["OPTIONS / HTTP/1.0\r\n\r\n", "OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n", "GET /healthz HTTP/1.0\r\n\r\n"]
+    {
+        let status = server.raw(check.as_bytes()).await.unwrap().status;
+        assert!((200..300).contains(&status), "{check:?}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn other_services_cookies_keep_no_one_out() {
+    let server = TestServer::start().await;
+    let cookies = format!("session={}", "x".repeat(16_000));
+    assert_eq!(server.handshake_status("/live?page=a", &[("cookie", &cookies)]).await, 101);
+    assert_eq!(server.request("GET", "/healthz", &[("cookie", &cookies)], "").await.0, 200);
+}
+
+#[tokio::test]
+async fn readers_are_told_apart_by_the_header_that_is_named() {
+    for (flag, header, first, second) in [
+        ("X-Forwarded-For", "x-forwarded-for", "203.0.113.7:50811", "203.0.113.8:50811"),
+        ("x-forwarded-for", "x-forwarded-for", "[2001:db8:1::1]:443", "[2001:db8:2::1]:443"),
+        ("CF-Connecting-IP", "cf-connecting-ip", "203.0.113.7", "203.0.113.8"),
+        ("Forwarded", "forwarded", "for=203.0.113.7", "for=\"203.0.113.8:80\";proto=https"),
+    ] {
+        let flag = format!("--client-ip-header={flag}");
+        let one_each = ["--trusted-proxy=127.0.0.1", "--max-connections-per-address=1", &flag];
+        let server = TestServer::with(&one_each).await;
+        let _first = server.try_viewer("a", &[(header, first)]).await.unwrap();
+        assert_eq!(server.handshake_status("/live?page=a", &[(header, first)]).await, 429, "{header}: {first}");
+        assert_eq!(server.handshake_status("/live?page=a", &[(header, second)]).await, 101, "{header}: {second}");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_proxy_is_named_in_the_log() {
+    for (args, hint) in
+        [(&[][..], "add --trusted-proxy 127.0.0.1"), (&["--trusted-proxy=127.0.0.1"], "--client-ip-header")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let program = &mut Binary::command(&folder.path().join("data"), args);
+        let server = Binary::spawn(program.stderr(fs::File::create(&log).unwrap()));
+        let request = b"GET /live?page=a HTTP/1.1\r\nhost: live.example.org\r\n\r\n";
+        for _ in 0..3 {
+            assert_eq!(server.raw(request).await.unwrap().status, 200);
+        }
+        let log = fs::read_to_string(log).unwrap();
+        assert_eq!(log.matches(hint).count(), 1, "{args:?}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_is_found_in_any_spelling() {
+    let server = TestServer::start().await;
+    let _viewer = server.connect("/live?page=example.org%2Fcaf%C3%A9%2Fmenu", &[]).await.unwrap();
+    server.expect_counted("example.org", "example.org/caf%C3%A9/menu", 1).await;
+    for prefix in ["example.org/caf%C3%A9/", "example.org/caf%25C3%25A9/", "EXAMPLE.org/caf%c3%a9"] {
+        let found = server.get_json(&format!("/parties/counter/example.org?prefix={prefix}")).await;
+        assert_eq!(found["pages"], json!({ "example.org/caf%C3%A9/menu": 1 }), "{prefix}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_named_pipe_is_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.html");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("this test needs the program mkfifo").success());
+    let assets = format!("--assets={}", folder.path().display());
+    let mut server = Binary::start(&folder.path().join("data"), &[&assets]);
+    let answered = tokio::time::timeout(Duration::from_secs(5), server.get("/pipe.html")).await;
+    assert_eq!(answered.expect("it is answered").0, 404);
+    server.signal("TERM");
+    assert!(server.exit().await.success());
+}
