@@ -75,7 +75,7 @@ pub enum Error {
     /// The server has no such party.
     #[error("party {0:?} not found; check the name after /parties/")]
     UnknownParty(String),
-    /// The room's id is none of this party. It says what is wrong.
+    /// The room's id is not valid for this party. The text says why.
     #[error("bad room: {0}")]
     RoomId(String),
     /// The room's id in the URL is not UTF-8.

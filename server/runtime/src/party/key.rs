@@ -16,7 +16,7 @@ use crate::error::Error;
 /// Bytes of a room's id: it stands in a URL, in every key of its storage, and in the memory of each room that knows it.
 const MAX_ROOM_ID_BYTES: usize = 512;
 
-/// A room's id in its one spelling, as the value that the party read in it: a text, or a type of its own.
+/// A room's id in its one spelling. It holds the value that the party made of the id's text, such as a type of its own.
 ///
 /// The party reads an id once, in [`Party::room_id`](super::Party::room_id). Its hooks get the value back from
 /// [`Room::parsed_id`](super::Room::parsed_id) and [`Lobby::parsed_id`](super::Lobby::parsed_id). Cloning shares it.

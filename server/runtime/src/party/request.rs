@@ -16,7 +16,7 @@ pub type Request = http::Request<Bytes>;
 /// An HTTP response with its whole body.
 pub type Response = http::Response<Bytes>;
 
-/// The answer that tells an error: its [status](Error::status) and its text. So a gatekeeper may use `?`.
+/// The response for an error: its [status](Error::status) and its text. This lets a gatekeeper use `?`.
 impl From<Error> for Response {
     fn from(error: Error) -> Self {
         text(error.status(), error.to_string())

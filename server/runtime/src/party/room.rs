@@ -112,14 +112,15 @@ impl Room {
         Parties::new(self.rooms.clone(), Some(self.key.clone()))
     }
 
-    /// Sets the room's one alarm, in place of the one it may have: [`Party::on_alarm`](super::Party::on_alarm) runs after `delay`. It wakes the
-    /// room, and outlives a restart. The wall clock may be set back or forth meanwhile; only while the server is stopped
-    /// does it tell how much of the delay is over.
+    /// Sets the room's alarm: [`Party::on_alarm`](super::Party::on_alarm) runs after `delay`. A room has one alarm; a new one
+    /// replaces it. The alarm wakes the room and survives a restart. Setting the machine's clock does not move it, except
+    /// while the server is stopped.
     pub fn set_alarm(&self, delay: Duration) {
         self.rooms.shared().alarms.set(&self.key, delay);
     }
 
-    /// How long until the alarm; `None` without one, and in [`Party::on_alarm`](super::Party::on_alarm) until it is set anew.
+    /// Time left until the alarm. `None` if there is none, and in [`Party::on_alarm`](super::Party::on_alarm) unless a new
+    /// one is set.
     #[must_use]
     pub fn alarm(&self) -> Option<Duration> {
         self.rooms.shared().alarms.get(&self.key)
@@ -130,12 +131,14 @@ impl Room {
         self.rooms.shared().alarms.cancel(&self.key);
     }
 
-    /// Has [`Party::on_tick`](super::Party::on_tick) run after `delay`, in place of a tick asked for before. The room stays in memory for it.
+    /// Runs [`Party::on_tick`](super::Party::on_tick) after `delay`. A tick asked for before is dropped. The room stays in
+    /// memory until then.
     pub fn tick_in(&mut self, delay: Duration) {
         self.tick_at = Some(Instant::now() + delay);
     }
 
-    /// Whether the room stays in memory even without connections: for one that keeps what can be told by others only.
+    /// Keeps the room in memory even without connections, until this is called with `false`. Use it if the fields hold what
+    /// only other rooms could tell again.
     pub fn stay_awake(&mut self, stay: bool) {
         self.stays_awake = stay;
     }
@@ -146,19 +149,19 @@ impl Room {
         self.failures > 0
     }
 
-    /// Time that only goes forward.
+    /// The current time, of a clock that never goes back.
     #[must_use]
     pub fn now(&self) -> std::time::Instant {
         Instant::now().into_std()
     }
 
-    /// A number that grows with every call in any room, to tell a late message from a new one.
+    /// A number larger than any this was answered with before, in any room. It tells a late message from a new one.
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
         self.rooms.next_sequence()
     }
 
-    /// The value of this type that all parties were given with [`Server::with`](crate::Server::with).
+    /// The value of this type that was given to [`Server::with`](crate::Server::with).
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if there is none.

@@ -6,7 +6,7 @@ use crate::{
     sockets::{self, Outgoing},
 };
 
-/// What a gatekeeper sees of the server: which room is asked for. The room itself may be asleep, and stays so.
+/// What a gatekeeper sees of the server: which room is asked for, and the other rooms. The room itself is not started.
 ///
 /// ```
 /// use connection_counter_runtime::party::*;
@@ -48,7 +48,7 @@ impl Lobby {
         self.key.parsed_id()
     }
 
-    /// The value of this type that all parties were given with [`Server::with`](crate::Server::with).
+    /// The value of this type that was given to [`Server::with`](crate::Server::with).
     ///
     /// # Errors
     /// [`Error::Setting`] if there is none.
@@ -115,7 +115,7 @@ impl PartyStub {
     }
 }
 
-/// The handle through which other code reaches a room, in this process and past its gatekeepers.
+/// A handle to a room. Calls through it stay in this process, and gatekeepers do not see them.
 ///
 /// ```
 /// use connection_counter_runtime::party::*;
@@ -168,7 +168,7 @@ impl Stub {
     ///
     /// # Errors
     /// [`Error::Path`]; [`Error::RoomBusy`], [`Error::TooManyRooms`] or [`Error::Stopping`] if the room cannot take it
-    /// now: then it never gets it.
+    /// now. The request is then dropped.
     pub fn send(&self, request: Request) -> Result {
         let request = self.addressed(request)?;
         self.rooms.deliver(&self.key, Event::Request { request: Box::new(request), reply: None, outside: false })
@@ -201,8 +201,8 @@ impl Stub {
     }
 }
 
-/// A connection from one room to another, for a conversation within one hook: a room hears what it says only while it
-/// waits in [`recv`](Self::recv). Dropping it closes it. For news that come at any time, have the other room
+/// A connection from one room to another, for a conversation within one hook: messages arrive only while the hook waits in
+/// [`recv`](Self::recv). Dropping it closes the connection. For messages at any time, let the other room
 /// [`send`](Stub::send) them.
 ///
 /// ```
