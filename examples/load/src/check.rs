@@ -45,23 +45,23 @@ fn noted() -> [Noted; 4] {
             plan: storm,
             figure: "messagesEach",
             beside: None,
-            value: 4.1,
+            value: 5.5,
         },
         Noted {
             what: "processor time of a storm, beside the bare loop",
             plan: storm,
             figure: "cpuMicrosEach",
             beside: Some(Kind::Bare),
-            value: 6.2,
+            value: 6.9,
         },
         Noted {
             what: "processor time of a message to one of many, beside the send loop",
             plan: fan_out,
             figure: "cpuMicrosPerDelivery",
             beside: Some(Kind::SendLoop),
-            value: 4.9,
+            value: 1.7,
         },
-        Noted { what: "bytes of an idle viewer", plan: idle, figure: "bytesEach", beside: None, value: 6_300.0 },
+        Noted { what: "bytes of an idle viewer", plan: idle, figure: "bytesEach", beside: None, value: 2_800.0 },
     ]
 }
 

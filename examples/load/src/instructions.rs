@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::Failure;
 
 /// How often a piece is run; what starting costs is taken away by running it a second time, once only.
-const TIMES: u32 = 1_000;
+const TIMES: u32 = 100;
 /// Links of a message: what a page with a few menus has.
 const LINKS: u32 = 30;
 
