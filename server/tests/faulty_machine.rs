@@ -93,7 +93,8 @@ async fn a_full_disk_is_told_once_and_forgiven() {
     let disk = Mount::in_memory("24m");
     let elsewhere = tempfile::tempdir().unwrap();
     let log = elsewhere.path().join("log");
-    let server = start(&disk.folder.join("data"), &log, &[]);
+    // As many as the open files of any machine allow: a lower limit would be a reason of its own.
+    let server = start(&disk.folder.join("data"), &log, &["--max-connections=500"]);
     assert_eq!(readiness(&server).await, json!({ "status": "ready" }));
     let filler = disk.folder.join("filler");
     // As much as there is.
