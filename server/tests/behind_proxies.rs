@@ -144,6 +144,9 @@ async fn a_silent_proxy_is_named_in_the_log() {
         let log = folder.path().join("log");
         let program = &mut Binary::command(&folder.path().join("data"), args);
         let server = Binary::spawn(program.stderr(fs::File::create(&log).unwrap()));
+        // Not through a proxy: nothing is to be said of that.
+        assert_eq!(server.get("/live?page=a").await.0, 200);
+        assert!(!fs::read_to_string(&log).unwrap().contains(hint));
         let request = b"GET /live?page=a HTTP/1.1\r\nhost: live.example.org\r\n\r\n";
         for _ in 0..3 {
             assert_eq!(server.raw(request).await.unwrap().status, 200);

@@ -140,7 +140,8 @@ impl Quotas {
         }
         let header = &self.client_ip_header;
         let hops = hops(headers, header);
-        if hops.is_empty() {
+        // Programs on the proxy's machine that ask by themselves are not meant.
+        if hops.is_empty() && (!peer.to_canonical().is_loopback() || is_passed_on(headers)) {
             SILENT.give(|| {
                 format!(
                     "the trusted proxy {peer} sends no {header}, so its readers share one allowance; have it send that \
