@@ -41,7 +41,7 @@ pub struct Settings {
           value_parser = BoolishValueParser::new())]
     pub demo: bool,
 
-    /// The address readers reach this server under, such as https://live.example.org: for the tags it prints. Without it they
+    /// The address readers reach this server under, such as `https://live.example.org`: for the tags it prints. Without it they
     /// name the address it listens on.
     #[arg(long, env = "CONNECTION_COUNTER_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
