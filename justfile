@@ -18,8 +18,8 @@ check: size
     RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps
     cargo test --workspace
 
-# All tests: the widget's size, Rust, real browsers, and what the server costs beside others.
-test: size && e2e bench-check
+# All tests: the widget's size, Rust, real browsers.
+test: size && e2e
     cargo test --workspace
 
 # Build the widget into widget/dist.
