@@ -124,7 +124,7 @@ for (const [entry, options] of Object.entries(entries)) {
 }
 copyFileSync(shrunk, path.join(npm, "widget.wasm"));
 const root = path.join(import.meta.dirname, "../..");
-const texts = readdirSync(sources).filter((name) => /\.d\.ts$|^README\.md$|^package\.json$/.test(name));
+const texts = readdirSync(sources).filter((name) => /(?<!^dom)\.d\.ts$|^README\.md$|^package\.json$/.test(name));
 for (const file of [
   ...texts.map((name) => path.join(sources, name)),
   ...["LICENSE-APACHE", "LICENSE-MIT"].map((name) => path.join(root, name)),
