@@ -66,8 +66,13 @@ async function pageWithCount(stage, head = "", options = "") {
 }
 
 /** What a computed style of a link's number is. */
-const styleOf = (tab, property) =>
-  tab.page.$eval("a", (link, property) => getComputedStyle(link, "::after").getPropertyValue(property), property);
+const styleOf = (tab, property, which = "::after") =>
+  tab.page.$eval(
+    "a",
+    (link, property, which) => getComputedStyle(link, which).getPropertyValue(property),
+    property,
+    which,
+  );
 
 /** The name a screen reader has for the page's link. */
 async function nameOfLink(tab) {
@@ -104,9 +109,11 @@ story("forced colours show the number in the colour of links", {}, async (stage)
   assert.equal(await styleOf(tab, "color"), await tab.page.$eval("a", (link) => getComputedStyle(link).color));
 });
 
-story("page's rules win over ours, and ours over its decorations", {}, async (stage) => {
+story("page's rules win over ours, and its decorations stay", {}, async (stage) => {
   const decorated = await pageWithCount(stage, '<style>a::after { content: "→"; color: red }</style>');
-  assert.match(await styleOf(decorated, "content"), /"1"/);
+  assert.equal(await styleOf(decorated, "content"), '"→"');
+  assert.equal(await styleOf(decorated, "position"), "static");
+  assert.match(await styleOf(decorated, "content", "::before"), /"1"/);
   const themed = await pageWithCount(stage, "<style>a[data-viewers]::after { padding-left: 7px } :root { --viewers-weight: 800 }</style>");
   assert.equal(await styleOf(themed, "padding-left"), "7px");
   assert.equal(await styleOf(themed, "font-weight"), "800");

@@ -1,7 +1,8 @@
 /** Writes numbers on links: a few at a time, and no more often than a reader can follow. */
 
-import { COUNT, LABEL, labels } from "./look.js";
+import { LABEL, labels } from "./look.js";
 import { viewersEvent } from "./page.js";
+import { COUNT, PLACE, findPlace } from "./place.js";
 import { createTimer } from "./timer.js";
 import { safely } from "./warn.js";
 
@@ -20,7 +21,7 @@ const MOST_LINKS = 400;
 /** When the browser has had its turn: a frame later. */
 const TURN_MS = 16;
 /** What a link carries that shows nothing: neither count nor label. */
-const BLANK = [null, null];
+const BLANK = [null, null, null];
 
 /**
  * @param {object} options as `readOptions` has understood them
@@ -43,8 +44,30 @@ export function createDrawing({ label, min }, erased) {
     if (viewers < 0 || viewers < min) return BLANK;
     const text = `${viewers}`;
     const shown = textOf(viewers);
-    return [text, shown === text ? null : shown];
+    return [text, shown === text ? null : shown, null];
   };
+  /** Looks for a place for the number of a link, unless it has one. One that is out of sight is looked at when it is in sight. */
+  const findPlaceOf = safely((link) => {
+    const [text, label] = link.entry ? textsFor(link.entry.viewers) : BLANK;
+    if (text === null) return;
+    const { length } = label ?? text;
+    if (link.place !== undefined && length <= link.length) return;
+    link.length = length;
+    link.place = findPlace(link.element, length);
+    linksOf.set(link.element, link);
+    sight.observe(link.element);
+  });
+  const linksOf = new WeakMap();
+  const sight = new IntersectionObserver(
+    safely((sights) => {
+      for (const { isIntersecting, target } of sights) {
+        const link = linksOf.get(target);
+        if (!isIntersecting) link.place = undefined;
+        else if (link.place === undefined) due.add(link);
+      }
+      plan();
+    }),
+  );
   /** Changes one attribute, unless it is no longer what we wrote: then someone else has taken it over. */
   const rewrite = (element, name, from, to) => {
     if (from === to || (from !== undefined && element.getAttribute(name) !== from)) return;
@@ -54,17 +77,22 @@ export function createDrawing({ label, min }, erased) {
   const write = (link, texts) => {
     rewrite(link.element, COUNT, link.written?.[0], texts[0]);
     rewrite(link.element, LABEL, link.written?.[1], texts[1]);
+    rewrite(link.element, PLACE, link.written?.[2], texts[2]);
     link.written = texts;
   };
   const erase = (link) => {
     if (link.written) write(link, BLANK);
+    sight.unobserve(link.element);
     link.written = undefined;
   };
   const drawOne = safely((link) => {
     const { element, entry, told } = link;
     link.told = entry?.viewers ?? -1;
     if (entry) {
-      write(link, textsFor(link.told));
+      const texts = textsFor(link.told);
+      // Out of sight it stays as it is.
+      if (texts !== BLANK) texts[2] = link.place === undefined ? (link.written?.[2] ?? null) : link.place || null;
+      write(link, texts);
       if (link.told !== told) element.dispatchEvent(viewersEvent(link.told));
     } else {
       erase(link);
@@ -74,11 +102,12 @@ export function createDrawing({ label, min }, erased) {
   const drawSome = (some) => {
     if (some.size === 0) return;
     const begun = performance.now();
-    let left = links;
-    for (const link of some) {
+    const next = [...some].slice(0, links);
+    // First only reading, then only writing: the browser works out the layout once.
+    for (const link of next) findPlaceOf(link);
+    for (const link of next) {
       some.delete(link);
       drawOne(link);
-      if (--left === 0) break;
     }
     spentMs += performance.now() - begun;
     if (!isMeasuring) requestAnimationFrame(measure);
@@ -126,6 +155,12 @@ export function createDrawing({ label, min }, erased) {
         timer.in(0);
       }
     },
+    /** Finds another place for what is drawn, soon. */
+    place(link) {
+      link.place = undefined;
+      if (link.written) due.add(link);
+      plan();
+    },
     /** Draws new links before anyone sees them. */
     hurry() {
       drawSome(fresh);
@@ -142,6 +177,7 @@ export function createDrawing({ label, min }, erased) {
     },
     stop() {
       timer.stop();
+      sight.disconnect();
       due.clear();
       round.clear();
       fresh.clear();

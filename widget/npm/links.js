@@ -3,7 +3,7 @@
  * with very many, only those that a reader may see matter.
  */
 
-import { adopt, style } from "./look.js";
+import { adopt } from "./look.js";
 import { KEY } from "./page.js";
 import { createTimer } from "./timer.js";
 import { safely } from "./warn.js";
@@ -65,7 +65,6 @@ function placeOf(element, reach) {
  * @param {() => void} changed called when the document has changed
  */
 export function createLinks(options, head, pages, drawing, changed) {
-  const css = style(options);
   const counted = `:is(${options.links}):is([href],svg *):not([${IGNORE}],[${IGNORE}] *)`;
 
   /** The links that lead to a page that is counted, by their elements; of a crowd only those near. */
@@ -228,7 +227,7 @@ export function createLinks(options, head, pages, drawing, changed) {
 
   /** Makes a document or a shadow root part of our business. */
   const open = (root) => {
-    roots.set(root, adopt(root, css));
+    roots.set(root, adopt(root, options));
     const filter = ["href", IGNORE, INSIDE];
     observer.observe(root, { __proto__: null, childList: true, subtree: true, attributeFilter: filter });
     const listening = { __proto__: null, capture: true, passive: true, signal: stopping.signal };
@@ -254,6 +253,8 @@ export function createLinks(options, head, pages, drawing, changed) {
 
   drawing.renew();
   open(document);
+  const onResize = safely(() => links.forEach(drawing.place));
+  addEventListener("resize", onResize, { __proto__: null, passive: true, signal: stopping.signal });
 
   return {
     forget,

@@ -1,7 +1,7 @@
 /** How counts look: numbers in the page's language, and the stylesheet that draws them. Nodes are never inserted. */
 
-/** The attribute with the count of a link. */
-export const COUNT = "data-viewers";
+import { ASCENT, COUNT, DIGIT, PLACE, SIZE, SMALL } from "./place.js";
+
 /** The attribute with what to show for it, where that is another text. */
 export const LABEL = "data-viewers-label";
 
@@ -9,35 +9,73 @@ export const LABEL = "data-viewers-label";
 const quote = (text) => `"${text.replace(/["\\\n]/g, (character) => `\\${character.charCodeAt(0).toString(16)} `)}"`;
 
 /**
- * The style of every count: a small number at the upper end of its link, above what follows, in a box without width. So
- * nothing on the page moves, whenever it comes and however long it is. It beats a page's `a::after` and yields to its
- * `a[data-viewers]::after`; the custom properties are for the page to set. Screen readers hear the text after the slash,
- * where browsers know it; on paper, where nothing is live, there is no count.
+ * The style of every count: a dot and a small number, out of the flow where the link's text ends, or in a corner of its box. So
+ * nothing on the page moves, and the pointer does not meet it. Where on the link it is drawn, `findPlace` has found out. Screen
+ * readers hear the text after the slash, where browsers know it; on paper, where nothing is live, there is no count.
  */
-export function style({ label, text }) {
+function style({ label, text }, layer) {
   const isPlain = label === "{count}";
   const [before, after = ""] = text.split("{count}");
   const words = isPlain ? `${quote(before)}attr(${COUNT})${quote(after)}` : `" ("attr(${LABEL})")"`;
   const content = (shown) => `content:attr(${shown});content:attr(${shown})/${words}`;
-  return `:where(a)[${COUNT}]::after{${content(COUNT)};\
-display:inline-block;\
-inline-size:0;\
-line-height:0;\
-text-indent:var(--viewers-gap,.2em);\
-vertical-align:var(--viewers-raise,1.1em);\
+  const link = (place) => `:where(a[${COUNT}][${PLACE}~=${place}])`;
+  const number = (rules, its = "") =>
+    `${["after", "before"].map((which) => `:where(a${its}[${COUNT}][${PLACE}~=${which}])::${which}`)}{${rules}}`;
+  return `@layer ${layer}{${link("held")}{position:relative}\
+${link("above")}{--viewers-fit:${SMALL}em;--viewers-shift:-100% calc(-${(ASCENT + (SMALL * DIGIT) / 2) / SMALL}em - 1px)}\
+${link("above")}:where([${PLACE}~=before]){--viewers-shift:0 calc(-${(ASCENT + (SMALL * DIGIT) / 2) / SMALL}em - 1px)}\
+${["side", "corner", "foot", "edge"].map(link)}{--viewers-end:.4em;--viewers-tall:1;--viewers-shift:0}\
+${link("side")}{--viewers-top:50%;--viewers-shift:0 -50%}\
+${link("corner")}{--viewers-top:3px}\
+${link("foot")}{--viewers-foot:3px}\
+${link("edge")}{--viewers-top:0;--viewers-shift:0 -100%}\
+${link("solid")}{--viewers-live:currentColor}\
+${number(`${content(COUNT)};\
+position:absolute;\
+inset-block:var(--viewers-top,auto) var(--viewers-foot,auto);\
+inset-inline-end:var(--viewers-end,auto);\
+translate:var(--viewers-shift,var(--viewers-gap,.3em));\
+pointer-events:none;\
+line-height:var(--viewers-tall,1lh);\
+text-indent:.8em;\
+background:radial-gradient(circle closest-side,var(--viewers-dot,var(--viewers-live,#1a9f52)) 90%,#0000)0/.55em .55em no-repeat;\
 color:var(--viewers-color,inherit);\
-font-size:var(--viewers-size,.6em);\
+font-size:var(--viewers-size,var(--viewers-fit,${SIZE}em));\
 font-weight:var(--viewers-weight,600);\
+font-style:normal;\
 font-variant-numeric:tabular-nums;\
-white-space:nowrap}\
-:where(a)[${LABEL}]::after{${content(LABEL)}}\
-@media print{:where(a)[${COUNT}]::after{content:none}}`;
+letter-spacing:normal;\
+text-transform:none;\
+white-space:nowrap`)}\
+${number(content(LABEL), `[${LABEL}]`)}\
+@media print{${number("content:none")}}}`;
 }
 
-/** Adds a stylesheet to a document or a shadow root, where it survives whatever happens to the elements; returns the undoing. */
-export function adopt(root, css) {
+/** So many rules at the beginning of a style sheet are read for the name of a layer, which stands there if anywhere. */
+const FIRST_RULES = 50;
+
+/**
+ * The layer for our rules: one within the page's first. So they yield to all rules of the page, in layers and outside. Ours
+ * alone would be the last layer, because ours is the last style sheet.
+ */
+function layerIn(root) {
+  for (const sheet of root.styleSheets) {
+    try {
+      for (const rule of [...sheet.cssRules].slice(0, FIRST_RULES)) {
+        const name = rule.nameList?.[0] ?? rule.layerName ?? (rule.constructor.name === "CSSLayerBlockRule" && rule.name);
+        if (name) return `${name}.viewers`;
+      }
+    } catch {
+      // A sheet from elsewhere is not ours to read.
+    }
+  }
+  return "viewers";
+}
+
+/** Adds our style to a document or a shadow root, where it survives whatever happens to the elements; returns the undoing. */
+export function adopt(root, options) {
   const sheet = new (root.ownerDocument ?? root).defaultView.CSSStyleSheet();
-  sheet.replaceSync(css);
+  sheet.replaceSync(style(options, layerIn(root)));
   root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
   return () => (root.adoptedStyleSheets = [...root.adoptedStyleSheets].filter((other) => other !== sheet));
 }
