@@ -27,7 +27,7 @@ const BLANK = [null, null, null];
  * @param {object} options as `readOptions` has understood them
  * @param {(link: object) => void} erased called with each link that leads nowhere any more, and now carries nothing
  */
-export function createDrawing({ label, min }, erased) {
+export function createDrawing({ label, min, observe, self }, erased, isOwnPage) {
   /** Links that carry something else than they should: those to draw next time, and those that are being drawn. */
   let due = new Set();
   let round = new Set();
@@ -40,7 +40,10 @@ export function createDrawing({ label, min }, erased) {
   let language;
   let textOf;
 
-  const textsFor = (viewers) => {
+  /** What to write on a link to a page. */
+  const textsFor = (entry) => {
+    const isMe = self === "omit" && !observe && isOwnPage(entry);
+    const viewers = entry.viewers - (isMe ? 1 : 0);
     if (viewers < 0 || viewers < min) return BLANK;
     const text = `${viewers}`;
     const shown = textOf(viewers);
@@ -48,7 +51,7 @@ export function createDrawing({ label, min }, erased) {
   };
   /** Looks for a place for the number of a link, unless it has one. One that is out of sight is looked at when it is in sight. */
   const findPlaceOf = safely((link) => {
-    const [text, label] = link.entry ? textsFor(link.entry.viewers) : BLANK;
+    const [text, label] = link.entry ? textsFor(link.entry) : BLANK;
     if (text === null) return;
     const { length } = label ?? text;
     if (link.place !== undefined && length <= link.length) return;
@@ -89,7 +92,7 @@ export function createDrawing({ label, min }, erased) {
     const { element, entry, told } = link;
     link.told = entry?.viewers ?? -1;
     if (entry) {
-      const texts = textsFor(link.told);
+      const texts = textsFor(entry);
       // Out of sight it stays as it is.
       if (texts !== BLANK) texts[2] = link.place === undefined ? (link.written?.[2] ?? null) : link.place || null;
       write(link, texts);

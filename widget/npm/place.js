@@ -102,14 +102,15 @@ function inBox(box, size, isRtl, width, isFree) {
   return tops.find(([, top]) => isFree(end, top, end + width, top + tall))?.[0];
 }
 
-/** The places at a text: beside it in its line if `mayBeside`, or above it. */
-function atText(text, size, isRtl, isAfter, widthOf, mayBeside, isFree) {
+/** The places at a text: beside it in its line if `mayBeside`, or above it, where it must not reach another link's number. */
+function atText(text, size, isRtl, isAfter, widthOf, mayBeside, room, isFree) {
   const middle = (text.top + text.bottom) / 2;
   const width = widthOf(SIZE) + 2 * GAP * size;
   const beside = isRtl ? text.left - 2 - width : text.right + 2;
   if (mayBeside(width) && isFree(beside, middle - size * GAP, beside + width, middle + size * GAP)) return "beside";
   const bottom = middle - size * ASCENT - 1;
   const small = widthOf(SMALL);
+  if (small > room) return;
   const left = isAfter === isRtl ? text.left : text.right - small;
   return isFree(left, bottom - size * SMALL * DIGIT, left + small, bottom) ? "above" : undefined;
 }
@@ -163,7 +164,8 @@ export function findPlace(element, length) {
     const isBoxed = style.display !== "inline" || parseFloat(style.paddingRight) > 0;
     const mayBeside = (width) =>
       which === "after" && (!isBoxed || (isRtl ? text.left - box.left : box.right - text.right) > width);
-    place = atText(text, size, isRtl, which === "after", widthOf, mayBeside, isFree);
+    const isAfter = which === "after";
+    place = atText(text, size, isRtl, isAfter, widthOf, mayBeside, isBoxed ? box.width : text.width, isFree);
   } else {
     place = inBox(box, size, isRtl, widthOf(SIZE), isFree);
   }

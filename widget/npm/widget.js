@@ -66,7 +66,7 @@ function runWidget(options, head, rule) {
   const { server, path, scope, hash, query, canonical, mistakes } = options;
   if (!server) throw new Error("no server given, such as https://live.example.com");
 
-  const drawing = createDrawing(options, (link) => links.forget(link));
+  const drawing = createDrawing(options, (link) => links.forget(link), (entry) => entry === pages.entryAt("", false));
   const pages = createPages(head, rule, drawing.add);
   const links = createLinks(options, head, pages, drawing, () => life.look());
   let entry;
