@@ -72,6 +72,8 @@ impl Paced {
 pub(crate) struct Quotas {
     limits: Limits,
     trusted_proxies: Vec<IpNet>,
+    /// Makes names of groups into hashes.
+    group_key: RandomState,
     ledger: Mutex<Ledger>,
     /// The operator has been told of a proxy that is not named.
     warned: AtomicBool,
@@ -80,27 +82,30 @@ pub(crate) struct Quotas {
 struct Ledger {
     key: RandomState,
     key_since: Instant,
-    open: HashMap<Holder, u32>,
+    /// Connections by the hash of whose they are.
+    open: HashMap<u64, u32>,
     pace: HashMap<(Paced, u64), Bucket>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Holder {
-    Address(u64),
-    Group(String),
-}
-
 /// One of the connections that an address or a group may have; given back when dropped.
+///
+/// Every connection has some, so they are small: whose it is, is a hash.
 pub(crate) struct Slot {
     quotas: Arc<Quotas>,
-    holder: Holder,
+    holder: u64,
 }
 
 impl Quotas {
     pub(crate) fn new(limits: Limits, trusted_proxies: Vec<IpNet>) -> Self {
         let ledger =
             Ledger { key: RandomState::new(), key_since: Instant::now(), open: HashMap::new(), pace: HashMap::new() };
-        Self { limits, trusted_proxies, ledger: Mutex::new(ledger), warned: AtomicBool::new(false) }
+        Self {
+            limits,
+            trusted_proxies,
+            group_key: RandomState::new(),
+            ledger: Mutex::new(ledger),
+            warned: AtomicBool::new(false),
+        }
     }
 
     /// Whether the peer is a proxy that speaks for others: one that was named, or any program on this machine.
@@ -145,7 +150,7 @@ impl Quotas {
         if address.to_canonical().is_loopback() {
             return Ok(None);
         }
-        let holder = Holder::Address(self.ledger().hash(address));
+        let holder = self.ledger().hash(address);
         self.hold(holder, self.limits.connections_per_address).map(Some).ok_or(Error::TooManyFromAddress)
     }
 
@@ -155,7 +160,8 @@ impl Quotas {
     /// [`Error::GroupFull`].
     pub(crate) fn open_in(self: &Arc<Self>, group: Group) -> Result<Slot, Error> {
         let Group { name, connections } = group;
-        self.hold(Holder::Group(name.clone()), connections).ok_or(Error::GroupFull(name))
+        let holder = self.group_key.hash_one(&name);
+        self.hold(holder, connections).ok_or(Error::GroupFull(name))
     }
 
     /// Counts a handshake or a request of an address.
@@ -181,9 +187,9 @@ impl Quotas {
         if bucket.take(burst, per_second, now) { Ok(()) } else { Err(Error::TooManyFromAddress) }
     }
 
-    fn hold(self: &Arc<Self>, holder: Holder, limit: u32) -> Option<Slot> {
+    fn hold(self: &Arc<Self>, holder: u64, limit: u32) -> Option<Slot> {
         let mut ledger = self.ledger();
-        let open = ledger.open.entry(holder.clone()).or_default();
+        let open = ledger.open.entry(holder).or_default();
         if *open >= limit {
             return None;
         }
