@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use percent_encoding::percent_decode_str;
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,11 @@ use crate::{
 const MAX_HEADER_BYTES: usize = 8 * 1024;
 /// Bytes hyper may hold of a request that it has not understood yet.
 const MAX_BUFFER_BYTES: usize = 16 * 1024;
+/// First requests that are under way at once. When thousands come together, the others wait with hardly any memory of
+/// their own, and each that has its turn is done with soon.
+const TURNS: usize = 128;
+/// How long a turn may take: a handshake takes a fraction of a millisecond. Slower ones go on beside those whose turn it is.
+const TURN_TIME: Duration = Duration::from_millis(50);
 /// Wait after a failed accept, most often for lack of file descriptors: others will close some.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -60,6 +66,8 @@ pub(crate) struct HttpServer {
     assets: Option<Assets>,
     /// The server was asked to stop, and does so after [`Config::drain`].
     leaving: AtomicBool,
+    /// One for each connection whose first request may be under way.
+    turns: Semaphore,
     /// Tells plain HTTP connections that the server stops.
     stopping: CancellationToken,
 }
@@ -70,6 +78,7 @@ impl HttpServer {
             pages,
             assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
             leaving: AtomicBool::new(false),
+            turns: Semaphore::new(TURNS),
             stopping: CancellationToken::new(),
             entrance: Entrance::new(&config),
             config,
@@ -134,6 +143,19 @@ impl HttpServer {
         // Counts are small and should not wait for more. Without it they merely come later.
         let _ = stream.set_nodelay(true);
         let server = Arc::clone(self);
+        // Ends with the connection, whose guest `run` waits for; as plain HTTP it does not last long. A WebSocket lives on
+        // without a task.
+        tokio::spawn(async move {
+            // Only closed semaphores refuse, and this one is never closed.
+            let turn = server.turns.acquire().await;
+            // Boxed: whoever waits for a turn has no need of the room yet.
+            Box::pin(Arc::clone(&server).serve(stream, guest, turn)).await;
+        });
+    }
+
+    /// Serves HTTP on a connection until it ends or becomes a WebSocket. Its turn is over when that takes long.
+    async fn serve(self: Arc<Self>, stream: TcpStream, guest: Arc<Guest>, turn: impl Send) {
+        let server = Arc::clone(&self);
         let service = service_fn(move |request| {
             let (server, guest) = (Arc::clone(&server), Arc::clone(&guest));
             async move { Ok::<_, Infallible>(server.answer(request, guest).await.map(Full::new)) }
@@ -145,15 +167,15 @@ impl HttpServer {
             .max_buf_size(MAX_BUFFER_BYTES)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        let stopping = self.stopping.clone();
-        let limits = self.config.limits.clone();
-        // Ends with the connection, whose guest `run` waits for; as plain HTTP it does not last long. A WebSocket lives in a
-        // task of its own.
-        tokio::spawn(async move {
-            let mut connection = pin!(connection);
-            let served = tokio::select! {
+        let limits = &self.config.limits;
+        let mut connection = pin!(connection);
+        let at_once = timeout(TURN_TIME, connection.as_mut()).await;
+        drop(turn);
+        let served = match at_once {
+            Ok(served) => Ok(served),
+            Err(_) => tokio::select! {
                 served = connection.as_mut() => Ok(served),
-                () = stopping.cancelled() => {
+                () = self.stopping.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     timeout(limits.shutdown_timeout, connection).await
                 }
@@ -161,13 +183,13 @@ impl HttpServer {
                     connection.as_mut().graceful_shutdown();
                     timeout(limits.write_timeout, connection).await
                 }
-            };
-            match served {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => note_failure(&error),
-                Err(_) => tracing::debug!("a connection was dropped that did not read its answers"),
-            }
-        });
+            },
+        };
+        match served {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => note_failure(&error),
+            Err(_) => tracing::debug!("a connection was dropped that did not read its answers"),
+        }
     }
 
     async fn answer(&self, request: hyper::Request<Incoming>, guest: Arc<Guest>) -> Response {
