@@ -196,27 +196,24 @@ async fn every_frame_counts() {
 
 #[tokio::test]
 async fn silence_is_pinged_and_ends() {
-    let limits = Limits {
-        ping_interval: Duration::from_millis(100),
-        idle_timeout: Duration::from_millis(350),
-        ..Limits::default()
-    };
+    let limits =
+        Limits { ping_interval: Duration::from_millis(300), idle_timeout: Duration::from_secs(2), ..Limits::default() };
     let mut pair = Pair::new(limits).await;
     let mut pings = Vec::new();
     // Ends with a reset, for the kernel must not keep what nobody takes.
     let end = soon(pair.client.read_to_end(&mut pings)).await.unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
-    assert!((4..=8).contains(&pings.len()) && pings.starts_with(&[0x89, 0, 0x89, 0]), "{pings:?}");
+    assert!((4..=14).contains(&pings.len()) && pings.starts_with(&[0x89, 0, 0x89, 0]), "{pings:?}");
     assert_eq!(soon(pair.ended.recv()).await, Some(Close::abnormal("no sign of life")));
 }
 
 #[tokio::test]
 async fn who_answers_pings_stays() {
     let limits =
-        Limits { ping_interval: Duration::from_millis(50), idle_timeout: Duration::from_millis(300), ..limits() };
+        Limits { ping_interval: Duration::from_millis(200), idle_timeout: Duration::from_millis(1500), ..limits() };
     let (mut client, _, _sockets, mut ended) = Pair::new(limits).await.websocket().await;
     let pongs = async { while client.next().await.is_some() {} };
-    assert!(tokio::time::timeout(Duration::from_millis(900), pongs).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_secs(3), pongs).await.is_err());
     assert!(ended.try_recv().is_err());
 }
 
