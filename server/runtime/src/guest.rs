@@ -12,6 +12,7 @@ use crate::{
     config::Config,
     error::Error,
     party::Group,
+    proxies::Proxies,
     quota::{Paced, Quotas, Slot},
 };
 
@@ -19,6 +20,8 @@ use crate::{
 pub(crate) struct Entrance {
     /// What addresses and groups hold already.
     quotas: Arc<Quotas>,
+    /// Who speaks for others.
+    proxies: Proxies,
     /// One for each connection there may be.
     permits: Arc<Semaphore>,
     /// How many permits there are.
@@ -49,11 +52,8 @@ impl Entrance {
     pub(crate) fn new(config: &Config) -> Self {
         let connections = connections_possible(config.limits.connections);
         Self {
-            quotas: Arc::new(Quotas::new(
-                config.limits.clone(),
-                config.trusted_proxies.clone(),
-                config.client_ip_header.clone(),
-            )),
+            quotas: Arc::new(Quotas::new(config.limits.clone())),
+            proxies: Proxies::new(config.trusted_proxies.clone(), config.client_ip_header.clone()),
             permits: Arc::new(Semaphore::new(connections as usize)),
             connections,
         }
@@ -71,7 +71,10 @@ impl Entrance {
     pub(crate) fn let_in(&self, peer: IpAddr) -> Result<Guest, Error> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| Error::ServerFull)?;
         // A proxy's connections are its readers'; those are told apart by its headers, at the handshake.
-        let address_slot = self.quotas.let_in(peer).inspect_err(|_| self.quotas.tell_full(peer))?;
+        let address_slot = match self.proxies.is_proxy(peer) {
+            true => None,
+            false => Some(self.quotas.let_in(peer).inspect_err(|_| self.proxies.tell_full(peer))?),
+        };
         Ok(Guest { address: peer, _permit: permit, _address_slot: address_slot })
     }
 
@@ -80,9 +83,9 @@ impl Entrance {
     /// # Errors
     /// [`Error::TooManyFromAddress`] or [`Error::GroupFull`].
     pub(crate) fn let_stay(&self, guest: Arc<Guest>, headers: &HeaderMap, group: Option<Group>) -> Result<Held, Error> {
-        let address = self.quotas.address(guest.address, headers);
+        let address = self.proxies.address(guest.address, headers);
         self.quotas.pace(Paced::Handshake, address)?;
-        let address_slot = self.quotas.open_from(address).inspect_err(|_| self.quotas.tell_full(guest.address))?;
+        let address_slot = self.quotas.open_from(address).inspect_err(|_| self.proxies.tell_full(guest.address))?;
         let group_slot = group.map(|group| self.quotas.open_in(group)).transpose()?;
         Ok(Held { _guest: guest, _address_slot: address_slot, _group_slot: group_slot })
     }
@@ -92,7 +95,7 @@ impl Entrance {
     /// # Errors
     /// [`Error::TooManyFromAddress`].
     pub(crate) fn pace_request(&self, guest: &Guest, headers: &HeaderMap) -> Result<(), Error> {
-        self.quotas.pace(Paced::Request, self.quotas.address(guest.address, headers))
+        self.quotas.pace(Paced::Request, self.proxies.address(guest.address, headers))
     }
 
     /// Waits until all guests are gone, or as long as this. Whether they are gone.

@@ -43,6 +43,7 @@ mod limits;
 mod log;
 pub mod notice;
 pub mod party;
+mod proxies;
 mod quota;
 mod readiness;
 mod refusals;

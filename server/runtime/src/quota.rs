@@ -9,16 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, HeaderName, header};
-use ipnet::IpNet;
-
-use crate::{
-    error::Error,
-    forwarded::{Hop, hops},
-    limits::Limits,
-    notice::Notice,
-    party::Group,
-};
+use crate::{error::Error, limits::Limits, party::Group};
 
 /// How long one key hides addresses.
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -78,117 +69,48 @@ impl Paced {
 /// What addresses and groups of rooms hold.
 pub(crate) struct Quotas {
     limits: Limits,
-    trusted_proxies: Vec<IpNet>,
-    /// In which header they name whom they speak for.
-    client_ip_header: HeaderName,
+    /// Makes names of groups into hashes.
+    group_key: RandomState,
     ledger: Mutex<Ledger>,
 }
 
 struct Ledger {
     key: RandomState,
     key_since: Instant,
-    open: HashMap<Holder, u32>,
+    open: HashMap<u64, u32>,
     pace: HashMap<(Paced, u64), Bucket>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Holder {
-    /// WebSockets of an address.
-    Address(u64),
-    /// Connections of an address, whatever they are.
-    Peer(u64),
-    Group(String),
+/// What of an address is counted, each apart.
+#[derive(Hash)]
+enum Counted {
+    WebSockets,
+    /// Connections, WebSockets or not.
+    Connections,
 }
 
 /// One of the connections that an address or a group may have; given back when dropped.
+///
+/// Every connection has some, so they are small: whose it is, is a hash.
 pub(crate) struct Slot {
     quotas: Arc<Quotas>,
-    holder: Holder,
+    holder: u64,
 }
 
 impl Quotas {
-    pub(crate) fn new(limits: Limits, trusted_proxies: Vec<IpNet>, client_ip_header: HeaderName) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         let ledger =
             Ledger { key: RandomState::new(), key_since: Instant::now(), open: HashMap::new(), pace: HashMap::new() };
-        Self { limits, trusted_proxies, client_ip_header, ledger: Mutex::new(ledger) }
-    }
-
-    /// Whether the peer is a proxy that speaks for others: one that was named, or any program on this machine.
-    pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
-        peer.to_canonical().is_loopback() || self.is_trusted(peer)
-    }
-
-    fn is_trusted(&self, peer: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|network| network.contains(&peer.to_canonical()))
-    }
-
-    /// Whom a request comes from. Only proxies that were named are believed, and of what they pass on only the part that
-    /// they or their like have written: the last address that is none of theirs.
-    pub(crate) fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        static UNNAMED: Notice = Notice::warning();
-        static SILENT: Notice = Notice::warning();
-        static NO_ADDRESS: Notice = Notice::warning();
-        if !self.is_trusted(peer) {
-            if self.is_proxy(peer) && is_passed_on(headers) {
-                UNNAMED.give(|| {
-                    format!(
-                        "a proxy on this machine is not named, so no limit per address applies; add --trusted-proxy {peer}"
-                    )
-                });
-            }
-            return peer;
-        }
-        let header = &self.client_ip_header;
-        let hops = hops(headers, header);
-        // Programs on the proxy's machine that ask by themselves are not meant.
-        if hops.is_empty() && (!peer.to_canonical().is_loopback() || is_passed_on(headers)) {
-            SILENT.give(|| {
-                format!(
-                    "the trusted proxy {peer} sends no {header}, so its readers share one allowance; have it send that \
-                     header, or name the one it sends with --client-ip-header"
-                )
-            });
-        }
-        let mut address = peer;
-        for hop in hops {
-            match hop {
-                Hop::Address(hop) => {
-                    address = hop;
-                    if !self.is_trusted(hop) {
-                        break;
-                    }
-                }
-                Hop::NoAddress => NO_ADDRESS.give(|| {
-                    format!("the trusted proxy {peer} sends words in {header} that are no address; they are skipped")
-                }),
-            }
-        }
-        address
-    }
-
-    /// Tells the operator that a machine of a private network has as many connections as it may: most likely it is a proxy.
-    pub(crate) fn tell_full(&self, peer: IpAddr) {
-        static FULL: Notice = Notice::warning();
-        if is_private(peer) && !self.is_trusted(peer) {
-            FULL.give(|| {
-                format!(
-                    "{peer} has as many connections as one address may; if it is a proxy, add --trusted-proxy {peer}"
-                )
-            });
-        }
+        Self { limits, group_key: RandomState::new(), ledger: Mutex::new(ledger) }
     }
 
     /// Takes one of the connections that an address may hold, WebSockets or not.
     ///
     /// # Errors
     /// [`Error::TooManyFromAddress`].
-    pub(crate) fn let_in(self: &Arc<Self>, address: IpAddr) -> Result<Option<Slot>, Error> {
-        if self.is_proxy(address) {
-            return Ok(None);
-        }
-        let holder = Holder::Peer(self.ledger().hash(address));
+    pub(crate) fn let_in(self: &Arc<Self>, address: IpAddr) -> Result<Slot, Error> {
         let limit = self.limits.connections_per_address.saturating_mul(CONNECTIONS_PER_WEBSOCKET);
-        self.hold(holder, limit).map(Some).ok_or(Error::TooManyFromAddress)
+        self.hold_for(Counted::Connections, address, limit)
     }
 
     /// Takes one of an address's WebSockets. Loopback is a proxy on this machine, or a test, and has no bound.
@@ -199,8 +121,7 @@ impl Quotas {
         if address.to_canonical().is_loopback() {
             return Ok(None);
         }
-        let holder = Holder::Address(self.ledger().hash(address));
-        self.hold(holder, self.limits.connections_per_address).map(Some).ok_or(Error::TooManyFromAddress)
+        self.hold_for(Counted::WebSockets, address, self.limits.connections_per_address).map(Some)
     }
 
     /// Takes one of a group's connections.
@@ -209,7 +130,7 @@ impl Quotas {
     /// [`Error::GroupFull`].
     pub(crate) fn open_in(self: &Arc<Self>, group: Group) -> Result<Slot, Error> {
         let Group { name, connections } = group;
-        self.hold(Holder::Group(name.clone()), connections).ok_or(Error::GroupFull(name))
+        self.hold(self.group_key.hash_one(&name), connections).ok_or(Error::GroupFull(name))
     }
 
     /// Counts a handshake or a request of an address.
@@ -235,9 +156,17 @@ impl Quotas {
         if bucket.take(burst, per_second, now) { Ok(()) } else { Err(Error::TooManyFromAddress) }
     }
 
-    fn hold(self: &Arc<Self>, holder: Holder, limit: u32) -> Option<Slot> {
+    fn hold_for(self: &Arc<Self>, counted: Counted, address: IpAddr, limit: u32) -> Result<Slot, Error> {
+        let holder = {
+            let ledger = self.ledger();
+            ledger.key.hash_one((counted, ledger.hash(address)))
+        };
+        self.hold(holder, limit).ok_or(Error::TooManyFromAddress)
+    }
+
+    fn hold(self: &Arc<Self>, holder: u64, limit: u32) -> Option<Slot> {
         let mut ledger = self.ledger();
-        let open = ledger.open.entry(holder.clone()).or_default();
+        let open = ledger.open.entry(holder).or_default();
         if *open >= limit {
             return None;
         }
@@ -279,34 +208,12 @@ impl Drop for Slot {
     }
 }
 
-/// Whether a proxy has passed the request on: it says so, or it is meant for a name that is not this machine's.
-fn is_passed_on(headers: &HeaderMap) -> bool {
-    const SIGNS: [&str; 5] = ["x-forwarded-for", "forwarded", "x-real-ip", "via", "cf-connecting-ip"];
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<http::uri::Authority>().ok());
-    let is_local = host.is_none_or(|host| {
-        let name = host.host().trim_matches(['[', ']']);
-        name == "localhost"
-            || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-            || !name.contains(['.', ':'])
-    });
-    !is_local || SIGNS.iter().any(|sign| headers.contains_key(*sign))
-}
-
-/// Whether an address belongs to a private network: there it is a machine of the operator's, not a reader.
-fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.is_private() || address.is_link_local() || address.is_loopback(),
-        IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local() || address.is_loopback(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn quotas(limits: Limits) -> Arc<Quotas> {
-        let proxies = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        Arc::new(Quotas::new(limits, proxies, HeaderName::from_static("x-forwarded-for")))
+        Arc::new(Quotas::new(limits))
     }
 
     #[test]
@@ -332,20 +239,6 @@ mod tests {
         assert!(quotas.open_from(address).is_err());
         drop(held);
         assert!(quotas.let_in(address).is_ok());
-        assert!(quotas.let_in("10.0.0.1".parse().unwrap()).unwrap().is_none(), "a proxy has none");
-    }
-
-    #[test]
-    fn proxies_leave_signs() {
-        let is_passed_on = |name: &'static str, value: &'static str| {
-            super::is_passed_on(&HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]))
-        };
-        for (name, value) in [("x-forwarded-for", "192.0.2.1"), ("via", "1.1 Caddy"), ("host", "live.example.org")] {
-            assert!(is_passed_on(name, value), "{name}: {value}");
-        }
-        for host in ["localhost:1999", "127.0.0.1:1999", "[::1]:1999", "x"] {
-            assert!(!is_passed_on("host", host), "{host}");
-        }
     }
 
     #[test]
@@ -387,25 +280,5 @@ mod tests {
         assert!(bucket.take(2, 1, start) && bucket.take(2, 1, start) && !bucket.take(2, 1, start));
         let later = start + Duration::from_secs(60);
         assert!(bucket.take(2, 1, later) && bucket.take(2, 1, later) && !bucket.take(2, 1, later));
-    }
-
-    #[test]
-    fn forwarded_addresses_are_read_from_the_right() {
-        let quotas = quotas(Limits::default());
-        let address = |peer: &str, lines: &[&'static str]| {
-            let mut headers = HeaderMap::new();
-            for line in lines {
-                headers.append("x-forwarded-for", line.parse().unwrap());
-            }
-            quotas.address(peer.parse().unwrap(), &headers).to_string()
-        };
-        assert_eq!(address("192.0.2.9", &["198.51.100.1"]), "192.0.2.9");
-        assert_eq!(address("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
-        assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.1", "10.0.0.2"]), "198.51.100.1");
-        assert_eq!(address("10.0.0.1", &["198.51.100.1, nonsense"]), "198.51.100.1");
-        assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.1:4711", "unknown, [fd00::2]:80"]), "198.51.100.1");
-        assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
-        // Loopback is no proxy that was named: anyone on the machine could claim any address.
-        assert_eq!(address("127.0.0.1", &["198.51.100.1"]), "127.0.0.1");
     }
 }

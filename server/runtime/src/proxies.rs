@@ -1,0 +1,162 @@
+//! Whom a connection comes from: what proxies say, and which of them are believed.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, header};
+use ipnet::IpNet;
+
+use crate::{
+    forwarded::{Hop, hops},
+    notice::Notice,
+};
+
+/// The proxies that the operator has named.
+pub(crate) struct Proxies {
+    trusted: Vec<IpNet>,
+    /// In which header they name whom they speak for.
+    client_ip_header: HeaderName,
+}
+
+impl Proxies {
+    pub(crate) fn new(trusted: Vec<IpNet>, client_ip_header: HeaderName) -> Self {
+        Self { trusted, client_ip_header }
+    }
+
+    /// Whether the peer is a proxy that speaks for others: one that was named, or any program on this machine.
+    pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
+        peer.to_canonical().is_loopback() || self.is_trusted(peer)
+    }
+
+    fn is_trusted(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&peer.to_canonical()))
+    }
+
+    /// Whom a request comes from. Only proxies that were named are believed, and of what they pass on only the part that
+    /// they or their like have written: the last address that is none of theirs.
+    pub(crate) fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        static UNNAMED: Notice = Notice::warning();
+        static SILENT: Notice = Notice::warning();
+        static NO_ADDRESS: Notice = Notice::warning();
+        if !self.is_trusted(peer) {
+            if self.is_proxy(peer) && is_passed_on(headers) {
+                UNNAMED.give(|| {
+                    format!(
+                        "a proxy on this machine is not named, so no limit per address applies; add --trusted-proxy {peer}"
+                    )
+                });
+            }
+            return peer;
+        }
+        let header = &self.client_ip_header;
+        let hops = hops(headers, header);
+        // Programs on the proxy's machine that ask by themselves are not meant.
+        if hops.is_empty() && (!peer.to_canonical().is_loopback() || is_passed_on(headers)) {
+            SILENT.give(|| {
+                format!(
+                    "the trusted proxy {peer} sends no {header}, so its readers share one allowance; have it send that \
+                     header, or name the one it sends with --client-ip-header"
+                )
+            });
+        }
+        let mut address = peer;
+        for hop in hops {
+            match hop {
+                Hop::Address(hop) => {
+                    address = hop;
+                    if !self.is_trusted(hop) {
+                        break;
+                    }
+                }
+                Hop::NoAddress => NO_ADDRESS.give(|| {
+                    format!("the trusted proxy {peer} sends words in {header} that are no address; they are skipped")
+                }),
+            }
+        }
+        address
+    }
+
+    /// Tells the operator that a machine of a private network has as many connections as it may: most likely it is a proxy.
+    pub(crate) fn tell_full(&self, peer: IpAddr) {
+        static FULL: Notice = Notice::warning();
+        if is_private(peer) && !self.is_trusted(peer) {
+            FULL.give(|| {
+                format!(
+                    "{peer} has as many connections as one address may; if it is a proxy, add --trusted-proxy {peer}"
+                )
+            });
+        }
+    }
+}
+
+/// Whether a proxy has passed the request on: it says so, or it is meant for a name that is not this machine's.
+fn is_passed_on(headers: &HeaderMap) -> bool {
+    const SIGNS: [&str; 5] = ["x-forwarded-for", "forwarded", "x-real-ip", "via", "cf-connecting-ip"];
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<http::uri::Authority>().ok());
+    let is_local = host.is_none_or(|host| {
+        let name = host.host().trim_matches(['[', ']']);
+        name == "localhost"
+            || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+            || !name.contains(['.', ':'])
+    });
+    !is_local || SIGNS.iter().any(|sign| headers.contains_key(*sign))
+}
+
+/// Whether an address belongs to a private network: there it is a machine of the operator's, not a reader.
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_private() || address.is_link_local() || address.is_loopback(),
+        IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local() || address.is_loopback(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxies() -> Proxies {
+        let trusted = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        Proxies::new(trusted, HeaderName::from_static("x-forwarded-for"))
+    }
+
+    #[test]
+    fn machines_that_pass_on_are_proxies() {
+        for (peer, is_proxy) in
+            [("10.0.0.1", true), ("::ffff:10.0.0.1", true), ("127.0.0.1", true), ("192.0.2.1", false)]
+        {
+            assert_eq!(proxies().is_proxy(peer.parse().unwrap()), is_proxy, "{peer}");
+        }
+    }
+
+    #[test]
+    fn proxies_leave_signs() {
+        let is_passed_on = |name: &'static str, value: &'static str| {
+            super::is_passed_on(&HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]))
+        };
+        for (name, value) in [("x-forwarded-for", "192.0.2.1"), ("via", "1.1 Caddy"), ("host", "live.example.org")] {
+            assert!(is_passed_on(name, value), "{name}: {value}");
+        }
+        for host in ["localhost:1999", "127.0.0.1:1999", "[::1]:1999", "x"] {
+            assert!(!is_passed_on("host", host), "{host}");
+        }
+    }
+
+    #[test]
+    fn forwarded_addresses_are_read_from_the_right() {
+        let proxies = proxies();
+        let address = |peer: &str, lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", line.parse().unwrap());
+            }
+            proxies.address(peer.parse().unwrap(), &headers).to_string()
+        };
+        assert_eq!(address("192.0.2.9", &["198.51.100.1"]), "192.0.2.9");
+        assert_eq!(address("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.1", "10.0.0.2"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["198.51.100.1, nonsense"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.1:4711", "unknown, [fd00::2]:80"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
+        // Loopback is no proxy that was named: anyone on the machine could claim any address.
+        assert_eq!(address("127.0.0.1", &["198.51.100.1"]), "127.0.0.1");
+    }
+}
