@@ -437,6 +437,21 @@ async fn time_for_headers() {
 }
 
 #[tokio::test]
+async fn turns_of_first_requests() {
+    let server = TestServer::with(&["--header-timeout-ms=60000"]).await;
+    let mut slow = Vec::new();
+    // More than have a turn at once, and none of them ever says more.
+    for _ in 0..300 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost:").await.unwrap();
+        slow.push(stream);
+    }
+    let start = Instant::now();
+    assert_eq!(server.get("/healthz").await.0, 200);
+    assert!(start.elapsed() < Duration::from_secs(5), "others waited {:?} for a turn", start.elapsed());
+}
+
+#[tokio::test]
 async fn time_between_requests() {
     let server = TestServer::with(&["--header-timeout-ms=100", "--keep-alive-ms=600"]).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();

@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use percent_encoding::percent_decode_str;
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -39,12 +40,16 @@ use crate::{
     upgrade,
 };
 
-/// Bytes of a request's headers.
 /// Bytes of a request's headers: other services' cookies come along with every request to the same domain, and make 8 KB
 /// on their own.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Bytes hyper may hold of a request that it has not understood yet.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
+/// First requests that are under way at once. When thousands come together, the others wait with hardly any memory of
+/// their own, and each that has its turn is done with soon.
+const TURNS: usize = 128;
+/// How long a turn may take: a handshake takes a fraction of a millisecond. Slower ones go on beside those whose turn it is.
+const TURN_TIME: Duration = Duration::from_millis(50);
 /// Wait after a failed accept, most often for lack of file descriptors: others will close some.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
@@ -68,8 +73,33 @@ pub(crate) struct HttpServer {
     assets: Option<Assets>,
     /// The server was asked to stop, and does so after [`Config::drain`].
     leaving: AtomicBool,
+    /// One for each connection whose first request may be under way.
+    turns: Semaphore,
     /// Tells plain HTTP connections that the server stops.
     stopping: CancellationToken,
+}
+
+/// A connection as long as it speaks HTTP.
+struct Visit {
+    guest: Arc<Guest>,
+    /// It has asked for something.
+    has_asked: AtomicBool,
+    /// It has been there for so long that the next answer is the last.
+    is_old: AtomicBool,
+}
+
+impl Visit {
+    fn new(guest: Guest) -> Self {
+        Self { guest: Arc::new(guest), has_asked: AtomicBool::new(false), is_old: AtomicBool::new(false) }
+    }
+
+    /// Ready if nothing has been asked for in this time.
+    async fn says_nothing(&self, patience: Duration) {
+        tokio::time::sleep(patience).await;
+        if self.has_asked.load(Ordering::Relaxed) {
+            std::future::pending().await
+        }
+    }
 }
 
 impl HttpServer {
@@ -86,6 +116,7 @@ impl HttpServer {
             query_address,
             assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
             leaving: AtomicBool::new(false),
+            turns: Semaphore::new(TURNS),
             stopping: CancellationToken::new(),
             entrance: Entrance::new(&config),
             config,
@@ -142,7 +173,7 @@ impl HttpServer {
 
     fn welcome(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let guest = match self.entrance.let_in(peer.ip()) {
-            Ok(guest) => Arc::new(guest),
+            Ok(guest) => guest,
             Err(error) => {
                 refusals::tell(&error);
                 return answer_unread(&stream, &error);
@@ -150,57 +181,68 @@ impl HttpServer {
         };
         // Counts are small and should not wait for more. Without it they merely come later.
         let _ = stream.set_nodelay(true);
-        let server = Arc::clone(self);
-        let has_asked = Arc::new(AtomicBool::new(false));
-        let is_old = Arc::new(AtomicBool::new(false));
-        let (asked, old) = (Arc::clone(&has_asked), Arc::clone(&is_old));
-        let service = service_fn(move |request| {
-            asked.store(true, Ordering::Relaxed);
-            let (server, guest) = (Arc::clone(&server), Arc::clone(&guest));
-            let old = Arc::clone(&old);
-            async move {
-                let mut response = server.answer(request, guest).await;
-                if old.load(Ordering::Relaxed) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok::<_, Infallible>(response.map(Full::new))
-            }
+        let (server, visit) = (Arc::clone(self), Arc::new(Visit::new(guest)));
+        // Ends with the connection, whose guest `run` waits for; as plain HTTP it does not last long. A WebSocket lives on
+        // without a task.
+        tokio::spawn(async move {
+            // Only closed semaphores refuse, and this one is never closed.
+            let turn = server.turns.acquire().await;
+            // Boxed: whoever waits for a turn has no need of the room yet.
+            Box::pin(Arc::clone(&server).serve(stream, visit, turn)).await;
         });
+    }
+
+    /// Serves HTTP on a connection until it ends or becomes a WebSocket. Its turn is over when that takes long.
+    async fn serve(self: Arc<Self>, stream: TcpStream, visit: Arc<Visit>, turn: impl Send) {
+        let (server, guest) = (Arc::clone(&self), Arc::clone(&visit));
+        let service = service_fn(move |request| {
+            let (server, visit) = (Arc::clone(&server), Arc::clone(&guest));
+            async move { Ok::<_, Infallible>(server.answer_visit(request, &visit).await.map(Full::new)) }
+        });
+        let limits = &self.config.limits;
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.config.limits.keep_alive)
+            .header_read_timeout(limits.keep_alive)
             .max_header_size(MAX_HEADER_BYTES)
             .max_buf_size(MAX_BUFFER_BYTES)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        let stopping = self.stopping.clone();
-        let limits = self.config.limits.clone();
-        // Ends with the connection, whose guest `run` waits for; as plain HTTP it does not last long. A WebSocket lives in a
-        // task of its own.
-        tokio::spawn(async move {
-            let mut connection = pin!(connection);
-            let served = tokio::select! {
+        let mut connection = pin!(connection);
+        let at_once = timeout(TURN_TIME, connection.as_mut()).await;
+        drop(turn);
+        let served = match at_once {
+            Ok(served) => Ok(served),
+            Err(_) => tokio::select! {
                 served = connection.as_mut() => Ok(served),
-                () = stopping.cancelled() => {
+                () = self.stopping.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     timeout(limits.shutdown_timeout, connection).await
                 }
-                () = silent(&has_asked, limits.header_timeout) => {
+                () = visit.says_nothing(limits.header_timeout) => {
                     tracing::debug!("a connection was dropped that asked for nothing");
                     return;
                 }
                 () = tokio::time::sleep(limits.http_lifetime) => {
                     // Not closed while it is idle: a request may be on its way.
-                    is_old.store(true, Ordering::Relaxed);
+                    visit.is_old.store(true, Ordering::Relaxed);
                     timeout(limits.keep_alive, connection).await
                 }
-            };
-            match served {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => note_failure(&error),
-                Err(_) => tracing::debug!("a connection was dropped that did not read its answers"),
-            }
-        });
+            },
+        };
+        match served {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => note_failure(&error),
+            Err(_) => tracing::debug!("a connection was dropped that did not read its answers"),
+        }
+    }
+
+    async fn answer_visit(&self, request: hyper::Request<Incoming>, visit: &Visit) -> Response {
+        visit.has_asked.store(true, Ordering::Relaxed);
+        let mut response = self.answer(request, Arc::clone(&visit.guest)).await;
+        if visit.is_old.load(Ordering::Relaxed) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 
     async fn answer(&self, request: hyper::Request<Incoming>, guest: Arc<Guest>) -> Response {
@@ -321,14 +363,6 @@ impl HttpServer {
             Ok(request) => self.rooms.request_from_outside(key, request).await,
             Err(response) => Ok(response),
         }
-    }
-}
-
-/// Ready if nothing has been asked for in this time.
-async fn silent(has_asked: &AtomicBool, patience: Duration) {
-    tokio::time::sleep(patience).await;
-    if has_asked.load(Ordering::Relaxed) {
-        std::future::pending().await
     }
 }
 
