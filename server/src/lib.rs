@@ -24,6 +24,7 @@ mod access;
 mod counter;
 mod files;
 mod gate;
+mod manual;
 mod pace;
 mod page;
 mod refusal;

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 use connection_counter_protocol::{MAX_LINKS_PER_CONNECTION, MAX_LINKS_PER_MESSAGE, PageIdError};
 
-use crate::{Access, Config, Greeting, Server, StartupError, files, files::Files, milliseconds};
+use crate::{Access, Config, Greeting, Server, StartupError, files, files::Files, manual, milliseconds};
 
 /// Live viewer counts on the links of any web page.
 ///
@@ -139,7 +139,11 @@ impl Settings {
         let public_url = self.public_url.clone();
         let users =
             if self.sites.is_empty() { "for every site".to_owned() } else { format!("for {}", self.sites.join(", ")) };
-        let server = server.with(access).with(self).pages(move |request| files.answer(request));
+        let manual_url = public_url.clone();
+        let server = server.with(access).with(self).pages(move |request| {
+            let manual = || manual::answer(request, manual_url.as_deref()).filter(|_| !has_assets);
+            files.answer(request).or_else(manual)
+        });
         Ok(server
             .query_address("live", "page")
             .greeting(move |address| Greeting { lines: tags(address, public_url.as_deref()), users: users.clone() }))

@@ -1,4 +1,6 @@
-//! Puts the built widget and the demo site into the binary.
+//! Puts the built widget, the demo site and the manual into the binary.
+
+mod manual;
 
 use std::{
     env, fs, io,
@@ -9,6 +11,7 @@ fn main() -> io::Result<()> {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let dist = here.join("../widget/dist");
     println!("cargo::rerun-if-changed=demo");
+    println!("cargo::rerun-if-changed=docs");
     println!("cargo::rerun-if-changed={}", dist.display());
     let widget = files(&dist)?;
     if widget.is_empty() {
@@ -26,7 +29,8 @@ fn main() -> io::Result<()> {
     };
     let code = list("WIDGET", &widget) + &list("DEMO", &files(&here.join("demo"))?);
     let out = env::var_os("OUT_DIR").expect("cargo sets it");
-    fs::write(Path::new(&out).join("files.rs"), code)
+    fs::write(Path::new(&out).join("files.rs"), code)?;
+    fs::write(Path::new(&out).join("manual.rs"), manual::code(&here.join("docs"))?)
 }
 
 /// Name and path of every file in a folder; none if there is no such folder.
