@@ -306,7 +306,7 @@ impl Counter {
         };
         let now = room.now();
         let recovering = self.recovering_until.map(|until| until.saturating_duration_since(now));
-        let wait = state.pace.wait(now, interval).max(recovering.unwrap_or_default());
+        let wait = state.pace.wait(now).max(recovering.unwrap_or_default());
         if !wait.is_zero() {
             return Ok(Some(wait));
         }
@@ -322,7 +322,7 @@ impl Counter {
         match state.page.send(request) {
             Ok(()) => {
                 state.news.clear();
-                state.pace.sent(now);
+                state.pace.sent(now, Duration::ZERO, interval);
                 Ok(None)
             }
             // It hears the newest counts when it has room for them.

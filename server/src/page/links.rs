@@ -1,10 +1,10 @@
 //! What viewers ask of their page: which links they watch, within their limits.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use connection_counter_protocol::{PageId, PageMessage, close};
 
-use super::{LINKS, Link, PATIENCE, Page, page_id};
+use super::{LINKS, Link, PATIENCE, Page, page_id, sets};
 use crate::{
     Access, Progress, Refusal, Settings,
     party::{Connection, Message, Result, Room},
@@ -28,8 +28,10 @@ impl Page {
             // Those that are only remembered make room for those that are watched.
             forget_unwatched(&mut self.links, room)?;
         }
+        let mut asked = BTreeSet::new();
         let mut refused: Vec<(&String, Refusal)> = Vec::new();
         let mut left_out = 0;
+        let mut watched = viewer.watches.as_ref().map_or(0, |links| links.len());
         let page = page_id(room);
         for text in links {
             let named = PageId::parse(text).map(|id| match access.main_page(&id) {
@@ -50,25 +52,31 @@ impl Page {
                     continue;
                 }
             };
-            let known = self.links.contains_key(&id);
-            let full = viewer.links.len() >= limits.links_per_connection
-                || !known && self.links.len() >= limits.links_per_room;
-            if full && !viewer.links.contains(&id) {
+            let is_watched = sets::has(&viewer.watches, &id) || asked.contains(&id);
+            let full = watched >= limits.links_per_connection
+                || !self.links.contains_key(&id) && self.links.len() >= limits.links_per_room;
+            if full && !is_watched {
                 left_out += 1;
                 continue;
             }
             let link = self.links.entry(id.clone()).or_default();
-            if viewer.links.insert(id.clone()) {
+            if !is_watched {
+                watched += 1;
                 link.watchers += 1;
                 if link.watchers == 1 {
                     self.unsettled.insert(id.clone());
                 }
             }
-            viewer.awaited.insert(id);
+            asked.insert(id);
         }
-        // What is known is told at once; the rest comes with the counter's answer.
-        self.awaited = true;
-        self.settle_snapshots(room)?;
+        if viewer.watches.is_none() {
+            // The snapshot is all it has to know.
+            viewer.told = self.telling.version();
+        }
+        let links = sets::with(&viewer.watches, asked.clone());
+        self.sets.replace(&mut viewer.watches, links);
+        // What is known is told at once; the rest comes when it is.
+        self.send_snapshot(room, connection, asked)?;
         if let Some((text, error)) = refused.first() {
             let shown: String = text.chars().take(80).collect();
             say(connection, "bad-link", format!("{shown:?}: {error}; {} refused, the others count", refused.len()));
@@ -102,20 +110,24 @@ impl Page {
     pub(super) fn unsubscribe(&mut self, room: &Room, connection: &Connection, links: &[String]) -> Result {
         let access = room.setting::<Access>()?;
         let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return Ok(()) };
+        let watches = &mut viewer.watches;
         let named = links.iter().filter_map(|text| PageId::parse(text).ok());
         let named = named.map(|id| access.main_page(&id).unwrap_or(id));
-        let left: HashSet<PageId> = named.filter_map(|id| viewer.links.take(&id)).collect();
-        viewer.awaited.retain(|id| !left.contains(id));
-        self.unwatch(left);
+        let left: BTreeSet<PageId> = named.filter(|id| sets::has(watches, id)).collect();
+        let all = watches.iter().flat_map(|links| links.iter());
+        let stay = all.filter(|id| !left.contains(*id)).cloned().collect();
+        self.sets.replace(watches, stay);
+        self.unwatch(left.iter());
         Ok(())
     }
 
-    pub(super) fn unwatch(&mut self, links: HashSet<PageId>) {
+    /// One viewer less watches these.
+    pub(super) fn unwatch<'a>(&mut self, links: impl Iterator<Item = &'a PageId>) {
         for id in links {
-            if let Some(link) = self.links.get_mut(&id) {
+            if let Some(link) = self.links.get_mut(id) {
                 link.watchers = link.watchers.saturating_sub(1);
                 if link.watchers == 0 {
-                    self.unsettled.insert(id);
+                    self.unsettled.insert(id.clone());
                 }
             }
         }

@@ -5,6 +5,8 @@
 
 mod links;
 mod news;
+mod sets;
+mod telling;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -23,6 +25,9 @@ use crate::{
     },
 };
 use links::forget_unwatched;
+use news::Snapshot;
+use sets::{LinkSet, LinkSets};
+use telling::Telling;
 
 /// Bytes of a `viewer` token: a UUID, or anything as short.
 const MAX_TOKEN_BYTES: usize = 64;
@@ -36,15 +41,13 @@ const LINKS: &str = "link:";
 pub struct Page {
     viewers: HashMap<u64, Viewer>,
     links: BTreeMap<PageId, Link>,
+    /// Which of them viewers watch.
+    sets: LinkSets,
     /// Links that began or ceased to be watched, and whose counter does not know yet.
     unsettled: BTreeSet<PageId>,
-    /// Grows with every change of a link's count.
-    version: u64,
-    /// The version every viewer has been told.
-    told: u64,
-    /// Whether a viewer may wait for a first count that is known.
-    awaited: bool,
-    updates: Pace,
+    telling: Telling,
+    /// The last snapshot that was sent, for the next viewer that asks for the same.
+    snapshot: Option<Snapshot>,
     /// Whether the counter knows how many viewers there are.
     reported: bool,
     reports: Pace,
@@ -55,15 +58,14 @@ pub struct Page {
 /// One connection of the page.
 struct Viewer {
     connection: Connection,
-    links: HashSet<PageId>,
-    /// Those of them whose count it has not been told yet: it gets them, and no one else does, when they are known.
-    awaited: HashSet<PageId>,
+    /// The links it watches: their counts are all it is sent.
+    watches: LinkSet,
     /// The name that it calls the site by, where that is another name.
     alias: Option<Box<str>>,
     /// How it is counted.
     counted: Counted,
-    /// The version of the links' counts it was last told.
-    seen: u64,
+    /// The version of the links' counts it was last told; see [`Telling`].
+    told: u64,
     /// It has sent something that is no message.
     warned: bool,
 }
@@ -163,11 +165,10 @@ impl Party for Page {
     async fn on_connect(&mut self, room: &mut Room, connection: &Connection, request: &Request) -> Result {
         let viewer = Viewer {
             connection: connection.clone(),
-            links: HashSet::new(),
-            awaited: HashSet::new(),
+            watches: None,
             alias: None,
             counted: counted(request),
-            seen: self.version,
+            told: self.telling.version(),
             warned: false,
         };
         self.viewers.insert(connection.key(), viewer);
@@ -177,7 +178,10 @@ impl Party for Page {
 
     async fn on_close(&mut self, room: &mut Room, connection: &Connection, _code: u16, _reason: &str) -> Result {
         if let Some(viewer) = self.viewers.remove(&connection.key()) {
-            self.unwatch(viewer.links);
+            if let Some(links) = viewer.watches {
+                self.unwatch(links.iter());
+                self.sets.leave(links);
+            }
             self.reported = false;
         }
         self.settle(room)

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    sync::Arc,
     time::Duration,
 };
 
@@ -10,13 +11,9 @@ use connection_counter_protocol::{CounterRequest, Counts, PageId, PageMessage};
 use super::{Link, Page, links::keep, page_id};
 use crate::{
     Error, Settings,
-    pace::stretched,
-    party::{Message, Result, Room, Stub, post},
+    party::{Connection, Message, Result, Room, Stub, post},
 };
 
-/// Messages to viewers of one page in a second: more of them hear news less often. One took 15 µs of processor time, on its
-/// way through two sockets of one machine (release build, 5,000 viewers), so that no page takes more than half a core.
-const WATCHERS_PER_SECOND: u32 = 30_000;
 /// Bytes of counts in one message, about: a connection keeps a buffer as large as its largest message.
 const FRAME_BYTES: usize = 16 * 1024;
 /// Bytes of a count besides its page id, in JSON.
@@ -35,14 +32,8 @@ impl Page {
             if count > 0 {
                 keep(&id, link, room)?;
             }
-            match link.count.replace(count) {
-                // Only who asked for it waits for a first count: to send it to all would let one viewer flood the others.
-                None => self.awaited = true,
-                Some(before) if before != count => {
-                    self.version += 1;
-                    link.changed = self.version;
-                }
-                Some(_) => {}
+            if link.count.replace(count) != Some(count) {
+                link.changed = self.telling.change();
             }
         }
         Ok(())
@@ -72,12 +63,7 @@ impl Page {
     /// Does all that is due after an event: brings subscriptions in line with what viewers watch, tells the counter our
     /// count, tells viewers what changed, and asks for a tick where it is too early for that.
     pub(super) fn settle(&mut self, room: &mut Room) -> Result {
-        let waits = [
-            self.settle_subscriptions(room)?,
-            self.settle_report(room)?,
-            self.settle_snapshots(room)?,
-            self.settle_updates(room)?,
-        ];
+        let waits = [self.settle_subscriptions(room)?, self.settle_report(room)?, self.settle_updates(room)?];
         if let Some(wait) = waits.into_iter().flatten().min() {
             room.tick_in(wait);
         }
@@ -130,7 +116,7 @@ impl Page {
             return Ok(None);
         }
         let interval = room.setting::<Settings>()?.update_interval;
-        let wait = self.reports.wait(room.now(), interval);
+        let wait = self.reports.wait(room.now());
         if !wait.is_zero() {
             return Ok(Some(wait));
         }
@@ -138,7 +124,7 @@ impl Page {
         let page = page_id(room);
         let request =
             CounterRequest::Update { id: page.clone(), connection_count: count, sequence: Some(room.next_sequence()) };
-        self.reports.sent(room.now());
+        self.reports.sent(room.now(), Duration::ZERO, interval);
         if tell(&counter_stub(room, page.counter_room())?, &request)? {
             self.reported = true;
             return Ok(None);
@@ -146,84 +132,115 @@ impl Page {
         Ok(Some(interval))
     }
 
-    /// Tells viewers the first counts of links they have just begun to watch; or says how long to wait for that.
-    pub(super) fn settle_snapshots(&mut self, room: &Room) -> Result<Option<Duration>> {
-        if !std::mem::take(&mut self.awaited) {
-            return Ok(None);
-        }
-        let page = page_id(room);
-        for viewer in self.viewers.values_mut().filter(|viewer| !viewer.awaited.is_empty()) {
-            let known = viewer.awaited.iter().filter_map(|id| News::of(id, self.links.get(id)?));
-            let known: Vec<_> = known.collect();
-            let mut told: Vec<PageId> = Vec::new();
-            for frame in frames(&known) {
-                let message = update(frame, viewer.alias.as_deref(), page.site())?;
-                if !viewer.connection.has_room_for(&message) {
-                    self.awaited = true;
-                    break;
-                }
-                // Who cannot take it is closing.
-                let _ = viewer.connection.send(message);
-                told.extend(frame.iter().map(|news| news.id.clone()));
+    /// Tells a viewer the counts, as far as they are known, of links it has just asked for.
+    pub(super) fn send_snapshot(&mut self, room: &Room, connection: &Connection, asked: BTreeSet<PageId>) -> Result {
+        let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return Ok(()) };
+        let version = self.telling.version();
+        let snapshot = match self.snapshot.take() {
+            Some(last) if last.version == version && last.alias == viewer.alias && last.asked == asked => last,
+            _ => {
+                let known: Vec<_> = asked.iter().filter_map(|id| News::of(id, self.links.get(id)?)).collect();
+                let page = page_id(room);
+                let names = Names { site: page.site(), alias: viewer.alias.as_deref() };
+                let messages = frames(&known).map(|frame| update(frame, names)).collect::<Result<_>>()?;
+                Snapshot { asked, alias: viewer.alias.clone(), version, messages }
             }
-            for id in &told {
-                viewer.awaited.remove(id);
+        };
+        for message in &snapshot.messages {
+            if !connection.has_room_for(message) {
+                // It gets everything with the next update that it can take.
+                viewer.told = 0;
+                self.telling.fall_behind();
+                break;
             }
+            // Who cannot take it is closing.
+            let _ = connection.send(message.clone());
         }
-        let interval = room.setting::<Settings>()?.update_interval;
-        Ok(self.awaited.then_some(interval))
+        self.snapshot = Some(snapshot);
+        Ok(())
     }
 
     /// Tells viewers what changed since they were last told; or says how long to wait for that. Who is still being
     /// written to is left out: it gets what is newest once it can take it, one message however long that takes.
     fn settle_updates(&mut self, room: &Room) -> Result<Option<Duration>> {
-        if self.told == self.version {
-            return Ok(None);
-        }
-        let interval = stretched(room.setting::<Settings>()?.update_interval, self.viewers.len(), WATCHERS_PER_SECOND);
-        let wait = self.updates.wait(room.now(), interval);
+        let Some(wait) = self.telling.wait(room.now()) else { return Ok(None) };
         if !wait.is_zero() {
             return Ok(Some(wait));
         }
-        self.updates.sent(room.now());
-        // The same messages for all that were told the same before, by the same name of the site: encoded once, shared by them.
-        let mut messages: HashMap<Told, Vec<(u64, Message)>> = HashMap::new();
+        let start = room.now();
+        let version = self.telling.version();
         let page = page_id(room);
-        let mut behind = false;
-        for viewer in self.viewers.values_mut().filter(|viewer| viewer.seen != self.version) {
+        let mut updates = Updates { links: &self.links, site: page.site(), made: HashMap::new() };
+        let mut all = true;
+        for viewer in self.viewers.values_mut().filter(|viewer| viewer.told != version) {
+            let Some(watches) = &viewer.watches else {
+                viewer.told = version;
+                continue;
+            };
             if !viewer.connection.is_idle() {
-                behind = true;
+                all = false;
                 continue;
             }
-            let parts = match messages.entry((viewer.seen, viewer.alias.clone())) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(place) => {
-                    let names = (viewer.alias.as_deref(), page.site());
-                    place.insert(changes_since(&self.links, viewer.seen, names)?)
-                }
-            };
+            let parts = updates.since(viewer.told, watches, &viewer.alias)?;
             let fits = |(_, message): &&(u64, Message)| viewer.connection.has_room_for(message);
-            for (seen, message) in parts.iter().take_while(fits) {
+            for (told, message) in parts.iter().take_while(fits) {
                 // Who cannot take it is closing.
                 let _ = viewer.connection.send(message.clone());
-                viewer.seen = *seen;
+                viewer.told = *told;
             }
-            if parts.last().is_none_or(|(seen, _)| *seen == viewer.seen) {
-                viewer.seen = self.version;
+            if parts.last().is_none_or(|(told, _)| *told == viewer.told) {
+                viewer.told = version;
             } else {
-                behind = true;
+                all = false;
             }
         }
-        if behind {
-            return Ok(Some(interval));
-        }
-        self.told = self.version;
-        Ok(None)
+        let now = room.now();
+        let shortest = room.setting::<Settings>()?.update_interval;
+        self.telling.done(now, now.saturating_duration_since(start), shortest, all);
+        Ok(self.telling.wait(now))
     }
 }
 
-/// What viewers have in common who get the same messages: the version they were last told, and their other name of the site.
-type Told = (u64, Option<Box<str>>);
+/// What was sent to a viewer that asked for these links.
+pub(super) struct Snapshot {
+    asked: BTreeSet<PageId>,
+    /// The viewer's name for the site; see [`Viewer::alias`](super::Viewer).
+    alias: Option<Box<str>>,
+    /// Of the counts.
+    version: u64,
+    messages: Vec<Message>,
+}
+
+/// The names of the page's site: its own, and the one that a viewer calls it by.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    site: Option<&'a str>,
+    alias: Option<&'a str>,
+}
+
+/// What an update depends on: the version that was told before, where the set of links is stored, and the viewer's name for
+/// the site.
+type Sameness = (u64, *const PageId, Option<Box<str>>);
+
+/// The messages of one update: encoded once, shared by all for whom they are the same.
+struct Updates<'a> {
+    links: &'a BTreeMap<PageId, Link>,
+    site: Option<&'a str>,
+    made: HashMap<Sameness, Vec<(u64, Message)>>,
+}
+
+impl Updates<'_> {
+    /// What changed of these links after this version, oldest first: each message, and the version of who was told it.
+    fn since(&mut self, told: u64, watches: &Arc<[PageId]>, alias: &Option<Box<str>>) -> Result<&[(u64, Message)]> {
+        Ok(match self.made.entry((told, watches.as_ptr(), alias.clone())) {
+            Entry::Occupied(made) => made.into_mut(),
+            Entry::Vacant(place) => {
+                let names = Names { site: self.site, alias: alias.as_deref() };
+                place.insert(changes_since(self.links, told, watches, names)?)
+            }
+        })
+    }
+}
 
 /// One link's count, as it is told.
 struct News<'a> {
@@ -239,18 +256,16 @@ impl<'a> News<'a> {
     }
 }
 
-/// What changed after this version, oldest first: each message, and the version of who has been told it.
 fn changes_since(
     links: &BTreeMap<PageId, Link>,
-    version: u64,
-    (alias, site): (Option<&str>, Option<&str>),
+    told: u64,
+    watches: &[PageId],
+    names: Names<'_>,
 ) -> Result<Vec<(u64, Message)>> {
-    let changed = links.iter().filter(|(_, link)| link.changed > version);
-    let mut news: Vec<_> = changed.filter_map(|(id, link)| News::of(id, link)).collect();
+    let known = watches.iter().filter_map(|id| News::of(id, links.get(id)?));
+    let mut news: Vec<_> = known.filter(|news| news.changed > told).collect();
     news.sort_unstable_by_key(|news| news.changed);
-    frames(&news)
-        .map(|frame| Ok((frame.last().map_or(version, |news| news.changed), update(frame, alias, site)?)))
-        .collect()
+    frames(&news).map(|frame| Ok((frame.last().map_or(told, |news| news.changed), update(frame, names)?))).collect()
 }
 
 /// What fits into one message at a time.
@@ -267,10 +282,10 @@ fn frames<'a, 'b>(mut news: &'b [News<'a>]) -> impl Iterator<Item = &'b [News<'a
     })
 }
 
-/// The message that tells these counts, under both names to a viewer who calls the `site` by an `alias`.
-fn update(frame: &[News<'_>], alias: Option<&str>, site: Option<&str>) -> Result<Message> {
+/// The message that tells these counts, under both names to a viewer who calls the site by an alias.
+fn update(frame: &[News<'_>], names: Names<'_>) -> Result<Message> {
     let mut connections: BTreeMap<_, _> = frame.iter().map(|news| (news.id.clone(), news.count)).collect();
-    if let (Some(alias), Some(site)) = (alias, site) {
+    if let Names { site: Some(site), alias: Some(alias) } = names {
         for news in frame.iter().filter(|news| news.id.site() == Some(site)) {
             let rest = news.id.as_str().strip_prefix(site).unwrap_or_default();
             // One that would be too long under the other name was not asked for under it.

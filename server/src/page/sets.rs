@@ -1,0 +1,94 @@
+//! Sets of links that viewers watch. Most viewers of a page watch the same links, so each set is stored once.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use connection_counter_protocol::PageId;
+
+/// The links of one viewer, in order; shared with all who watch the same. `None` watches nothing.
+pub(super) type LinkSet = Option<Arc<[PageId]>>;
+
+/// All sets that viewers of a page watch.
+#[derive(Default)]
+pub(super) struct LinkSets(HashSet<Arc<[PageId]>>);
+
+impl LinkSets {
+    /// Puts the set with these links, in order, in the place of `before`.
+    pub(super) fn replace(&mut self, before: &mut LinkSet, links: Vec<PageId>) {
+        let set = (!links.is_empty()).then(|| match self.0.get(links.as_slice()) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let set: Arc<[PageId]> = links.into();
+                self.0.insert(Arc::clone(&set));
+                set
+            }
+        });
+        if let Some(left) = std::mem::replace(before, set) {
+            self.leave(left);
+        }
+    }
+
+    /// One viewer less watches this set.
+    pub(super) fn leave(&mut self, set: Arc<[PageId]>) {
+        // Besides the viewer that leaves, only this table has it.
+        if Arc::strong_count(&set) == 2 {
+            self.0.remove(&set);
+        }
+    }
+}
+
+/// Whether the set has this link.
+pub(super) fn has(set: &LinkSet, id: &PageId) -> bool {
+    set.as_ref().is_some_and(|links| links.binary_search(id).is_ok())
+}
+
+/// The links of a set and some more, in order.
+pub(super) fn with(set: &LinkSet, more: BTreeSet<PageId>) -> Vec<PageId> {
+    let mut links: BTreeSet<PageId> = set.iter().flat_map(|links| links.iter().cloned()).collect();
+    links.extend(more);
+    links.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(names: &[&str]) -> Vec<PageId> {
+        names.iter().map(|name| PageId::parse(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn viewers_of_the_same_links_share_them() {
+        let mut sets = LinkSets::default();
+        let (mut anna, mut ben) = (None, None);
+        sets.replace(&mut anna, ids(&["a", "b"]));
+        sets.replace(&mut ben, ids(&["a", "b"]));
+        assert!(Arc::ptr_eq(anna.as_ref().unwrap(), ben.as_ref().unwrap()));
+        assert!(has(&anna, &ids(&["b"])[0]) && !has(&anna, &ids(&["c"])[0]));
+        assert_eq!(sets.0.len(), 1);
+    }
+
+    #[test]
+    fn sets_that_no_one_watches_are_gone() {
+        let mut sets = LinkSets::default();
+        let (mut anna, mut ben) = (None, None);
+        sets.replace(&mut anna, ids(&["a"]));
+        sets.replace(&mut ben, ids(&["a"]));
+        sets.replace(&mut anna, ids(&["a", "b"]));
+        assert_eq!(sets.0.len(), 2);
+        sets.leave(ben.take().unwrap());
+        assert_eq!(sets.0.len(), 1);
+        sets.replace(&mut anna, Vec::new());
+        assert!(anna.is_none() && sets.0.is_empty());
+    }
+
+    #[test]
+    fn more_links_come_in_order() {
+        let mut sets = LinkSets::default();
+        let mut anna = None;
+        sets.replace(&mut anna, ids(&["b", "d"]));
+        assert_eq!(with(&anna, ids(&["a", "c", "d"]).into_iter().collect()), ids(&["a", "b", "c", "d"]));
+    }
+}
