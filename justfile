@@ -56,6 +56,12 @@ test-proxies: widget _chromium _proxies
     cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     cd examples; npm run test-proxies
 
+# It compiles the server three times, and installs the package on this machine and removes it again. Debian, as root.
+# Build and try every package of the server: the crate, the static binary, the Debian package, the image.
+test-packages: widget _packages
+    cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
+    cd examples; npm run test-packages
+
 # It takes a quarter of an hour, and a machine that does nothing else. `--times 1` takes five minutes.
 # Measure the server beside Bun, ws and a bare loop: a JSON line a run, a table, a plot for the README.
 bench *arguments: widget
@@ -132,6 +138,23 @@ _proxies:
     fi
     echo "These tests need nginx, Apache, HAProxy, Caddy and openssl; please install what is missing (on Debian: sudo" \
         "apt-get install$missing)." >&2
+    exit 1
+
+# Make sure there is what packages are made and tried with.
+_packages:
+    #!/bin/sh
+    set -eu
+    missing=
+    for name in umoci buildah lintian file; do command -v "$name" >/dev/null || missing="$missing $name"; done
+    command -v man >/dev/null || missing="$missing man-db"
+    command -v systemd-analyze >/dev/null || missing="$missing systemd"
+    if [ -z "$missing" ]; then exit 0; fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing$missing with apt-get"
+        apt-get update >/dev/null
+        exec env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
+    fi
+    echo "Packages need$missing; please install that (on Debian: sudo apt-get install$missing)." >&2
     exit 1
 
 # Make sure that instructions can be counted.

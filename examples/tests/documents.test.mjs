@@ -87,7 +87,7 @@ test("flags in documents exist", () => {
   const load = ["run", "all"].map((command) => help("connection-counter-load", command));
   const known = new Set([...ours, ...load].flatMap(flagsIn));
   // Those of cargo, npx, node and esbuild, and the custom properties of the look.
-  const others = /^--(release|package|example|bin|open|yes|test|loader|public-path|ignore-scripts|viewers-[a-z]+)$/;
+  const others = /^--(release|package|path|example|bin|open|yes|test|loader|public-path|ignore-scripts|viewers-[a-z]+)$/;
   for (const document of DOCUMENTS) {
     for (const flag of flagsIn(read(document))) {
       assert.ok(known.has(flag) || others.test(flag), `${document} names ${flag}, which no program of ours takes`);
@@ -188,7 +188,7 @@ async function check(command, folder) {
     for (const [, flag, name] of command.matchAll(/(-p|--package|--bin|--example) (\S+)/g)) {
       assert.ok(targets.includes(name), `${flag} ${name}`);
     }
-    assert.ok(["build", "run", "doc", "test"].includes(args[0]));
+    assert.ok(["build", "run", "doc", "test", "install"].includes(args[0]));
   } else if (command.startsWith("npm run ")) {
     assert.ok(JSON.parse(read("examples/package.json")).scripts[args[1]], `examples has no script ${args[1]}`);
   } else if (command.startsWith("node --test ")) {

@@ -9,7 +9,8 @@ use std::{
 
 fn main() -> io::Result<()> {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    let dist = here.join("../widget/dist");
+    // A link to `widget/dist` here, and a folder in the packed crate.
+    let dist = here.join("widget");
     println!("cargo::rerun-if-changed=demo");
     println!("cargo::rerun-if-changed=docs");
     println!("cargo::rerun-if-changed={}", dist.display());

@@ -164,7 +164,7 @@ pub(crate) fn from_args<S: Args>(program: &str, parties: &[&str]) -> (Config, S,
 }
 
 /// The command line of a program with these parties and settings. What its settings say about the program goes first.
-fn command_of<S: Args>(program: &str, parties: &[&str]) -> clap::Command {
+pub(crate) fn command_of<S: Args>(program: &str, parties: &[&str]) -> clap::Command {
     let about = format!("A server of parties: {}.", parties.join(", "));
     let reached = "Each is at /parties/PARTY/ROOM, over HTTP and WebSocket.";
     let command = Config::command().bin_name(program).display_name(program);

@@ -109,6 +109,27 @@ impl Server {
             }
         }
     }
+
+    /// The command line that [`main_with`](Self::main_with) reads, for man pages and completions.
+    ///
+    /// ```
+    /// use clap::Args;
+    /// use connection_counter_runtime::Server;
+    ///
+    /// #[derive(Args)]
+    /// struct Settings {
+    ///     /// What the place is called.
+    ///     #[arg(long)]
+    ///     name: Option<String>,
+    /// }
+    ///
+    /// let mut command = Server::builder().command::<Settings>("chat");
+    /// assert!(command.render_usage().to_string().contains("chat [OPTIONS]"));
+    /// ```
+    #[must_use]
+    pub fn command<S: Args>(&self, program: &str) -> clap::Command {
+        config::command_of::<S>(program, &self.names())
+    }
 }
 
 /// What the user called, without its folder.
