@@ -38,9 +38,9 @@ const all = [first, file(widget), file(wasm)].reduce(add);
 const rows = [
   ["live.js, the first script", first, { gzip: 2_500 }],
   [`${widget}, the widget`, file(widget)],
-  [`${wasm}, its head`, file(wasm)],
+  [`${wasm}, its module`, file(wasm)],
   ["all until counts show", all, { brotli: 21_000 }],
-  [`${plain}, for pages without wasm`, file(plain)],
+  [`${plain}, for pages without wasm`, file(plain), { brotli: 23_500 }],
   ["npm package, bundled by esbuild", weigh(bundled.outputFiles[0].contents), { gzip: 30_000 }],
 ];
 

@@ -2,7 +2,7 @@
 
 import module from "widget-wasm";
 
-import { bringUp } from "./head.js";
+import { bringUp } from "./wasm.js";
 import { startPackage, withAdvice } from "./start.js";
 
 export { count, subscribe } from "./page.js";

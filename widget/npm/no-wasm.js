@@ -1,9 +1,9 @@
 /** The npm package without wasm: the same code, compiled to JavaScript. */
 
-import { head } from "./plain.js";
+import { engine } from "./plain.js";
 import { startPackage } from "./start.js";
 
 export { count, subscribe } from "./page.js";
 
 /** Starts the widget. Documented in no-wasm.d.ts. */
-export const start = (options) => startPackage(options, async () => head);
+export const start = (options) => startPackage(options, async () => engine);

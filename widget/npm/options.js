@@ -1,6 +1,6 @@
 /** The options: what each may be, and its default. On a script tag they are `data-*` attributes, or parameters of its address. */
 
-import { readForms } from "./look.js";
+import { readForms } from "./style.js";
 
 const isYes = (value) => value === true || value === "" || value === "true";
 const isNo = (value) => value === false || value === "false";

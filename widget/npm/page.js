@@ -23,7 +23,9 @@ export function subscribe(url, callback) {
   // On a server nothing would ever end it.
   if (typeof document === "undefined") return () => {};
   const { widget, subscriptions } = page();
-  const subscription = { url, callback, entry: undefined };
+  // In Angular, whoever asks to be called back is called in the zone where they asked.
+  const zone = globalThis.Zone?.current;
+  const subscription = { url, callback: zone?.wrap?.(callback, "viewers") ?? callback, number: undefined };
   subscriptions.add(subscription);
   widget?.attach(subscription);
   return () => {

@@ -1,7 +1,7 @@
-/** The head without wasm, for pages whose content security policy refuses that: the same code, compiled to JavaScript. */
+/** The engine without wasm, for pages whose content security policy refuses that: the same code, compiled to JavaScript. */
 
 import exports from "widget-plain";
 
-import { start } from "./head.js";
+import { start } from "./wasm.js";
 
-export const head = start(exports);
+export const engine = start(exports);

@@ -1,6 +1,6 @@
 /** The npm package with the wasm module in a file of its own, for bundlers that handle `new URL(…, import.meta.url)`. */
 
-import { bringUp } from "./head.js";
+import { bringUp } from "./wasm.js";
 import { startPackage, withAdvice } from "./start.js";
 
 export { count, subscribe } from "./page.js";

@@ -8,18 +8,18 @@ const NOWHERE = { ready: Promise.resolve(), total: 0, count, subscribe, stop() {
 
 /**
  * Brings up the widget where WebAssembly may be missing.
- * @param {() => Promise<object>} loadHead
+ * @param {() => Promise<object>} loadEngine
  */
-export const withAdvice = (loadHead) => () =>
-  loadHead().catch((cause) => {
+export const withAdvice = (loadEngine) => () =>
+  loadEngine().catch((cause) => {
     const where = "where it is refused (Lockdown Mode, a policy without 'wasm-unsafe-eval')";
     throw new Error(`WebAssembly does not start (${cause?.message}); ${where} import start from "connection-counter/no-wasm"`);
   });
 
-/** Starts the widget with the head that `loadHead` answers with. */
-export function startPackage(options, loadHead) {
+/** Starts the widget with the engine that `loadEngine` answers with. */
+export function startPackage(options, loadEngine) {
   // On a server there is nothing to do, and nothing to complain about.
   if (typeof document === "undefined") return NOWHERE;
   const given = Object.entries(options ?? {}).map(([name, value]) => [name, name, value]);
-  return startOnce(given, undefined, loadHead);
+  return startOnce(given, undefined, loadEngine);
 }

@@ -3,14 +3,14 @@
  * address and its integrity.
  */
 
-import { bringUp } from "./head.js";
+import { bringUp } from "./wasm.js";
 import { pageIsIdle } from "./idle.js";
 import { camel, kebab } from "./names.js";
 import { startOnce } from "./widget.js";
 
 const fetchModule = () => fetch(new URL(WASM_FILE, import.meta.url), { __proto__: null, integrity: WASM_INTEGRITY });
 /** The same code as JavaScript: where wasm is refused, or not wanted. */
-const loadPlain = async () => (await import(new URL(PLAIN_FILE, import.meta.url))).head;
+const loadPlain = async () => (await import(new URL(PLAIN_FILE, import.meta.url))).engine;
 
 /**
  * Starts the widget for the script tag with this address and these `data-*` attributes. Options may also be parameters of the
@@ -22,8 +22,8 @@ export function startFrom(address, attributes, getModule = fetchModule) {
     ...[...searchParams].map(([name, value]) => [`?${name}`, camel(name), value]),
     ...Object.entries(attributes).map(([name, value]) => [`data-${kebab(name)}`, name, value]),
   ];
-  const loadHead = () => (attributes.engine === "js" ? loadPlain() : bringUp(getModule).catch(loadPlain));
-  return startOnce(options, new URL(".", address).href, loadHead);
+  const loadEngine = () => (attributes.engine === "js" ? loadPlain() : bringUp(getModule).catch(loadPlain));
+  return startOnce(options, new URL(".", address).href, loadEngine);
 }
 
 const tag = [...document.querySelectorAll("script[src]")].find(({ src }) => src === import.meta.url);

@@ -1,14 +1,11 @@
 /** One widget per page, however often and by whatever means it is started. */
 
 import { defineElement } from "./element.js";
-import { createDrawing } from "./drawing.js";
-import { createLife } from "./life.js";
-import { createLinks } from "./links.js";
+import { createDom } from "./dom.js";
 import { readOptions } from "./options.js";
 import { count, page, subscribe, tidy } from "./page.js";
-import { createPages } from "./pages.js";
-import { createRoom } from "./room.js";
-import { fail, safely, warn } from "./warn.js";
+import { createSubscriptions } from "./subscriptions.js";
+import { fail, outside, safely } from "./warn.js";
 
 /** Loads what few pages need. */
 const loadExtras = () => import(EXTRAS_FILE);
@@ -19,13 +16,13 @@ const loadExtras = () => import(EXTRAS_FILE);
  *
  * @param {[string, string, unknown][]} given the options, see `readOptions`
  * @param {string | undefined} home the server to use unless the options name one
- * @param {() => Promise<object>} loadHead called when the head is needed; answers with the functions it exports
+ * @param {() => Promise<object>} loadEngine called when the Rust is needed; answers with the functions it exports
  */
-export function startOnce(given, home, loadHead) {
-  return (page().handle ??= createHandle(given, home, loadHead));
+export function startOnce(given, home, loadEngine) {
+  return (page().handle ??= createHandle(given, home, loadEngine));
 }
 
-function createHandle(given, home, loadHead) {
+function createHandle(given, home, loadEngine) {
   let running;
   const handle = {
     ready: undefined,
@@ -45,74 +42,61 @@ function createHandle(given, home, loadHead) {
   };
   const run = async () => {
     try {
-      const head = await loadHead();
+      const engine = await loadEngine();
       const options = readOptions(given, home);
       const rule = options.omit || options.pageOf ? (await loadExtras()).createRule(options) : (address) => address;
-      if (page().handle === handle) running = runWidget(options, head, rule);
+      if (page().handle === handle) running = runWidget(options, engine, rule);
     } catch (error) {
       fail(error);
       throw error;
     }
   };
   // One turn later, when the handle is where `run` looks for it.
-  handle.ready = Promise.resolve().then(run);
+  handle.ready = outside(() => Promise.resolve().then(run));
   // For those who wait for it only: nobody else hears of it.
   handle.ready.catch(() => {});
   return handle;
 }
 
-/** Wires the head, which is the wasm module, to the hands, which are all that `create…` makes here. */
-function runWidget(options, head, rule) {
+/** Brings the Rust and the browser together. */
+function runWidget(options, exports, rule) {
   const { server, path, scope, hash, query, canonical, mistakes } = options;
   if (!server) throw new Error("no server given, such as https://live.example.com");
 
-  const drawing = createDrawing(options, (link) => links.forget(link));
-  const pages = createPages(head, rule, drawing.add);
-  const links = createLinks(options, head, pages, drawing, () => life.look());
-  let entry;
-  const look = safely((isHere, suffix) => {
-    const named = document.head?.querySelector("link[rel~=canonical]")?.href ?? "";
-    // Where there is no Navigation API, an address that is replaced leaves the history as long as it was.
-    const before = entry;
-    entry = globalThis.navigation?.currentEntry?.key ?? history.length;
-    const mayLeadElsewhere = head.look(rule(location.href), rule(named), entry === before, suffix, isHere);
-    if (!isHere) room.leave();
-    if (!mayLeadElsewhere) return;
-    links.renew();
-    pages.renew();
+  const engine = { __proto__: null };
+  for (const [name, work] of Object.entries(exports)) engine[name] = safely(work);
+  const subscriptions = createSubscriptions(engine, rule);
+  const moved = () => {
+    subscriptions.renew();
+    const named = document.head?.querySelector("link[rel~=canonical]")?.href;
     if (canonical === "follow" && named && named.split("?")[0] !== location.origin + location.pathname) {
       loadExtras().then(({ explainCanonical }) => explainCanonical(rule(named), rule(location.href)), fail);
     }
-  });
-  const life = createLife(options, look, head.probe);
-  const room = createRoom(head, pages.read);
-  const rooms = server.replace(/^http/, "ws").replace(/\/+$/, "") + path;
-  const hands = { ...pages.hands, ...room, warn: (text) => warn("connection", text) };
-  head.start(hands, rooms, scope === "all", hash, query, canonical === "follow");
-
-  page().widget = pages.widget;
+  };
+  engine.setDom(createDom(options, rule, engine, { notify: subscriptions.notify, moved }));
+  page().widget = subscriptions;
   defineElement();
-  life.look();
+  const rooms = server.replace(/^http/, "ws").replace(/\/+$/, "") + path;
+  const { min, hiddenAfter, mergeTabs, observe } = options;
+  engine.start(rooms, query, scope === "all", hash, canonical === "follow", min, hiddenAfter, mergeTabs, observe);
+
   const isDebugging = options.debug || /[?&]viewers-debug\b/.test(location.search);
   let stopDebugging;
   if (isDebugging || mistakes.length) {
     loadExtras().then(({ explainMistakes, startDebugging }) => {
       explainMistakes(mistakes);
-      if (isDebugging && page().widget === pages.widget) stopDebugging = startDebugging(options, rooms);
+      if (isDebugging && page().widget === subscriptions) stopDebugging = startDebugging(options, rooms);
     }, fail);
   }
   return {
     get total() {
-      return pages.total;
+      return engine.total();
     },
     stop: safely(() => {
       page().widget = page().room = undefined;
       stopDebugging?.();
-      life.stop();
-      links.stop();
-      pages.stop();
-      room.stop();
-      head.stop();
+      engine.stop();
+      subscriptions.stop();
     }),
   };
 }

@@ -17,23 +17,28 @@ impl Default for Count {
 }
 
 impl Count {
-    /// Takes the server's word, and answers with what to show, if that changed. With `hold_falls`, lower numbers wait for
+    /// What is shown.
+    pub(crate) fn shown(&self) -> f64 {
+        self.shown
+    }
+
+    /// Takes the server's word, and answers whether what is shown changed. With `hold_falls`, lower numbers wait for
     /// [`Self::settle`].
-    pub(crate) fn hear(&mut self, viewers: f64, hold_falls: bool) -> Option<f64> {
+    pub(crate) fn hear(&mut self, viewers: f64, hold_falls: bool) -> bool {
         self.latest = viewers;
-        if hold_falls && viewers < self.shown { None } else { self.settle() }
+        !(hold_falls && viewers < self.shown) && self.settle()
     }
 
     /// Forgets the server's word but not what is shown.
-    pub(crate) fn doubt(&mut self) {
+    pub(crate) fn outdate(&mut self) {
         self.latest = UNKNOWN;
     }
 
-    /// Shows the server's word, even if it is lower.
-    pub(crate) fn settle(&mut self) -> Option<f64> {
+    /// Shows the server's word, even if it is lower, and answers whether that changed anything.
+    pub(crate) fn settle(&mut self) -> bool {
         let changed = self.latest != self.shown;
         self.shown = self.latest;
-        changed.then_some(self.shown)
+        changed
     }
 }
 
@@ -48,34 +53,40 @@ mod tests {
     #[test]
     fn changes_show_at_once() {
         let mut count = Count::default();
-        assert_eq!(count.hear(0.0, false), Some(0.0));
-        assert_eq!(count.hear(5.0, false), Some(5.0));
-        assert_eq!(count.hear(2.0, false), Some(2.0));
-        assert_eq!(count.hear(2.0, false), None);
+        assert!(count.hear(0.0, false));
+        assert_eq!(count.shown(), 0.0);
+        assert!(count.hear(5.0, false));
+        assert_eq!(count.shown(), 5.0);
+        assert!(count.hear(2.0, false));
+        assert_eq!(count.shown(), 2.0);
+        assert!(!count.hear(2.0, false));
     }
 
     #[test]
     fn held_falls_wait_but_rises_do_not() {
         let mut count = shown(3.0);
-        assert_eq!(count.hear(1.0, true), None);
-        assert_eq!(count.hear(4.0, true), Some(4.0));
-        assert_eq!(count.hear(2.0, true), None);
-        assert_eq!(count.settle(), Some(2.0));
+        assert!(!count.hear(1.0, true));
+        assert!(count.hear(4.0, true));
+        assert_eq!(count.shown(), 4.0);
+        assert!(!count.hear(2.0, true));
+        assert!(count.settle());
+        assert_eq!(count.shown(), 2.0);
     }
 
     #[test]
     fn held_fall_that_rose_again_was_never_seen() {
         let mut count = shown(3.0);
-        count.doubt();
-        assert_eq!(count.hear(0.0, true), None);
-        assert_eq!(count.hear(3.0, true), None);
-        assert_eq!(count.settle(), None);
+        count.outdate();
+        assert!(!count.hear(0.0, true));
+        assert!(!count.hear(3.0, true));
+        assert!(!count.settle());
     }
 
     #[test]
     fn what_is_not_said_again_is_unknown() {
         let mut count = shown(3.0);
-        count.doubt();
-        assert_eq!(count.settle(), Some(UNKNOWN));
+        count.outdate();
+        assert!(count.settle());
+        assert_eq!(count.shown(), UNKNOWN);
     }
 }

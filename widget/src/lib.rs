@@ -1,37 +1,41 @@
 //! The widget: shows on every link of a host page how many people are viewing the linked page right now.
 //!
-//! It has a head and hands. The head is this crate, as WebAssembly: which page an address is ([`host_page`]), which pages
-//! to ask for ([`pages`]), when to connect and come back ([`socket`]), and which number to believe ([`count`]). The hands are
-//! the JavaScript in `npm`: they find links, watch them come and go, and write numbers on them, thousands at a time, which
-//! is work of the browser's own that every crossing between the two languages would only slow down.
-//!
 //! ```text
-//! links ──[find]──▶ pages ──▶ socket ──▶ server
-//! links ◀──[show]── count ◀───────────────┘
+//! 1 find      links ──▶ host_page, rules ──▶ pages        which elements are links, and which page each leads to
+//! 2 connect             pages ──▶ message ──▶ socket      which pages the server is asked about, in which room
+//! 3 annotate  links ◀── annotate ◀── count ◀── socket     which number is written on each, and when
 //! ```
 //!
-//! Whatever fails becomes one warning on the console, never an exception in the page.
+//! [`mod@tab`] knows whether the viewer is here, [`subscriptions`] who else wants numbers, [`timers`] what we wait for. The browser is
+//! reached through [`dom`] alone, whose functions decide nothing and throw nothing. Numbers are written by `write` there.
+//!
+//! What happens is an [`Event`], handled one after the other by [`Widget`]. Whatever calls the page's own code is an [`Effect`],
+//! and is done when the widget is put away: the page may call us back, stop us, or throw, and finds nothing half done.
 
+mod annotate;
 mod count;
+mod dom;
 mod host_page;
+mod links;
 mod message;
 mod pages;
 mod rules;
 mod socket;
+mod subscriptions;
+mod tab;
+mod timers;
+mod widget;
 
 use std::cell::RefCell;
 
-use wasm_bindgen::prelude::*;
-use web_sys::WebSocket;
-
 use connection_counter_protocol::ParameterNames;
-use host_page::{HostPage, Place};
-use pages::Pages;
-use rules::Rules;
-use socket::Socket;
+use wasm_bindgen::prelude::*;
 
-/// After this long without a connection, numbers are gone rather than wrong.
-const STALE_AFTER_MS: f64 = 60_000.0;
+use annotate::Stroke;
+use count::UNKNOWN;
+use rules::Rules;
+use tab::Tab;
+use widget::{Effect, Event, Widget};
 
 /// The one that comes with the standard library weighs 4 KB more, and its speed would go unnoticed here.
 #[cfg(target_arch = "wasm32")]
@@ -40,180 +44,206 @@ static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
 thread_local! {
     /// The one widget of this page.
-    static WIDGET: RefCell<Option<Widget>> = const { RefCell::new(None) };
+    static WIDGET: RefCell<Option<Box<Widget>>> = const { RefCell::new(None) };
+    /// What has happened and is not handled yet.
+    static EVENTS: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Starts the widget. `rooms` is the start of every room's address, such as `wss://live.example.com/parties/page/`; the others
+/// are the options of those names, `query` being `keep`, or the parameters that matter, with commas.
+#[expect(clippy::too_many_arguments, reason = "an object would bring code along to read it")]
 #[wasm_bindgen]
-extern "C" {
-    /// The half of the widget that touches the page.
-    pub type Hands;
-    /// The key of the page with this id: always the same one, until the page is forgotten; never given twice.
-    #[wasm_bindgen(method, js_name = keyOf)]
-    fn key_of(this: &Hands, id: &str) -> i32;
-    /// The page is no longer wanted by anyone.
-    #[wasm_bindgen(method)]
-    fn forget(this: &Hands, key: i32);
-    /// Counts to show, in pairs: the key of a page, and its viewers; fewer than none means that nobody knows.
-    #[wasm_bindgen(method)]
-    fn show(this: &Hands, counts: &[f64]);
-    /// Opens a WebSocket. From now on `opened`, `hear` and `closed` are called for this one, and for no other.
-    #[wasm_bindgen(method, catch)]
-    fn open(this: &Hands, address: &str) -> Result<WebSocket, JsValue>;
-    /// `due` is to be called for this alarm once, in so many milliseconds; it replaces the one set before. Fewer than
-    /// none cancel it.
-    #[wasm_bindgen(method)]
-    fn wait(this: &Hands, alarm: u8, delay_ms: f64);
-    /// A warning for the console: why there is no connection.
-    #[wasm_bindgen(method)]
-    fn warn(this: &Hands, text: &str);
-}
-
-/// What the head waits for, as a number because an enumeration would bring an object along.
-mod alarm {
-    /// Messages may be sent again.
-    pub(crate) const FLUSH: u8 = 0;
-    /// It is time to connect again.
-    pub(crate) const RETRY: u8 = 1;
-    /// Numbers that the server has not confirmed are to be dropped.
-    pub(crate) const SETTLE: u8 = 2;
-    /// The server should have answered by now.
-    pub(crate) const ANSWER: u8 = 3;
-}
-
-/// Starts the widget's head. `rooms` is the start of every room's address, such as `wss://live.example.com/parties/page/`.
-/// `all_sites`, `hash_routes`, `query` (`keep`, or the parameters that matter, with commas) and `heeds_canonical` are the
-/// options of those names.
-#[wasm_bindgen]
-pub fn start(hands: Hands, rooms: &str, all_sites: bool, hash_routes: bool, query: &str, heeds_canonical: bool) {
+pub fn start(
+    rooms: &str,
+    query: &str,
+    all_sites: bool,
+    hash_routes: bool,
+    heeds_canonical: bool,
+    min: f64,
+    hidden_after_s: f64,
+    merge_tabs: bool,
+    observe: bool,
+) {
     let only = (query != "keep").then(|| ParameterNames::new(query));
-    let widget = Widget {
-        host: HostPage::new(Rules { all_sites, hash_routes, only, heeds_canonical }),
-        pages: Pages::default(),
-        socket: Socket::new(rooms),
-        is_settling: false,
-        hands,
-    };
-    WIDGET.set(Some(widget));
+    let rules = Rules { all_sites, hash_routes, only, heeds_canonical };
+    let tab = Tab::new(hidden_after_s, merge_tabs, observe);
+    EVENTS.set(Vec::new());
+    WIDGET.set(Some(Box::new(Widget::new(rooms, rules, min, tab))));
+    send(Event::Start);
 }
 
-/// Stops the head: it leaves the server and forgets everything.
+/// Stops the widget: it leaves the page as it was found, and the server.
 #[wasm_bindgen]
 pub fn stop() {
-    // Dropped only after the slot is free again.
-    let _widget = WIDGET.take();
+    send(Event::Stop);
 }
 
-/// Takes in where the host page is now, see [`Place`]; what to add to its room's address; and whether its viewer is there at
-/// all. Answers whether links may mean other pages than before.
+/// The viewers of the page at an absolute address, of the host page for an empty one; fewer than none if nobody knows.
 #[wasm_bindgen]
-pub fn look(address: &str, canonical: &str, is_replaced: bool, suffix: &str, is_here: bool) -> bool {
-    let mut changed = false;
+pub fn count(address: &str) -> f64 {
+    let mut viewers = UNKNOWN;
     with(&mut |widget| {
-        changed = widget.host.look(Place { address, canonical, is_replaced });
-        let room = widget.host.id().filter(|_| is_here);
-        if widget.socket.join(room, suffix, &widget.hands) {
-            widget.doubt_soon();
-        }
-        widget.flush();
+        let id = if address.is_empty() { widget.host.id().cloned() } else { widget.host.page_at(address, false) };
+        viewers = id.map_or(UNKNOWN, |id| widget.pages.viewers_of(&id));
     });
-    changed
+    viewers
 }
 
-/// The key of the page at an absolute address, or of the host page for an empty one; less than none if it is no page that
-/// is counted here. A `link` within the host page leads to no page.
+/// All viewers of all pages that anyone here wants to know about.
 #[wasm_bindgen]
-pub fn find(address: &str, is_link: bool) -> i32 {
-    let mut key = pages::NONE;
-    with(&mut |widget| {
-        let id = match address {
-            "" => widget.host.id().cloned(),
-            _ => widget.host.page_at(address, is_link),
-        };
-        if let Some(id) = id {
-            key = widget.hands.key_of(id.as_str());
-            widget.pages.note(key, id);
-        }
-    });
-    key
+pub fn total() -> f64 {
+    let mut total = 0.0;
+    with(&mut |widget| total = widget.pages.total());
+    total
 }
 
-/// One more, or one less, wants to know about the page: a link, an element, a subscription.
+/// A subscription wants to know about the page at an address.
 #[wasm_bindgen]
-pub fn want(key: i32, more: i32) {
-    with(&mut |widget| widget.pages.want(key, more));
+pub fn attach(subscription: u32, address: String) {
+    send(Event::Attach(subscription, address));
 }
 
-/// Tells the server what is new.
+/// A subscription ended.
 #[wasm_bindgen]
-pub fn tell() {
-    with(&mut Widget::flush);
+pub fn detach(subscription: u32) {
+    send(Event::Detach(subscription));
 }
 
-/// Makes sure that the connection is still one: a computer that slept, or changed networks, is not told. `is_back` says
-/// that the viewer just returned.
+/// The page changed: a list of elements that came or changed; something was removed; everything may lead elsewhere.
 #[wasm_bindgen]
-pub fn probe(is_back: bool) {
-    with(&mut |widget| widget.socket.probe(is_back, &widget.hands));
+pub fn changed(list: u32, has_lost: bool, is_elsewhere: bool) {
+    send(Event::Changed(list, has_lost, is_elsewhere));
+}
+
+/// A frame loaded; a list of what may be links in it.
+#[wasm_bindgen]
+pub fn loaded(list: u32) {
+    send(Event::Loaded(list));
+}
+
+/// Something scrolled.
+#[wasm_bindgen]
+pub fn scrolled() {
+    send(Event::Scrolled);
+}
+
+/// Someone removed the number from the link in this slot.
+#[wasm_bindgen]
+pub fn lost(slot: u32) {
+    send(Event::Lost(slot));
+}
+
+/// A frame with new numbers took so many milliseconds.
+#[wasm_bindgen]
+pub fn measured(took_ms: f64) {
+    send(Event::Measured(took_ms));
+}
+
+/// An event of the browser's by its name, and whether the tab is out of sight.
+#[wasm_bindgen]
+pub fn tab(event: String, is_hidden: bool) {
+    send(Event::Tab(event, is_hidden));
+}
+
+/// What another tab says.
+#[wasm_bindgen(js_name = heardToken)]
+pub fn heard_token(text: String) {
+    send(Event::Token(text));
 }
 
 /// The room let us in.
 #[wasm_bindgen]
 pub fn opened() {
-    with(&mut |widget| {
-        widget.pages.untell();
-        widget.stop_settling();
-        if let Some(hold_ms) = widget.socket.opened() {
-            widget.doubt(hold_ms);
-        }
-        widget.flush();
-    });
+    send(Event::Opened);
 }
 
-/// The server sent something: counts, in pairs of the key of a page and its viewers.
+/// The server sent something: for each page a line with its viewers, a blank, and its id.
 #[wasm_bindgen]
-pub fn hear(counts: &[f64]) {
-    with(&mut |widget| {
-        widget.socket.heard(&widget.hands);
-        widget.pages.hear(counts, widget.is_settling);
-    });
+pub fn heard(lines: String) {
+    send(Event::Heard(lines));
 }
 
 /// The connection is gone, or never came to be, for a reason in the words of the server or the browser, if there are any.
 #[wasm_bindgen]
-pub fn closed(code: u16, reason: &str) {
-    with(&mut |widget| widget.closed(code, reason));
+pub fn closed(code: u16, reason: String) {
+    send(Event::Closed(code, reason));
 }
 
-/// What the head waited for has come.
+/// An alarm rang.
 #[wasm_bindgen]
 pub fn due(alarm: u8) {
-    with(&mut |widget| match alarm {
-        alarm::FLUSH => widget.flush(),
-        alarm::RETRY => widget.socket.connect(&widget.hands),
-        alarm::SETTLE => {
-            widget.is_settling = false;
-            widget.pages.settle();
+    send(Event::Due(alarm));
+}
+
+/// Handles an event, and what came in the meantime. If the page calls while we ask the browser something, its event waits for
+/// whoever asks; if it calls while we write on it, the widget is free.
+fn send(event: Event) {
+    EVENTS.with_borrow_mut(|events| events.push(event));
+    while let Some(effects) = handle_next() {
+        effects.into_iter().for_each(take_effect);
+    }
+}
+
+fn handle_next() -> Option<Vec<Effect>> {
+    WIDGET.with(|slot| {
+        let mut slot = slot.try_borrow_mut().ok()?;
+        let event = EVENTS.with_borrow_mut(|events| (!events.is_empty()).then(|| events.remove(0)))?;
+        if matches!(event, Event::Stop) {
+            return Some(slot.take().map(Effect::Stop).into_iter().collect());
         }
-        // The server does not answer: its connection only looks like one.
-        alarm::ANSWER => widget.closed(connection_counter_protocol::close::GOING_AWAY, ""),
-        _ => {}
+        let Some(widget) = slot.as_mut() else { return Some(Vec::new()) };
+        widget.handle(event);
+        Some(std::mem::take(&mut widget.effects))
+    })
+}
+
+fn take_effect(effect: Effect) {
+    match effect {
+        Effect::Write { is_fresh, most } => write_some(is_fresh, most),
+        Effect::Restore(slot) => dom::restore(slot),
+        Effect::Notify { number, viewers } => dom::notify(number, viewers),
+        Effect::Moved => dom::moved(),
+        Effect::Stop(widget) => widget.stop(),
+    }
+}
+
+/// Writes some numbers on links, with the widget put away.
+fn write_some(is_fresh: bool, most: u32) {
+    let begun_ms = dom::now_ms();
+    let mut written = 0;
+    while written < most {
+        let mut next = None;
+        with(&mut |widget| next = widget.next_stroke(is_fresh));
+        let Some(Stroke { slot, shown, told, is_last }) = next else { break };
+        if is_last {
+            dom::erase(slot);
+            dom::discard(slot);
+        } else {
+            dom::write(slot, shown);
+        }
+        if let Some(viewers) = told {
+            dom::tell(slot, viewers);
+        }
+        written += 1;
+    }
+    with(&mut |widget| {
+        if written > 0 {
+            widget.written(dom::now_ms() - begun_ms);
+        }
+        widget.plan_writing();
     });
 }
 
-/// Works on the widget, if there is one, and afterwards has the hands show what changed. If the page calls us back while
-/// we are at work, that call is lost, not the page: we look at everything again soon enough.
+/// Works on the widget, if there is one and it is free.
 // Not generic over the work: each copy of it would be downloaded.
 fn with(work: &mut dyn FnMut(&mut Widget)) {
-    let news = WIDGET.with(|slot| {
-        let mut slot = slot.try_borrow_mut().ok()?;
-        let widget = slot.as_mut()?;
-        work(widget);
-        let counts = widget.pages.take_news();
-        (!counts.is_empty()).then(|| (Hands::from(JsValue::from(&widget.hands)), counts))
+    WIDGET.with(|slot| {
+        if let Ok(mut slot) = slot.try_borrow_mut()
+            && let Some(widget) = slot.as_mut()
+        {
+            work(widget);
+        }
     });
-    if let Some((hands, counts)) = news {
-        hands.show(&counts);
-    }
 }
 
 /// The texts, one after the other.
@@ -224,54 +254,4 @@ fn join(texts: &[&str]) -> String {
         joined.push_str(text);
     }
     joined
-}
-
-struct Widget {
-    hands: Hands,
-    host: HostPage,
-    pages: Pages,
-    socket: Socket,
-    /// Numbers are shown that the server may not confirm.
-    is_settling: bool,
-}
-
-impl Widget {
-    fn closed(&mut self, code: u16, reason: &str) {
-        match self.socket.closed(code, reason, &self.hands) {
-            Some(true) => self.doubt_soon(),
-            Some(false) => self.doubt(0.0),
-            None => {}
-        }
-    }
-
-    /// The connection is gone: what it told is believed for a while.
-    fn doubt_soon(&mut self) {
-        if !self.is_settling {
-            self.doubt(STALE_AFTER_MS);
-        }
-    }
-
-    /// From now on only what the server says again is true, and after `hold_ms` nothing else is shown.
-    fn doubt(&mut self, hold_ms: f64) {
-        self.pages.doubt();
-        self.is_settling = true;
-        self.hands.wait(alarm::SETTLE, hold_ms);
-    }
-
-    fn stop_settling(&mut self) {
-        self.is_settling = false;
-        self.hands.wait(alarm::SETTLE, -1.0);
-    }
-
-    /// Tells the server what it does not know yet, as fast as it may be told.
-    fn flush(&mut self) {
-        while self.socket.wait_ms() == Some(0.0) {
-            let Some(message) = self.pages.next_message(&self.hands) else { return };
-            self.socket.send(&message);
-        }
-        match self.socket.wait_ms() {
-            Some(wait_ms) => self.hands.wait(alarm::FLUSH, wait_ms),
-            None => self.pages.forget_unwanted(&self.hands),
-        }
-    }
 }

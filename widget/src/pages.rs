@@ -2,67 +2,117 @@
 
 use connection_counter_protocol::{MAX_LINKS_PER_CONNECTION, PageId, wire};
 
-use crate::{Hands, count::Count, message::Message};
+use crate::count::{Count, UNKNOWN};
+use crate::message::Message;
+use crate::rules::split_before;
 
 /// The key of no page.
-pub(crate) const NONE: i32 = -1;
+pub(crate) const NONE: u32 = 0;
 
-/// Every page that is wanted, by its key.
+/// Every page that is wanted, in one table.
 #[derive(Default)]
 pub(crate) struct Pages {
     /// By ascending key.
     pages: Vec<Page>,
+    /// The key given last. None is given twice.
+    last_key: u32,
+    /// How many pages are wanted.
+    wanted: usize,
     /// What is wanted changed since there was last nothing to tell.
     has_news: bool,
-    /// Pairs of key and count that are not shown yet.
-    changed: Vec<f64>,
+    /// A count changed since [`Self::take_changed`].
+    has_changed: bool,
 }
 
 /// A page that links lead to, or that someone subscribed to.
 struct Page {
-    key: i32,
+    key: u32,
     id: PageId,
+    /// Short for the id, so that nearly all comparisons are of numbers.
+    digest: u32,
     /// How many links and subscriptions want it.
-    wanted: i32,
+    wanted: u32,
     count: Count,
+    /// Its count changed, and nobody was told.
+    is_changed: bool,
     /// The server was told that we want to know.
     told: bool,
 }
 
 impl Pages {
-    /// Takes note of the page with this key, which from now on is one of ours. Unless it becomes wanted, it is soon
-    /// forgotten.
-    pub(crate) fn note(&mut self, key: i32, id: PageId) {
-        if let Err(place) = self.find(key) {
-            self.has_news = true;
-            self.pages.insert(place, Page { key, id, wanted: 0, count: Count::default(), told: false });
+    /// The key of the page with this id, which from now on is one of ours. Unless it becomes wanted, it is soon forgotten.
+    pub(crate) fn note(&mut self, id: PageId) -> u32 {
+        if let Some(page) = self.by_id(id.as_str()) {
+            return page.key;
         }
+        self.has_news = true;
+        self.last_key += 1;
+        let digest = digest(id.as_str());
+        let (key, count) = (self.last_key, Count::default());
+        self.pages.push(Page { key, id, digest, wanted: 0, count, is_changed: false, told: false });
+        key
     }
 
-    fn find(&self, key: i32) -> Result<usize, usize> {
-        self.pages.binary_search_by(|page| page.key.cmp(&key))
+    fn by_id(&mut self, id: &str) -> Option<&mut Page> {
+        let digest = digest(id);
+        self.pages.iter_mut().find(|page| page.digest == digest && page.id.as_str() == id)
     }
 
-    fn page(&mut self, key: i32) -> Option<&mut Page> {
-        let place = self.find(key).ok()?;
-        self.pages.get_mut(place)
+    fn find(&self, key: u32) -> Option<usize> {
+        self.pages.binary_search_by(|page| page.key.cmp(&key)).ok()
     }
 
-    /// So many more (or fewer) want the page.
-    pub(crate) fn want(&mut self, key: i32, more: i32) {
-        if let Some(page) = self.page(key) {
-            page.wanted += more;
+    fn page(&self, key: u32) -> Option<&Page> {
+        self.pages.get(self.find(key)?)
+    }
+
+    /// Whether there is such a page, still.
+    pub(crate) fn has(&self, key: u32) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// The viewers of a page as they are shown; fewer than none if nobody knows.
+    pub(crate) fn viewers(&self, key: u32) -> f64 {
+        self.page(key).map_or(UNKNOWN, |page| page.count.shown())
+    }
+
+    /// The same by its id.
+    pub(crate) fn viewers_of(&mut self, id: &PageId) -> f64 {
+        self.by_id(id.as_str()).map_or(UNKNOWN, |page| page.count.shown())
+    }
+
+    /// All viewers of all pages.
+    pub(crate) fn total(&self) -> f64 {
+        self.pages.iter().map(|page| page.count.shown().max(0.0)).sum()
+    }
+
+    /// How many pages are wanted.
+    pub(crate) fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    /// Someone who wanted to know about one page wants to know about another.
+    pub(crate) fn follow(&mut self, before: u32, after: u32) {
+        for (key, is_more) in [(after, true), (before, false)] {
+            let Some(page) = self.find(key).and_then(|place| self.pages.get_mut(place)) else { continue };
+            if is_more {
+                self.wanted += usize::from(page.wanted == 0);
+                page.wanted += 1;
+            } else {
+                page.wanted -= 1;
+                self.wanted -= usize::from(page.wanted == 0);
+            }
             self.has_news = true;
         }
     }
 
     /// What the server should be told next, if anything: which pages are wanted now, then which are not any more. Pages
     /// beyond what one connection may watch wait, without a number, until others are gone.
-    pub(crate) fn next_message(&mut self, hands: &Hands) -> Option<String> {
+    pub(crate) fn next_message(&mut self) -> Option<String> {
         if !self.has_news {
             return None;
         }
-        self.forget_unwanted(hands);
+        self.forget_unwanted();
         let told = self.pages.iter().filter(|page| page.told).count();
         let free = MAX_LINKS_PER_CONNECTION.saturating_sub(told);
 
@@ -87,56 +137,72 @@ impl Pages {
     }
 
     /// Forgets the pages that no one wants, except those the server still tells us about.
-    pub(crate) fn forget_unwanted(&mut self, hands: &Hands) {
-        self.pages.retain(|page| {
-            let stays = page.wanted > 0 || page.told;
-            if !stays {
-                hands.forget(page.key);
-            }
-            stays
-        });
+    pub(crate) fn forget_unwanted(&mut self) {
+        self.pages.retain(|page| page.wanted > 0 || page.told);
     }
 
     /// The connection is a new one: all the server was told is news again.
-    pub(crate) fn untell(&mut self) {
+    pub(crate) fn tell_all_again(&mut self) {
         for page in &mut self.pages {
             page.told = false;
         }
         self.has_news = true;
     }
 
-    /// The server's word on some pages, in pairs of key and viewers.
-    pub(crate) fn hear(&mut self, counts: &[f64], hold_falls: bool) {
-        for pair in counts.chunks_exact(2) {
-            let [key, viewers] = *pair else { return };
-            // Keys were integers before they were put in a list of numbers.
-            #[expect(clippy::cast_possible_truncation, reason = "what was an i32 is one again")]
-            if let Some(shown) = self.page(key as i32).and_then(|page| page.count.hear(viewers, hold_falls)) {
-                self.changed.push(key);
-                self.changed.push(shown);
+    /// The server's word on some pages: for each a line with its viewers, a blank, and its id.
+    pub(crate) fn hear(&mut self, lines: &str, hold_falls: bool) {
+        let mut rest = lines;
+        while !rest.is_empty() {
+            let (line, after) = split_before(rest, b'\n');
+            rest = after.get(1..).unwrap_or_default();
+            let (digits, id) = split_before(line, b' ');
+            let viewers = digits.bytes().fold(0.0, |sum, digit| sum * 10.0 + f64::from(digit.wrapping_sub(b'0')));
+            if let Some(page) = self.by_id(id.get(1..).unwrap_or_default())
+                && page.count.hear(viewers, hold_falls)
+            {
+                page.is_changed = true;
+                self.has_changed = true;
             }
         }
     }
 
     /// From now on only what the server says again is true; what is shown stays until [`Self::settle`].
-    pub(crate) fn doubt(&mut self) {
+    pub(crate) fn outdate(&mut self) {
         for page in &mut self.pages {
-            page.count.doubt();
+            page.count.outdate();
         }
     }
 
     /// Shows what is true.
     pub(crate) fn settle(&mut self) {
         for page in &mut self.pages {
-            if let Some(shown) = page.count.settle() {
-                self.changed.push(page.key.into());
-                self.changed.push(shown);
+            if page.count.settle() {
+                page.is_changed = true;
+                self.has_changed = true;
             }
         }
     }
 
-    /// The counts that changed since, in pairs of key and viewers.
-    pub(crate) fn take_news(&mut self) -> Vec<f64> {
-        std::mem::take(&mut self.changed)
+    /// Whether any count changed since.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.has_changed
     }
+
+    /// Whether the count of a page changed since [`Self::forget_changes`].
+    pub(crate) fn is_changed(&self, key: u32) -> bool {
+        self.page(key).is_some_and(|page| page.is_changed)
+    }
+
+    /// All who wait for counts have been told.
+    pub(crate) fn forget_changes(&mut self) {
+        self.has_changed = false;
+        for page in &mut self.pages {
+            page.is_changed = false;
+        }
+    }
+}
+
+/// A number that two texts seldom share (Fowler, Noll and Vo's).
+fn digest(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |digest, byte| (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

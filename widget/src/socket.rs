@@ -1,10 +1,9 @@
 //! Step 2, connect: one WebSocket to the room of the host page, brought back whenever it is lost.
 
 use connection_counter_protocol::{PageId, close};
-use wasm_bindgen::prelude::*;
-use web_sys::WebSocket;
 
-use crate::{Hands, alarm, join};
+use crate::dom::{self, now_ms, random};
+use crate::{join, timers::alarm};
 
 // The reconnect numbers, in milliseconds.
 /// At most this long before the first attempt: half a second of jitter spreads out the viewers of a busy server.
@@ -29,15 +28,6 @@ const MESSAGES_AT_ONCE: f64 = 16.0;
 /// Time between messages after that.
 const MESSAGE_INTERVAL_MS: f64 = 250.0;
 
-#[wasm_bindgen]
-extern "C" {
-    /// Milliseconds since the page was opened; does not jump with the wall clock.
-    #[wasm_bindgen(js_namespace = performance, js_name = now)]
-    fn now_ms() -> f64;
-    #[wasm_bindgen(js_namespace = Math)]
-    fn random() -> f64;
-}
-
 /// The way to one room at a time.
 pub(crate) struct Socket {
     /// The start of every room's address.
@@ -58,7 +48,7 @@ enum State {
     Away,
     Connecting(Connection),
     Open {
-        connection: Connection,
+        _connection: Connection,
         since_ms: f64,
     },
     /// Lost or turned away, and about to try again.
@@ -67,12 +57,12 @@ enum State {
     Refused,
 }
 
-/// A WebSocket that is closed when dropped.
-struct Connection(WebSocket);
+/// The browser's WebSocket, which is closed when this is dropped.
+struct Connection;
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let _ = self.0.close();
+        dom::disconnect();
     }
 }
 
@@ -90,39 +80,43 @@ impl Socket {
         }
     }
 
-    /// Goes to the room of `page`, with `suffix` at the end of its address, or leaves for `None`. Answers whether that was
-    /// a move away from somewhere; staying where one is, or on the way there, is none.
-    pub(crate) fn join(&mut self, page: Option<&PageId>, suffix: &str, hands: &Hands) -> bool {
-        let room = page.map(|page| join(&[&self.rooms, &encode(page.as_str()), suffix]));
-        if self.room == room {
-            return false;
-        }
+    /// The address of a page's room, with a suffix at its end.
+    pub(crate) fn room_of(&self, page: &PageId, suffix: &str) -> String {
+        join(&[&self.rooms, &encode(page.as_str()), suffix])
+    }
+
+    /// Whether that is where we are, or on the way to.
+    pub(crate) fn is_in(&self, room: Option<&str>) -> bool {
+        self.room.as_deref() == room
+    }
+
+    /// Goes to another room, or leaves for `None`. Answers whether that was a move away from somewhere.
+    pub(crate) fn join(&mut self, room: Option<String>) -> bool {
         let was_somewhere = self.room.is_some();
         self.room = room;
-        self.connect(hands);
+        self.connect();
         was_somewhere
     }
 
     /// Opens the room's WebSocket. The old one is closed first: a viewer is never counted twice.
-    pub(crate) fn connect(&mut self, hands: &Hands) {
+    pub(crate) fn connect(&mut self) {
         self.state = State::Away;
-        self.heard(hands);
-        hands.wait(alarm::RETRY, -1.0);
-        let Some(room) = &self.room else { return };
-        self.state = match hands.open(room) {
-            Ok(socket) => State::Connecting(Connection(socket)),
-            // Such as `ws:` on an `https:` page. It will not get better.
-            Err(_) => {
-                hands.warn(&join(&["cannot connect to ", room]));
-                State::Refused
-            }
+        self.heard();
+        dom::wait(alarm::RETRY, -1.0);
+        let Some(room) = &self.room else { return dom::leave() };
+        self.state = if dom::connect(room) {
+            State::Connecting(Connection)
+        } else {
+            // It will not get better.
+            dom::warn(&join(&["cannot connect to ", room]));
+            State::Refused
         };
     }
 
     /// The room let us in. If it had lost us before, answers for how many milliseconds lower counts should wait.
     pub(crate) fn opened(&mut self) -> Option<f64> {
         self.state = match std::mem::replace(&mut self.state, State::Away) {
-            State::Connecting(connection) => State::Open { connection, since_ms: now_ms() },
+            State::Connecting(connection) => State::Open { _connection: connection, since_ms: now_ms() },
             other => other,
         };
         self.pace = Pace::default();
@@ -130,30 +124,30 @@ impl Socket {
     }
 
     /// The server is there, or we are not.
-    pub(crate) fn heard(&mut self, hands: &Hands) {
+    pub(crate) fn heard(&mut self) {
         if std::mem::take(&mut self.is_probing) {
-            hands.wait(alarm::ANSWER, -1.0);
+            dom::wait(alarm::ANSWER, -1.0);
         }
     }
 
     /// Asks the server whether it is still there. For someone who is back, does not wait long to try again.
-    pub(crate) fn probe(&mut self, is_back: bool, hands: &Hands) {
+    pub(crate) fn probe(&mut self, is_back: bool) {
         match &self.state {
             State::Open { .. } if !self.is_probing => {
                 self.is_probing = true;
                 self.send(PROBE);
-                hands.wait(alarm::ANSWER, ANSWER_WITHIN_MS);
+                dom::wait(alarm::ANSWER, ANSWER_WITHIN_MS);
             }
             State::Waiting if is_back => {
                 self.backoff = Backoff::default();
-                self.retry_later(hands);
+                self.retry_later();
             }
             _ => {}
         }
     }
 
     /// The connection is gone. Answers whether it will be back; it may also be an old one, of no interest any more.
-    pub(crate) fn closed(&mut self, code: u16, reason: &str, hands: &Hands) -> Option<bool> {
+    pub(crate) fn closed(&mut self, code: u16, reason: &str) -> Option<bool> {
         match self.state {
             State::Connecting(_) => {}
             State::Open { since_ms, .. } => {
@@ -162,19 +156,19 @@ impl Socket {
             }
             _ => return None,
         }
-        self.heard(hands);
+        self.heard();
         let is_back_soon = code != close::POLICY;
         if is_back_soon {
-            self.retry_later(hands);
+            self.retry_later();
         } else {
-            hands.warn(&join(&["refused by ", &self.rooms, ": ", reason]));
+            dom::warn(&join(&["refused by ", &self.rooms, ": ", reason]));
             self.state = State::Refused;
         }
         Some(is_back_soon)
     }
 
-    fn retry_later(&mut self, hands: &Hands) {
-        hands.wait(alarm::RETRY, self.backoff.next_delay_ms(random()));
+    fn retry_later(&mut self) {
+        dom::wait(alarm::RETRY, self.backoff.next_delay_ms(random()));
         self.state = State::Waiting;
     }
 
@@ -185,8 +179,8 @@ impl Socket {
 
     /// Sends `message`.
     pub(crate) fn send(&mut self, message: &str) {
-        if let State::Open { connection, .. } = &self.state {
-            let _ = connection.0.send_with_str(message);
+        if matches!(self.state, State::Open { .. }) {
+            dom::send(message);
             self.pace.spend(now_ms());
         }
     }

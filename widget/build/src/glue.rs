@@ -26,8 +26,26 @@ pub(crate) fn generate(compiled: &Path, folder: &Path) -> Result<()> {
     ensure!(module.exports.iter().all(|export| export.name != "__wbindgen_start"), "nobody starts the module");
     let glue_file = folder.join("widget_bg.js");
     let glue = fs::read_to_string(&glue_file).context("widget_bg.js")?;
-    fs::write(&glue_file, shorten_names(&mut module, glue)?).context("widget_bg.js")?;
+    let glue = [&shorten_names(&mut module, follow_memory(&glue)?)?, DOM].concat();
+    fs::write(&glue_file, glue).context("widget_bg.js")?;
     fs::write(folder.join("widget.wasm"), module.emit_wasm()).context("widget.wasm")
+}
+
+/// What the widget's crate calls `dom`: whatever its JavaScript made of the page (`npm/dom.js`).
+const DOM: &str = "\nlet dom;\nexport function setDom(value) { dom = value; }\n";
+
+/// Has the glue see when the module's memory has grown. It only knows of memories that are detached then, as those of wasm are;
+/// in the translation to JavaScript another one takes its place, and the old one stays as it was.
+fn follow_memory(glue: &str) -> Result<String> {
+    let mut followed = String::new();
+    let mut rest = glue;
+    while let Some((before, after)) = rest.split_once(".byteLength === 0") {
+        followed.push_str(before);
+        followed.push_str(".buffer !== wasm.memory.buffer");
+        rest = after;
+    }
+    ensure!(!followed.is_empty(), "the glue has no views of the memory that could be old");
+    Ok(followed + rest)
 }
 
 /// Renames what the module and the glue call each other by, and returns the glue with the new names.
@@ -86,6 +104,14 @@ mod tests {
             module.exports.add(name, function);
         }
         module
+    }
+
+    #[test]
+    fn views_of_memory_that_was_replaced_are_renewed() {
+        let glue = "if (cached === null || cached.byteLength === 0) { cached = new Uint8Array(wasm.memory.buffer); }";
+        let followed = follow_memory(glue).unwrap();
+        assert!(followed.contains("|| cached.buffer !== wasm.memory.buffer)"), "{followed}");
+        assert!(follow_memory("no views").is_err());
     }
 
     #[test]

@@ -1,17 +1,17 @@
-/** Brings up the head: the wasm module, with the glue that wasm-bindgen made for it. */
+/** Brings up the engine: the Rust as a wasm module, with the glue that wasm-bindgen made for it. */
 
 import glue from "widget-glue";
 
 /** What is brought up once, stays: a second instance under the same glue would get calls meant for the first. */
-let head;
+let engine;
 
 /**
- * The functions that the head exports.
+ * The functions that the engine exports.
  * @param {() => Promise<Response | BufferSource>} getModule called the first time
  */
 export const bringUp = (getModule) =>
-  (head ??= instantiate(getModule).catch((error) => {
-    head = undefined;
+  (engine ??= instantiate(getModule).catch((error) => {
+    engine = undefined;
     throw error;
   }));
 

@@ -1,0 +1,128 @@
+// Pages that take away what the widget gave them, or refuse it what it needs: numbers stay right, and a page has its will.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+
+import { startFakeServer, update } from "./support/fake_server.mjs";
+import { html, servePages } from "./support/pages.mjs";
+import { story } from "./support/story.mjs";
+import { until } from "./support/until.mjs";
+
+const LINK = '<a href="/x">x</a>';
+
+/** A page with this body, whose links all lead to pages with 7 viewers; its tab and the server. */
+async function openPage(stage, body, { head = "", options = "", prepare } = {}) {
+  const asked = [];
+  const fake = await startFakeServer(stage, {
+    connected: (socket, ids) =>
+      socket.on("message", () => {
+        asked.splice(0, Infinity, ...ids);
+        socket.send(update(Object.fromEntries([...ids].map((id) => [id, 7]))));
+      }),
+  });
+  const site = await servePages(stage, () => html(`${head}<script async src="${fake.url}/live.js" ${options}></script>`, body));
+  const tab = await stage.newTab();
+  if (prepare) await tab.page.evaluateOnNewDocument(prepare);
+  await tab.open(`${site}/`);
+  return { tab, fake, asked };
+}
+
+story("number that someone removes is back before anyone sees it", {}, async (stage) => {
+  const { tab } = await openPage(stage, LINK);
+  await tab.expectViewers("a", 7);
+  for (let time = 0; time < 3; time++) {
+    const back = await tab.page.evaluate(async () => {
+      // Not what the page does because we wrote: that takes longer.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      document.querySelector("a").removeAttribute("data-viewers");
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      return document.querySelector("a").getAttribute("data-viewers");
+    });
+    assert.equal(back, "7");
+  }
+});
+
+story("page that insists on no number has its will", {}, async (stage) => {
+  const { tab } = await openPage(stage, LINK);
+  await tab.expectViewers("a", 7);
+  const removals = await tab.page.evaluate(async () => {
+    let removed = 0;
+    const link = document.querySelector("a");
+    const remove = () => {
+      if (!link.hasAttribute("data-viewers")) return;
+      removed += 1;
+      link.removeAttribute("data-viewers");
+    };
+    new MutationObserver(remove).observe(link, { attributes: true });
+    remove();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    return removed;
+  });
+  assert.ok(removals > 1 && removals < 10, `${removals} removals`);
+  await tab.expectViewers("a", 0);
+});
+
+story("stylesheets that a page sets anew lose ours for a moment only", {}, async (stage) => {
+  const { tab } = await openPage(stage, LINK);
+  await tab.expectViewers("a", 7);
+  await tab.page.evaluate(() => (document.adoptedStyleSheets = [new CSSStyleSheet()]));
+  await until("our stylesheet is there again", () => tab.page.evaluate(() => document.adoptedStyleSheets.length === 2));
+});
+
+story("what is being edited is left alone", {}, async (stage) => {
+  const { tab } = await openPage(stage, `${LINK}<div contenteditable><p><a class="edited" href="/x">x</a></p></div><p contenteditable="false"><a class="plain" href="/x">x</a></p>`);
+  await tab.expectViewers(".plain", 7);
+  await tab.expectViewers(".edited", 0);
+  await tab.page.evaluate(() => document.querySelector("p[contenteditable]").setAttribute("contenteditable", ""));
+  await until("the number goes", async () => (await tab.shown(".plain"))[0] === null);
+});
+
+story("tabs that may not speak to each other are counted alone", {}, async (stage) => {
+  const prepare = () => {
+    window.BroadcastChannel = class {
+      constructor() {
+        throw new DOMException("no storage", "SecurityError");
+      }
+    };
+  };
+  const { tab } = await openPage(stage, LINK, { options: "data-merge-tabs", prepare });
+  await tab.expectViewers("a", 7);
+});
+
+story("picture that never comes keeps no number away", {}, async (stage) => {
+  const endless = createServer(() => {});
+  await new Promise((resolve) => endless.listen(0, "127.0.0.1", resolve));
+  stage.onClose(() => {
+    endless.close();
+    endless.closeAllConnections();
+  });
+  const fake = await startFakeServer(stage, {
+    connected: (socket, ids) => socket.on("message", () => socket.send(update(Object.fromEntries([...ids].map((id) => [id, 7]))))),
+  });
+  const image = `<img src="http://127.0.0.1:${endless.address().port}/" alt="">`;
+  const site = await servePages(stage, () => html(`<script async src="${fake.url}/live.js"></script>`, image + LINK));
+  const tab = await stage.newTab();
+  await tab.page.goto(`${site}/`, { waitUntil: "domcontentloaded" });
+  await tab.expectViewers("a", 7);
+});
+
+story("many changes of address are few connections", {}, async (stage) => {
+  const { tab, fake } = await openPage(stage, LINK);
+  await tab.expectViewers("a", 7);
+  const before = fake.knocks();
+  await tab.page.evaluate(async () => {
+    for (let time = 0; time < 20; time++) {
+      history.pushState(null, "", `/page/${time}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  });
+  await until("the last address is told", () => fake.knocks() > before);
+  assert.ok(fake.knocks() - before <= 4, `${fake.knocks() - before} connections in two seconds`);
+});
+
+story("JavaScript twin reads its memory right when that has grown", {}, async (stage) => {
+  const MANY = 150;
+  const links = Array.from({ length: MANY }, (_, idx) => `<a href="/${`${idx}-`.padEnd(400, "x")}">x</a> `).join("");
+  const { tab } = await openPage(stage, links, { options: 'data-engine="js"' });
+  await until("all have their number", async () => (await tab.shown("a")).every((shown) => shown === "7"));
+});

@@ -1,0 +1,94 @@
+/** All that crosses between the widget's Rust and the browser. Elements, roots and lists are numbers from 1 up; 0 is none. */
+
+/** What the Rust calls (`widget/src/dom.rs`). None of it throws. */
+export interface Dom {
+  /** A list of all that may be a link in a root; of the links that have a slot, all or those that are gone. */
+  search(root: number): number;
+  known(isGone: boolean): number;
+  length(list: number): number;
+  release(list: number): void;
+  /** The slot of an element in a list; giving it one; taking it back. */
+  slot(list: number, idx: number): number;
+  keep(list: number, idx: number): number;
+  discard(slot: number): void;
+  isThere(slot: number): boolean;
+  /** 0: no further from the viewport than `reach` of its heights; -1: above that; 1: below; 2: nowhere. */
+  place(list: number, idx: number, reach: number): number;
+  /** What `mean` said of this `href` in this root; 0: no link of ours; -1: nothing was said. */
+  meaning(list: number, idx: number): number;
+  /** The absolute address of the `href` that was just asked about, and where it leads. */
+  address(): string;
+  mean(key: number): void;
+  forgetMeanings(): void;
+  /** The root inside of an element that asks us to enter, once. */
+  inner(list: number, idx: number): number;
+  /** Observes a root, and gives it the stylesheet; takes both back. */
+  open(root: number): void;
+  isGone(root: number): boolean;
+  close(root: number): void;
+  adoptAll(): void;
+  /** Writes a number on a link; below 0, none. Writes again what was removed. Leaves it as it was found. */
+  hasCount(slot: number): boolean;
+  write(slot: number, viewers: number): void;
+  restore(slot: number): void;
+  erase(slot: number): void;
+  /** Dispatches the link's event. */
+  tell(slot: number, viewers: number): void;
+  /** Whether the page's language is another than when last asked. */
+  speaksAnother(): boolean;
+  /** Calls `measured` with how long the next frame took. */
+  measure(): void;
+  /** Calls back a subscription; has all of them attached again. */
+  notify(subscription: number, viewers: number): void;
+  moved(): void;
+  listen(): void;
+  isHidden(): boolean;
+  isPrerendering(): boolean;
+  /** `=` if the address replaced the last one, the address, that of the canonical link, a line each. Empty if nothing changed. */
+  here(): string;
+  newToken(): string;
+  channel(isOpen: boolean): boolean;
+  post(text: string): void;
+  connect(address: string): boolean;
+  send(text: string): void;
+  disconnect(): void;
+  leave(): void;
+  /** Calls `due` once; below 0, not any more. */
+  wait(alarm: number, delayMs: number): void;
+  warn(text: string): void;
+  end(): void;
+}
+
+/** What the Rust exports (`widget/src/lib.rs`). */
+export interface Engine {
+  setDom(dom: Dom): void;
+  start(
+    rooms: string,
+    query: string,
+    allSites: boolean,
+    hashRoutes: boolean,
+    heedsCanonical: boolean,
+    min: number,
+    hiddenAfterSeconds: number,
+    mergeTabs: boolean,
+    observe: boolean,
+  ): void;
+  stop(): void;
+  /** Below 0: nobody knows. */
+  count(address: string): number;
+  total(): number;
+  attach(subscription: number, address: string): void;
+  detach(subscription: number): void;
+  changed(list: number, hasLost: boolean, isElsewhere: boolean): void;
+  loaded(list: number): void;
+  scrolled(): void;
+  lost(slot: number): void;
+  measured(tookMs: number): void;
+  tab(event: string, isHidden: boolean): void;
+  heardToken(text: string): void;
+  opened(): void;
+  /** A line for each page: its viewers, a blank, its id. */
+  heard(lines: string): void;
+  closed(code: number, reason: string): void;
+  due(alarm: number): void;
+}

@@ -1,0 +1,206 @@
+//! Step 3, annotate: writes numbers on links, a few at a time, and no more often than a reader can follow.
+//!
+//! Writing calls the page's own code (custom elements, observers, listeners), so it is done with the widget put away:
+//! [`Widget::next_stroke`] says what to write, `crate::write_some` writes it.
+
+use crate::dom::{self, now_ms};
+use crate::links::Link;
+use crate::pages::NONE;
+use crate::{timers::alarm, widget::Effect, widget::Widget};
+
+/// How long numbers stay before others replace them, at least and at most.
+const SHORTEST_MS: f64 = 250.0;
+const LONGEST_MS: f64 = 5_000.0;
+/// Between the two, so many times as long as it took to write the last ones: a thirtieth of the time is for writing.
+const REST: f64 = 32.0;
+/// How long the browser may take over a frame with new numbers. The next has half as many links after one that took longer,
+/// twice as many after one that took half of it. With fewer than the fewest it would be the frames that cost, not the links.
+const FRAME_MS: f64 = 32.0;
+const FEWEST_LINKS: u32 = 25;
+const MOST_LINKS: u32 = 400;
+/// When the browser has had its turn: a frame later.
+const TURN_MS: f64 = 16.0;
+/// Who removes a number so soon after we wrote it does so because we did.
+const REFUSAL_MS: f64 = 250.0;
+/// So many times in a row we write a number again that someone removed at once.
+const MOST_REFUSALS: u8 = 3;
+
+/// In which queues a link waits, a bit each.
+pub(crate) type Queues = u8;
+const DUE: Queues = 1;
+const FRESH: Queues = 2;
+
+/// Slots of links that carry something else than they should.
+#[derive(Default)]
+struct Queue {
+    slots: Vec<u32>,
+    next: usize,
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.next >= self.slots.len()
+    }
+
+    fn take(&mut self) -> Option<u32> {
+        let slot = *self.slots.get(self.next)?;
+        self.next += 1;
+        if self.is_empty() {
+            self.slots.clear();
+            self.next = 0;
+        }
+        Some(slot)
+    }
+}
+
+/// What to write, and when.
+pub(crate) struct Annotations {
+    /// Links show no number below this.
+    min: f64,
+    /// To write next time, and being written.
+    due: Queue,
+    round: Queue,
+    /// Such that carry nothing of ours yet: a new element must not show without the number that the one before it had.
+    fresh: Queue,
+    /// How many to write in one frame.
+    most: u32,
+    begun_ms: f64,
+    spent_ms: f64,
+    is_measuring: bool,
+}
+
+/// One number to write on one link.
+pub(crate) struct Stroke {
+    pub(crate) slot: u32,
+    /// The number; fewer than none for nothing.
+    pub(crate) shown: f64,
+    /// What the link's event tells, if it has one.
+    pub(crate) told: Option<f64>,
+    /// The link leads nowhere any more.
+    pub(crate) is_last: bool,
+}
+
+impl Annotations {
+    pub(crate) fn new(min: f64) -> Self {
+        let [due, round, fresh] = [Queue::default(), Queue::default(), Queue::default()];
+        let begun_ms = -LONGEST_MS;
+        Self { min, due, round, fresh, most: FEWEST_LINKS, begun_ms, spent_ms: 0.0, is_measuring: false }
+    }
+
+    /// The browser took so long over a frame with new numbers.
+    pub(crate) fn measured(&mut self, took_ms: f64) {
+        self.is_measuring = false;
+        self.spent_ms += took_ms;
+        if took_ms > FRAME_MS {
+            self.most = (self.most / 2).max(FEWEST_LINKS);
+        } else if took_ms < FRAME_MS / 2.0 {
+            self.most = (self.most * 2).min(MOST_LINKS);
+        }
+    }
+}
+
+impl Widget {
+    /// Writes on the link, soon. One that carries nothing and should not is left alone.
+    pub(crate) fn annotate(&mut self, slot: u32) {
+        let Some(link) = self.links.get(slot) else { return };
+        if link.is_written {
+            enqueue(link, slot, DUE, &mut self.annotations.due);
+            self.plan_writing();
+        } else if self.pages.viewers(link.page) >= 0.0 || dom::has_count(slot) {
+            enqueue(link, slot, FRESH, &mut self.annotations.fresh);
+            self.timers.set_sooner(alarm::WRITE, 0.0);
+        }
+    }
+
+    /// Writes on all links.
+    pub(crate) fn annotate_all(&mut self) {
+        for slot in self.links.slots() {
+            self.annotate(slot);
+        }
+    }
+
+    /// Writes on all links to pages whose count changed.
+    pub(crate) fn annotate_changed(&mut self) {
+        for slot in self.links.slots() {
+            if self.links.get(slot).is_some_and(|link| self.pages.is_changed(link.page)) {
+                self.annotate(slot);
+            }
+        }
+    }
+
+    /// Writes on new links before anyone sees them.
+    pub(crate) fn hurry(&mut self) {
+        if !self.annotations.fresh.is_empty() {
+            self.effects.push(Effect::Write { is_fresh: true, most: self.annotations.most });
+        }
+    }
+
+    /// It is time to write.
+    pub(crate) fn begin_writing(&mut self) {
+        let annotations = &mut self.annotations;
+        let is_fresh = !annotations.fresh.is_empty();
+        if !is_fresh && annotations.round.is_empty() {
+            std::mem::swap(&mut annotations.round, &mut annotations.due);
+            annotations.begun_ms = now_ms();
+            annotations.spent_ms = 0.0;
+        }
+        self.effects.push(Effect::Write { is_fresh, most: annotations.most });
+    }
+
+    /// The next number to write.
+    pub(crate) fn next_stroke(&mut self, is_fresh: bool) -> Option<Stroke> {
+        loop {
+            let queue = if is_fresh { &mut self.annotations.fresh } else { &mut self.annotations.round };
+            let slot = queue.take()?;
+            let Some(link) = self.links.get(slot) else { continue };
+            link.queues &= if is_fresh { !FRESH } else { !DUE };
+            let viewers = self.pages.viewers(link.page);
+            let told = std::mem::replace(&mut link.told, viewers);
+            let is_last = link.page == NONE;
+            link.is_written = true;
+            link.written_ms = now_ms();
+            if is_last {
+                self.links.forget(slot);
+            }
+            let shown = if viewers < self.annotations.min { -1.0 } else { viewers };
+            return Some(Stroke { slot, shown, told: (!is_last && told != viewers).then_some(viewers), is_last });
+        }
+    }
+
+    /// Some numbers were written, which took so long.
+    pub(crate) fn written(&mut self, spent_ms: f64) {
+        self.annotations.spent_ms += spent_ms;
+        if !std::mem::replace(&mut self.annotations.is_measuring, true) {
+            dom::measure();
+        }
+    }
+
+    /// Sets the timer for what is left to write.
+    pub(crate) fn plan_writing(&mut self) {
+        let annotations = &self.annotations;
+        if !annotations.fresh.is_empty() || !annotations.round.is_empty() {
+            self.timers.set_sooner(alarm::WRITE, TURN_MS);
+        } else if !annotations.due.is_empty() {
+            let rest_ms = (REST * annotations.spent_ms).clamp(SHORTEST_MS, LONGEST_MS);
+            self.timers.set_sooner(alarm::WRITE, (annotations.begun_ms + rest_ms - now_ms()).max(0.0));
+        }
+    }
+
+    /// Someone removed the number of a link. Libraries that morph a page into another do so unasked, and get it back; a page
+    /// that removes it as often as we write it has its will.
+    pub(crate) fn lost(&mut self, slot: u32) {
+        let Some(link) = self.links.get(slot) else { return };
+        link.refused = if now_ms() - link.written_ms < REFUSAL_MS { link.refused + 1 } else { 0 };
+        if link.refused <= MOST_REFUSALS {
+            link.written_ms = now_ms();
+            self.effects.push(Effect::Restore(slot));
+        }
+    }
+}
+
+fn enqueue(link: &mut Link, slot: u32, bit: Queues, queue: &mut Queue) {
+    if link.queues & bit == 0 {
+        link.queues |= bit;
+        queue.slots.push(slot);
+    }
+}

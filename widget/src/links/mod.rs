@@ -1,0 +1,291 @@
+//! Step 1, find: the links of the page, followed as they come, change and go, and which page each leads to. On a page with very
+//! many, only those that a reader may see matter ([`crowd`]).
+
+mod crowd;
+mod roots;
+
+use crate::annotate::Queues;
+use crate::dom::{self, now_ms};
+use crate::pages::{NONE, Pages};
+use crate::{host_page::HostPage, timers::alarm, widget::Widget};
+
+use crowd::Crowd;
+pub(crate) use roots::{DOCUMENT, Roots};
+
+/// How long to look at links before the page gets a turn: half of what 60 frames a second leave to everyone.
+const SLICE_MS: f64 = 8.0;
+/// Links that are gone are forgotten together, this long after the first went.
+const SWEEP_AFTER_MS: f64 = 1_000.0;
+
+/// A link that leads to a page that is counted, or did and still carries its number; of a crowd only those near.
+pub(crate) struct Link {
+    /// The key of the page it leads to, or [`NONE`].
+    pub(crate) page: u32,
+    /// The count it was last told, which it has an event for.
+    pub(crate) told: f64,
+    /// It carries, or carried, a number of ours.
+    pub(crate) is_written: bool,
+    /// In which queues it waits.
+    pub(crate) queues: Queues,
+    /// When we last wrote on it.
+    pub(crate) written_ms: f64,
+    /// How often in a row someone removed what we had just written.
+    pub(crate) refused: u8,
+}
+
+/// Elements to look at, in a list of the browser's, and how far we have come.
+struct List {
+    number: u32,
+    length: u32,
+    next: u32,
+    /// In a crowd those between others that are far are not looked at, unless this.
+    is_exact: bool,
+}
+
+/// All links, and what there is to look at.
+#[derive(Default)]
+pub(crate) struct Links {
+    /// By slot.
+    table: Vec<Option<Link>>,
+    due: Vec<List>,
+    /// The first of them that is not done.
+    first_due: usize,
+    crowd: Crowd,
+    /// Something was removed from the page.
+    pub(crate) has_lost: bool,
+    /// How long this time's looking took so far.
+    spent_ms: f64,
+}
+
+impl Links {
+    /// The link in a slot.
+    pub(crate) fn get(&mut self, slot: u32) -> Option<&mut Link> {
+        self.table.get_mut(usize::try_from(slot).ok()?)?.as_mut()
+    }
+
+    /// All slots there are, some of them empty.
+    #[expect(clippy::cast_possible_truncation, reason = "slots are numbers of 32 bits")]
+    pub(crate) fn slots(&self) -> std::ops::Range<u32> {
+        0..self.table.len() as u32
+    }
+
+    /// The link is none any more.
+    pub(crate) fn forget(&mut self, slot: u32) {
+        if let Some(place) = usize::try_from(slot).ok().and_then(|slot| self.table.get_mut(slot)) {
+            *place = None;
+        }
+    }
+
+    fn insert(&mut self, slot: u32) -> u32 {
+        let idx = slot as usize;
+        while self.table.len() <= idx {
+            self.table.push(None);
+        }
+        if let Some(place) = self.table.get_mut(idx) {
+            let (queues, written_ms) = (Queues::default(), f64::NEG_INFINITY);
+            *place = Some(Link { page: NONE, told: -1.0, is_written: false, queues, written_ms, refused: 0 });
+        }
+        slot
+    }
+
+    /// Has the elements of a list looked at, later.
+    pub(crate) fn look_at(&mut self, number: u32, is_exact: bool) {
+        if number != 0 {
+            self.due.push(List { number, length: dom::length(number), next: 0, is_exact });
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.first_due >= self.due.len()
+    }
+
+    /// Takes the next few elements: their list, and where they begin and end in it.
+    fn take_run(&mut self) -> Option<(u32, u32, u32, bool)> {
+        let list = self.due.get_mut(self.first_due)?;
+        let start = list.next;
+        let end = (start + crowd::run_length()).min(list.length);
+        list.next = end;
+        let run = (list.number, start, end, list.is_exact);
+        if end == list.length {
+            self.first_due += 1;
+        }
+        Some(run)
+    }
+
+    /// The lists that are done are no longer needed.
+    fn release(&mut self) {
+        if self.is_done() {
+            self.due.clear();
+            self.first_due = 0;
+        }
+    }
+}
+
+impl Widget {
+    /// Looks at elements that are due, as long as it may.
+    pub(crate) fn find(&mut self) {
+        let begun_ms = now_ms();
+        let mut spent_ms = 0.0;
+        while spent_ms < SLICE_MS && self.find_run() {
+            spent_ms = now_ms() - begun_ms;
+        }
+        self.links.release();
+        self.links.spent_ms += spent_ms;
+        self.hurry();
+        if self.links.is_done() {
+            self.flush();
+            let spent_ms = std::mem::take(&mut self.links.spent_ms);
+            self.links.crowd.surveyed(spent_ms, &mut self.timers);
+        } else {
+            self.timers.set_sooner(alarm::FIND, 0.0);
+        }
+    }
+
+    /// Looks at the next few elements; answers whether there were any.
+    fn find_run(&mut self) -> bool {
+        let Some((list, start, end, is_exact)) = self.links.take_run() else { return false };
+        if is_exact || !self.links.crowd.are_far(list, start, end) {
+            for idx in start..end {
+                self.examine(list, idx);
+            }
+        }
+        if dom::length(list) == end {
+            dom::release(list);
+        }
+        true
+    }
+
+    /// Finds out which page an element leads to, if any.
+    fn examine(&mut self, list: u32, idx: u32) {
+        self.enter(dom::inner(list, idx));
+        let slot = dom::slot(list, idx);
+        let before = self.links.get(slot).map_or(NONE, |link| link.page);
+        let is_near = self.links.crowd.is_near(list, idx, before != NONE);
+        let after = if is_near { meaning(list, idx, &mut self.pages, &self.host) } else { NONE };
+        let slot = if slot == 0 && after != NONE { self.links.insert(dom::keep(list, idx)) } else { slot };
+        self.lead(slot, after);
+        if self.links.crowd.begins(self.pages.wanted()) {
+            self.begin_crowd();
+        }
+    }
+
+    /// From now on the link leads to this page, or to none.
+    pub(crate) fn lead(&mut self, slot: u32, page: u32) {
+        let Some(link) = self.links.get(slot) else { return };
+        if link.page == page {
+            return;
+        }
+        let before = std::mem::replace(&mut link.page, page);
+        self.pages.follow(before, page);
+        if page != NONE || link.is_written {
+            self.annotate(slot);
+        } else {
+            self.links.forget(slot);
+            dom::discard(slot);
+        }
+    }
+
+    /// The page changed: these elements came or changed; something was removed; everything may lead elsewhere.
+    pub(crate) fn changed(&mut self, list: u32, has_lost: bool, is_elsewhere: bool) {
+        let is_busy = !self.links.is_done();
+        self.links.look_at(list, false);
+        self.links.has_lost |= has_lost;
+        if is_elsewhere {
+            self.search_again();
+        }
+        if self.links.has_lost {
+            let rest_ms = self.links.crowd.rest_ms().max(SWEEP_AFTER_MS);
+            self.timers.set_sooner(alarm::SURVEY, rest_ms);
+        }
+        dom::adopt_all();
+        // At once, before anyone sees a link without its number. Where the page must be laid out for it, that would be dear.
+        if !self.links.is_done() {
+            if is_busy || self.links.crowd.is_one() {
+                self.timers.set_sooner(alarm::FIND, 0.0);
+            } else {
+                self.find();
+            }
+        }
+        self.locate();
+    }
+
+    /// A frame may have loaded another page.
+    pub(crate) fn loaded(&mut self, list: u32) {
+        self.links.has_lost = true;
+        self.timers.set_sooner(alarm::SURVEY, SWEEP_AFTER_MS);
+        self.links.look_at(list, false);
+        self.find();
+    }
+
+    /// Looks whether links went, or, in a crowd, came near.
+    pub(crate) fn survey(&mut self) {
+        if std::mem::take(&mut self.links.has_lost) {
+            self.roots.close_gone();
+        } else if dom::is_hidden() {
+            self.links.crowd.survey_later(&mut self.timers);
+            return;
+        }
+        let is_crowd = self.links.crowd.is_one();
+        self.links.look_at(dom::known(!is_crowd), true);
+        if is_crowd {
+            self.search();
+        }
+        self.links.crowd.is_surveying = is_crowd;
+        self.find();
+    }
+
+    /// Everything may lead elsewhere.
+    pub(crate) fn search_again(&mut self) {
+        dom::forget_meanings();
+        self.search();
+    }
+
+    /// Has all links looked at that there may be.
+    fn search(&mut self) {
+        for root in self.roots.iter() {
+            self.links.look_at(dom::search(root), false);
+        }
+    }
+
+    /// Everything may lead elsewhere, and be in another language.
+    pub(crate) fn renew(&mut self) {
+        self.search_again();
+        if dom::speaks_another() {
+            self.annotate_all();
+        }
+        // In a task of its own: finding them was one.
+        self.timers.set_sooner(alarm::FIND, 0.0);
+    }
+
+    pub(crate) fn scrolled(&mut self) {
+        self.links.crowd.scrolled(&mut self.timers);
+    }
+
+    /// From now on only near links matter.
+    fn begin_crowd(&mut self) {
+        // Those that the page has just removed do not count.
+        for slot in self.links.slots() {
+            if self.links.get(slot).is_some() && !dom::is_there(slot) {
+                self.lead(slot, NONE);
+            }
+        }
+        if self.links.crowd.begins(self.pages.wanted()) {
+            self.links.crowd.begin(&mut self.timers);
+            self.links.look_at(dom::known(false), true);
+        }
+    }
+}
+
+/// The page that an element leads to. Each `href` is asked about once.
+fn meaning(list: u32, idx: u32, pages: &mut Pages, host: &HostPage) -> u32 {
+    let known = dom::meaning(list, idx);
+    // A page that was forgotten in the meantime gets another key.
+    if let Ok(key) = u32::try_from(known)
+        && (key == NONE || pages.has(key))
+    {
+        return key;
+    }
+    let key = host.page_at(&dom::address(), true).map_or(NONE, |id| pages.note(id));
+    dom::mean(key);
+    key
+}

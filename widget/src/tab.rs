@@ -1,0 +1,184 @@
+//! The life of a tab: whether its viewer is here. A page in the back/forward cache, one that is being prerendered and one that
+//! has been out of sight for a while have no viewer. Tabs that are one viewer agree on a token.
+
+use crate::{dom, join, timers::alarm};
+
+/// How often to make sure that the connection still is one: often enough after a sleep, seldom enough for a server.
+pub(crate) const PROBE_EVERY_MS: f64 = 45_000.0;
+/// Who has set out and is still here after this long stays: they downloaded something, or were asked and changed their mind.
+/// Few pages take longer to answer; a reader on the way to one of them is counted until it does, and this page is not kept.
+const STAYS_AFTER_MS: f64 = 2_000.0;
+/// The longest that a timer of a browser can wait, 24.8 days: one that is set to more rings at once.
+const LONGEST_TIMER_MS: f64 = 2_147_483_647.0;
+/// How long to wait for a word from another tab.
+const ANSWER_WITHIN_MS: f64 = 100.0;
+/// How many characters a token has: when it was made, a `-`, and something random.
+const TOKEN_TIME: [usize; 2] = [8, 9];
+const TOKEN_MOST: usize = 23;
+
+/// What is known of this tab.
+pub(crate) struct Tab {
+    hidden_after_ms: f64,
+    merges: bool,
+    observes: bool,
+    is_away: bool,
+    is_offline: bool,
+    is_hidden: bool,
+    /// How much longer it may be out of sight.
+    hidden_left_ms: f64,
+    /// The token of this viewer's tabs: the oldest of theirs. Nothing is stored: it lives as long as one of them.
+    token: String,
+    is_agreed: bool,
+    has_channel: bool,
+}
+
+impl Tab {
+    pub(crate) fn new(hidden_after_s: f64, merges: bool, observes: bool) -> Self {
+        Self {
+            hidden_after_ms: hidden_after_s * 1_000.0,
+            merges,
+            observes,
+            is_away: false,
+            is_offline: false,
+            is_hidden: dom::is_hidden(),
+            hidden_left_ms: 0.0,
+            token: String::new(),
+            is_agreed: false,
+            has_channel: false,
+        }
+    }
+
+    /// Takes in one of the browser's events. Answers whether the viewer is back.
+    pub(crate) fn hear(&mut self, event: &str, is_hidden: bool) -> bool {
+        match event {
+            // Both the next page and the back/forward cache: it keeps no page that has an open WebSocket.
+            "pagehide" => self.is_away = true,
+            // Firefox decides between the two events; why, and what else it takes, says `npm/connection.js`.
+            "beforeunload" => {
+                self.is_away = true;
+                dom::wait(alarm::STAY, STAYS_AFTER_MS);
+            }
+            "offline" => self.is_offline = true,
+            "pageshow" | "online" => {
+                self.is_away = false;
+                self.is_offline = false;
+                return true;
+            }
+            "visibilitychange" if is_hidden => {
+                self.hidden_left_ms = self.hidden_after_ms;
+                self.wait_hidden();
+            }
+            "visibilitychange" => {
+                dom::wait(alarm::HIDE, -1.0);
+                self.is_hidden = false;
+                return true;
+            }
+            _ => {}
+        }
+        false
+    }
+
+    fn wait_hidden(&mut self) {
+        let wait_ms = self.hidden_left_ms.min(LONGEST_TIMER_MS);
+        self.hidden_left_ms -= wait_ms;
+        dom::wait(alarm::HIDE, wait_ms);
+    }
+
+    /// The tab has been out of sight as long as a timer can wait.
+    pub(crate) fn stays_hidden(&mut self) {
+        if self.hidden_left_ms > 0.0 {
+            self.wait_hidden();
+        } else {
+            self.is_hidden = true;
+        }
+    }
+
+    /// Who set out to leave did not.
+    pub(crate) fn stays(&mut self) {
+        self.is_away = false;
+    }
+
+    /// Whether the viewer is here, and if tabs are merged, who it is. Asks the other tabs if need be.
+    pub(crate) fn is_here(&mut self) -> bool {
+        let is_here = !self.is_away && !self.is_offline && !self.is_hidden && !dom::is_prerendering();
+        if self.merges && self.has_channel && !is_here {
+            dom::channel(false);
+            dom::wait(alarm::TOKEN, -1.0);
+            self.has_channel = false;
+        } else if self.merges && is_here && !self.has_channel {
+            self.ask_tabs();
+        }
+        is_here && (!self.merges || self.is_agreed)
+    }
+
+    fn ask_tabs(&mut self) {
+        if self.token.is_empty() {
+            self.token = dom::new_token();
+        }
+        self.has_channel = true;
+        if dom::channel(true) {
+            dom::post(&self.token);
+            dom::wait(alarm::TOKEN, ANSWER_WITHIN_MS);
+        } else {
+            // It cannot know of the other tabs, and is counted alone.
+            self.is_agreed = true;
+        }
+    }
+
+    /// The other tabs said nothing until now: they have no older token.
+    pub(crate) fn agree(&mut self) {
+        self.is_agreed = true;
+        dom::wait(alarm::TOKEN, -1.0);
+    }
+
+    /// Another tab has this token.
+    pub(crate) fn hear_token(&mut self, token: &str) {
+        if !is_token(token.as_bytes()) || token == self.token {
+            return;
+        }
+        if *token < *self.token {
+            self.token = token.into();
+            self.agree();
+        } else if self.is_agreed {
+            dom::post(&self.token);
+        }
+    }
+
+    /// What to add to the room's address.
+    pub(crate) fn suffix(&self) -> String {
+        if self.observes {
+            "?observe".into()
+        } else if self.merges && self.is_agreed {
+            join(&["?viewer=", &self.token])
+        } else {
+            String::new()
+        }
+    }
+}
+
+/// Whether a text looks like a token: `mi9w3k2a-1x0fj2k3l4m`.
+fn is_token(text: &[u8]) -> bool {
+    let dash = text.iter().position(|byte| *byte == b'-').unwrap_or_default();
+    let is_plain = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_lowercase() || *byte == b'-';
+    let dashes = text.iter().filter(|byte| **byte == b'-').count();
+    TOKEN_TIME.contains(&dash)
+        && dashes == 1
+        && (dash + 2..=TOKEN_MOST).contains(&text.len())
+        && text.iter().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tokens_are_taken_for_some() {
+        assert!(is_token(b"mi9w3k2a-1x0fj2k3l4m"));
+        assert!(is_token(b"mi9w3k2a0-1"));
+        for text in
+            ["", "-", "mi9w3k2a", "mi9w3k2a-", "mi9w3k2-1", "mi9w3k2a-1-2", "mi9w3k2a-A", "mi9w3k2a-12345678901234x"]
+        {
+            assert!(!is_token(text.as_bytes()), "{text}");
+        }
+    }
+}
