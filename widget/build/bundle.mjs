@@ -21,7 +21,7 @@ const binaryen = (program, ...args) => {
   execFileSync(process.execPath, [file, ...args], { stdio: "inherit" });
 };
 // The section that is stripped tells tools which features the module uses; browsers find out themselves.
-binaryen("wasm-opt", "--flatten", "--rereloop", "-Oz", "-Oz", "--strip-target-features", path.join(glue, "widget.wasm"), "-o", shrunk);
+binaryen("wasm-opt", "--flatten", "--rereloop", "-Oz", "-Oz", "--strip-target-features", "--strip-producers", path.join(glue, "widget.wasm"), "-o", shrunk);
 
 // The same as JavaScript. First what JavaScript has no instruction for is said in others.
 const lowered = path.join(glue, "lowered.wasm");
@@ -35,21 +35,16 @@ binaryen("wasm2js", "-Oz", lowered, "-o", plain);
 const hash = (content) => createHash("sha256").update(content).digest("hex").slice(0, 8);
 const integrity = (content) => `sha384-${createHash("sha384").update(content).digest("base64")}`;
 
-/**
- * Writes a module whose default export is an object with all exports of the module `file`. The object that esbuild makes of
- * `import * as` takes what a page added to `Object.prototype` for exports, and fails.
- */
-async function gather(file) {
-  const { metafile } = await build({ entryPoints: [file], format: "esm", write: false, metafile: true, logLevel: "warning" });
-  const names = Object.values(metafile.outputs)[0].exports.join(", ");
-  const gathered = path.join(glue, `gathered-${path.basename(file)}`);
-  writeFileSync(gathered, `import { ${names} } from ${JSON.stringify(file)};\nexport default { __proto__: null, ${names} };\n`);
-  return gathered;
-}
+// What wasm2js writes is a module that imports and begins by itself; ours is a function of what it imports.
+const plainText = readFileSync(plain, "utf8");
+const plainParts = /^import [^;]+;\n(.*)\nvar retasmFunc = asmFunc\(.*\);\n(?:export var .*\n)*$/s.exec(plainText);
+if (!plainParts) throw new Error("wasm2js writes its modules in another way");
+writeFileSync(plain, `${plainParts[1]}\nexport default asmFunc;\n`);
+
 const alias = {
-  "widget-glue": await gather(path.resolve(glue, "widget_bg.js")),
+  "widget-glue": path.resolve(glue, "glue.js"),
   "widget-wasm": shrunk,
-  "widget-plain": await gather(path.resolve(plain)),
+  "widget-plain": path.resolve(plain),
 };
 
 // As hexadecimal digits, because what the digits of a byte have in common with others survives in them: compressed, they are an

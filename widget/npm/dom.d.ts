@@ -55,6 +55,9 @@ export interface Dom {
   leave(): void;
   /** Calls `due` once; below 0, not any more. */
   wait(alarm: number, delayMs: number): void;
+  /** Milliseconds since the page was opened. */
+  nowMs(): number;
+  random(): number;
   warn(text: string): void;
   end(): void;
 }

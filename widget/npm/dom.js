@@ -6,8 +6,9 @@
 
 import { COUNT, LABEL, labels, style } from "./style.js";
 import { KEY, viewersEvent } from "./page.js";
-import { connectTo } from "./connection.js";
-import { fail, outside, safely, warn } from "./warn.js";
+import { connectTo } from "./socket.js";
+import { createTab } from "./tab.js";
+import { outside, safely, warn } from "./warn.js";
 
 /** Marks a link, or everything in an element, as none of our business. */
 const IGNORE = "data-viewers-ignore";
@@ -70,9 +71,6 @@ export function createDom(options, rule, engine, { notify, moved }) {
   let language;
   let textOf;
   let isDesigned = false;
-  let channel;
-  let entry;
-  let lastPlace;
   const connection = connectTo(engine, listening);
 
   const list = (found) => {
@@ -130,7 +128,7 @@ export function createDom(options, rule, engine, { notify, moved }) {
     engine.loaded(list(found));
   });
 
-  const dom = {
+  return {
     search(root) {
       const found = [];
       gather(roots[root], found);
@@ -256,58 +254,20 @@ export function createDom(options, rule, engine, { notify, moved }) {
     notify,
     moved,
 
-    listen() {
-      const on = (target, types) => {
-        // A page may have put a variable of its own in its place, such as `var navigation`.
-        for (const type of types) target?.addEventListener?.(type, () => engine.tab(type, document.hidden), listening);
-      };
-      on(window, ["pagehide", "pageshow", "offline", "online", "popstate", "hashchange"]);
-      on(document, ["prerenderingchange", "visibilitychange"]);
-      // Tells of `history.pushState` too. In browsers without it, the new page's changes to the document do.
-      on(globalThis.navigation, ["currententrychange"]);
-      if (connection.isFirefox) on(window, ["beforeunload"]);
-    },
-    isHidden: () => document.hidden,
-    isPrerendering: () => Boolean(document.prerendering),
-    here() {
-      const named = document.head?.querySelector("link[rel~=canonical]")?.href ?? "";
-      // Where there is no Navigation API, an address that is replaced leaves the history as long as it was.
-      const before = entry;
-      entry = globalThis.navigation?.currentEntry?.key ?? history.length;
-      const place = `${location.href}\n${named}`;
-      if (place === lastPlace) return "";
-      lastPlace = place;
-      return `${entry === before ? "=" : ""}\n${rule(location.href)}\n${rule(named)}`;
-    },
-    newToken: () => `${Date.now().toString(36)}-${crypto.getRandomValues(new BigUint64Array(1))[0].toString(36)}`,
-    channel(isOpen) {
-      channel?.close();
-      channel = undefined;
-      try {
-        if (isOpen) channel = new BroadcastChannel("connection-counter");
-      } catch {
-        // Where the page may store nothing, its tabs are strangers to each other.
-        return false;
-      }
-      if (channel) channel.onmessage = ({ data }) => typeof data === "string" && engine.heardToken(data);
-      return true;
-    },
-    post: (text) => channel?.postMessage(text),
-
+    ...createTab(engine, rule, listening, connection.isFirefox),
     ...connection.socket,
     wait(alarm, delayMs) {
       clearTimeout(timers[alarm]);
       if (delayMs >= 0) timers[alarm] = outside(() => setTimeout(engine.due, delayMs, alarm));
     },
+    nowMs: () => performance.now(),
+    random: () => Math.random(),
     warn: (text) => warn("connection", text),
     end() {
       stopping.abort();
       observer.disconnect();
       timers.forEach(clearTimeout);
-      channel?.close();
       connection.socket.leave();
     },
   };
-  for (const [name, work] of Object.entries(dom)) dom[name] = safely(work, "");
-  return dom;
 }

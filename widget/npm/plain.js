@@ -1,7 +1,7 @@
 /** The engine without wasm, for pages whose content security policy refuses that: the same code, compiled to JavaScript. */
 
-import exports from "widget-plain";
+import instantiate from "widget-plain";
 
-import { start } from "./wasm.js";
+import { openPlain } from "./wasm.js";
 
-export const engine = start(exports);
+export const engine = openPlain(instantiate);

@@ -59,12 +59,10 @@ function createHandle(given, home, loadEngine) {
 }
 
 /** Brings the Rust and the browser together. */
-function runWidget(options, exports, rule) {
+function runWidget(options, engine, rule) {
   const { server, path, scope, hash, query, canonical, mistakes } = options;
   if (!server) throw new Error("no server given, such as https://live.example.com");
 
-  const engine = { __proto__: null };
-  for (const [name, work] of Object.entries(exports)) engine[name] = safely(work);
   const subscriptions = createSubscriptions(engine, rule);
   const moved = () => {
     subscriptions.renew();

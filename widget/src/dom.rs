@@ -91,14 +91,9 @@ extern "C" {
     pub(crate) fn warn(text: &str);
     /// Takes back everything: observers, listeners, timers.
     pub(crate) fn end();
-}
-
-#[wasm_bindgen]
-extern "C" {
     /// Milliseconds since the page was opened; does not jump with the wall clock.
-    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    #[wasm_bindgen(js_name = nowMs)]
     pub(crate) fn now_ms() -> f64;
     /// From 0 up, below 1.
-    #[wasm_bindgen(js_namespace = Math)]
     pub(crate) fn random() -> f64;
 }

@@ -1,4 +1,4 @@
-//! Messages to the server: written by hand with the names of the protocol crate. Those from the server are read by `npm/connection.js`,
+//! Messages to the server: written by hand with the names of the protocol crate. Those from the server are read by `npm/socket.js`,
 //! with the browser's own JSON parser: one in wasm would weigh more than the rest of the widget.
 
 use connection_counter_protocol::{MAX_LINKS_PER_MESSAGE, MAX_MESSAGE_BYTES, wire};

@@ -20,7 +20,7 @@ pub(crate) struct Pages {
     wanted: usize,
     /// What is wanted changed since there was last nothing to tell.
     has_news: bool,
-    /// A count changed since [`Self::take_changed`].
+    /// A count changed since [`Self::forget_changes`].
     has_changed: bool,
 }
 

@@ -53,7 +53,7 @@ impl Tab {
         match event {
             // Both the next page and the back/forward cache: it keeps no page that has an open WebSocket.
             "pagehide" => self.is_away = true,
-            // Firefox decides between the two events; why, and what else it takes, says `npm/connection.js`.
+            // Firefox decides between the two events; why, and what else it takes, says `npm/socket.js`.
             "beforeunload" => {
                 self.is_away = true;
                 dom::wait(alarm::STAY, STAYS_AFTER_MS);

@@ -1,20 +1,25 @@
-//! Runs wasm-bindgen on the compiled module: out come `widget_bg.js`, the glue, and `widget.wasm`, which speak to each
-//! other.
+//! Runs wasm-bindgen on the compiled module, and writes what `npm/wasm.js` has to know of it.
+//!
+//! Of wasm-bindgen's own JavaScript only the shape of each function is read: which of them take or answer with a text. All the
+//! others take and answer with numbers, and need no function each: that would be a tenth of what a reader downloads.
 
-use std::cmp::Reverse;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use walrus::Module;
 use wasm_bindgen_cli_support::Bindgen;
 
-/// Generates both files into `folder`.
+/// What the module imports from: whatever the widget's JavaScript made of the page (`npm/dom.js`).
+const IMPORTS: &str = "dom";
+/// What `npm/wasm.js` needs to pass a text: the memory, and room in it.
+const HELPERS: [(&str, &str); 2] = [("memory", "memory"), ("__wbindgen_malloc", "malloc")];
+
+/// Generates `widget.wasm` and `glue.js`, which describes it, into `folder`.
 pub(crate) fn generate(compiled: &Path, folder: &Path) -> Result<()> {
     let mut output = Bindgen::new()
         .input_path(compiled)
         .out_name("widget")
-        // The kind of glue that knows nothing of loading: `npm/head.js` does that in a few lines.
         .bundler(true)?
         .typescript(false)
         .remove_name_section(true)
@@ -24,68 +29,107 @@ pub(crate) fn generate(compiled: &Path, folder: &Path) -> Result<()> {
     let mut module = Module::from_file(folder.join("widget_bg.wasm"))?;
     // Only with references to objects, which our compiler flags rule out, is there anything to start.
     ensure!(module.exports.iter().all(|export| export.name != "__wbindgen_start"), "nobody starts the module");
-    let glue_file = folder.join("widget_bg.js");
-    let glue = fs::read_to_string(&glue_file).context("widget_bg.js")?;
-    let glue = [&shorten_names(&mut module, follow_memory(&glue)?)?, DOM].concat();
-    fs::write(&glue_file, glue).context("widget_bg.js")?;
+    let bindgen = fs::read_to_string(folder.join("widget_bg.js")).context("widget_bg.js")?;
+    let description = describe(&mut module, &bindgen)?;
+    fs::write(folder.join("glue.js"), description).context("glue.js")?;
     fs::write(folder.join("widget.wasm"), module.emit_wasm()).context("widget.wasm")
 }
 
-/// What the widget's crate calls `dom`: whatever its JavaScript made of the page (`npm/dom.js`).
-const DOM: &str = "\nlet dom;\nexport function setDom(value) { dom = value; }\n";
-
-/// Has the glue see when the module's memory has grown. It only knows of memories that are detached then, as those of wasm are;
-/// in the translation to JavaScript another one takes its place, and the old one stays as it was.
-fn follow_memory(glue: &str) -> Result<String> {
-    let mut followed = String::new();
-    let mut rest = glue;
-    while let Some((before, after)) = rest.split_once(".byteLength === 0") {
-        followed.push_str(before);
-        followed.push_str(".buffer !== wasm.memory.buffer");
-        rest = after;
-    }
-    ensure!(!followed.is_empty(), "the glue has no views of the memory that could be old");
-    Ok(followed + rest)
+/// How a function of the browser's is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Call {
+    /// With one text: where it begins, and how long it is.
+    TakesText,
+    /// With the place where to write the text that it answers with.
+    AnswersText,
+    /// With numbers; it answers with one, or nothing.
+    Numbers,
 }
 
-/// Renames what the module and the glue call each other by, and returns the glue with the new names.
+/// Gives all that crosses a short name, and returns JavaScript that lists it by these.
 ///
-/// wasm-bindgen ends every name with a hash, in both files, and hashes do not compress: they are a tenth of what a
-/// reader downloads.
-fn shorten_names(module: &mut Module, mut glue: String) -> Result<String> {
-    let mut renames = Vec::new();
-    for (number, import) in module.imports.iter_mut().enumerate() {
-        let short = format!("i{number}");
-        renames.push((import.name.clone(), short.clone()));
-        import.name = short;
+/// wasm-bindgen ends every name with a hash, in both files, and hashes do not compress.
+fn describe(module: &mut Module, bindgen: &str) -> Result<String> {
+    let mut calls = Vec::new();
+    for import in module.imports.iter() {
+        let body = body_of(bindgen, &import.name)?;
+        let (name, call) = read_call(body).with_context(|| import.name.clone())?;
+        calls.push((call, name.to_owned(), import.id()));
     }
-    // Libraries export more than we use, and what is exported stays.
-    let unused: Vec<_> =
-        module.exports.iter().filter(|export| !calls(&glue, &export.name)).map(|export| export.id()).collect();
-    unused.into_iter().for_each(|id| module.exports.delete(id));
-    for (number, export) in module.exports.iter_mut().enumerate() {
-        let short = format!("e{number}");
-        // Some exports are plain words, such as `start`, so only their use is renamed.
-        renames.push((format!("wasm.{}", export.name), format!("wasm.{short}")));
-        export.name = short;
+    calls.sort();
+    for (number, (_, _, id)) in calls.iter().enumerate() {
+        let import = module.imports.get_mut(*id);
+        import.module = IMPORTS.into();
+        import.name = format!("i{number}");
     }
-    // The longest first, in case one name is the beginning of another.
-    renames.sort_by_key(|(long, _)| Reverse(long.len()));
-    for (long, short) in renames {
-        ensure!(long.starts_with("wasm.") || glue.contains(&long), "the glue does not provide `{long}`");
-        glue = glue.replace(&long, &short);
+    let mut entries = Vec::new();
+    let exports: Vec<_> = module.exports.iter().map(|export| (export.id(), export.name.clone())).collect();
+    for (id, name) in exports {
+        // Libraries export more than we use, and what is exported stays.
+        let short = match HELPERS.iter().find(|(helper, _)| *helper == name) {
+            Some((_, short)) => (*short).to_owned(),
+            None if name.starts_with("__") => {
+                module.exports.delete(id);
+                continue;
+            }
+            None => {
+                let body = body_of(bindgen, &name)?;
+                ensure!(is_entry(body, &name), "`npm/wasm.js` cannot call `{name}`: {body}");
+                entries.push(name);
+                format!("e{}", entries.len() - 1)
+            }
+        };
+        module.exports.get_mut(id).name = short;
     }
-    Ok(glue)
+    let count = |call| calls.iter().filter(|(other, ..)| *other == call).count();
+    let names: Vec<_> = calls.iter().map(|(_, name, _)| name.as_str()).collect();
+    Ok(format!(
+        "export const CALLS = \"{}\";\nexport const TAKE_TEXT = {};\nexport const ANSWER_TEXT = {};\nexport const ENTRIES = \"{}\";\n",
+        names.join(" "),
+        count(Call::TakesText),
+        count(Call::AnswersText),
+        entries.join(" ")
+    ))
 }
 
-/// Whether the glue uses the export with this name.
-fn calls(glue: &str, name: &str) -> bool {
-    glue.match_indices(&format!("wasm.{name}")).any(|(at, found)| {
-        !glue
-            .get(at + found.len()..)
-            .unwrap_or_default()
-            .starts_with(|next: char| next.is_alphanumeric() || next == '_')
-    })
+/// What stands in a function of wasm-bindgen's JavaScript.
+fn body_of<'a>(bindgen: &'a str, name: &str) -> Result<&'a str> {
+    let start = format!("export function {name}(");
+    let (_, after) = bindgen.split_once(&start).with_context(|| format!("the glue does not provide `{name}`"))?;
+    let (function, _) = after.split_once("\n}\n").context("a function without an end")?;
+    Ok(function.split_once("{\n").context("a function without a body")?.1)
+}
+
+/// Which function of `npm/dom.js` is called, and how.
+fn read_call(body: &str) -> Result<(&str, Call)> {
+    let (_, after) = body.split_once("dom.").context("it is none of `npm/dom.js`")?;
+    let (name, arguments) = after.split_once('(').context("it is no call")?;
+    let (arguments, after) = arguments.split_once(");").context("its arguments have no end")?;
+    let call = if arguments == "getStringFromWasm0(arg0, arg1)" {
+        Call::TakesText
+    } else if arguments.is_empty() && after.contains("passStringToWasm0(ret") {
+        Call::AnswersText
+    } else {
+        Call::Numbers
+    };
+    // Conversions between numbers that numbers below 2^31, and booleans, do not need.
+    let is_number = |argument: &str| {
+        let argument = argument.trim_end_matches(" >>> 0").trim_end_matches(" !== 0");
+        argument.strip_prefix("arg").is_some_and(|number| number.parse::<u8>().is_ok())
+    };
+    let is_plain =
+        matches!(after.trim(), "" | "return ret;") && arguments.split(", ").all(|one| one.is_empty() || is_number(one));
+    if call == Call::Numbers && !is_plain || call == Call::TakesText && !matches!(after.trim(), "" | "return ret;") {
+        bail!("`npm/wasm.js` does not know how to call it: {body}");
+    }
+    Ok((name, call))
+}
+
+/// Whether a function of the module is called with numbers, and with texts as two numbers each, in the order of its parameters.
+fn is_entry(body: &str, name: &str) -> bool {
+    let Some((_, call)) = body.split_once(&format!("wasm.{name}(")) else { return false };
+    let Some((_, after)) = call.split_once(");") else { return false };
+    matches!(after.trim(), "" | "return ret;")
 }
 
 #[cfg(test)]
@@ -94,11 +138,20 @@ mod tests {
 
     use super::*;
 
-    /// A module with one import and, for each name, an export of it.
-    fn module(import: &str, exports: &[&str]) -> Module {
+    const BINDGEN: &str = "export function start(a) {\n    const ptr0 = passStringToWasm0(a, wasm.__wbindgen_malloc);\n    const len0 = WASM_VECTOR_LEN;\n    wasm.start(ptr0, len0);\n}\n\
+        export function total() {\n    const ret = wasm.total();\n    return ret;\n}\n\
+        export function __wbg_place_1(arg0, arg1) {\n    const ret = dom.place(arg0 >>> 0, arg1 !== 0);\n    return ret;\n}\n\
+        export function __wbg_send_2(arg0, arg1) {\n    dom.send(getStringFromWasm0(arg0, arg1));\n}\n\
+        export function __wbg_here_3(arg0) {\n    const ret = dom.here();\n    const ptr1 = passStringToWasm0(ret, wasm.__wbindgen_malloc);\n}\n\
+        export function __wbg_take_4(arg0) {\n    dom.take(getObject(arg0));\n}\n";
+
+    /// A module with these imports and exports.
+    fn module(imports: &[&str], exports: &[&str]) -> Module {
         let mut module = Module::with_config(ModuleConfig::new());
         let signature = module.types.add(&[], &[]);
-        module.add_import_func("./widget_bg.js", import, signature);
+        for name in imports {
+            module.add_import_func("./widget_bg.js", name, signature);
+        }
         for name in exports {
             let function = FunctionBuilder::new(&mut module.types, &[], &[]).finish(vec![], &mut module.funcs);
             module.exports.add(name, function);
@@ -107,34 +160,31 @@ mod tests {
     }
 
     #[test]
-    fn views_of_memory_that_was_replaced_are_renewed() {
-        let glue = "if (cached === null || cached.byteLength === 0) { cached = new Uint8Array(wasm.memory.buffer); }";
-        let followed = follow_memory(glue).unwrap();
-        assert!(followed.contains("|| cached.buffer !== wasm.memory.buffer)"), "{followed}");
-        assert!(follow_memory("no views").is_err());
+    fn functions_are_listed_by_how_they_are_called() {
+        let mut module =
+            module(&["__wbg_place_1", "__wbg_here_3", "__wbg_send_2"], &["start", "__wbindgen_free", "total"]);
+        let described = describe(&mut module, BINDGEN).unwrap();
+        assert!(described.contains("CALLS = \"send here place\""), "{described}");
+        assert!(described.contains("TAKE_TEXT = 1") && described.contains("ANSWER_TEXT = 1"), "{described}");
+        assert!(described.contains("ENTRIES = \"start total\""), "{described}");
     }
 
     #[test]
-    fn both_sides_get_the_same_short_names() {
-        let mut module = module("__wbg_now_0123abcd", &["start", "__wbindgen_start"]);
-        let glue = "export function start() { wasm.start(); }\n\
-                    wasm.__wbindgen_start(); const i = { __wbg_now_0123abcd: function() {} };";
-        let glue = shorten_names(&mut module, glue.to_owned()).unwrap();
-        assert_eq!(glue, "export function start() { wasm.e0(); }\nwasm.e1(); const i = { i0: function() {} };");
-        assert_eq!(module.imports.iter().map(|import| import.name.as_str()).collect::<Vec<_>>(), ["i0"]);
-        assert_eq!(module.exports.iter().map(|export| export.name.as_str()).collect::<Vec<_>>(), ["e0", "e1"]);
+    fn module_goes_by_the_listed_numbers() {
+        let exports = ["__wbindgen_malloc", "start", "__wbindgen_free", "total"];
+        let mut module = module(&["__wbg_place_1", "__wbg_here_3", "__wbg_send_2"], &exports);
+        describe(&mut module, BINDGEN).unwrap();
+        let imports: Vec<_> =
+            module.imports.iter().map(|import| (import.module.as_str(), import.name.as_str())).collect();
+        assert_eq!(imports, [("dom", "i2"), ("dom", "i1"), ("dom", "i0")]);
+        let exports: Vec<_> = module.exports.iter().map(|export| export.name.as_str()).collect();
+        assert_eq!(exports, ["malloc", "e0", "e1"]);
     }
 
     #[test]
-    fn name_that_begins_with_another_stays_whole() {
-        let mut module = module("now", &["stop", "stop_all"]);
-        let glue = shorten_names(&mut module, "now wasm.stop_all() wasm.stop()".to_owned()).unwrap();
-        assert_eq!(glue, "i0 wasm.e1() wasm.e0()");
-    }
-
-    #[test]
-    fn import_without_provider_is_an_error() {
-        let mut module = module("__wbg_now_0123abcd", &[]);
-        assert!(shorten_names(&mut module, "const i = {};".to_owned()).is_err());
+    fn what_cannot_be_called_is_an_error() {
+        assert!(describe(&mut module(&["__wbg_take_4"], &[]), BINDGEN).is_err(), "it takes an object");
+        assert!(describe(&mut module(&["__wbg_gone_5"], &[]), BINDGEN).is_err(), "nobody provides it");
+        assert!(describe(&mut module(&[], &["stop"]), BINDGEN).is_err(), "nobody calls it");
     }
 }

@@ -1,7 +1,7 @@
 //! Builds the widget end to end, from Rust to what `widget/dist` holds:
 //!
 //! ```text
-//! widget/src ── cargo ─▶ module ── wasm-bindgen ─▶ glue, module ── bundle.mjs: wasm-opt, wasm2js, esbuild ─▶ widget/dist
+//! widget/src ── cargo ─▶ module ── wasm-bindgen ─▶ module, glue ── bundle.mjs: wasm-opt, wasm2js, esbuild ─▶ widget/dist
 //!
 //! widget/dist/live.js            the script tag, which loads the rest from beside itself
 //! widget/dist/live-<hash>.js     the widget; another one of these is the module as JavaScript, where wasm is refused
@@ -68,7 +68,7 @@ fn build() -> Result<()> {
 
     install_programs_from_npm(&build_folder)?;
 
-    step("generating the JavaScript glue with wasm-bindgen");
+    step("binding the module with wasm-bindgen");
     let glue_folder = target_folder.join("glue");
     glue::generate(&compiled, &glue_folder)?;
 

@@ -1,0 +1,57 @@
+/** The page's tab, for the widget's Rust: its events, its address, and the other tabs. */
+
+/**
+ * @param {object} engine the functions that the Rust exports
+ * @param {(address: string) => string} rule the owner's rule
+ * @param {{ signal: AbortSignal }} listening options for listeners, which end with the widget
+ * @param {boolean} isFirefox see `socket.js`
+ */
+export function createTab(engine, rule, listening, isFirefox) {
+  let channel;
+  let entry;
+  let lastPlace;
+  const close = () => {
+    channel?.close();
+    channel = undefined;
+  };
+  listening.signal.addEventListener("abort", close, { __proto__: null, once: true });
+
+  return {
+    listen() {
+      const on = (target, types) => {
+        // A page may have put a variable of its own in its place, such as `var navigation`.
+        for (const type of types) target?.addEventListener?.(type, () => engine.tab(type, document.hidden), listening);
+      };
+      on(window, ["pagehide", "pageshow", "offline", "online", "popstate", "hashchange"]);
+      on(document, ["prerenderingchange", "visibilitychange"]);
+      // Tells of `history.pushState` too. In browsers without it, the new page's changes to the document do.
+      on(globalThis.navigation, ["currententrychange"]);
+      if (isFirefox) on(window, ["beforeunload"]);
+    },
+    isHidden: () => document.hidden,
+    isPrerendering: () => Boolean(document.prerendering),
+    here() {
+      const named = document.head?.querySelector("link[rel~=canonical]")?.href ?? "";
+      // Where there is no Navigation API, an address that is replaced leaves the history as long as it was.
+      const before = entry;
+      entry = globalThis.navigation?.currentEntry?.key ?? history.length;
+      const place = `${location.href}\n${named}`;
+      if (place === lastPlace) return "";
+      lastPlace = place;
+      return `${entry === before ? "=" : ""}\n${rule(location.href)}\n${rule(named)}`;
+    },
+    newToken: () => `${Date.now().toString(36)}-${crypto.getRandomValues(new BigUint64Array(1))[0].toString(36)}`,
+    channel(isOpen) {
+      close();
+      try {
+        if (isOpen) channel = new BroadcastChannel("connection-counter");
+      } catch {
+        // Where the page may store nothing, its tabs are strangers to each other.
+        return false;
+      }
+      if (channel) channel.onmessage = ({ data }) => typeof data === "string" && engine.heardToken(data);
+      return true;
+    },
+    post: (text) => channel?.postMessage(text),
+  };
+}
