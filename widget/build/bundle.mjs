@@ -21,7 +21,10 @@ const binaryen = (program, ...args) => {
   execFileSync(process.execPath, [file, ...args], { stdio: "inherit" });
 };
 // The section that is stripped tells tools which features the module uses; browsers find out themselves.
-binaryen("wasm-opt", "--flatten", "--rereloop", "-Oz", "-Oz", "--strip-target-features", "--strip-producers", path.join(glue, "widget.wasm"), "-o", shrunk);
+const shrink = ["--flatten", "--rereloop", "-Oz", "-Oz", "--strip-target-features", "--strip-producers", path.join(glue, "widget.wasm")];
+binaryen("wasm-opt", ...shrink, "-o", shrunk);
+// The same with the names of its functions, for `size.mjs`.
+binaryen("wasm-opt", ...shrink, "--debuginfo", "-o", path.join(glue, "named.wasm"));
 
 // The same as JavaScript. First what JavaScript has no instruction for is said in others.
 const lowered = path.join(glue, "lowered.wasm");
@@ -62,6 +65,7 @@ async function bundle(entry, options = {}) {
     bundle: true,
     minify: true,
     write: false,
+    metafile: true,
     format: "esm",
     // Every browser with the WebAssembly that Rust's compiler writes knows at least this much JavaScript.
     target: "es2022",
@@ -72,7 +76,9 @@ async function bundle(entry, options = {}) {
   };
   // esbuild has said what is wrong by then.
   const define = { ...common.define, ...options.define };
-  const { outputFiles } = await build({ ...common, ...options, define }).catch(() => process.exit(1));
+  const { outputFiles, metafile } = await build({ ...common, ...options, define }).catch(() => process.exit(1));
+  // What it is made of, for `size.mjs`.
+  writeFileSync(path.join(glue, `${entry}.json`), JSON.stringify(metafile));
   return outputFiles[0].text;
 }
 

@@ -7,6 +7,8 @@ import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
 import { build } from "esbuild";
 
+import { printSpent } from "./spent.mjs";
+
 const dist = path.join(import.meta.dirname, "../dist");
 const npm = path.join(dist, "npm");
 
@@ -68,6 +70,8 @@ for (const [name, { raw, gzip, brotli }, bar = {}] of rows) {
   console.log(format(name, [raw, gzip, brotli], remarks.join("")));
 }
 for (const [name, ...numbers] of OTHERS) console.log(format(`  ${name}`, numbers));
+console.log("\nWhat the brotli bytes of the widget and its module are spent on (what the compiler inlined counts where it went):");
+printSpent(file(widget).brotli, file(wasm).brotli);
 
 if (isTooHeavy) {
   console.error("The widget is heavier than it may be.");

@@ -1,6 +1,6 @@
 /** All that crosses between the widget's Rust and the browser. Elements, roots and lists are numbers from 1 up; 0 is none. */
 
-/** What the Rust calls (`widget/src/dom.rs`). None of it throws. */
+/** What the Rust calls (`widget/src/dom.rs`). None of it throws: `wasm.js` catches all. */
 export interface Dom {
   /** A list of all that may be a link in a root; of the links that have a slot, all or those that are gone. */
   search(root: number): number;

@@ -1,14 +1,13 @@
 /**
- * What a browser does in bulk, for the widget's Rust, which decides all there is to decide: asks for elements and about them,
- * writes on them, listens, opens sockets, waits. Elements, roots and lists cross as numbers from 1 up; 0 is none. What is thrown
- * here stays here: an exception would leave the Rust half done. `dom.d.ts` says what crosses.
+ * What a browser does in bulk, for the widget's Rust, which decides all there is to decide: finds elements, reads and writes them.
+ * They cross as numbers from 1 up, 0 is none; `dom.d.ts` lists all that crosses. `wasm.js` catches what is thrown here.
  */
 
 import { COUNT, LABEL, labels, style } from "./style.js";
 import { KEY, viewersEvent } from "./page.js";
-import { connectTo } from "./socket.js";
+import { createSocket } from "./socket.js";
 import { createTab } from "./tab.js";
-import { outside, safely, warn } from "./warn.js";
+import { safely } from "./warn.js";
 
 /** Marks a link, or everything in an element, as none of our business. */
 const IGNORE = "data-viewers-ignore";
@@ -38,236 +37,214 @@ function gather(root, found) {
   const its = root instanceof Element ? Element.prototype : root;
   if (its.matches?.call(root, CANDIDATES)) found.push(root);
   for (const element of its.querySelectorAll.call(root, CANDIDATES)) found.push(element);
+  return found;
 }
+
+/** What `begin` was given, and the options for listeners, which end with the widget. */
+let engine, label, rule, css, counted, stopping, listening, observer;
+/** Lists of elements to look at. */
+const lists = new Map();
+let lastList = 0;
+/** The links, and what each carries of ours. */
+const elements = [undefined];
+const written = [undefined];
+const slots = new Map();
+const free = [];
+/** Documents and shadow roots, and the sheet that each has of us. */
+const roots = [undefined];
+const sheets = [undefined];
+/** What an `href` means, for each root: resolving costs a browser more than all else we do for a link together. */
+let meanings, asked;
+let language, textOf, isDesigned;
 
 /**
+ * Takes up a new widget. Answers with what its Rust calls.
  * @param {object} options as `readOptions` has understood them
- * @param {(address: string) => string} rule the owner's rule
- * @param {object} engine the functions that the Rust exports
- * @param {object} page what to call: `notify` with a subscription's number and its viewers, `moved` when every address may mean
- *   another page
+ * @param {(address: string) => string} ownersRule
+ * @param {object} itsEngine the functions that the Rust exports
+ * @param {object} callbacks `notify` with a subscription's number and its viewers, `moved` when addresses may mean other pages
  */
-export function createDom(options, rule, engine, { notify, moved }) {
-  const css = style(options);
-  const counted = `:is(${options.links}):is([href],svg *):not([${IGNORE}],[${IGNORE}] *,${EDITED},${EDITED} *)`;
-  const stopping = new AbortController();
+export function begin(options, ownersRule, itsEngine, callbacks) {
+  [engine, rule, label] = [itsEngine, ownersRule, options.label];
+  css = style(options);
+  counted = `:is(${options.links}):is([href],svg *):not([${IGNORE}],[${IGNORE}] *,${EDITED},${EDITED} *)`;
+  stopping = new AbortController();
   // Options have no prototype, here and elsewhere: some pages have given one to all objects, such as a `signal` or `once`.
-  const listening = { __proto__: null, signal: stopping.signal };
-  /** Lists of elements to look at. */
-  const lists = new Map();
-  let lastList = 0;
-  /** The links, and what each carries of ours. */
-  const elements = [undefined];
-  const written = [undefined];
-  const slots = new Map();
-  const free = [];
-  /** Documents and shadow roots, and the sheet that each has of us. */
-  const roots = [undefined];
-  const sheets = [undefined];
-  /** What an `href` means, for each root: resolving costs a browser more than all else we do for a link together. */
-  let meanings = new WeakMap();
-  let asked;
-  const timers = [];
-  let language;
-  let textOf;
-  let isDesigned = false;
-  const connection = connectTo(engine, listening);
-
-  const list = (found) => {
-    if (found.length === 0) return 0;
-    lists.set(++lastList, found);
-    return lastList;
-  };
-  const at = (number, idx) => lists.get(number)[idx];
-  const isBare = (slot) => {
-    const texts = written[slot];
-    return texts?.some((text, idx) => text !== null && elements[slot].getAttribute(idx ? LABEL : COUNT) === null);
-  };
-  /** Changes one attribute, unless it is no longer what we wrote: then someone else has taken it over. */
-  const rewrite = (element, name, from, to) => {
-    if (from === to || (from !== undefined && element.getAttribute(name) !== from)) return;
-    if (to === null) element.removeAttribute(name);
-    else element.setAttribute(name, to);
-  };
-  /** Noted first: what the page does about the first attribute may have us take back both. */
-  const carry = (slot, texts) => {
-    const [element, before] = [elements[slot], written[slot]];
-    written[slot] = texts;
-    rewrite(element, COUNT, before?.[0], texts[0]);
-    if (written[slot] === texts) rewrite(element, LABEL, before?.[1], texts[1]);
-  };
-  /** A page that sets its own sheets drops ours, which nobody tells us. */
-  const adopt = (root, sheet) => {
-    if (sheet && !root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
-  };
-
-  const observer = new MutationObserver(
-    safely((records) => {
-      const found = [];
-      let hasLost = false;
-      let isElsewhere = isDesigned !== (isDesigned = document.designMode === "on");
-      for (const { target, type, attributeName, addedNodes, removedNodes } of records) {
-        if (attributeName === COUNT || attributeName === LABEL) {
-          const slot = slots.get(target);
-          if (slot && isBare(slot)) engine.lost(slot);
-          continue;
-        }
-        if (type === "attributes") gather(target, found);
-        for (const node of addedNodes) if (node.querySelectorAll) gather(node, found);
-        // Text that goes takes no link along.
-        for (const node of removedNodes) if (node.querySelectorAll) hasLost = true;
-        if ([target, ...addedNodes, ...removedNodes].some(({ localName }) => localName === "base")) isElsewhere = true;
-      }
-      engine.changed(list(found), hasLost, isElsewhere);
-    }),
-  );
-  const onLoad = safely(({ target }) => {
-    if (!target.hasAttribute?.(INSIDE)) return;
-    const found = [];
-    gather(target, found);
-    engine.loaded(list(found));
-  });
-
-  return {
-    search(root) {
-      const found = [];
-      gather(roots[root], found);
-      return list(found);
-    },
-    known: (isGone) => list(isGone ? [...slots.keys()].filter((element) => !isThere(element)) : [...slots.keys()]),
-    length: (number) => lists.get(number)?.length,
-    release: (number) => lists.delete(number),
-    slot: (number, idx) => slots.get(at(number, idx)) ?? 0,
-    keep(number, idx) {
-      const element = at(number, idx);
-      const slot = free.pop() ?? elements.length;
-      elements[slot] = element;
-      slots.set(element, slot);
-      return slot;
-    },
-    discard(slot) {
-      slots.delete(elements[slot]);
-      elements[slot] = written[slot] = undefined;
-      free.push(slot);
-    },
-    isThere: (slot) => Boolean(isThere(elements[slot])),
-
-    place(number, idx, reach) {
-      const element = at(number, idx);
-      const { top, bottom } = element.getBoundingClientRect();
-      const view = element.ownerDocument.defaultView;
-      // Of what is not there at all, everything is zero. An area has no box, but its image may.
-      const isShown = bottom > top || element.localName === "area" || element.getClientRects().length > 0;
-      if (!isShown || !view) return 2;
-      const above = topOf(view);
-      if (bottom + above < -reach * innerHeight) return -1;
-      return top + above > (1 + reach) * innerHeight ? 1 : 0;
-    },
-    meaning(number, idx) {
-      const element = at(number, idx);
-      asked = undefined;
-      if (!isThere(element) || !element.matches(counted) || element.ownerDocument.designMode === "on") return 0;
-      const root = element.getRootNode();
-      let known = meanings.get(root);
-      if (!known) meanings.set(root, (known = new Map()));
-      // In SVG, `href` is an object.
-      const inSvg = element.href.baseVal;
-      const href = inSvg ?? element.getAttribute("href");
-      asked = { element, known, href, inSvg };
-      return known.get(href) ?? -1;
-    },
-    address() {
-      const { element, inSvg } = asked;
-      try {
-        const address = inSvg === undefined ? element.href : inSvg && new URL(inSvg, element.baseURI).href;
-        // In SVG, none is an empty one.
-        return address && rule(address);
-      } catch {
-        // An `href` that no one can resolve leads nowhere.
-        return "";
-      }
-    },
-    mean(key) {
-      const { known, href } = asked;
-      if (known.size > MOST_MEANINGS) known.clear();
-      known.set(href, key);
-    },
-    forgetMeanings() {
-      meanings = new WeakMap();
-    },
-
-    inner(number, idx) {
-      const element = at(number, idx);
-      if (!element.hasAttribute(INSIDE)) return 0;
-      const root = element.shadowRoot ?? element.contentDocument;
-      // A frame with a widget of its own is not ours.
-      if (!root || roots.includes(root) || root.defaultView?.[KEY]?.handle) return 0;
-      return roots.push(root) - 1;
-    },
-    open(number) {
-      const root = (roots[number] ??= document);
-      const sheet = new (windowOf(root).CSSStyleSheet)();
-      sheet.replaceSync(css);
-      adopt(root, (sheets[number] = sheet));
-      observer.observe(root, { __proto__: null, childList: true, subtree: true, attributeFilter: WATCHED });
-      const capturing = { ...listening, __proto__: null, capture: true, passive: true };
-      root.addEventListener("scroll", engine.scrolled, capturing);
-      root.addEventListener("load", onLoad, capturing);
-    },
-    isGone: (number) => !(roots[number].isConnected && windowOf(roots[number])),
-    close(number) {
-      const [root, sheet] = [roots[number], sheets[number]];
-      roots[number] = sheets[number] = undefined;
-      root.adoptedStyleSheets = [...root.adoptedStyleSheets].filter((other) => other !== sheet);
-    },
-    adoptAll: () => roots.forEach((root, number) => root && adopt(root, sheets[number])),
-
-    hasCount: (slot) => elements[slot].hasAttribute(COUNT),
-    write(slot, viewers) {
-      if (viewers < 0) return carry(slot, BLANK);
-      const text = `${viewers}`;
-      const shown = textOf(viewers);
-      carry(slot, [text, shown === text || shown === viewers ? null : `${shown}`]);
-    },
-    restore(slot) {
-      const texts = written[slot];
-      texts.forEach((text, idx) => written[slot] === texts && rewrite(elements[slot], idx ? LABEL : COUNT, null, text));
-    },
-    erase(slot) {
-      if (written[slot]) carry(slot, BLANK);
-    },
-    tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),
-    speaksAnother() {
-      const { lang } = document.documentElement;
-      if (language === lang) return false;
-      textOf = labels(options.label, (language = lang));
-      return true;
-    },
-    /** The browser works out what a frame costs right after those who wait for one had their say. */
-    measure() {
-      requestAnimationFrame(() => {
-        const begun = performance.now();
-        setTimeout(() => engine.measured(performance.now() - begun));
-      });
-    },
-
-    notify,
-    moved,
-
-    ...createTab(engine, rule, listening, connection.isFirefox),
-    ...connection.socket,
-    wait(alarm, delayMs) {
-      clearTimeout(timers[alarm]);
-      if (delayMs >= 0) timers[alarm] = outside(() => setTimeout(engine.due, delayMs, alarm));
-    },
-    nowMs: () => performance.now(),
-    random: () => Math.random(),
-    warn: (text) => warn("connection", text),
-    end() {
-      stopping.abort();
-      observer.disconnect();
-      timers.forEach(clearTimeout);
-      connection.socket.leave();
-    },
-  };
+  listening = { __proto__: null, signal: stopping.signal };
+  for (const table of [elements, written, roots, sheets]) table.length = 1;
+  free.length = 0;
+  slots.clear();
+  lists.clear();
+  meanings = new WeakMap();
+  [language, isDesigned] = [undefined, document.designMode === "on"];
+  observer = new MutationObserver(safely(onChange));
+  return Object.assign(dom, callbacks, createSocket(engine, listening), createTab(engine, rule, listening));
 }
+
+const list = (found) => {
+  if (found.length > 0) lists.set(++lastList, found);
+  return found.length && lastList;
+};
+const at = (number, idx) => lists.get(number)[idx];
+const isBare = (slot) =>
+  written[slot]?.some((text, idx) => text !== null && elements[slot].getAttribute(idx ? LABEL : COUNT) === null);
+/** Changes one attribute, unless it is no longer what we wrote: then someone else has taken it over. */
+const rewrite = (element, name, from, to) => {
+  if (from === to || (from !== undefined && element.getAttribute(name) !== from)) return;
+  if (to === null) element.removeAttribute(name);
+  else element.setAttribute(name, to);
+};
+/** Noted first: what the page does about the first attribute may have us take back both. */
+const carry = (slot, texts) => {
+  const [element, before] = [elements[slot], written[slot]];
+  written[slot] = texts;
+  rewrite(element, COUNT, before?.[0], texts[0]);
+  if (written[slot] === texts) rewrite(element, LABEL, before?.[1], texts[1]);
+};
+/** A page that sets its own sheets drops ours, which nobody tells us. */
+const adopt = (root, sheet) => {
+  if (sheet && !root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
+};
+
+/** Tells the Rust what the page did. */
+function onChange(records) {
+  const found = [];
+  let hasLost = false;
+  let isElsewhere = isDesigned !== (isDesigned = document.designMode === "on");
+  for (const { target, type, attributeName, addedNodes, removedNodes } of records) {
+    if (attributeName === COUNT || attributeName === LABEL) {
+      const slot = slots.get(target);
+      if (slot && isBare(slot)) engine.lost(slot);
+      continue;
+    }
+    if (type === "attributes") gather(target, found);
+    for (const node of addedNodes) if (node.querySelectorAll) gather(node, found);
+    // Text that goes takes no link along.
+    for (const node of removedNodes) if (node.querySelectorAll) hasLost = true;
+    if ([target, ...addedNodes, ...removedNodes].some(({ localName }) => localName === "base")) isElsewhere = true;
+  }
+  engine.changed(list(found), hasLost, isElsewhere);
+}
+const onLoad = safely(({ target }) => {
+  if (target.hasAttribute?.(INSIDE)) engine.loaded(list(gather(target, [])));
+});
+
+/** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
+const dom = {
+  search: (root) => list(gather(roots[root], [])),
+  known: (isGone) => list(isGone ? [...slots.keys()].filter((element) => !isThere(element)) : [...slots.keys()]),
+  length: (number) => lists.get(number)?.length,
+  release: (number) => lists.delete(number),
+  slot: (number, idx) => slots.get(at(number, idx)) ?? 0,
+  keep(number, idx) {
+    const slot = free.pop() ?? elements.length;
+    elements[slot] = at(number, idx);
+    slots.set(elements[slot], slot);
+    return slot;
+  },
+  discard(slot) {
+    slots.delete(elements[slot]);
+    elements[slot] = written[slot] = undefined;
+    free.push(slot);
+  },
+  isThere: (slot) => Boolean(isThere(elements[slot])),
+
+  place(number, idx, reach) {
+    const element = at(number, idx);
+    const { top, bottom } = element.getBoundingClientRect();
+    const view = element.ownerDocument.defaultView;
+    // Of what is not there at all, everything is zero. An area has no box, but its image may.
+    const isShown = bottom > top || element.localName === "area" || element.getClientRects().length > 0;
+    if (!isShown || !view) return 2;
+    const above = topOf(view);
+    if (bottom + above < -reach * innerHeight) return -1;
+    return top + above > (1 + reach) * innerHeight ? 1 : 0;
+  },
+  meaning(number, idx) {
+    const element = at(number, idx);
+    if (!isThere(element) || !element.matches(counted) || element.ownerDocument.designMode === "on") return 0;
+    const root = element.getRootNode();
+    let known = meanings.get(root);
+    if (!known) meanings.set(root, (known = new Map()));
+    // In SVG, `href` is an object.
+    const inSvg = element.href.baseVal;
+    const href = inSvg ?? element.getAttribute("href");
+    asked = { element, known, href, inSvg };
+    return known.get(href) ?? -1;
+  },
+  address() {
+    const { element, inSvg } = asked;
+    try {
+      const address = inSvg === undefined ? element.href : inSvg && new URL(inSvg, element.baseURI).href;
+      // In SVG, none is an empty one.
+      return address && rule(address);
+    } catch {
+      // An `href` that no one can resolve leads nowhere.
+      return "";
+    }
+  },
+  mean(key) {
+    if (asked.known.size > MOST_MEANINGS) asked.known.clear();
+    asked.known.set(asked.href, key);
+  },
+  forgetMeanings: () => (meanings = new WeakMap()),
+
+  inner(number, idx) {
+    const element = at(number, idx);
+    if (!element.hasAttribute(INSIDE)) return 0;
+    const root = element.shadowRoot ?? element.contentDocument;
+    // A frame with a widget of its own is not ours.
+    if (!root || roots.includes(root) || root.defaultView?.[KEY]?.handle) return 0;
+    return roots.push(root) - 1;
+  },
+  open(number) {
+    const root = (roots[number] ??= document);
+    const sheet = new (windowOf(root).CSSStyleSheet)();
+    sheet.replaceSync(css);
+    adopt(root, (sheets[number] = sheet));
+    observer.observe(root, { __proto__: null, childList: true, subtree: true, attributeFilter: WATCHED });
+    const capturing = { ...listening, __proto__: null, capture: true, passive: true };
+    root.addEventListener("scroll", engine.scrolled, capturing);
+    root.addEventListener("load", onLoad, capturing);
+  },
+  isGone: (number) => !(roots[number].isConnected && windowOf(roots[number])),
+  close(number) {
+    const [root, sheet] = [roots[number], sheets[number]];
+    roots[number] = sheets[number] = undefined;
+    root.adoptedStyleSheets = [...root.adoptedStyleSheets].filter((other) => other !== sheet);
+  },
+  adoptAll: () => roots.forEach((root, number) => root && adopt(root, sheets[number])),
+
+  hasCount: (slot) => elements[slot].hasAttribute(COUNT),
+  write(slot, viewers) {
+    if (viewers < 0) return carry(slot, BLANK);
+    const text = `${viewers}`;
+    const shown = textOf(viewers);
+    carry(slot, [text, shown === text || shown === viewers ? null : `${shown}`]);
+  },
+  restore(slot) {
+    const texts = written[slot];
+    texts.forEach((text, idx) => written[slot] === texts && rewrite(elements[slot], idx ? LABEL : COUNT, null, text));
+  },
+  erase: (slot) => written[slot] && carry(slot, BLANK),
+  tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),
+  speaksAnother() {
+    const { lang } = document.documentElement;
+    if (language === lang) return false;
+    textOf = labels(label, (language = lang));
+    return true;
+  },
+  /** The browser works out what a frame costs right after those who wait for one had their say. */
+  measure() {
+    requestAnimationFrame(() => {
+      const begun = performance.now();
+      setTimeout(() => engine.measured(performance.now() - begun));
+    });
+  },
+
+  end() {
+    stopping.abort();
+    observer.disconnect();
+    dom.leave();
+  },
+};

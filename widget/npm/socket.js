@@ -1,7 +1,7 @@
 /** The page's WebSocket, one at a time. */
 
 import { page } from "./page.js";
-import { safely } from "./warn.js";
+import { safely, warn } from "./warn.js";
 
 /** The close code of a server that does not want us: as final as the page's own policy. */
 const REFUSED = 1008;
@@ -14,7 +14,7 @@ const LOST = 1006;
  * closing, too (seen in 153). Only one whose window was removed before is gone in time, so in Firefox ours gets an empty
  * frame for a window, which leaves the page when the viewer does.
  */
-const isFirefox = "mozInnerScreenX" in globalThis;
+export const isFirefox = "mozInnerScreenX" in globalThis;
 
 /** The counts in a message from the server, a line each. A newer server may say more, a broken one anything. */
 function read(text) {
@@ -32,13 +32,28 @@ function read(text) {
   return lines;
 }
 
+/** The window of an empty frame, for Firefox; the page's own where the page is sandboxed, and its frames are strangers to it. */
+function emptyWindow(frame, engine, onViolation) {
+  if (!frame.isConnected) {
+    // Whatever the page's stylesheet says of frames. As an attribute, the page's policy might refuse it.
+    frame.style.cssText = "display: none !important";
+    document.documentElement.append(frame);
+  }
+  const empty = frame.contentDocument?.defaultView;
+  if (!empty) return window;
+  // If the page takes the frame away, the WebSocket goes with it and tells no one.
+  empty.onpagehide = () => engine.closed(LOST, "");
+  empty.document.addEventListener("securitypolicyviolation", onViolation);
+  return empty;
+}
+
 /**
  * @param {object} engine the functions that the Rust exports
  * @param {object} listening options for listeners, which end with the widget
  */
-export function connectTo(engine, listening) {
+export function createSocket(engine, listening) {
+  const frame = isFirefox && document.createElement("iframe");
   let current;
-  let frame;
 
   // Without this we would try again for ever, and the browser complain each time.
   const onViolation = ({ blockedURI, disposition }) => {
@@ -48,24 +63,8 @@ export function connectTo(engine, listening) {
   };
   document.addEventListener("securitypolicyviolation", onViolation, listening);
 
-  const windowForSocket = () => {
-    if (!isFirefox) return window;
-    if (!frame?.isConnected) {
-      frame = document.createElement("iframe");
-      // Whatever the page's stylesheet says of frames. As an attribute, the page's policy might refuse it.
-      frame.style.cssText = "display: none !important";
-      document.documentElement.append(frame);
-    }
-    const empty = frame.contentDocument?.defaultView;
-    // Where the page is sandboxed, its frames are strangers to it.
-    if (!empty) return window;
-    // If the page takes the frame away, the WebSocket goes with it and tells no one.
-    empty.onpagehide = () => engine.closed(LOST, "");
-    empty.document.addEventListener("securitypolicyviolation", onViolation);
-    return empty;
-  };
   const open = (address) => {
-    const socket = new (windowForSocket().WebSocket)(address);
+    const socket = new (frame ? emptyWindow(frame, engine, onViolation) : window).WebSocket(address);
     current = socket;
     // For `debug`.
     const room = (page().room = { ...page().room, socket });
@@ -80,30 +79,28 @@ export function connectTo(engine, listening) {
       engine.closed(code, reason);
     });
   };
-  const close = () => {
+  const disconnect = () => {
     const socket = current;
     current = undefined;
     socket?.close?.();
   };
 
   return {
-    isFirefox,
-    socket: {
-      connect(address) {
-        try {
-          open(address);
-        } catch {
-          // Such as `ws:` on an `https:` page.
-          return false;
-        }
+    connect(address) {
+      try {
+        open(address);
         return true;
-      },
-      send: (text) => current?.send(text),
-      disconnect: close,
-      leave() {
-        close();
-        frame?.remove();
-      },
+      } catch {
+        // Such as `ws:` on an `https:` page.
+        return false;
+      }
     },
+    send: (text) => current?.send(text),
+    disconnect,
+    leave() {
+      disconnect();
+      if (frame) frame.remove();
+    },
+    warn: (text) => warn("connection", text),
   };
 }

@@ -1,20 +1,27 @@
-/** The page's tab, for the widget's Rust: its events, its address, and the other tabs. */
+/** The page's tab, for the widget's Rust: its events, its address, the other tabs, and the time. */
+
+import { isFirefox } from "./socket.js";
+import { outside } from "./warn.js";
 
 /**
  * @param {object} engine the functions that the Rust exports
  * @param {(address: string) => string} rule the owner's rule
  * @param {{ signal: AbortSignal }} listening options for listeners, which end with the widget
- * @param {boolean} isFirefox see `socket.js`
  */
-export function createTab(engine, rule, listening, isFirefox) {
+export function createTab(engine, rule, listening) {
   let channel;
   let entry;
   let lastPlace;
+  const timers = [];
   const close = () => {
     channel?.close();
     channel = undefined;
   };
-  listening.signal.addEventListener("abort", close, { __proto__: null, once: true });
+  const end = () => {
+    timers.forEach(clearTimeout);
+    close();
+  };
+  listening.signal.addEventListener("abort", end, { __proto__: null, once: true });
 
   return {
     listen() {
@@ -53,5 +60,11 @@ export function createTab(engine, rule, listening, isFirefox) {
       return true;
     },
     post: (text) => channel?.postMessage(text),
+    wait(alarm, delayMs) {
+      clearTimeout(timers[alarm]);
+      if (delayMs >= 0) timers[alarm] = outside(() => setTimeout(engine.due, delayMs, alarm));
+    },
+    nowMs: () => performance.now(),
+    random: () => Math.random(),
   };
 }

@@ -10,8 +10,7 @@ import { safely } from "./warn.js";
 /** What is brought up once, stays. */
 let engine;
 /** What the module exports, and what it calls: see `dom.d.ts`. */
-let wasm;
-let dom;
+let wasm, dom;
 
 // As JavaScript, the module has other bytes for a memory when that has grown: none may be kept.
 const read = (at, length) => new TextDecoder("utf-8", { __proto__: null, ignoreBOM: true }).decode(new Uint8Array(wasm.memory.buffer, at, length));

@@ -1,7 +1,7 @@
 /** One widget per page, however often and by whatever means it is started. */
 
 import { defineElement } from "./element.js";
-import { createDom } from "./dom.js";
+import { begin } from "./dom.js";
 import { readOptions } from "./options.js";
 import { count, page, subscribe, tidy } from "./page.js";
 import { createSubscriptions } from "./subscriptions.js";
@@ -71,7 +71,7 @@ function runWidget(options, engine, rule) {
       loadExtras().then(({ explainCanonical }) => explainCanonical(rule(named), rule(location.href)), fail);
     }
   };
-  engine.setDom(createDom(options, rule, engine, { notify: subscriptions.notify, moved }));
+  engine.setDom(begin(options, rule, engine, { notify: subscriptions.notify, moved }));
   page().widget = subscriptions;
   defineElement();
   const rooms = server.replace(/^http/, "ws").replace(/\/+$/, "") + path;

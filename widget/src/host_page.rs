@@ -44,7 +44,7 @@ impl HostPage {
     }
 
     /// Takes in where the page is now. Answers whether links may mean something else than before.
-    pub(crate) fn look(&mut self, place: Place) -> bool {
+    pub(crate) fn arrive(&mut self, place: Place) -> bool {
         let (address, _) = self.rules.split(place.address);
         let moved = address != self.address;
         if moved {
@@ -133,19 +133,19 @@ mod tests {
 
     fn page_with(rules: Rules, address: &str, canonical: Option<&str>) -> HostPage {
         let mut page = HostPage::new(rules);
-        assert!(page.look(Place { address, canonical: canonical.unwrap_or_default(), is_replaced: false }));
+        assert!(page.arrive(Place { address, canonical: canonical.unwrap_or_default(), is_replaced: false }));
         page
     }
 
     impl HostPage {
         /// The page goes elsewhere, as `history.pushState` does.
         fn push(&mut self, address: &str, canonical: &str) -> bool {
-            self.look(Place { address, canonical, is_replaced: false })
+            self.arrive(Place { address, canonical, is_replaced: false })
         }
 
         /// The page changes its address, as `history.replaceState` does.
         fn replace(&mut self, address: &str, canonical: &str) -> bool {
-            self.look(Place { address, canonical, is_replaced: true })
+            self.arrive(Place { address, canonical, is_replaced: true })
         }
     }
 

@@ -6,8 +6,12 @@
 //! 3 annotate  links ◀── annotate ◀── count ◀── socket     which number is written on each, and when
 //! ```
 //!
-//! [`mod@tab`] knows whether the viewer is here, [`subscriptions`] who else wants numbers, [`timers`] what we wait for. The browser is
-//! reached through [`dom`] alone, whose functions decide nothing and throw nothing. Numbers are written by `write` there.
+//! [`mod@tab`] knows whether the viewer is here, [`subscriptions`] who else wants numbers, [`timers`] what we wait for.
+//!
+//! The browser is reached through [`dom`] alone, whose functions decide nothing and throw nothing. Numbers are written by `write`
+//! there. Only numbers and texts cross. With `web-sys`, objects would: each costs the browser a place in a table, the page's
+//! readers 5 KB more, and whatever a page throws would leave the widget half done. The options are read and checked in
+//! JavaScript (`npm/options.js`), because a page passes functions and lists among them; they arrive as arguments of [`start`].
 //!
 //! What happens is an [`Event`], handled one after the other by [`Widget`]. Whatever calls the page's own code is an [`Effect`],
 //! and is done when the widget is put away: the page may call us back, stop us, or throw, and finds nothing half done.

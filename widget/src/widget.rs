@@ -194,7 +194,7 @@ impl Widget {
             let (how, rest) = split_before(&here, b'\n');
             let (address, canonical) = split_before(rest.get(1..).unwrap_or_default(), b'\n');
             let canonical = canonical.get(1..).unwrap_or_default();
-            self.host.look(Place { address, canonical, is_replaced: !how.is_empty() })
+            self.host.arrive(Place { address, canonical, is_replaced: !how.is_empty() })
         };
         self.join(is_here);
         self.flush();

@@ -22,7 +22,6 @@ pub(crate) fn generate(compiled: &Path, folder: &Path) -> Result<()> {
         .out_name("widget")
         .bundler(true)?
         .typescript(false)
-        .remove_name_section(true)
         .remove_producers_section(true)
         .generate_output()?;
     output.emit(folder)?;

@@ -89,7 +89,7 @@ impl Links {
     }
 
     /// Has the elements of a list looked at, later.
-    pub(crate) fn look_at(&mut self, number: u32, is_exact: bool) {
+    pub(crate) fn examine_later(&mut self, number: u32, is_exact: bool) {
         if number != 0 {
             self.due.push(List { number, length: dom::length(number), next: 0, is_exact });
         }
@@ -188,7 +188,7 @@ impl Widget {
     /// The page changed: these elements came or changed; something was removed; everything may lead elsewhere.
     pub(crate) fn changed(&mut self, list: u32, has_lost: bool, is_elsewhere: bool) {
         let is_busy = !self.links.is_done();
-        self.links.look_at(list, false);
+        self.links.examine_later(list, false);
         self.links.has_lost |= has_lost;
         if is_elsewhere {
             self.search_again();
@@ -213,7 +213,7 @@ impl Widget {
     pub(crate) fn loaded(&mut self, list: u32) {
         self.links.has_lost = true;
         self.timers.set_sooner(alarm::SURVEY, SWEEP_AFTER_MS);
-        self.links.look_at(list, false);
+        self.links.examine_later(list, false);
         self.find();
     }
 
@@ -226,7 +226,7 @@ impl Widget {
             return;
         }
         let is_crowd = self.links.crowd.is_one();
-        self.links.look_at(dom::known(!is_crowd), true);
+        self.links.examine_later(dom::known(!is_crowd), true);
         if is_crowd {
             self.search();
         }
@@ -243,7 +243,7 @@ impl Widget {
     /// Has all links looked at that there may be.
     fn search(&mut self) {
         for root in self.roots.iter() {
-            self.links.look_at(dom::search(root), false);
+            self.links.examine_later(dom::search(root), false);
         }
     }
 
@@ -271,7 +271,7 @@ impl Widget {
         }
         if self.links.crowd.begins(self.pages.wanted()) {
             self.links.crowd.begin(&mut self.timers);
-            self.links.look_at(dom::known(false), true);
+            self.links.examine_later(dom::known(false), true);
         }
     }
 }

@@ -46,7 +46,7 @@ impl Widget {
     pub(crate) fn enter(&mut self, root: u32) {
         if root != 0 {
             self.roots.open(root);
-            self.links.look_at(dom::search(root), false);
+            self.links.examine_later(dom::search(root), false);
         }
     }
 }

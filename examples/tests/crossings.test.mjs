@@ -1,0 +1,72 @@
+// How often the widget's Rust calls the browser: each call costs a page time, and each text much more than a number.
+
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+
+import { startFakeServer, update } from "./support/fake_server.mjs";
+import { html, servePages } from "./support/pages.mjs";
+import { story } from "./support/story.mjs";
+import { until } from "./support/until.mjs";
+
+const LINKS = 5_000;
+/** Few enough that no link is left alone for being far away. */
+const PAGES = 150;
+
+/** The functions that the module imports, in the order of their numbers. */
+function importedNames() {
+  const dist = new URL("../../widget/dist/", import.meta.url);
+  const files = readdirSync(dist).filter((name) => /^live-\w+\.js$/.test(name));
+  const lists = files.map((name) => /"(connect (?:\w+ )*write)"/.exec(readFileSync(new URL(name, dist), "utf8"))?.[1]);
+  return lists.find(Boolean).split(" ");
+}
+
+/** Has a page count by their numbers how often each function is called, before the widget is there. */
+function countCrossings() {
+  const instantiate = WebAssembly.instantiate;
+  globalThis.crossings = {};
+  WebAssembly.instantiate = (source, { dom }) => {
+    const counting = (name) => (...values) => {
+      crossings[name] = (crossings[name] ?? 0) + 1;
+      return dom[name](...values);
+    };
+    return instantiate(source, { dom: Object.fromEntries(Object.keys(dom).map((name) => [name, counting(name)])) });
+  };
+}
+
+/** How often each function was called once a page with many links to so many pages had settled, and how often in all. */
+async function crossingsOf(stage, pages) {
+  const asked = new Set();
+  const fake = await startFakeServer(stage, {
+    connected: (socket, ids) =>
+      socket.on("message", () => {
+        for (const id of ids) asked.add(id);
+        socket.send(update(Object.fromEntries([...ids].map((id) => [id, 3]))));
+      }),
+  });
+  const links = Array.from({ length: LINKS }, (_, idx) => `<p><a href="/page/${idx % pages}">${idx}</a></p>`).join("");
+  const site = await servePages(stage, () => html(`<script async src="${fake.url}/live.js"></script>`, links));
+  const tab = await stage.newTab();
+  await tab.page.evaluateOnNewDocument(countCrossings);
+  await tab.open(`${site}/`);
+  const all = pages <= PAGES ? pages : 1;
+  await until("pages were asked for", () => asked.size >= all);
+  await until("links have numbers", () => tab.page.$eval("a", (link) => link.hasAttribute("data-viewers")));
+  const names = importedNames();
+  const counted = Object.entries(await tab.page.evaluate(() => crossings));
+  const calls = Object.fromEntries(counted.map(([name, times]) => [names[name.slice(1)], times]));
+  const total = counted.reduce((sum, [, times]) => sum + times, 0);
+  console.log(`${LINKS} links to ${pages} pages: ${total} calls, ${total / LINKS} a link`, calls);
+  return { calls, total };
+}
+
+story("address of a link crosses as text once", {}, async (stage) => {
+  const { calls, total } = await crossingsOf(stage, PAGES);
+  assert.equal(calls.address, PAGES);
+  assert.ok(total < 10 * LINKS, `${total} calls for ${LINKS} links, all of which matter`);
+});
+
+story("links far away cost a call or two", {}, async (stage) => {
+  const { calls, total } = await crossingsOf(stage, LINKS);
+  assert.ok(calls.address < LINKS / 4, `${calls.address} addresses`);
+  assert.ok(total < 3 * LINKS, `${total} calls for ${LINKS} links, most of them far away`);
+});
