@@ -11,6 +11,9 @@ const [CUSTOM, IMPORT, CODE] = [0, 2, 10];
 const FUNCTION_IMPORT = 0;
 const FUNCTION_NAMES = 1;
 
+/** What the module exports. */
+const ENTRIES = /ENTRIES = "(.*)"/.exec(readFileSync(path.join(glue, "glue.js"), "utf8"))[1].split(" ");
+
 /** Reads a module's numbers and names from where it is. */
 class Reader {
   constructor(bytes, at = 0) {
@@ -66,7 +69,8 @@ function functionsOf(bytes) {
 function sourceOf(name) {
   const [, crate, length, rest] = /connection_counter_(widget|protocol)(\d+)(\w+)/.exec(name) ?? [];
   if (crate === "protocol") return "protocol/src";
-  if (!crate) return /4rlsf/.test(name) ? "allocator (rlsf)" : "standard library, exports";
+  if (!crate && /4rlsf/.test(name)) return "allocator (rlsf)";
+  if (!crate) return ENTRIES.includes(name) ? "widget/src/lib" : "standard library";
   const file = MODULES.find((module) => module === rest.slice(0, length)) ?? "lib";
   return `widget/src/${file}`;
 }

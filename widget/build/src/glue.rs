@@ -22,6 +22,7 @@ pub(crate) fn generate(compiled: &Path, folder: &Path) -> Result<()> {
         .out_name("widget")
         .bundler(true)?
         .typescript(false)
+        .demangle(false)
         .remove_producers_section(true)
         .generate_output()?;
     output.emit(folder)?;
