@@ -22,6 +22,7 @@ pub struct Access {
     aliases: BTreeMap<String, String>,
     /// Whether the server has pages of its own, whose site is whatever address it is reached under.
     own_pages: bool,
+    /// The secret for changing counts from outside, if anyone may.
     party_token: Option<String>,
 }
 

@@ -35,11 +35,15 @@ pub(crate) fn pinned() -> Option<(&'static str, &'static str)> {
 pub(crate) struct Files(HashMap<String, File>);
 
 struct File {
+    /// What is served.
     content: &'static [u8],
     /// Smaller copies, best first: encoding and content.
     compressed: Vec<(&'static str, &'static [u8])>,
+    /// Its media type.
     kind: &'static str,
+    /// What tells this version from others, for `If-None-Match`.
     tag: HeaderValue,
+    /// It is the widget's, which pages of every origin load.
     of_widget: bool,
 }
 

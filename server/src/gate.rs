@@ -11,6 +11,7 @@ use crate::{
 /// The answer to a request that did what it asked.
 #[derive(Serialize)]
 pub(crate) struct Success {
+    /// Always `true`: failures are answered with a status.
     success: bool,
 }
 

@@ -27,7 +27,9 @@ static GIVEN: Mutex<Vec<&'static Notice>> = Mutex::new(Vec::new());
 /// ```
 #[derive(Debug)]
 pub struct Notice {
+    /// It is the server's fault, and not something that the operator can change.
     is_fault: bool,
+    /// What was told, and what was not.
     pace: Mutex<Pace>,
 }
 
@@ -89,9 +91,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// When a kind was last told, and what has happened since.
 #[derive(Debug)]
 struct Pace {
+    /// When it was last told.
     told_at: Option<Instant>,
     /// How often it happened since, and the first sentence of those.
     since: u32,
+    /// One of those that were not told since.
     example: Option<String>,
 }
 

@@ -8,6 +8,7 @@ use crate::party::{Response, Result, json};
 /// Whether the server is ready. It is until something is said against it.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Readiness {
+    /// Whether all is well.
     status: Status,
     /// Sentences for a person.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -74,6 +74,7 @@ fn spelled(prefix: &str) -> String {
 /// The answers of the last second.
 #[derive(Default)]
 pub(super) struct Reports {
+    /// Answers, and when they were given.
     kept: HashMap<Question, (Instant, Response)>,
     /// When the work done so far is within its share again.
     settled_at: Option<Instant>,

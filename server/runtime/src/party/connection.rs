@@ -102,6 +102,7 @@ struct Record {
     room: Option<RoomKey>,
     /// Bytes that may wait to be sent.
     send_queue_bytes: usize,
+    /// Where what it is sent goes.
     socket: Socket,
     /// Path and query it came by, unless most of its room came by the same.
     address: Option<Box<str>>,

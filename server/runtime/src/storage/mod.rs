@@ -89,7 +89,9 @@ type Rows = Vec<(Key, Bytes)>;
 /// ```
 #[derive(Clone)]
 pub struct Storage {
+    /// The database.
     db: Db,
+    /// How the room's keys begin in it.
     prefix: Key,
 }
 
@@ -264,7 +266,9 @@ fn batch_fits(keys: usize) -> Result<(), StorageError> {
 pub(crate) struct Db(Arc<Shared>);
 
 struct Shared {
+    /// What is to be written.
     pending: Mutex<Pending>,
+    /// To the thread that reads and writes.
     orders: mpsc::Sender<Order>,
 }
 
@@ -274,6 +278,7 @@ struct Pending {
     next: Batch,
     /// What the thread is writing now: not yet to be found in the database.
     writing: Arc<Batch>,
+    /// New values are dropped for lack of room, and the log says so.
     dropped: bool,
     /// Why the disk takes no writes at the moment.
     fault: Option<String>,

@@ -18,7 +18,9 @@ const COPY_BYTES: usize = 1024 * 1024;
 
 /// An open database.
 pub(super) struct Open {
+    /// All that is stored.
     pub(super) db: Database,
+    /// The rows of all rooms in it.
     pub(super) rows: Keyspace,
 }
 

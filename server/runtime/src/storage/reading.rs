@@ -12,7 +12,9 @@ const SLICE_ROWS: usize = 2_000;
 
 /// All values whose keys start alike, on their way from the disk.
 pub struct Reading {
+    /// Where it reads.
     storage: Storage,
+    /// How the keys begin that it reads.
     prefix: &'static str,
     /// The last key read.
     after: Option<String>,

@@ -58,7 +58,9 @@ pub(super) fn start(shared: Arc<Shared>, folder: &Path, inbox: mpsc::Receiver<Or
 
 /// The thread.
 pub(super) struct Writer {
+    /// What it has in common with those who ask.
     shared: Arc<Shared>,
+    /// Where the database is.
     folder: PathBuf,
     /// `None` after a fault, until it can be opened again.
     open: Option<Open>,
