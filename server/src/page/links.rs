@@ -34,21 +34,10 @@ impl Page {
         let mut watched = viewer.watches.as_ref().map_or(0, |links| links.len());
         let page = page_id(room);
         for text in links {
-            let named = PageId::parse(text).map(|id| match access.main_page(&id) {
-                Some(main) => {
-                    viewer.alias = id.site().map(Into::into);
-                    main
-                }
-                None => id,
-            });
-            let id = match named {
-                Ok(id) if id.site() == page.site() || access.serves(id.site()) => id,
-                Ok(id) => {
-                    refused.push((text, Refusal::SiteNotServed(id.counter_room().to_owned())));
-                    continue;
-                }
-                Err(error) => {
-                    refused.push((text, error.into()));
+            let id = match link_of(text, &page, access, &mut viewer.alias) {
+                Ok(id) => id,
+                Err(refusal) => {
+                    refused.push((text, refusal));
                     continue;
                 }
             };
@@ -77,14 +66,7 @@ impl Page {
         self.sets.replace(&mut viewer.watches, links);
         // What is known is told at once; the rest comes when it is.
         self.send_snapshot(room, connection, asked)?;
-        if let Some((text, error)) = refused.first() {
-            let shown: String = text.chars().take(80).collect();
-            say(connection, "bad-link", format!("{shown:?}: {error}; {} refused, the others count", refused.len()));
-        }
-        if left_out > 0 {
-            let message = format!("{left_out} links are more than may be watched at a time; the others are watched");
-            say(connection, "too-many-links", message);
-        }
+        say_what_is_missing(connection, &refused, left_out);
         Ok(())
     }
 
@@ -142,6 +124,34 @@ impl Page {
         let hint = r#"send {"type":"subscribe","links":["…"]}; the next malformed message closes the connection"#;
         say(connection, "bad-message", format!("{reason}; {hint}"));
         Ok(())
+    }
+}
+
+/// The page that a link of this page leads to, under the main name of its site. Notes the other name, if it has that.
+fn link_of(text: &str, page: &PageId, access: &Access, alias: &mut Option<Box<str>>) -> Result<PageId, Refusal> {
+    let named = PageId::parse(text)?;
+    let id = match access.main_page(&named) {
+        Some(main) => {
+            *alias = named.site().map(Into::into);
+            main
+        }
+        None => named,
+    };
+    if id.site() == page.site() || access.serves(id.site()) {
+        Ok(id)
+    } else {
+        Err(Refusal::SiteNotServed(id.counter_room().to_owned()))
+    }
+}
+
+fn say_what_is_missing(connection: &Connection, refused: &[(&String, Refusal)], left_out: usize) {
+    if let Some((text, error)) = refused.first() {
+        let shown: String = text.chars().take(80).collect();
+        say(connection, "bad-link", format!("{shown:?}: {error}; {} refused, the others count", refused.len()));
+    }
+    if left_out > 0 {
+        let message = format!("{left_out} links are more than may be watched at a time; the others are watched");
+        say(connection, "too-many-links", message);
     }
 }
 
