@@ -1,11 +1,24 @@
 //! How often something goes out: the first change after a quiet time at once, then as often as it is worth.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 /// However dear it is, news goes out this often.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
 /// The part of one core's time, one in so many, that one room may spend on telling.
 const PART_OF_CORE: u32 = 4;
+/// What waits for a rush to end looks again after this part of the time it has waited, one in so many. So waiting costs next
+/// to nothing, and lasts hardly longer than the rush.
+const LOOKS_AGAIN: u32 = 8;
+/// And never sooner than after this.
+const SHORTEST_LOOK: Duration = Duration::from_millis(16);
+/// Before something is tried again that could not be done.
+pub(crate) const RETRY: Duration = Duration::from_millis(100);
 
 /// Paces one kind of message.
 #[derive(Debug, Default)]
@@ -15,58 +28,128 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// How long to wait before the next may go out; zero if it may go now.
-    pub(crate) fn wait(&self, now: Instant) -> Duration {
-        self.next_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
+    /// How long to wait before the next may go out; zero if it may go now. In a rush newcomers come first, but nothing waits
+    /// for them longer than [`LONGEST_INTERVAL`].
+    pub(crate) fn wait(&self, now: Instant, is_rush: bool) -> Duration {
+        let Some(next_at) = self.next_at else { return Duration::ZERO };
+        let late = now.saturating_duration_since(next_at);
+        if is_rush && now >= next_at && late < LONGEST_INTERVAL {
+            return (late / LOOKS_AGAIN).max(SHORTEST_LOOK);
+        }
+        next_at.saturating_duration_since(now)
     }
 
-    /// Some went out, which took `cost` of a core's time. The next goes after `shortest`, or later if it is dear.
-    pub(crate) fn sent(&mut self, now: Instant, cost: Duration, shortest: Duration) {
-        self.next_at = Some(now + (cost * PART_OF_CORE).clamp(shortest, LONGEST_INTERVAL.max(shortest)));
+    /// One went out; the next goes after `interval`.
+    pub(crate) fn sent(&mut self, now: Instant, interval: Duration) {
+        self.next_at = Some(now + interval);
     }
 }
 
-/// The interval between two messages to each of so many, when all together are sent no more than `per_second`.
-pub(crate) fn stretched(interval: Duration, receivers: usize, per_second: u32) -> Duration {
-    let receivers = u32::try_from(receivers).unwrap_or(u32::MAX);
-    interval.max((Duration::from_secs(1) * receivers / per_second).min(LONGEST_INTERVAL))
+/// What telling costs a room. The interval between two messages follows from it: it is so long that the room spends no more
+/// than its part of a core.
+#[derive(Debug, Default)]
+pub(crate) struct Spending {
+    /// When all that was spent so far is no more than that part; `None` before anything was spent.
+    level_at: Option<Instant>,
+}
+
+impl Spending {
+    /// So much of a core's time was spent.
+    pub(crate) fn add(&mut self, now: Instant, cost: Duration) {
+        let level_at = self.level_at.map_or(now, |at| at.max(now)) + cost * PART_OF_CORE;
+        // Once it costs less, what it cost before is soon forgotten.
+        self.level_at = Some(level_at.min(now + LONGEST_INTERVAL));
+    }
+
+    /// How long after this message the next may follow.
+    pub(crate) fn interval(&self, now: Instant, shortest: Duration) -> Duration {
+        self.level_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)).max(shortest)
+    }
+}
+
+/// What other rooms spend on what a room tells them. They add to it, and the room reckons with it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bill(Arc<AtomicU64>);
+
+impl Bill {
+    /// It took so much of a core's time.
+    pub(crate) fn add(&self, cost: Duration) {
+        self.0.fetch_add(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// All that was added since this was last asked.
+    pub(crate) fn take(&self) -> Duration {
+        Duration::from_nanos(self.0.swap(0, Ordering::Relaxed))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn many_hear_less_often_but_never_too_seldom() {
-        let interval = |receivers| stretched(Duration::from_millis(100), receivers, 10_000);
-        assert_eq!(interval(1_000), Duration::from_millis(100));
-        assert_eq!(interval(5_000), Duration::from_millis(500));
-        assert_eq!(interval(usize::MAX), LONGEST_INTERVAL);
-    }
+    const SHORTEST: Duration = Duration::from_millis(16);
 
     #[test]
     fn the_first_goes_at_once_the_next_after_the_interval() {
-        const INTERVAL: Duration = Duration::from_millis(100);
         let start = Instant::now();
         let mut pace = Pace::default();
-        assert_eq!(pace.wait(start), Duration::ZERO);
-        pace.sent(start, Duration::ZERO, INTERVAL);
-        assert_eq!(pace.wait(start + Duration::from_millis(30)), Duration::from_millis(70));
-        assert_eq!(pace.wait(start + Duration::from_secs(1)), Duration::ZERO);
+        assert_eq!(pace.wait(start, false), Duration::ZERO);
+        pace.sent(start, Duration::from_millis(100));
+        assert_eq!(pace.wait(start + Duration::from_millis(30), false), Duration::from_millis(70));
+        assert_eq!(pace.wait(start + Duration::from_secs(1), false), Duration::ZERO);
+    }
+
+    #[test]
+    fn newcomers_come_first_but_not_for_ever() {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        assert_eq!(pace.wait(start, true), Duration::ZERO, "the first waits for no one");
+        pace.sent(start, SHORTEST);
+        let wait = |late| pace.wait(start + SHORTEST + late, true);
+        assert_eq!(pace.wait(start, true), SHORTEST);
+        assert_eq!(wait(Duration::ZERO), SHORTEST_LOOK);
+        assert_eq!(wait(Duration::from_secs(1)), Duration::from_millis(125));
+        assert_eq!(wait(LONGEST_INTERVAL), Duration::ZERO);
     }
 
     #[test]
     fn the_interval_follows_the_cost() {
-        const SHORTEST: Duration = Duration::from_millis(16);
         let start = Instant::now();
         let after = |cost, shortest| {
-            let mut pace = Pace::default();
-            pace.sent(start, Duration::from_millis(cost), shortest);
-            pace.wait(start)
+            let mut spending = Spending::default();
+            spending.add(start, Duration::from_millis(cost));
+            spending.interval(start, shortest)
         };
+        assert_eq!(after(0, SHORTEST), SHORTEST);
         assert_eq!(after(1, SHORTEST), SHORTEST);
         assert_eq!(after(10, SHORTEST), Duration::from_millis(40));
         assert_eq!(after(10_000, SHORTEST), LONGEST_INTERVAL);
         assert_eq!(after(1, Duration::from_secs(9)), Duration::from_secs(9));
+    }
+
+    #[test]
+    fn a_room_spends_a_quarter_of_a_core() {
+        const COST: Duration = Duration::from_millis(30);
+        const TIME: Duration = Duration::from_secs(60);
+        let start = Instant::now();
+        let (mut now, mut spent) = (start, Duration::ZERO);
+        let mut spending = Spending::default();
+        while now < start + TIME {
+            let interval = spending.interval(now, SHORTEST);
+            // Others send the bill only after they were told.
+            spending.add(now, COST);
+            spent += COST;
+            now += interval;
+        }
+        assert!(spent > TIME / 5 && spent < TIME * 3 / 10, "{spent:?} of {TIME:?}");
+    }
+
+    #[test]
+    fn a_bill_is_paid_once() {
+        let bill = Bill::default();
+        bill.clone().add(Duration::from_millis(1));
+        bill.add(Duration::from_millis(2));
+        assert_eq!(bill.take(), Duration::from_millis(3));
+        assert_eq!(bill.take(), Duration::ZERO);
     }
 }

@@ -19,7 +19,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use percent_encoding::percent_decode_str;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -45,9 +44,6 @@ use crate::{
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Bytes hyper may hold of a request that it has not understood yet.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
-/// First requests that are under way at once. When thousands come together, the others wait with hardly any memory of
-/// their own, and each that has its turn is done with soon.
-const TURNS: usize = 128;
 /// How long a turn may take: a handshake takes a fraction of a millisecond. Slower ones go on beside those whose turn it is.
 const TURN_TIME: Duration = Duration::from_millis(50);
 /// Wait after a failed accept, most often for lack of file descriptors: others will close some.
@@ -73,8 +69,6 @@ pub(crate) struct HttpServer {
     assets: Option<Assets>,
     /// The server was asked to stop, and does so after [`Config::drain`].
     leaving: AtomicBool,
-    /// One for each connection whose first request may be under way.
-    turns: Semaphore,
     /// Tells plain HTTP connections that the server stops.
     stopping: CancellationToken,
 }
@@ -116,7 +110,6 @@ impl HttpServer {
             query_address,
             assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
             leaving: AtomicBool::new(false),
-            turns: Semaphore::new(TURNS),
             stopping: CancellationToken::new(),
             entrance: Entrance::new(&config),
             config,
@@ -186,7 +179,7 @@ impl HttpServer {
         // without a task.
         tokio::spawn(async move {
             // Only closed semaphores refuse, and this one is never closed.
-            let turn = server.turns.acquire().await;
+            let turn = server.rooms.shared().turns.acquire().await;
             // Boxed: whoever waits for a turn has no need of the room yet.
             Box::pin(Arc::clone(&server).serve(stream, visit, turn)).await;
         });

@@ -15,17 +15,14 @@ use crate::{
     Error, Reading, Refusal, Settings,
     access::{Access, spell_site},
     gate,
-    pace::{Pace, stretched},
+    pace::{Bill, Pace, RETRY, Spending},
     party::{Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, text, unix_ms},
 };
 use past::{History, PAGES, PATIENCE, PATIENCE_AT_START, page_key};
 use report::{Question, Reports};
 
-/// How many update intervals pages get to tell everything again: one that they may have to wait, and one to be safe.
-const RECOVERY_INTERVALS: u32 = 2;
-/// Messages to pages in a second: more subscribed pages hear news less often. One took 35 µs of processor time with all that
-/// follows, down to the sockets of a page's viewers, so that one site takes about a third of a core.
-const PAGES_PER_SECOND: u32 = 10_000;
+/// How long pages get to tell everything again, besides the interval that they may have to wait.
+const RECOVERY_TIME: Duration = Duration::from_millis(200);
 /// Rounds in which those that wait are told.
 const TICKS_PER_INTERVAL: u32 = 10;
 /// Messages to pages after which other rooms have their turn.
@@ -34,16 +31,23 @@ const BREATH: usize = 256;
 /// The counts of one site.
 #[derive(Default)]
 pub struct Counter {
+    /// Every page that is known.
     pages: HashMap<PageId, Tally>,
     /// Pages with viewers.
     viewed: HashSet<PageId>,
+    /// The pages whose viewers watch others.
     subscribers: HashMap<PageId, Subscriber>,
     /// Subscribers with news that could not go out yet, and when they can.
     waiting: BTreeSet<(Instant, PageId)>,
     /// When the tick comes that was asked for.
     tick_at: Option<Instant>,
+    /// What telling pages costs, with all that follows, down to the sockets of their viewers.
+    spending: Spending,
+    /// The part of it that those pages spend.
+    bill: Bill,
     /// Until then pages are telling their counts after a failure of this room; what is not known yet must not look like 0.
     recovering_until: Option<Instant>,
+    /// Answers to questions from outside that are kept for a moment.
     reports: Reports,
     /// What is stored and not read yet, and when to go on with that; `None` once all is known. Until then nothing is
     /// stored, for it could be less than what is there.
@@ -55,23 +59,34 @@ pub struct Counter {
 /// One page that has viewers, had some, or is linked to.
 #[derive(Default)]
 struct Tally {
+    /// What it last told us.
     viewers: u32,
     /// Of the last report.
     sequence: u64,
+    /// The pages whose viewers watch it.
     subscribers: HashSet<PageId>,
+    /// What is remembered of it.
     history: History,
     /// The history is newer than what is stored.
     unsaved: bool,
 }
 
+/// What subscribers are told, by the pages that it is about.
+type Bodies = HashMap<BTreeSet<PageId>, Request>;
+
 /// A page whose viewers watch others.
 struct Subscriber {
+    /// How it is reached.
     page: Stub,
+    /// The pages that it is told about.
     pages: HashSet<PageId>,
     /// Pages whose count it has not been told yet.
     news: BTreeSet<PageId>,
+    /// It has asked for counts: it gets them even in a rush.
+    asked: bool,
     /// It is among those that wait.
     waits: bool,
+    /// When it may be told again.
     pace: Pace,
 }
 
@@ -105,7 +120,7 @@ impl Party for Counter {
         self.past = Some((room.storage().read(PAGES), room.now()));
         self.read_past(room, PATIENCE_AT_START).await?;
         if room.failed_before() {
-            self.recovering_until = Some(room.now() + RECOVERY_INTERVALS * room.setting::<Settings>()?.update_interval);
+            self.recovering_until = Some(room.now() + RECOVERY_TIME + room.setting::<Settings>()?.update_interval);
             self.ask_for_everything(room)?;
         }
         Ok(())
@@ -237,9 +252,10 @@ impl Counter {
                 Entry::Vacant(place) => {
                     let page = room.parties().get("page")?.room(subscriber.as_str())?;
                     let (pages, news) = (HashSet::new(), BTreeSet::new());
-                    place.insert(Subscriber { page, pages, news, waits: false, pace: Pace::default() })
+                    place.insert(Subscriber { page, pages, news, asked: true, waits: false, pace: Pace::default() })
                 }
             };
+            state.asked = true;
             state.news.insert(id.clone());
             state.pages.insert(id);
         }
@@ -274,20 +290,31 @@ impl Counter {
     }
 
     /// Tells these subscribers their news if it is time, at once after a quiet while; the others with a later tick.
-    async fn tell(&mut self, room: &mut Room, subscribers: impl IntoIterator<Item = PageId>) -> Result {
-        let interval = stretched(room.setting::<Settings>()?.update_interval, self.subscribers.len(), PAGES_PER_SECOND);
+    async fn tell(&mut self, room: &mut Room, subscribers: Vec<PageId>) -> Result {
         // Nearly always all hear of the same page: encoded once.
         let mut bodies = HashMap::new();
-        for (idx, subscriber) in subscribers.into_iter().enumerate() {
-            if let Some(wait) = self.tell_one(room, &subscriber, interval, &mut bodies)?
-                && let Some(state) = self.subscribers.get_mut(&subscriber)
+        for some in subscribers.chunks(BREATH) {
+            let start = room.processor_time();
+            self.tell_some(room, some, &mut bodies)?;
+            let cost = room.processor_time().saturating_sub(start);
+            self.spending.add(room.now(), cost + self.bill.take());
+            if some.len() == BREATH {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_some(&mut self, room: &mut Room, subscribers: &[PageId], bodies: &mut Bodies) -> Result {
+        let now = room.now();
+        let interval = self.spending.interval(now, room.setting::<Settings>()?.update_interval);
+        for subscriber in subscribers {
+            if let Some(wait) = self.tell_one(room, subscriber, interval, bodies)?
+                && let Some(state) = self.subscribers.get_mut(subscriber)
                 && !std::mem::replace(&mut state.waits, true)
             {
-                self.waiting.insert((room.now() + wait, subscriber));
+                self.waiting.insert((now + wait, subscriber.clone()));
                 self.tick_by(room, wait);
-            }
-            if idx % BREATH == BREATH - 1 {
-                tokio::task::yield_now().await;
             }
         }
         Ok(())
@@ -299,14 +326,14 @@ impl Counter {
         room: &Room,
         subscriber: &PageId,
         interval: Duration,
-        bodies: &mut HashMap<BTreeSet<PageId>, Request>,
+        bodies: &mut Bodies,
     ) -> Result<Option<Duration>> {
         let Some(state) = self.subscribers.get_mut(subscriber).filter(|state| !state.news.is_empty()) else {
             return Ok(None);
         };
         let now = room.now();
         let recovering = self.recovering_until.map(|until| until.saturating_duration_since(now));
-        let wait = state.pace.wait(now).max(recovering.unwrap_or_default());
+        let wait = state.pace.wait(now, room.is_rush() && !state.asked).max(recovering.unwrap_or_default());
         if !wait.is_zero() {
             return Ok(Some(wait));
         }
@@ -316,19 +343,22 @@ impl Counter {
                 let viewers = |id: &PageId| self.pages.get(id).map_or(0, |tally| tally.viewers);
                 let connections = state.news.iter().map(|id| (id.clone(), viewers(id))).collect();
                 let update = PageRequest::Update { connections, sequence: Some(room.next_sequence()) };
-                bodies.entry(state.news.clone()).or_insert(post(&update)?).clone()
+                let mut request = post(&update)?;
+                request.extensions_mut().insert(self.bill.clone());
+                bodies.entry(state.news.clone()).or_insert(request).clone()
             }
         };
         match state.page.send(request) {
             Ok(()) => {
                 state.news.clear();
-                state.pace.sent(now, Duration::ZERO, interval);
+                state.asked = false;
+                state.pace.sent(now, interval);
                 Ok(None)
             }
             // It hears the newest counts when it has room for them.
             Err(error) => {
                 tracing::debug!(%subscriber, %error, "a page could not be told");
-                Ok(Some(interval))
+                Ok(Some(RETRY))
             }
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Counter, Tally};
 use crate::{
     Progress, Settings,
+    pace::RETRY,
     party::{Result, Room, unix_ms},
 };
 
@@ -24,8 +25,11 @@ pub(super) const PAGES: &str = "page:";
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct History {
+    /// The most viewers it ever had.
     pub(super) peak: u32,
+    /// When that was, in milliseconds since 1970.
     pub(super) peak_at_ms: u64,
+    /// When its viewers last changed, likewise; 0 if they never did.
     pub(super) last_activity_ms: u64,
 }
 
@@ -50,7 +54,7 @@ impl Counter {
                     self.save(room)?;
                     return if std::mem::take(&mut self.clean_up_due) { self.clean_up(room) } else { Ok(()) };
                 }
-                Ok(Progress::NotYet) => room.setting::<Settings>()?.update_interval,
+                Ok(Progress::NotYet) => RETRY,
                 Err(error) => {
                     tracing::error!(site = room.id(), %error, "peaks could not be read; counting goes on, trying again");
                     READ_RETRY

@@ -18,7 +18,7 @@ use http::Method;
 
 use crate::{
     Access, Error, Reading, Refusal, Settings, gate,
-    pace::Pace,
+    pace::{Bill, Pace},
     party::{
         Connection, Group, Lobby, Message, Party, Request, Response, Result, Room, RoomId, http::HeaderMap, json,
         refusal_in_words,
@@ -39,17 +39,23 @@ const LINKS: &str = "link:";
 /// One page.
 #[derive(Default)]
 pub struct Page {
+    /// Who is here, by the key of the connection.
     viewers: HashMap<u64, Viewer>,
+    /// The pages that viewers watch, and those that are remembered.
     links: BTreeMap<PageId, Link>,
     /// Which of them viewers watch.
     sets: LinkSets,
     /// Links that began or ceased to be watched, and whose counter does not know yet.
     unsettled: BTreeSet<PageId>,
+    /// What viewers have been told, and when they are told more.
     telling: Telling,
+    /// Of whoever told us counts last: it pays for what comes of them.
+    bill: Bill,
     /// The last snapshot that was sent, for the next viewer that asks for the same.
     snapshot: Option<Snapshot>,
     /// Whether the counter knows how many viewers there are.
     reported: bool,
+    /// When the counter may be told again.
     reports: Pace,
     /// Links that are remembered and not read yet; `None` once they are.
     past: Option<Reading>,
@@ -57,6 +63,7 @@ pub struct Page {
 
 /// One connection of the page.
 struct Viewer {
+    /// How it is reached.
     connection: Connection,
     /// The links it watches: their counts are all it is sent.
     watches: LinkSet,
@@ -98,6 +105,7 @@ struct Link {
     watchers: u32,
     /// Whether its counter has been asked to tell us.
     subscribed: bool,
+    /// Its viewers; `None` until its counter has told us.
     count: Option<u32>,
     /// The version at which its count last changed.
     changed: u64,
@@ -209,9 +217,14 @@ impl Party for Page {
                 gate::public(&PageReport { id: page_id(room), viewers: self.count(), connections })
             }
             Method::POST => {
+                let start = room.processor_time();
                 match serde_json::from_slice(request.body())? {
                     PageRequest::Update { connections, sequence } => self.heard(room, connections, sequence)?,
                     PageRequest::Resync => self.forget_what_was_told(),
+                }
+                if let Some(bill) = request.extensions().get::<Bill>() {
+                    self.bill = bill.clone();
+                    bill.add(room.processor_time().saturating_sub(start));
                 }
                 self.settle(room)?;
                 json(&gate::SUCCESS)

@@ -11,6 +11,7 @@ use connection_counter_protocol::{CounterRequest, Counts, PageId, PageMessage};
 use super::{Link, Page, links::keep, page_id};
 use crate::{
     Error, Settings,
+    pace::RETRY,
     party::{Connection, Message, Result, Room, Stub, post},
 };
 
@@ -32,8 +33,12 @@ impl Page {
             if count > 0 {
                 keep(&id, link, room)?;
             }
-            if link.count.replace(count) != Some(count) {
+            let before = link.count.replace(count);
+            if before != Some(count) {
                 link.changed = self.telling.change();
+            }
+            if before.is_none() {
+                self.telling.first_count();
             }
         }
         Ok(())
@@ -106,8 +111,7 @@ impl Page {
             }
         }
         self.unsettled = failed;
-        let interval = room.setting::<Settings>()?.update_interval;
-        Ok((!self.unsettled.is_empty()).then_some(interval))
+        Ok((!self.unsettled.is_empty()).then_some(RETRY))
     }
 
     /// Tells the counter our count if it changed; or says how long to wait for that.
@@ -115,8 +119,7 @@ impl Page {
         if self.reported {
             return Ok(None);
         }
-        let interval = room.setting::<Settings>()?.update_interval;
-        let wait = self.reports.wait(room.now());
+        let wait = self.reports.wait(room.now(), room.is_rush());
         if !wait.is_zero() {
             return Ok(Some(wait));
         }
@@ -124,12 +127,12 @@ impl Page {
         let page = page_id(room);
         let request =
             CounterRequest::Update { id: page.clone(), connection_count: count, sequence: Some(room.next_sequence()) };
-        self.reports.sent(room.now(), Duration::ZERO, interval);
+        self.reports.sent(room.now(), room.setting::<Settings>()?.update_interval);
         if tell(&counter_stub(room, page.counter_room())?, &request)? {
             self.reported = true;
             return Ok(None);
         }
-        Ok(Some(interval))
+        Ok(Some(RETRY))
     }
 
     /// Tells a viewer the counts, as far as they are known, of links it has just asked for.
@@ -163,11 +166,12 @@ impl Page {
     /// Tells viewers what changed since they were last told; or says how long to wait for that. Who is still being
     /// written to is left out: it gets what is newest once it can take it, one message however long that takes.
     fn settle_updates(&mut self, room: &Room) -> Result<Option<Duration>> {
-        let Some(wait) = self.telling.wait(room.now()) else { return Ok(None) };
+        let now = room.now();
+        let Some(wait) = self.telling.wait(now, room.is_rush()) else { return Ok(None) };
         if !wait.is_zero() {
             return Ok(Some(wait));
         }
-        let start = room.now();
+        let start = room.processor_time();
         let version = self.telling.version();
         let page = page_id(room);
         let mut updates = Updates { links: &self.links, site: page.site(), made: HashMap::new() };
@@ -194,27 +198,32 @@ impl Page {
                 all = false;
             }
         }
-        let now = room.now();
-        let shortest = room.setting::<Settings>()?.update_interval;
-        self.telling.done(now, now.saturating_duration_since(start), shortest, all);
-        Ok(self.telling.wait(now))
+        let cost = room.processor_time().saturating_sub(start);
+        self.bill.add(cost);
+        // From the start: telling thousands takes a while, which is no reason to tell them later next time.
+        self.telling.done(now, cost, room.setting::<Settings>()?.update_interval, all);
+        Ok(self.telling.wait(room.now(), room.is_rush()))
     }
 }
 
 /// What was sent to a viewer that asked for these links.
 pub(super) struct Snapshot {
+    /// The links it is about.
     asked: BTreeSet<PageId>,
     /// The viewer's name for the site; see [`Viewer::alias`](super::Viewer).
     alias: Option<Box<str>>,
     /// Of the counts.
     version: u64,
+    /// What was sent.
     messages: Vec<Message>,
 }
 
 /// The names of the page's site: its own, and the one that a viewer calls it by.
 #[derive(Clone, Copy)]
 struct Names<'a> {
+    /// Its own.
     site: Option<&'a str>,
+    /// The viewer's; see [`Viewer::alias`](super::Viewer).
     alias: Option<&'a str>,
 }
 
@@ -224,8 +233,11 @@ type Sameness = (u64, *const PageId, Option<Box<str>>);
 
 /// The messages of one update: encoded once, shared by all for whom they are the same.
 struct Updates<'a> {
+    /// The page's links, with their counts.
     links: &'a BTreeMap<PageId, Link>,
+    /// The page's site.
     site: Option<&'a str>,
+    /// What was encoded so far.
     made: HashMap<Sameness, Vec<(u64, Message)>>,
 }
 
@@ -244,7 +256,9 @@ impl Updates<'_> {
 
 /// One link's count, as it is told.
 struct News<'a> {
+    /// Where the link leads.
     id: &'a PageId,
+    /// Its viewers.
     count: u32,
     /// The version at which it changed.
     changed: u64,

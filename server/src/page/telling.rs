@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::pace::Pace;
+use crate::pace::{Pace, Spending};
 
 /// What all viewers of a page have been told.
 ///
@@ -14,7 +14,12 @@ pub(super) struct Telling {
     version: u64,
     /// The version that every viewer has been told.
     told: u64,
+    /// Viewers wait for the very first count of a link: they are told even in a rush.
+    is_awaited: bool,
+    /// When the next update may go out.
     pace: Pace,
+    /// What updates cost.
+    spending: Spending,
 }
 
 impl Telling {
@@ -29,21 +34,28 @@ impl Telling {
         self.version
     }
 
+    /// There is a count of a link that had none.
+    pub(super) fn first_count(&mut self) {
+        self.is_awaited = true;
+    }
+
     /// A viewer has to be told again what was told before.
     pub(super) fn fall_behind(&mut self) {
         self.told = 0;
     }
 
     /// How long until viewers may be told what is new; `None` if nothing is.
-    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
+    pub(super) fn wait(&self, now: Instant, is_rush: bool) -> Option<Duration> {
         let is_new = self.told != self.version;
-        is_new.then(|| self.pace.wait(now))
+        is_new.then(|| self.pace.wait(now, is_rush && !self.is_awaited))
     }
 
-    /// Viewers were told, which took `cost`. Unless that was `all`, the others are told next time.
+    /// Viewers were told from `now` on, which took `cost`. Unless that was `all`, the others are told next time.
     pub(super) fn done(&mut self, now: Instant, cost: Duration, shortest: Duration, all: bool) {
-        self.pace.sent(now, cost, shortest);
+        self.spending.add(now, cost);
+        self.pace.sent(now, self.spending.interval(now, shortest));
         if all {
+            self.is_awaited = false;
             self.told = self.version;
         }
     }
@@ -58,16 +70,16 @@ mod tests {
     #[test]
     fn the_first_change_is_told_at_once_the_next_ones_together() {
         let (mut telling, start) = (Telling::default(), Instant::now());
-        assert_eq!(telling.wait(start), None);
+        assert_eq!(telling.wait(start, false), None);
         telling.change();
-        assert_eq!(telling.wait(start), Some(Duration::ZERO));
+        assert_eq!(telling.wait(start, false), Some(Duration::ZERO));
         telling.done(start, Duration::ZERO, SHORTEST, true);
-        assert_eq!(telling.wait(start), None);
+        assert_eq!(telling.wait(start, false), None);
         telling.change();
         telling.change();
-        assert_eq!(telling.wait(start + SHORTEST / 2), Some(SHORTEST / 2));
+        assert_eq!(telling.wait(start + SHORTEST / 2, false), Some(SHORTEST / 2));
         telling.done(start + SHORTEST, Duration::ZERO, SHORTEST, true);
-        assert_eq!(telling.wait(start + SHORTEST * 2), None);
+        assert_eq!(telling.wait(start + SHORTEST * 2, false), None);
     }
 
     #[test]
@@ -75,12 +87,27 @@ mod tests {
         let (mut telling, start) = (Telling::default(), Instant::now());
         let version = telling.change();
         telling.done(start, Duration::ZERO, SHORTEST, false);
-        assert_eq!(telling.wait(start), Some(SHORTEST));
+        assert_eq!(telling.wait(start, false), Some(SHORTEST));
         assert_eq!(telling.version(), version);
         telling.done(start + SHORTEST, Duration::ZERO, SHORTEST, true);
-        assert_eq!(telling.wait(start + SHORTEST), None);
+        assert_eq!(telling.wait(start + SHORTEST, false), None);
         telling.fall_behind();
-        assert!(telling.wait(start + SHORTEST).is_some());
+        assert!(telling.wait(start + SHORTEST, false).is_some());
+    }
+
+    #[test]
+    fn only_first_counts_are_told_in_a_rush() {
+        let (mut telling, start) = (Telling::default(), Instant::now());
+        telling.change();
+        telling.done(start, Duration::ZERO, SHORTEST, true);
+        telling.change();
+        let later = start + SHORTEST;
+        assert!(telling.wait(later, true).is_some_and(|wait| !wait.is_zero()));
+        telling.first_count();
+        assert_eq!(telling.wait(later, true), Some(Duration::ZERO));
+        telling.done(later, Duration::ZERO, SHORTEST, true);
+        telling.change();
+        assert!(telling.wait(later + SHORTEST, true).is_some_and(|wait| !wait.is_zero()));
     }
 
     #[test]
@@ -88,6 +115,6 @@ mod tests {
         let (mut telling, start) = (Telling::default(), Instant::now());
         telling.change();
         telling.done(start, Duration::from_millis(100), SHORTEST, false);
-        assert_eq!(telling.wait(start), Some(Duration::from_millis(400)));
+        assert_eq!(telling.wait(start, false), Some(Duration::from_millis(400)));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use super::{Connection, Message, Parties, Result, RoomKey, Rooms, table::Connections};
@@ -153,6 +154,20 @@ impl Room {
     #[must_use]
     pub fn now(&self) -> std::time::Instant {
         Instant::now().into_std()
+    }
+
+    /// How long this thread has been at work on a processor. The difference between two calls, with no `await` in between, is
+    /// what the work in between cost. Unlike the time that passed, it is the same on a busy machine.
+    #[must_use]
+    pub fn processor_time(&self) -> Duration {
+        // It counts from the start of the thread, so it is never negative.
+        clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
+    }
+
+    /// Whether newcomers wait for their handshakes. What can wait as well should let them go first.
+    #[must_use]
+    pub fn is_rush(&self) -> bool {
+        self.rooms.shared().turns.available_permits() == 0
     }
 
     /// A number larger than any this was answered with before, in any room. It tells a late message from a new one.

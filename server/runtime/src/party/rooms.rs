@@ -14,7 +14,7 @@ use std::{
 
 use futures_util::FutureExt;
 use http::{Extensions, HeaderMap};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -35,6 +35,10 @@ use crate::{
 /// Wait between two alarms: after a long stop thousands are overdue at the same moment, and readers come first.
 const ALARM_PAUSE: Duration = Duration::from_millis(2);
 
+/// First requests that are under way at once. When thousands come together, the others wait with hardly any memory of
+/// their own, and each that has its turn is done with soon.
+const TURNS: usize = 128;
+
 /// All rooms of the server. Cloning gives another handle.
 #[derive(Clone)]
 pub(crate) struct Rooms(Arc<Shared>);
@@ -50,6 +54,8 @@ pub(crate) struct Shared {
     connection_keys: AtomicU64,
     /// What [`Rooms::next_sequence`] answers next.
     sequence: AtomicU64,
+    /// One for each connection whose first request may be under way.
+    pub(crate) turns: Semaphore,
     /// The rooms that are awake, as tasks.
     pub(crate) tasks: TaskTracker,
     /// The program's own values, by their types.
@@ -91,6 +97,7 @@ impl Rooms {
             connection_keys: AtomicU64::new(0),
             // Above what anyone starts with, so that the very first message is new to them.
             sequence: AtomicU64::new(1),
+            turns: Semaphore::new(TURNS),
             tasks: TaskTracker::new(),
             settings,
             config,
