@@ -68,6 +68,36 @@ async fn viewers_of_one_page_watch_different_links() {
 }
 
 #[tokio::test]
+async fn a_viewer_hears_only_of_what_it_watches() {
+    let server = TestServer::start().await;
+    // The watchers of one set share each update; whoever watches another set, or nothing, is sent nothing at all.
+    let mut watchers = [server.viewer("a").await, server.viewer("a").await];
+    for watcher in &mut watchers {
+        watcher.subscribe(&["b", "c"]).await;
+        watcher.expect_viewers("c", 0).await;
+    }
+    let mut other = server.viewer("a").await;
+    other.subscribe(&["d"]).await;
+    other.expect_viewers("d", 0).await;
+    let mut idle = server.viewer("a").await;
+    let mut crowd = Vec::new();
+    for count in 1..=20 {
+        crowd.push(server.viewer("b").await);
+        for watcher in &mut watchers {
+            watcher.expect_viewers("b", count).await;
+        }
+    }
+    // All of that came before the answer to this.
+    for silent in [&mut other, &mut idle] {
+        silent.updates.clear();
+        silent.subscribe(&[""]).await;
+        silent.expect_error("bad-link").await;
+    }
+    let news = watchers[0].updates.iter().skip(1);
+    assert!(news.into_iter().all(|update| update["connections"].as_object().unwrap().keys().eq(["b"])));
+}
+
+#[tokio::test]
 async fn subscribing_twice_counts_once() {
     let server = TestServer::start().await;
     let mut anna = server.viewer("a").await;
