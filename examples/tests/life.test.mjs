@@ -130,7 +130,7 @@ story("connection that died unnoticed is replaced", { proxied: true }, async (st
   });
   await reader.open(`${stage.host.url}/plain/`);
   await expectCounted(stage, `${stage.host.url}/plain`, 1);
-  const room = `/parties/page/${encodeURIComponent(`${stage.site}/plain`)}`;
+  const room = `/live?page=${encodeURIComponent(`${stage.site}/plain`)}`;
   assert.equal(stage.proxy.freeze(room), 1);
 
   // As when a computer wakes up.

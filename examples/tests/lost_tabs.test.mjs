@@ -21,7 +21,7 @@ story(
 
     const room = encodeURIComponent(`${stage.site}/plain/apples.html`);
     const frozen = performance.now();
-    assert.equal(stage.proxy.freeze(`/parties/page/${room}`), 1, "the reader's connection is the one that froze");
+    assert.equal(stage.proxy.freeze(`/live?page=${room}`), 1, "the reader's connection is the one that froze");
     await orchard.expectViewers('a[href="apples.html"]', 0);
 
     // Had anything told the server, it would have known at once: the last answered ping is at most one interval old.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! host page ── widget
-//!                │  WebSocket /parties/page/<page id>
+//!                │  WebSocket /live?page=<page id>
 //! http ── socket ── page room ──update──▶ counter room (one per site)
 //!                        ▲                     │ changed counts, to subscribed page rooms only
 //!                        └─────────────────────┘

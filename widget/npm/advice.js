@@ -7,7 +7,7 @@ const YES_OR_NO = "true or false";
 /** What is expected of each option. */
 const EXPECTED = {
   server: "an address such as https://live.example.org",
-  path: "a path such as /parties/page/",
+  path: "a path such as /live?page= or /parties/page/",
   links: "a CSS selector",
   scope: "site or all",
   min: "a number",

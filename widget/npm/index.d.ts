@@ -4,7 +4,7 @@
 export interface Options {
   /** Address of the server, such as `"https://live.example.com"`. */
   server: string;
-  /** Where the server has its page rooms, with a slash at both ends. Default: `"/parties/page/"`. */
+  /** Where the server has its page rooms: a page's id is appended. It ends with `/` or `=`. Default: `"/live?page="`. */
   path?: string;
   /** CSS selector for the links to consider. Default: `"a,area"`, all with an `href`. */
   links?: string;

@@ -22,7 +22,7 @@ const withCount = (value, read = value) => (read.includes("{count}") ? value : u
 /** For each option its default, and how its value is understood: `undefined` for what is not. `advice.js` says what is expected. */
 const OPTIONS = {
   server: [undefined, (value) => (/^https?:\/\/[^/]/.test(value) ? `${value}` : undefined)],
-  path: ["/parties/page/", (value) => (/^\/(.*\/)?$/.test(value) ? value : undefined)],
+  path: ["/live?page=", (value) => (/^\/(.*[/=])?$/.test(value) ? value : undefined)],
   links: [
     "a,area",
     (value) => {

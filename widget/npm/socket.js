@@ -64,18 +64,20 @@ export function createSocket(engine, listening) {
   document.addEventListener("securitypolicyviolation", onViolation, listening);
 
   const open = (address) => {
-    const socket = new (frame ? emptyWindow(frame, engine, onViolation) : window).WebSocket(address);
+    // A parameter after the page's id begins the query, unless the id did.
+    const room = address.replace(/^([^?]*)&([^?/]*)$/, "$1?$2");
+    const socket = new (frame ? emptyWindow(frame, engine, onViolation) : window).WebSocket(room);
     current = socket;
     // For `debug`.
-    const room = (page().room = { ...page().room, socket });
+    const state = (page().room = { ...page().room, socket });
     const on = (type, react) => socket.addEventListener(type, safely((event) => socket === current && react(event)));
     on("open", () => {
-      room.wasOpen = true;
+      state.wasOpen = true;
       engine.opened();
     });
     on("message", ({ data }) => engine.heard(read(data)));
     on("close", ({ code, reason }) => {
-      Object.assign(room, { code, reason });
+      Object.assign(state, { code, reason });
       engine.closed(code, reason);
     });
   };

@@ -53,7 +53,7 @@ thread_local! {
     static EVENTS: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Starts the widget. `rooms` is the start of every room's address, such as `wss://live.example.com/parties/page/`; the others
+/// Starts the widget. `rooms` is the start of every room's address, such as `wss://live.example.com/live?page=`; the others
 /// are the options of those names, `query` being `keep`, or the parameters that matter, with commas.
 #[expect(clippy::too_many_arguments, reason = "an object would bring code along to read it")]
 #[wasm_bindgen]

@@ -186,7 +186,8 @@ impl Socket {
     }
 }
 
-/// A page id as one segment of a path. Its only characters beside letters and digits that mean nothing there are `-._~`.
+/// A page id as one segment of a path, or one value of a query. Its only characters beside letters and digits that mean nothing
+/// there are `-._~`.
 fn encode(id: &str) -> String {
     let mut encoded = String::new();
     for byte in id.bytes() {

@@ -144,12 +144,12 @@ impl Tab {
         }
     }
 
-    /// What to add to the room's address.
+    /// The parameter to add to the room's address.
     pub(crate) fn suffix(&self) -> String {
         if self.observes {
-            "?observe".into()
+            "&observe".into()
         } else if self.merges && self.is_agreed {
-            join(&["?viewer=", &self.token])
+            join(&["&viewer=", &self.token])
         } else {
             String::new()
         }
