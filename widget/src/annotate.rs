@@ -20,10 +20,13 @@ const FEWEST_LINKS: u32 = 25;
 const MOST_LINKS: u32 = 400;
 /// When the browser has had its turn: a frame later.
 const TURN_MS: f64 = 16.0;
-/// Who removes a number so soon after we wrote it does so because we did.
-const REFUSAL_MS: f64 = 250.0;
-/// So many times in a row we write a number again that someone removed at once.
-const MOST_REFUSALS: u8 = 3;
+/// Who removes a number so soon after we wrote it, within a frame, does so because we did.
+const ANSWER_MS: f64 = 8.0;
+/// For how long a number that someone removed is remembered: an answer to us, and any other. A page may morph four times a second.
+const ANSWER_COUNTS_MS: f64 = 1_000.0;
+const REMOVAL_COUNTS_MS: f64 = 250.0;
+/// With so much to remember, the page has its will: after five answers or twenty removals at once.
+const PATIENCE_MS: f64 = 5_000.0;
 
 /// In which queues a link waits, a bit each.
 pub(crate) type Queues = u8;
@@ -190,9 +193,11 @@ impl Widget {
     /// that removes it as often as we write it has its will.
     pub(crate) fn lost(&mut self, slot: u32) {
         let Some(link) = self.links.get(slot) else { return };
-        link.refused = if now_ms() - link.written_ms < REFUSAL_MS { link.refused + 1 } else { 0 };
-        if link.refused <= MOST_REFUSALS {
-            link.written_ms = now_ms();
+        let now_ms = now_ms();
+        let counts_ms = if now_ms - link.written_ms < ANSWER_MS { ANSWER_COUNTS_MS } else { REMOVAL_COUNTS_MS };
+        link.contested_ms = link.contested_ms.max(now_ms) + counts_ms;
+        if link.contested_ms - now_ms <= PATIENCE_MS {
+            link.written_ms = now_ms;
             self.effects.push(Effect::Restore(slot));
         }
     }

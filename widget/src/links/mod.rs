@@ -29,8 +29,8 @@ pub(crate) struct Link {
     pub(crate) queues: Queues,
     /// When we last wrote on it.
     pub(crate) written_ms: f64,
-    /// How often in a row someone removed what we had just written.
-    pub(crate) refused: u8,
+    /// Until when we remember that someone removed what we had written.
+    pub(crate) contested_ms: f64,
 }
 
 /// Elements to look at, in a list of the browser's, and how far we have come.
@@ -82,8 +82,8 @@ impl Links {
             self.table.push(None);
         }
         if let Some(place) = self.table.get_mut(idx) {
-            let (queues, written_ms) = (Queues::default(), f64::NEG_INFINITY);
-            *place = Some(Link { page: NONE, told: -1.0, is_written: false, queues, written_ms, refused: 0 });
+            let (queues, written_ms, contested_ms) = (Queues::default(), f64::NEG_INFINITY, 0.0);
+            *place = Some(Link { page: NONE, told: -1.0, is_written: false, queues, written_ms, contested_ms });
         }
         slot
     }

@@ -1,0 +1,162 @@
+// Libraries that morph a page into what the server sends now take away whatever the server did not send: numbers too. They are
+// back before anyone sees them missing. A page that goes on taking them away has its will.
+
+import assert from "node:assert/strict";
+
+import { bundle } from "./support/bundle.mjs";
+import { startFakeServer, update } from "./support/fake_server.mjs";
+import { html, servePages } from "./support/pages.mjs";
+import { story } from "./support/story.mjs";
+import { until } from "./support/until.mjs";
+
+/** So many morphs, as fast as the library can. */
+const ROUNDS = 8;
+
+/** What has `morph` fetch the new content and give it to a function of a library. */
+const fetching = (call) => `window.morph = async () => {
+  const main = document.querySelector("main");
+  const sent = await (await fetch("/main")).text();
+  ${call}
+};`;
+/** What has `morph` press a button, which the library knows about, and wait for its event. */
+const pressing = (event) => `window.morph = () => new Promise((resolve) => {
+  document.addEventListener("${event}", () => setTimeout(resolve), { once: true });
+  document.querySelector("button").click();
+});`;
+
+/** Each in its current version: what to import, how to morph, and what the page needs for it. */
+const LIBRARIES = {
+  "morphdom, which LiveView uses": { script: `import morphdom from "morphdom"; ${fetching("morphdom(main, sent);")}` },
+  idiomorph: { script: `import { Idiomorph } from "idiomorph"; ${fetching("Idiomorph.morph(main, sent);")}` },
+  "Alpine's morph, which Livewire uses": {
+    script: `import Alpine from "alpinejs"; import morph from "@alpinejs/morph";
+      Alpine.plugin(morph); Alpine.start(); ${fetching("Alpine.morph(main, sent);")}`,
+  },
+  "htmx 2 with idiomorph": {
+    script: `import "htmx.org"; import "idiomorph/htmx"; ${pressing("htmx:afterSettle")}`,
+    alias: { "htmx.org": "htmx-2" },
+    controls: '<button hx-ext="morph" hx-get="/main" hx-target="main" hx-swap="morph:outerHTML">morph</button>',
+  },
+  "htmx 4": {
+    script: `import "htmx.org"; ${pressing("htmx:after:swap")}`,
+    controls: '<button hx-get="/main" hx-target="main" hx-swap="outerMorph">morph</button>',
+  },
+  "Turbo 8": {
+    script: `import * as Turbo from "@hotwired/turbo"; window.morph = () => new Promise((resolve) => {
+      document.addEventListener("turbo:render", resolve, { once: true });
+      Turbo.renderStreamMessage('<turbo-stream action="refresh"></turbo-stream>');
+    });`,
+    head: '<meta name="turbo-refresh-method" content="morph"><meta name="turbo-refresh-scroll" content="preserve">',
+  },
+};
+
+/** A server that tells 7 viewers for every page. */
+const startServer = (stage) =>
+  startFakeServer(stage, {
+    connected: (socket, asked) =>
+      socket.on("message", () => socket.send(update(Object.fromEntries([...asked].map((id) => [id, 7]))))),
+  });
+
+for (const [library, { script, alias, head = "", controls = "" }] of Object.entries(LIBRARIES)) {
+  story(`numbers survive ${library}`, {}, async (stage) => {
+    const { url } = await startServer(stage);
+    const code = await bundle(script, alias);
+    let round = 0;
+    const main = () => `<main id="main"><p>${round}</p><a href="/x">x</a> <a href="/only-${round}">new</a></main>`;
+    const tags = `${head}<script async src="${url}/live.js"></script><script defer src="/library.js"></script>`;
+    const page = { "/main": main, "/library.js": () => code, "/": () => html(tags, controls + main()) };
+    const site = await servePages(stage, (path) => page[path]?.());
+    const tab = await stage.openTab(`${site}/`);
+    await tab.expectViewers("main a", 7);
+
+    while (round < ROUNDS) {
+      round += 1;
+      const seen = await tab.page.evaluate(async () => {
+        const link = document.querySelector('a[href="/x"]');
+        const bare = [];
+        const observer = new MutationObserver((records) => bare.push(...records));
+        observer.observe(link, { attributeFilter: ["data-viewers"] });
+        await window.morph();
+        await new Promise((resolve) => requestAnimationFrame(resolve));
+        observer.disconnect();
+        const [text, after] = [document.querySelector("main p").textContent, document.querySelector('a[href="/x"]')];
+        return { text, isSame: after === link, shown: link.getAttribute("data-viewers"), isTaken: bare.length > 0 };
+      });
+      assert.deepEqual(seen, { text: `${round}`, isSame: true, shown: "7", isTaken: true }, `round ${round}`);
+    }
+    await tab.expectViewers("main a", 7);
+  });
+}
+
+story("labels are back with their numbers", {}, async (stage) => {
+  const { url } = await startServer(stage);
+  const code = await bundle(LIBRARIES.idiomorph.script);
+  const tags = `<script async src="${url}/live.js" data-label="{count} readers"></script><script defer src="/library.js"></script>`;
+  const main = '<main><a href="/x">x</a></main>';
+  const page = { "/main": () => main, "/library.js": () => code, "/": () => html(tags, main) };
+  const site = await servePages(stage, (path) => page[path]?.());
+  const tab = await stage.openTab(`${site}/`);
+  await tab.expectViewers("a", 7);
+  await tab.page.evaluate(async () => {
+    await window.morph();
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+  });
+  const attributes = await tab.page.$eval("a", ({ attributes }) => [...attributes].map(({ name, value }) => [name, value]));
+  assert.deepEqual(attributes.sort(), [
+    ["data-viewers", "7"],
+    ["data-viewers-label", "7 readers"],
+    ["href", "/x"],
+  ]);
+});
+
+/** A page that takes numbers away again and again; how often it found one in three seconds, and whether it has its will then. */
+const PERSISTENT = {
+  "in answer to each": "new MutationObserver(take).observe(document, { attributes: true, subtree: true }); take();",
+  "in every frame": "const again = () => requestAnimationFrame(again, take()); again();",
+  "thirty times a second": "setInterval(take, 33);",
+};
+
+for (const [how, insist] of Object.entries(PERSISTENT)) {
+  story(`page that takes numbers away ${how} has its will`, {}, async (stage) => {
+    let viewers = 7;
+    const sockets = [];
+    const { url } = await startFakeServer(stage, {
+      connected: (socket, asked) => {
+        sockets.push(socket);
+        socket.on("message", () => socket.send(update(Object.fromEntries([...asked].map((id) => [id, viewers])))));
+      },
+    });
+    const site = await servePages(stage, () =>
+      html(`<script async src="${url}/live.js"></script>`, '<a href="/x">x</a> <a id="other" href="/y">y</a>'),
+    );
+    const tab = await stage.openTab(`${site}/`);
+    await tab.expectViewers("a", 7);
+    await tab.page.evaluate(`{
+      window.taken = 0;
+      const link = document.querySelector("a");
+      const take = () => {
+        if (!link.hasAttribute("data-viewers")) return;
+        window.taken += 1;
+        link.removeAttribute("data-viewers");
+      };
+      ${insist}
+    }`);
+    const taken = () => tab.page.evaluate(() => window.taken);
+    await until("the widget tries a few times", async () => (await taken()) > 1);
+    // It gives in: there are no more for a second.
+    let last;
+    await until("the widget gives in", async () => {
+      const before = await taken();
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      return (last = await taken()) === before;
+    });
+    assert.ok(last < 60, `it was written ${last} times`);
+
+    // Another number is no reason to begin anew.
+    viewers = 8;
+    for (const id of ["x", "y"]) sockets.at(-1).send(update({ [`${new URL(site).host}/${id}`]: viewers }));
+    await tab.expectViewers("#other", 8);
+    assert.ok((await taken()) - last <= 1, "a new number may be tried once");
+    await tab.expectViewers('a[href="/x"]', 0);
+  });
+}
