@@ -46,16 +46,13 @@ let engine, label, rule, css, counted, stopping, listening, observer;
 const lists = new Map();
 let lastList = 0;
 /** The links, and what each carries of ours. */
-const elements = [undefined];
-const written = [undefined];
+const [elements, written] = [[undefined], [undefined]];
 const slots = new Map();
 const free = [];
 /** Documents and shadow roots, and the sheet that each has of us. */
-const roots = [undefined];
-const sheets = [undefined];
+const [roots, sheets] = [[undefined], [undefined]];
 /** What an `href` means, for each root: resolving costs a browser more than all else we do for a link together. */
-let meanings, asked;
-let language, textOf, isDesigned;
+let meanings, asked, language, textOf, isDesigned;
 
 /**
  * Takes up a new widget. Answers with what its Rust calls.
@@ -73,8 +70,7 @@ export function begin(options, ownersRule, itsEngine, callbacks) {
   listening = { __proto__: null, signal: stopping.signal };
   for (const table of [elements, written, roots, sheets]) table.length = 1;
   free.length = 0;
-  slots.clear();
-  lists.clear();
+  for (const table of [slots, lists]) table.clear();
   meanings = new WeakMap();
   [language, isDesigned] = [undefined, document.designMode === "on"];
   observer = new MutationObserver(safely(onChange));
@@ -105,12 +101,14 @@ const carry = (slot, texts) => {
 const adopt = (root, sheet) => {
   if (sheet && !root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
 };
+/** Whether someone began or ceased to edit the page as a whole, which nobody tells us. */
+const isRedesigned = () => isDesigned !== (isDesigned = document.designMode === "on");
 
 /** Tells the Rust what the page did. */
 function onChange(records) {
   const found = [];
   let hasLost = false;
-  let isElsewhere = isDesigned !== (isDesigned = document.designMode === "on");
+  let isElsewhere = isRedesigned();
   for (const { target, type, attributeName, addedNodes, removedNodes } of records) {
     if (attributeName === COUNT || attributeName === LABEL) {
       const slot = slots.get(target);
@@ -213,13 +211,15 @@ const dom = {
     roots[number] = sheets[number] = undefined;
     root.adoptedStyleSheets = [...root.adoptedStyleSheets].filter((other) => other !== sheet);
   },
-  adoptAll: () => roots.forEach((root, number) => root && adopt(root, sheets[number])),
+  adoptAll() {
+    roots.forEach((root, number) => root && adopt(root, sheets[number]));
+    if (isRedesigned()) engine.changed(0, false, true);
+  },
 
   hasCount: (slot) => elements[slot].hasAttribute(COUNT),
   write(slot, viewers) {
     if (viewers < 0) return carry(slot, BLANK);
-    const text = `${viewers}`;
-    const shown = textOf(viewers);
+    const [text, shown] = [`${viewers}`, textOf(viewers)];
     carry(slot, [text, shown === text || shown === viewers ? null : `${shown}`]);
   },
   restore(slot) {
