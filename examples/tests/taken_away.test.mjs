@@ -62,12 +62,25 @@ story("page that insists on no number has its will", {}, async (stage) => {
   await tab.expectViewers("a", 0);
 });
 
-story("stylesheets that a page sets anew lose ours for a moment only", {}, async (stage) => {
-  const { tab } = await openPage(stage, LINK);
-  await tab.expectViewers("a", 7);
-  await tab.page.evaluate(() => (document.adoptedStyleSheets = [new CSSStyleSheet()]));
-  await until("our stylesheet is there again", () => tab.page.evaluate(() => document.adoptedStyleSheets.length === 2));
-});
+/** How a page drops stylesheets that it does not know. */
+const DROPPING = {
+  "sets anew": () => (document.adoptedStyleSheets = [new CSSStyleSheet()]),
+  "sets to none": () => (document.adoptedStyleSheets = []),
+  "takes from their list": () => document.adoptedStyleSheets.splice(0),
+};
+
+for (const [how, drop] of Object.entries(DROPPING)) {
+  story(`stylesheets that a page ${how} lose ours for a moment only`, {}, async (stage) => {
+    const { tab } = await openPage(stage, LINK);
+    await tab.expectViewers("a", 7);
+    const sheets = () =>
+      tab.page.evaluate(() => document.adoptedStyleSheets.filter(({ cssRules: [rule] }) => /data-viewers/.test(rule?.cssText)).length);
+    for (let time = 0; time < 2; time++) {
+      await tab.page.evaluate(drop);
+      await until("our stylesheet is there again, once", async () => (await sheets()) === 1);
+    }
+  });
+}
 
 story("what is being edited is left alone", {}, async (stage) => {
   const { tab } = await openPage(stage, `${LINK}<div contenteditable><p><a class="edited" href="/x">x</a></p></div><p contenteditable="false"><a class="plain" href="/x">x</a></p>`);
@@ -77,17 +90,29 @@ story("what is being edited is left alone", {}, async (stage) => {
   await until("the number goes", async () => (await tab.shown(".plain"))[0] === null);
 });
 
-story("tabs that may not speak to each other are counted alone", {}, async (stage) => {
-  const prepare = () => {
+/** How a page may be refused its channel to other tabs: by browsers that store nothing, very old ones, and programs in between. */
+const BROKEN_CHANNELS = {
+  "is refused": () => {
     window.BroadcastChannel = class {
       constructor() {
         throw new DOMException("no storage", "SecurityError");
       }
     };
-  };
-  const { tab } = await openPage(stage, LINK, { options: "data-merge-tabs", prepare });
-  await tab.expectViewers("a", 7);
-});
+  },
+  "is missing": () => delete window.BroadcastChannel,
+  "breaks when used": () => {
+    BroadcastChannel.prototype.postMessage = () => {
+      throw new DOMException("closed", "InvalidStateError");
+    };
+  },
+};
+
+for (const [how, prepare] of Object.entries(BROKEN_CHANNELS)) {
+  story(`tabs whose channel ${how} are counted alone`, {}, async (stage) => {
+    const { tab } = await openPage(stage, LINK, { options: "data-merge-tabs", prepare });
+    await tab.expectViewers("a", 7);
+  });
+}
 
 story("picture that never comes keeps no number away", {}, async (stage) => {
   const endless = createServer(() => {});
@@ -118,6 +143,24 @@ story("many changes of address are few connections", {}, async (stage) => {
   });
   await until("the last address is told", () => fake.knocks() > before);
   assert.ok(fake.knocks() - before <= 4, `${fake.knocks() - before} connections in two seconds`);
+});
+
+story("many times offline are few connections", {}, async (stage) => {
+  const { tab, fake } = await openPage(stage, LINK);
+  await tab.expectViewers("a", 7);
+  const before = fake.knocks();
+  const seconds = await tab.page.evaluate(async () => {
+    const begun = performance.now();
+    for (let time = 0; time < 20; time++) {
+      dispatchEvent(new Event("offline"));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      dispatchEvent(new Event("online"));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    return (performance.now() - begun) / 1000;
+  });
+  await until("it is back", () => fake.waiting() === 1);
+  assert.ok(fake.knocks() - before <= seconds + 2, `${fake.knocks() - before} connections in ${seconds} seconds`);
 });
 
 story("JavaScript twin reads its memory right when that has grown", {}, async (stage) => {

@@ -211,11 +211,13 @@ impl Widget {
             return;
         }
         let rest_ms = self.moved_ms + MOVE_EVERY_MS - now_ms;
-        if room.is_some() && !self.socket.is_in(None) && rest_ms > 0.0 {
-            self.timers.set_sooner(alarm::MOVE, rest_ms);
-            return;
+        if room.is_some() {
+            if rest_ms > 0.0 {
+                self.timers.set_sooner(alarm::MOVE, rest_ms);
+                return;
+            }
+            self.moved_ms = now_ms;
         }
-        self.moved_ms = now_ms;
         if self.socket.join(room) {
             self.outdate_later();
         }
