@@ -59,7 +59,13 @@ export function createTab(engine, rule, listening) {
       if (channel) channel.onmessage = ({ data }) => typeof data === "string" && engine.heardToken(data);
       return true;
     },
-    post: (text) => channel?.postMessage(text),
+    post(text) {
+      try {
+        channel?.postMessage(text);
+      } catch {
+        // As above: it is counted alone.
+      }
+    },
     wait(alarm, delayMs) {
       clearTimeout(timers[alarm]);
       if (delayMs >= 0) timers[alarm] = outside(() => setTimeout(engine.due, delayMs, alarm));
