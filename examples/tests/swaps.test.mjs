@@ -1,0 +1,122 @@
+// Pages that replace, copy and restore their own parts, with numbers on them: those of the new parts are right, and none stays.
+
+import assert from "node:assert/strict";
+
+import { startFakeServer, update } from "./support/fake_server.mjs";
+import { html, servePages } from "./support/pages.mjs";
+import { story } from "./support/story.mjs";
+import { until } from "./support/until.mjs";
+
+const BODY = '<main><a href="/x">x</a> <a href="/y">y</a></main>';
+
+/** A page whose links to `/x` and `/y` lead to pages with 7 and 3 viewers; its tab, and a way to tell others. */
+async function openPage(stage, body = BODY) {
+  const viewers = { x: 7, y: 3 };
+  let site;
+  const sockets = [];
+  const told = (asked) => {
+    const ids = Object.keys(viewers).map((name) => [`${new URL(site).host}/${name}`, viewers[name]]);
+    return update(Object.fromEntries(ids.filter(([id]) => asked.has(id))));
+  };
+  const { url } = await startFakeServer(stage, {
+    connected: (socket, asked) => {
+      sockets.push(() => socket.send(told(asked)));
+      socket.on("message", () => socket.send(told(asked)));
+    },
+  });
+  site = await servePages(stage, () => html(`<script async src="${url}/live.js"></script>`, body));
+  const tab = await stage.openTab(`${site}/`);
+  await tab.expectViewers('a[href="/x"]', 7);
+  await tab.expectViewers('a[href="/y"]', 3);
+  const tell = (x, y) => {
+    Object.assign(viewers, { x, y });
+    sockets.at(-1)();
+  };
+  return { tab, tell };
+}
+
+/** What pages do to themselves. */
+const SWAPS = {
+  "sets its own markup again": () => (document.body.innerHTML = document.body.innerHTML),
+  "replaces its body with a copy": () => document.body.replaceWith(document.body.cloneNode(true)),
+  "replaces its whole content with a copy": () => document.documentElement.replaceWith(document.documentElement.cloneNode(true)),
+  "copies a link and sends the copy elsewhere": () => {
+    const [x, y] = document.querySelectorAll("a");
+    const [copyOfX, copyOfY] = [x.cloneNode(true), y.cloneNode(true)];
+    [copyOfX.href, copyOfY.href] = ["/y", "/x"];
+    document.querySelector("main").append(copyOfX, copyOfY);
+  },
+  "lets two links change places": () => {
+    const [x, y] = document.querySelectorAll("a");
+    [x.href, y.href] = ["/y", "/x"];
+  },
+  "is written anew": () => {
+    const markup = document.querySelector("main").outerHTML;
+    document.open();
+    document.write(`<!doctype html><html lang="en"><body>${markup}</body></html>`);
+    document.close();
+  },
+  "swaps its content in a transition": () =>
+    document.startViewTransition(() => (document.querySelector("main").outerHTML = document.querySelector("main").outerHTML))
+      .updateCallbackDone,
+  "restores what it had kept": async () => {
+    const kept = document.querySelector("main");
+    kept.replaceWith("Nothing yet.");
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    document.body.append(kept);
+  },
+};
+
+for (const [how, swap] of Object.entries(SWAPS)) {
+  story(`numbers are right on a page that ${how}`, {}, async (stage) => {
+    const { tab, tell } = await openPage(stage);
+    await tab.page.evaluate(swap);
+    await tab.expectViewers('a[href="/x"]', 7);
+    await tab.expectViewers('a[href="/y"]', 3);
+    tell(8, 4);
+    await tab.expectViewers('a[href="/x"]', 8);
+    await tab.expectViewers('a[href="/y"]', 4);
+    const isDrawn = () => tab.page.$eval("a", (link) => getComputedStyle(link, "::after").content !== "none");
+    await until("they are drawn", isDrawn);
+    await tab.page.evaluate(() => document.body.insertAdjacentHTML("beforeend", '<a id="new" href="/x">x</a>'));
+    await tab.expectViewers("#new", 8);
+
+    await tab.page.evaluate(() => window[Symbol.for("connection-counter")].handle.stop());
+    assert.doesNotMatch(await tab.page.evaluate(() => document.documentElement.outerHTML), /data-viewers/);
+  });
+}
+
+story("snapshot with old numbers shows the new ones", {}, async (stage) => {
+  const { tab, tell } = await openPage(stage);
+  await tab.page.evaluate(() => (window.snapshot = document.body.cloneNode(true)));
+  tell(9, 0);
+  await tab.expectViewers('a[href="/x"]', 9);
+  const shown = await tab.page.evaluate(async () => {
+    document.body.replaceWith(window.snapshot);
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    return [...document.querySelectorAll("a")].map((link) => link.getAttribute("data-viewers"));
+  });
+  assert.deepEqual(shown, ["9", null]);
+});
+
+story("numbers that came with the page are not believed", {}, async (stage) => {
+  const { tab } = await openPage(stage, '<main><a href="/x" data-viewers="99">x</a> <a href="/y">y</a></main><a id="none" href="/z" data-viewers="5">z</a>');
+  await tab.expectViewers("#none", 0);
+});
+
+story("content of a shadow root is swapped and morphed like any other", {}, async (stage) => {
+  const body = `${BODY}<div id="host" data-viewers-inside></div><script>
+    document.querySelector("#host").attachShadow({ mode: "open" }).innerHTML = '<a href="/x">x</a>';
+  </script>`;
+  const { tab } = await openPage(stage, body);
+  const inside = () => tab.page.evaluate(() => document.querySelector("#host").shadowRoot.querySelector("a").getAttribute("data-viewers"));
+  await until("the link inside has its number", async () => (await inside()) === "7");
+  await tab.page.evaluate(() => document.querySelector("#host").shadowRoot.querySelector("a").removeAttribute("data-viewers"));
+  await until("it is back", async () => (await inside()) === "7");
+  await tab.page.evaluate(() => (document.querySelector("#host").shadowRoot.innerHTML = '<a href="/y" data-viewers="7">y</a>'));
+  await until("the new link has its own", async () => (await inside()) === "3");
+  await tab.page.evaluate(() => (document.querySelector("#host").shadowRoot.adoptedStyleSheets = []));
+  const isDrawn = () =>
+    tab.page.evaluate(() => getComputedStyle(document.querySelector("#host").shadowRoot.querySelector("a"), "::after").content !== "none");
+  await until("it is drawn again", isDrawn);
+});
