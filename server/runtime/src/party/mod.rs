@@ -171,6 +171,9 @@ pub trait Party: Default + Send + 'static {
     /// [`on_before_request`](Self::on_before_request), so one check covers both. [`on_connect`](Self::on_connect) sees the
     /// request that it returns.
     ///
+    /// It may choose the subprotocol: of those that `Sec-WebSocket-Protocol` offers, it leaves the chosen one in the request's
+    /// header. Otherwise the first one is chosen, and the answer shows it. So it must choose where the first one is a secret.
+    ///
     /// **Runs** before the handshake is answered. Sockets of other rooms skip it.
     ///
     /// **If it fails**, that is, returns `Err(response)`, the client gets that response instead of a WebSocket, and the room
