@@ -81,7 +81,7 @@ pub mod wire {
 
 /// WebSocket close codes (RFC 6455, section 7.4).
 pub mod close {
-    /// The server is stopping; come back after a random moment.
+    /// The other side leaves, as browsers do when a page is closed.
     pub const GOING_AWAY: u16 = 1001;
     /// The frames were not those of a WebSocket.
     pub const PROTOCOL: u16 = 1002;
@@ -97,6 +97,8 @@ pub mod close {
     pub const TOO_BIG: u16 = 1009;
     /// The server failed. Come back after a random moment.
     pub const INTERNAL: u16 = 1011;
+    /// The server is stopping, most often to be started again. Come back after a random moment.
+    pub const RESTARTING: u16 = 1012;
     /// Too busy, or this viewer reads too slowly. Come back after a random moment.
     pub const TRY_LATER: u16 = 1013;
 }

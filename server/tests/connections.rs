@@ -276,7 +276,7 @@ async fn connections_of_sleeping_rooms_hear_the_end() {
     let mut anna = enter(&server, "light/a").await;
     wait_until("the room has left memory", async || server.get_json("/parties/census/x").await["light"] == 0).await;
     server.begin_stop();
-    assert_eq!(anna.expect_close_code().await, 1001);
+    assert_eq!(anna.expect_close_code().await, 1012);
     anna.expect_end().await;
     server.stopped().await;
 }

@@ -135,7 +135,7 @@ async fn a_hanging_disk_does_not_hold_up_the_end() {
     tokio::time::sleep(Duration::from_millis(1_000)).await;
     let asked = Instant::now();
     server.signal("TERM");
-    assert_eq!(anna.expect_close_code().await, 1001);
+    assert_eq!(anna.expect_close_code().await, 1012);
     anna.expect_end().await;
     // Linux lets no process end entirely while it waits for a frozen file system. All but that wait has ended.
     wait_until("only the thread at the disk is left", async || has_ended(server.child.id())).await;

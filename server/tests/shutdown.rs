@@ -16,9 +16,11 @@ use connection_counter::{
     Server,
     party::{Party, Request, Response, Result, Room, json as json_response},
 };
+use futures_util::StreamExt;
 use serde_json::json;
 use support::{Binary, TestServer, answer};
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Notify};
+use tokio_tungstenite::tungstenite::Message;
 
 /// Longer than any test waits: who needs it up has not stopped in time.
 const PATIENT: &str = "--shutdown-timeout-ms=60000";
@@ -39,9 +41,38 @@ async fn viewers_hear_that_it_goes_away() {
     server.begin_stop();
     for viewer in &mut viewers {
         let goodbye = viewer.expect_close().await;
-        assert_eq!(u16::from(goodbye.code), 1001, "{}", goodbye.reason);
+        assert_eq!(u16::from(goodbye.code), 1012, "{}", goodbye.reason);
         viewer.expect_end().await;
     }
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn a_crowd_leaves_one_after_another_and_sees_no_count_fall() {
+    const CROWD: usize = 400;
+    let mut server = TestServer::with(&[PATIENT]).await;
+    let mut viewers = Vec::new();
+    for _ in 0..CROWD {
+        let mut viewer = server.viewer("a").await;
+        viewer.subscribe(&["a"]).await;
+        viewers.push(viewer);
+    }
+    for viewer in &mut viewers {
+        viewer.expect_viewers("a", CROWD as u64).await;
+    }
+    let start = Instant::now();
+    server.begin_stop();
+    let left = futures_util::future::join_all(viewers.iter_mut().map(|viewer| async move {
+        let first = viewer.socket.next().await;
+        assert!(matches!(&first, Some(Ok(Message::Close(Some(close)))) if u16::from(close.code) == 1012), "{first:?}");
+        let told_after = start.elapsed();
+        viewer.expect_end().await;
+        told_after
+    }))
+    .await;
+    // A thousand a second: the last one hears it after nearly 400 ms.
+    let last = left.iter().max().unwrap();
+    assert!(*last >= Duration::from_millis(390), "all had left after {last:?}");
     server.stopped().await;
 }
 
@@ -56,9 +87,9 @@ async fn signals_stop_it_well() {
         anna.subscribe(&["b"]).await;
         anna.expect_viewers("b", 1).await;
         server.signal(signal);
-        assert_eq!(ben.expect_close_code().await, 1001);
+        assert_eq!(ben.expect_close_code().await, 1012);
         ben.expect_end().await;
-        assert_eq!(anna.expect_close_code().await, 1001);
+        assert_eq!(anna.expect_close_code().await, 1012);
         anna.expect_end().await;
         let status = server.exit().await;
         assert_eq!(status.code(), Some(0), "SIG{signal}: {status}");
@@ -185,7 +216,7 @@ async fn no_one_is_let_in_while_stopping() {
     // Answered, so the server has read the half before it.
     server.expect_health().await;
     server.begin_stop();
-    assert_eq!(anna.expect_close_code().await, 1001);
+    assert_eq!(anna.expect_close_code().await, 1012);
     // Soon rather than at once: a process that another test is starting has our sockets until it runs its own program.
     support::wait_until("newcomers are refused", async || {
         let refused = TcpStream::connect(server.address).await.err();

@@ -35,7 +35,7 @@ fn cut(reason: &str) -> &str {
     reason.get(..reason.floor_char_boundary(MAX_REASON_BYTES)).unwrap_or_default()
 }
 
-/// The server is stopping.
+/// The other side leaves, as browsers do when a page is closed.
 pub const GOING_AWAY: u16 = 1001;
 /// The frames were not those of a WebSocket.
 pub const PROTOCOL: u16 = 1002;
@@ -51,6 +51,8 @@ pub const POLICY: u16 = 1008;
 pub const TOO_BIG: u16 = 1009;
 /// The server failed.
 pub const INTERNAL: u16 = 1011;
+/// The server is stopping, most often to be started again. Come back after a random moment.
+pub const RESTARTING: u16 = 1012;
 /// The server is busy, or the other side reads too slowly. Come back after a random moment.
 pub const TRY_LATER: u16 = 1013;
 

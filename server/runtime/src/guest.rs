@@ -1,11 +1,11 @@
 //! Who is on the other end of a connection, and what it holds of the server: the one place where that is taken.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 use http::HeaderMap;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
 use crate::{
@@ -98,9 +98,9 @@ impl Entrance {
         self.quotas.pace(Paced::Request, self.proxies.address(guest.address, headers))
     }
 
-    /// Waits until all guests are gone, or as long as this. Whether they are gone.
-    pub(crate) async fn wait_until_empty(&self, patience: Duration) -> bool {
-        timeout(patience, self.permits.acquire_many(self.connections)).await.is_ok()
+    /// Waits until all guests are gone, but not longer than this. Whether they are gone.
+    pub(crate) async fn wait_until_empty(&self, deadline: Instant) -> bool {
+        timeout_at(deadline, self.permits.acquire_many(self.connections)).await.is_ok()
     }
 }
 

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     assets::Assets,
+    close::{self, Close},
     config::Config,
     error::Error,
     guest::{Entrance, Guest},
@@ -35,6 +36,7 @@ use crate::{
     refusals,
     server::{Pages, QueryAddress},
     sockets::Sockets,
+    stopping::Deadlines,
     storage::Db,
     upgrade,
 };
@@ -125,19 +127,23 @@ impl HttpServer {
     }
 
     /// Serves until `shutdown` is ready, and a while longer for those who have yet to hear that it is not ready any more;
-    /// then says goodbye to everyone, for as long as the limits allow.
-    pub(crate) async fn run(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    /// then says goodbye to everyone. By when the rest of the stop is to be over.
+    pub(crate) async fn run(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Deadlines {
         self.accept_until(&listener, shutdown).await;
         self.leaving.store(true, Ordering::Relaxed);
         tracing::info!("stopping");
         self.accept_until(&listener, tokio::time::sleep(self.config.drain)).await;
         drop(listener);
+        let deadlines = Deadlines::within(self.config.limits.shutdown_timeout);
         self.rooms.stop();
         self.stopping.cancel();
-        if !self.entrance.wait_until_empty(self.config.limits.shutdown_timeout).await {
+        let goodbye = Close::new(close::RESTARTING, &Error::Stopping.to_string());
+        self.sockets.say_goodbye(&goodbye, |connections| deadlines.goodbyes_to(connections)).await;
+        if !self.entrance.wait_until_empty(deadlines.connections).await {
             tracing::warn!("some connections did not close in time");
         }
         self.sockets.stop();
+        deadlines
     }
 
     async fn accept_until(self: &Arc<Self>, listener: &TcpListener, end: impl Future<Output = ()>) {

@@ -49,6 +49,7 @@ mod readiness;
 mod refusals;
 mod server;
 mod sockets;
+mod stopping;
 mod storage;
 mod upgrade;
 

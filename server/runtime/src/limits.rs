@@ -139,9 +139,11 @@ pub struct Limits {
           default_value = "10000")]
     pub room_idle: Duration,
 
-    /// Milliseconds a stopping server waits for its connections to say goodbye.
+    /// Milliseconds a stopping server may take in all, after --drain-ms. Up to 5 s of them, and never more than five
+    /// eighths, go by between the first goodbye and the last. Beyond: whoever hangs is hung up on, and what a disk has not
+    /// taken yet is lost. Less than the 10 s after which Docker kills.
     #[arg(long = "shutdown-timeout-ms", env = "CONNECTION_COUNTER_SHUTDOWN_TIMEOUT_MS", value_parser = milliseconds,
-          default_value = "5000")]
+          default_value = "8000")]
     pub shutdown_timeout: Duration,
 }
 

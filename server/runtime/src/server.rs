@@ -7,7 +7,7 @@ use std::{
 };
 
 use ::http::request::Parts;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
     config::Config,
@@ -218,19 +218,18 @@ impl Server {
         let alarms = AlarmClock::load(db.clone(), party::unix_ms, |party, id| kinds.key(party, id)).await;
         let alarms = alarms.map_err(|error| data(&config.data, error))?;
         let config = Arc::new(config);
-        let patience = config.limits.shutdown_timeout;
         let rooms = kinds.into_rooms(self.values, Arc::clone(&config), alarms, db.clone());
         let sockets = Sockets::start(&rooms, &config.limits).map_err(StartupError::Runtime)?;
         let (pages, query_address) = (self.pages, self.query_address);
         let server = Arc::new(HttpServer::new(config, rooms.clone(), sockets, db.clone(), pages, query_address));
         serves(server.connections());
-        tokio::select! {
-            () = server.run(listener, shutdown) => {}
+        let deadlines = tokio::select! {
+            deadlines = server.run(listener, shutdown) => deadlines,
             never = rooms.ring_alarms() => match never {},
             never = notice::flush_for_ever() => match never {},
-        }
-        rooms.end().await;
-        db.close(patience).await;
+        };
+        rooms.end(deadlines.rooms).await;
+        db.close(deadlines.disk.saturating_duration_since(Instant::now())).await;
         Ok(())
     }
 }

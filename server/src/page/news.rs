@@ -166,6 +166,10 @@ impl Page {
     /// Tells viewers what changed since they were last told; or says how long to wait for that. Who is still being
     /// written to is left out: it gets what is newest once it can take it, one message however long that takes.
     fn settle_updates(&mut self, room: &Room) -> Result<Option<Duration>> {
+        // Viewers of a stopping server leave one after another. No one is to see counts fall for that.
+        if room.is_stopping() {
+            return Ok(None);
+        }
         let now = room.now();
         let Some(wait) = self.telling.wait(now, room.is_rush()) else { return Ok(None) };
         if !wait.is_zero() {

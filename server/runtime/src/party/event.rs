@@ -6,33 +6,17 @@ use super::{Close, Connection, Message, Request, Response, Result};
 
 /// What a room is told. Small, for a mailbox has room for many.
 pub(crate) enum Event {
-    Connect {
-        connection: Connection,
-        request: Box<Request>,
-        reply: oneshot::Sender<Result<()>>,
-    },
-    Message {
-        connection: Connection,
-        message: Message,
-    },
-    Close {
-        connection: Connection,
-        close: Close,
-    },
-    Request {
-        request: Box<Request>,
-        reply: Option<oneshot::Sender<Result<Response>>>,
-        outside: bool,
-    },
+    Connect { connection: Connection, request: Box<Request>, reply: oneshot::Sender<Result<()>> },
+    Message { connection: Connection, message: Message },
+    Close { connection: Connection, close: Close },
+    Request { request: Box<Request>, reply: Option<oneshot::Sender<Result<Response>>>, outside: bool },
     Alarm,
-    /// The server stops: say goodbye to every connection.
-    Stop,
 }
 
 impl Event {
     /// Whether the room hears it however much waits already.
     pub(super) fn must_arrive(&self) -> bool {
-        matches!(self, Self::Close { .. } | Self::Stop)
+        matches!(self, Self::Close { .. })
     }
 
     /// The part of all rooms, one in so many, within which it may start another. Strangers can send requests to any number

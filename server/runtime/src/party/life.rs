@@ -6,10 +6,7 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::{
-    Connection, Party, Request, Result, Room, RoomKey, Rooms,
-    event::Event,
-    mailbox::Inbox,
-    table::{Connections, announce_stop},
+    Connection, Party, Request, Result, Room, RoomKey, Rooms, event::Event, mailbox::Inbox, table::Connections,
 };
 use crate::{
     close::{self, Close},
@@ -153,7 +150,6 @@ async fn run_hook<P: Party>(room: &mut Room, party: &mut P, event: Event) -> Res
             let rung = AssertUnwindSafe(party.on_alarm(room)).catch_unwind().await;
             settle_alarm(room, rung);
         }
-        Event::Stop => announce_stop(&room.connections),
     }
     Ok(())
 }

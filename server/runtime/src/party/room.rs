@@ -150,6 +150,13 @@ impl Room {
         self.failures > 0
     }
 
+    /// Whether the server is stopping. It takes no more connections then, and says goodbye to those there are over some
+    /// seconds, so that not all of them come back at the same moment.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.rooms.is_stopping()
+    }
+
     /// The current time, of a clock that never goes back.
     #[must_use]
     pub fn now(&self) -> std::time::Instant {

@@ -14,7 +14,10 @@ use std::{
 
 use futures_util::FutureExt;
 use http::{Extensions, HeaderMap};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -241,9 +244,13 @@ impl Rooms {
         self.0.table.retire(key, inbox, connections)
     }
 
-    /// Starts no more rooms, and has those there are close their connections.
+    /// Starts no more rooms, and takes no more connections.
     pub(crate) fn stop(&self) {
         self.0.table.stop();
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.0.table.is_stopping()
     }
 
     /// Wakes rooms whose alarm is due, for ever.
@@ -259,11 +266,10 @@ impl Rooms {
     }
 
     /// Lets go of all rooms: each ends when it has handled what it was sent, or when that takes too long.
-    pub(crate) async fn end(&self) {
+    pub(crate) async fn end(&self, deadline: Instant) {
         self.0.table.clear();
         self.0.tasks.close();
-        let limit = self.0.config.limits.shutdown_timeout;
-        if tokio::time::timeout(limit, self.0.tasks.wait()).await.is_err() {
+        if tokio::time::timeout_at(deadline, self.0.tasks.wait()).await.is_err() {
             tracing::warn!("some rooms did not end in time");
         }
     }

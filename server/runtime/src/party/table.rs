@@ -10,11 +10,7 @@ use super::{
     event::Event,
     mailbox::{Inbox, Mailbox},
 };
-use crate::{
-    close::{self, Close},
-    error::Error,
-    limits::Limits,
-};
+use crate::{error::Error, limits::Limits};
 
 /// One in so many of all rooms may be in memory before a room that was only asked something leaves at once.
 const CROWDED_DIVISOR: usize = 16;
@@ -57,7 +53,7 @@ impl Table {
         let mut seats = self.seats();
         let (rooms, stopping) = (seats.by_room.len(), seats.stopping);
         if stopping && matches!(event, Event::Connect { .. }) {
-            // The room has said goodbye to its connections already; this one would never hear it.
+            // It would have to leave at once.
             return Err(Error::Stopping);
         }
         let seat = match seats.by_room.entry(key.clone()) {
@@ -107,17 +103,13 @@ impl Table {
         true
     }
 
-    /// Starts no more rooms, and has those there are close their connections.
+    /// Starts no more rooms, and takes no more connections.
     pub(super) fn stop(&self) {
-        let mut seats = self.seats();
-        seats.stopping = true;
-        for seat in seats.by_room.values() {
-            match seat {
-                // A room that has just ended has no connections.
-                Seat::Awake(mailbox) => drop(mailbox.put(Event::Stop, 0)),
-                Seat::Asleep(connections) => announce_stop(connections),
-            }
-        }
+        self.seats().stopping = true;
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.seats().stopping
     }
 
     /// Lets go of all rooms: each ends when it has handled what it was sent.
@@ -128,12 +120,5 @@ impl Table {
     fn seats(&self) -> MutexGuard<'_, Seats> {
         // Nothing that holds the lock can panic halfway through a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Closes connections because the server stops.
-pub(super) fn announce_stop(connections: &Connections) {
-    for connection in connections.values() {
-        connection.close_with(Close::new(close::GOING_AWAY, &Error::Stopping.to_string()));
     }
 }

@@ -24,12 +24,17 @@ mod worker;
 use std::{
     io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::{net::TcpStream, task::JoinSet};
+use tokio::{
+    net::TcpStream,
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
 
 pub(crate) use socket::{Outgoing, Refusal, Socket};
 
@@ -61,6 +66,8 @@ pub(crate) struct Sockets<E: Ears> {
     tasks: Mutex<JoinSet<()>>,
     /// Whose turn it is to get a socket.
     turn: AtomicUsize,
+    /// What everyone is told who comes when goodbyes have begun.
+    goodbye: OnceLock<Close>,
 }
 
 impl<E: Ears> Sockets<E> {
@@ -72,7 +79,23 @@ impl<E: Ears> Sockets<E> {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
         let mut tasks = JoinSet::new();
         let workers: io::Result<Vec<_>> = (0..count).map(|_| Worker::start(ears.clone(), limits, &mut tasks)).collect();
-        Ok(Self { workers: workers?, tasks: Mutex::new(tasks), turn: AtomicUsize::new(0) })
+        Ok(Self { workers: workers?, tasks: Mutex::new(tasks), turn: AtomicUsize::new(0), goodbye: OnceLock::new() })
+    }
+
+    /// Says goodbye to everyone, one after another, evenly over a time that goes by how many there are. Whoever is added
+    /// later is told at once.
+    pub(crate) async fn say_goodbye(&self, close: &Close, time_for: impl FnOnce(usize) -> Duration) {
+        // Nobody else sets it.
+        let _ = self.goodbye.set(close.clone());
+        let everyone: Vec<_> = self.workers.iter().flat_map(|worker| worker.connections()).collect();
+        let (start, time) = (Instant::now(), time_for(everyone.len()));
+        for (told, connection) in everyone.iter().enumerate() {
+            let due = start + time.mul_f64(told as f64 / everyone.len() as f64);
+            if due > Instant::now() {
+                sleep_until(due).await;
+            }
+            connection.as_ref().close(close.clone());
+        }
     }
 
     /// Ends the workers, and hangs up on whoever is left.
@@ -99,7 +122,11 @@ impl<E: Ears> Sockets<E> {
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.workers.len();
         let worker = self.workers.get(turn).ok_or(io::ErrorKind::NotFound)?;
-        worker.add(mio::net::TcpStream::from_std(stream), already_read, connection, held)
+        worker.add(mio::net::TcpStream::from_std(stream), already_read, connection.clone(), held)?;
+        if let Some(close) = self.goodbye.get() {
+            connection.as_ref().close(close.clone());
+        }
+        Ok(())
     }
 }
 

@@ -97,6 +97,11 @@ impl<E: Ears> Worker<E> {
         Ok(())
     }
 
+    /// Everyone who is there.
+    pub(super) fn connections(&self) -> Vec<E::Connection> {
+        self.entries().iter().map(|(_, entry)| entry.connection.clone()).collect()
+    }
+
     /// Hangs up on everyone, and tells nobody.
     pub(super) fn hang_up(&self) {
         for entry in self.entries().drain() {

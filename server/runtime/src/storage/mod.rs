@@ -363,7 +363,7 @@ impl Db {
         let (reply, closed) = oneshot::channel();
         if self.0.orders.send(Order::Close(reply)).is_ok() && tokio::time::timeout(patience, closed).await.is_err() {
             tracing::error!(
-                "the disk did not answer within {patience:?}; what was stored in the last seconds may be lost"
+                "the disk did not answer within --shutdown-timeout-ms; what was stored in the last seconds may be lost"
             );
         }
     }
