@@ -43,6 +43,15 @@ pub use page::Page;
 pub use refusal::Refusal;
 pub use settings::{Settings, SettingsError, ViewerLimits};
 
+/// Whether it was stored. A disk that is far behind takes no more, which the storage has told the operator: counting goes on.
+pub(crate) fn stored(put: std::result::Result<(), StorageError>) -> party::Result<bool> {
+    match put {
+        Ok(()) => Ok(true),
+        Err(StorageError::Full) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Serves viewer counts until `shutdown` is ready; see [`Server::run`].
 ///
 /// # Errors

@@ -17,6 +17,7 @@ use crate::{
     gate,
     pace::{Bill, Pace, RETRY, Spending},
     party::{Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, text, unix_ms},
+    stored,
 };
 use past::{History, PAGES, PATIENCE, PATIENCE_AT_START, page_key};
 use report::{Question, Reports};
@@ -218,8 +219,7 @@ impl Counter {
         }
         // Not at each change: on a lively site these are thousands a second. The rest is stored with the next clean-up.
         if (is_peak || viewers == 0) && past_is_known {
-            room.storage().put(&page_key(id), &tally.history)?;
-            tally.unsaved = false;
+            tally.unsaved = !stored(room.storage().put(&page_key(id), &tally.history))?;
         }
         let mut interested = Vec::new();
         for subscriber in self.pages.get(id).into_iter().flat_map(|tally| &tally.subscribers) {

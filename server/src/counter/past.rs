@@ -10,6 +10,7 @@ use crate::{
     Progress, Settings,
     pace::RETRY,
     party::{Result, Room, unix_ms},
+    stored,
 };
 
 /// How long the first event waits for what is stored: enough for most sites, and no one notices.
@@ -85,8 +86,11 @@ impl Counter {
     /// Stores what has changed.
     fn save(&mut self, room: &Room) -> Result {
         for (id, tally) in self.pages.iter_mut().filter(|(_, tally)| tally.unsaved) {
-            room.storage().put(&page_key(id), &tally.history)?;
-            tally.unsaved = false;
+            tally.unsaved = !stored(room.storage().put(&page_key(id), &tally.history))?;
+            if tally.unsaved {
+                // The rest waits for the next clean-up.
+                break;
+            }
         }
         Ok(())
     }
@@ -100,7 +104,7 @@ impl Counter {
             tally.viewers == 0 && tally.subscribers.is_empty() && tally.history.last_activity_ms <= before
         };
         for (id, _) in self.pages.extract_if(|_, tally| inactive(tally)) {
-            room.storage().delete(&page_key(&id))?;
+            stored(room.storage().delete(&page_key(&id)))?;
         }
         if !self.pages.is_empty() {
             room.set_alarm(room.setting::<Settings>()?.cleanup_interval);

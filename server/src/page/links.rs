@@ -8,6 +8,7 @@ use super::{LINKS, Link, PATIENCE, Page, page_id, sets};
 use crate::{
     Access, Progress, Refusal, Settings,
     party::{Connection, Message, Result, Room},
+    stored,
 };
 
 impl Page {
@@ -159,9 +160,8 @@ fn say_what_is_missing(connection: &Connection, refused: &[(&String, Refusal)], 
 /// anyone can invent it.
 pub(super) fn keep(id: &PageId, link: &mut Link, room: &Room) -> Result {
     if !link.kept {
-        room.storage().put(&link_key(id), &())?;
-        link.kept = true;
-        if room.alarm().is_none() {
+        link.kept = stored(room.storage().put(&link_key(id), &()))?;
+        if link.kept && room.alarm().is_none() {
             room.set_alarm(room.setting::<Settings>()?.cleanup_interval);
         }
     }
@@ -172,7 +172,7 @@ pub(super) fn keep(id: &PageId, link: &mut Link, room: &Room) -> Result {
 pub(super) fn forget_unwatched(links: &mut BTreeMap<PageId, Link>, room: &Room) -> Result {
     for (id, link) in links.extract_if(.., |_, link| link.watchers == 0 && !link.subscribed) {
         if link.kept {
-            room.storage().delete(&link_key(&id))?;
+            stored(room.storage().delete(&link_key(&id)))?;
         }
     }
     Ok(())

@@ -99,7 +99,8 @@ impl AlarmClock {
         let row = Row { due_ms: (self.0.wall)().saturating_add(delay_ms), delay_ms };
         // Two numbers can always be written.
         if let Ok(row) = serde_json::to_vec(&row) {
-            self.0.db.write([(db_key(room), Some(row.into()))].into());
+            // It rings all the same, but not after a restart; the operator has been told.
+            let _ = self.0.db.write([(db_key(room), Some(row.into()))].into());
         }
         self.alarms().insert(room.clone(), delay, 0);
         self.0.wake.notify_one();
@@ -113,7 +114,8 @@ impl AlarmClock {
     /// Forgets the room's alarm.
     pub(crate) fn cancel(&self, room: &RoomKey) {
         self.alarms().remove(room);
-        self.0.db.write([(db_key(room), None)].into());
+        // One that cannot be forgotten now rings once more after a restart; the operator has been told.
+        let _ = self.0.db.write([(db_key(room), None)].into());
     }
 
     /// Whether the alarm that is on its way to the room is still wanted.

@@ -1,6 +1,6 @@
 //! Files and folders in the database that are not its own: a NAS, a sync client or a person put them there.
 //!
-//! fjall ends with a panic over some of them. They are moved out of its way, and the data is kept.
+//! fjall ends with a panic over some of them, and deletes others. They are moved out of its way, and the data is kept.
 
 use std::{
     ffi::OsStr,
@@ -43,10 +43,12 @@ fn all_foreign(place: &Path) -> io::Result<Vec<PathBuf>> {
         "lock" | "version" => !is_folder,
         _ => !is_folder && name.strip_suffix(".jnl").is_some_and(is_number),
     })?;
-    found.extend(foreign_in(&keyspaces, |name, is_folder| is_folder && is_number(name))?);
+    let rows = rows_in(&keyspaces)?;
+    let is_keyspace = |name: &str, is_folder| is_folder && (name == META || Some(name) == rows.as_deref());
+    found.extend(foreign_in(&keyspaces, is_keyspace)?);
     for keyspace in fs::read_dir(&keyspaces)? {
         let keyspace = keyspace?.path();
-        if !is_ours(&keyspace, |name, is_folder| is_folder && is_number(name)) {
+        if !is_ours(&keyspace, is_keyspace) {
             continue;
         }
         found.extend(foreign_in(&keyspace, |name, is_folder| match name {
@@ -59,6 +61,23 @@ fn all_foreign(place: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// The folder in which fjall keeps what it knows of the others.
+const META: &str = "0";
+
+/// The folder with the rows: the first numbered one that was made to its end. fjall deletes the others.
+fn rows_in(keyspaces: &Path) -> io::Result<Option<String>> {
+    let mut complete = Vec::new();
+    for entry in fs::read_dir(keyspaces)? {
+        let entry = entry?;
+        if entry.path().join("current").is_file()
+            && let Some(number) = entry.file_name().to_str().and_then(number)
+        {
+            complete.push(number);
+        }
+    }
+    Ok(complete.into_iter().filter(|number| *number > 0).min().map(|number| number.to_string()))
 }
 
 fn foreign_in(folder: &Path, ours: impl Fn(&str, bool) -> bool + Copy) -> io::Result<Vec<PathBuf>> {
@@ -77,7 +96,12 @@ fn is_ours(path: &Path, ours: impl Fn(&str, bool) -> bool) -> bool {
 }
 
 fn is_number(name: &str) -> bool {
-    name.parse::<u64>().is_ok()
+    number(name).is_some()
+}
+
+/// The number that a name is, as fjall writes it: `007` is somebody else's.
+fn number(name: &str) -> Option<u64> {
+    name.parse::<u64>().ok().filter(|number| number.to_string() == name)
 }
 
 /// Where it is now.

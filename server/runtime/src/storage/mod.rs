@@ -19,13 +19,13 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
-use crate::error::StartupError;
+use crate::{error::StartupError, notice::Notice};
 pub use reading::{Progress, Reading};
 use writer::Order;
 
 /// How long a room waits for the thread. Presence must not hang on a stuck disk.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
-/// Values that may wait while the disk takes none: beyond, new keys are dropped, and the log says so.
+/// Values that may wait while the disk takes none. Beyond, a write fails with [`StorageError::Full`], and the log says so.
 const MAX_PENDING: usize = 262_144;
 
 /// Separates the parts of a database key. Party names and room ids have no control characters.
@@ -61,6 +61,9 @@ pub enum StorageError {
     /// The disk takes nothing at the moment, such as when it is full; what is stored cannot be read until it does again.
     #[error("the database is closed until the disk takes writes again")]
     Unavailable,
+    /// The disk takes nothing or is too slow, and 262,144 values wait for it. This write was refused; try again later.
+    #[error("the disk is behind, and 262144 values wait for it; try again later")]
+    Full,
     /// The server is stopping.
     #[error("storage is closed")]
     Closed,
@@ -136,10 +139,9 @@ impl Storage {
     /// Sets the value under `key`. Returns at once; the value is on disk half a second later (five for a power cut).
     ///
     /// # Errors
-    /// If a limit is broken; then nothing is written.
+    /// If a limit is broken, or with [`StorageError::Full`] if the disk is far behind; then nothing is written.
     pub fn put<T: Serialize>(&self, key: &str, value: &T) -> Result<(), StorageError> {
-        self.db.write([(self.key(key)?, Some(encoded(value)?))].into());
-        Ok(())
+        self.db.write([(self.key(key)?, Some(encoded(value)?))].into())
     }
 
     /// The values under these keys; those that have none are left out.
@@ -160,22 +162,20 @@ impl Storage {
     /// Sets several values at once: after a crash either all are there or none.
     ///
     /// # Errors
-    /// If a limit is broken, also that of [`Self::MAX_BATCH`] values; then nothing is written.
+    /// As for [`put`](Self::put); and [`StorageError::Batch`] beyond [`Self::MAX_BATCH`] values.
     pub fn put_many<T: Serialize>(&self, values: &[(&str, T)]) -> Result<(), StorageError> {
         batch_fits(values.len())?;
         let rows = values.iter().map(|(key, value)| Ok((self.key(key)?, Some(encoded(value)?))));
-        self.db.write(rows.collect::<Result<_, StorageError>>()?);
-        Ok(())
+        self.db.write(rows.collect::<Result<_, StorageError>>()?)
     }
 
     /// Forgets several values at once.
     ///
     /// # Errors
-    /// If a key is no key, or there are more than [`Self::MAX_BATCH`].
+    /// As for [`put_many`](Self::put_many); then nothing is forgotten.
     pub fn delete_many(&self, keys: &[&str]) -> Result<(), StorageError> {
         batch_fits(keys.len())?;
-        self.db.write(keys.iter().map(|key| Ok((self.key(key)?, None))).collect::<Result<_, StorageError>>()?);
-        Ok(())
+        self.db.write(keys.iter().map(|key| Ok((self.key(key)?, None))).collect::<Result<_, StorageError>>()?)
     }
 
     /// Forgets everything the room has stored, at once. Its alarm stays.
@@ -189,10 +189,9 @@ impl Storage {
     /// Forgets the value under `key`, if there is one.
     ///
     /// # Errors
-    /// If the key is no key.
+    /// If the key is no key, or with [`StorageError::Full`]; then it is still there.
     pub fn delete(&self, key: &str) -> Result<(), StorageError> {
-        self.db.write([(self.key(key)?, None)].into());
-        Ok(())
+        self.db.write([(self.key(key)?, None)].into())
     }
 
     /// Keys and values, in order.
@@ -278,8 +277,6 @@ struct Pending {
     next: Batch,
     /// What the thread is writing now: not yet to be found in the database.
     writing: Arc<Batch>,
-    /// New values are dropped for lack of room, and the log says so.
-    dropped: bool,
     /// Why the disk takes no writes at the moment.
     fault: Option<String>,
 }
@@ -296,25 +293,33 @@ impl Db {
         Ok(Self(shared))
     }
 
-    /// The rows of an alarm, or of anything else that belongs to no room, live beside the rooms' own.
-    pub(crate) fn write(&self, batch: Batch) {
+    /// Has these values written soon, all or none. The rows of an alarm, or of anything else that belongs to no room, live
+    /// beside the rooms' own.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`]. The operator has been told then.
+    pub(crate) fn write(&self, batch: Batch) -> Result<(), StorageError> {
+        static FULL: Notice = Notice::fault();
         let mut pending = self.0.pending();
         let was_empty = pending.next.is_empty();
-        for (key, value) in batch {
-            let waiting = pending.next.len() + pending.writing.len();
-            if waiting >= MAX_PENDING && !pending.next.contains_key(&key) {
-                if !std::mem::replace(&mut pending.dropped, true) {
-                    tracing::error!("storage takes no writes and {MAX_PENDING} wait; new ones are dropped");
-                }
-                continue;
-            }
-            pending.next.insert(key, value);
+        let new = batch.keys().filter(|key| !pending.next.contains_key(*key)).count();
+        if new > 0 && pending.next.len() + pending.writing.len() + new > MAX_PENDING {
+            drop(pending);
+            FULL.give(|| {
+                format!(
+                    "a value was not stored: {MAX_PENDING} wait for the disk, which takes none or is too slow. Counts go on. \
+                     Check the disk under --data; /readyz says whether it takes writes"
+                )
+            });
+            return Err(StorageError::Full);
         }
+        pending.next.extend(batch);
         drop(pending);
         if was_empty {
             // A closed thread needs no wake-up.
             let _ = self.0.orders.send(Order::Write);
         }
+        Ok(())
     }
 
     async fn get(&self, key: Key) -> Result<Option<Bytes>, StorageError> {

@@ -153,12 +153,18 @@ async fn what_waits_for_the_disk_is_bounded() {
     let batch = |from: usize, to: usize| (from..to).map(|key| (key.to_be_bytes().to_vec(), None)).collect::<Batch>();
     // As after a failed write, with half of what may wait still to be written.
     db.0.pending().writing = Arc::new(batch(0, MAX_PENDING / 2));
-    db.write(batch(MAX_PENDING, 2 * MAX_PENDING));
-    let waiting = {
-        let pending = db.0.pending();
-        pending.next.len() + pending.writing.len()
-    };
-    assert!(waiting <= MAX_PENDING, "{waiting} wait");
+    db.0.pending().next = batch(MAX_PENDING, MAX_PENDING + MAX_PENDING / 2 - 1);
+    let room = db.room("a");
+    let refused = room.put_many(&[("one", 1), ("two", 2)]);
+    assert!(matches!(refused, Err(StorageError::Full)), "{refused:?}");
+    assert_eq!(room.get::<i32>("one").await.unwrap(), None, "all or none");
+    room.put("one", &1).unwrap();
+    assert!(matches!(room.put("two", &2), Err(StorageError::Full)));
+    assert!(matches!(room.delete("two"), Err(StorageError::Full)));
+    // What waits already may change: it takes no more place.
+    room.put("one", &3).unwrap();
+    assert_eq!(room.get::<i32>("one").await.unwrap(), Some(3));
+    assert_eq!(room.get::<i32>("two").await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -424,7 +430,7 @@ async fn expect_usable(db: &mut TestDb, damage: &str) {
 async fn closed() -> TestDb {
     let db = TestDb::new();
     db.room("a").put("key", &"value").unwrap();
-    db.write([(joined(&[b"alarm", b"page", b"a"]), Some(Bytes::from_static(b"{}")))].into());
+    db.write([(joined(&[b"alarm", b"page", b"a"]), Some(Bytes::from_static(b"{}")))].into()).unwrap();
     db.close(PATIENCE).await;
     db
 }
@@ -464,7 +470,7 @@ async fn a_flipped_bit_in_the_journal_is_survived() {
 /// A database that has moved what it holds from its journal to a table, closed; and that table.
 async fn with_table() -> (TestDb, PathBuf) {
     let db = TestDb::new();
-    db.write([(joined(&[b"alarm", b"page", b"a"]), Some(Bytes::from_static(b"{}")))].into());
+    db.write([(joined(&[b"alarm", b"page", b"a"]), Some(Bytes::from_static(b"{}")))].into()).unwrap();
     for number in 0..40 {
         db.room("a").put(&format!("{number}"), &"v".repeat(Storage::MAX_VALUE_BYTES - 2)).unwrap();
     }
@@ -612,6 +618,33 @@ async fn foreign_files_and_folders_cost_no_data() {
 }
 
 #[tokio::test]
+async fn numbered_folders_of_others_are_kept() {
+    for name in ["2", "7", "2024", "007", "+1"] {
+        let mut db = closed().await;
+        let foreign = db.place().join("keyspaces").join(name);
+        fs::create_dir(&foreign).unwrap();
+        fs::write(foreign.join("picture"), "not yours").unwrap();
+        db.db = Db::open(&db.folder).unwrap();
+        assert_eq!(db.room("a").get::<String>("key").await.unwrap().as_deref(), Some("value"), "{name}");
+        let moved = db.folder.join("db.foreign/keyspaces").join(name).join("picture");
+        assert_eq!(fs::read_to_string(moved).unwrap(), "not yours", "{name}");
+        db.close(PATIENCE).await;
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_the_rows_is_kept() {
+    let mut db = closed().await;
+    let copy = db.place().join("keyspaces/9");
+    fs::create_dir(&copy).unwrap();
+    fs::copy(db.place().join("keyspaces/1/current"), copy.join("current")).unwrap();
+    db.db = Db::open(&db.folder).unwrap();
+    assert_eq!(db.room("a").get::<String>("key").await.unwrap().as_deref(), Some("value"));
+    assert!(db.folder.join("db.foreign/keyspaces/9/current").exists());
+    db.close(PATIENCE).await;
+}
+
+#[tokio::test]
 async fn a_copy_that_was_not_put_in_place_is() {
     let mut db = closed().await;
     fs::rename(db.place(), db.folder.join("db.saved")).unwrap();
@@ -626,7 +659,7 @@ async fn all_of_many_keys_are_deleted() {
     let mut db = TestDb::new();
     for part in (0..KEYS).collect::<Vec<_>>().chunks(30_000) {
         let key = |number: &u32| db.room("a").key(&number.to_string()).unwrap();
-        db.write(part.iter().map(|number| (key(number), Some(Bytes::from_static(b"1")))).collect());
+        db.write(part.iter().map(|number| (key(number), Some(Bytes::from_static(b"1")))).collect()).unwrap();
         wait_until("they are written", || db.0.pending().next.is_empty() && db.0.pending().writing.is_empty()).await;
     }
     // One that waits to be written, and one of another room.

@@ -140,7 +140,6 @@ impl Writer {
             // After a failed write both hold something; the newer value wins.
             let next = std::mem::take(&mut pending.next);
             Arc::make_mut(&mut pending.writing).extend(next);
-            pending.dropped = false;
             Arc::clone(&pending.writing)
         };
         match self.open.as_ref().map_or(Ok(()), |open| open.write(&batch)) {
