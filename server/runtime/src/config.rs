@@ -3,10 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum, builder::BoolishValueParser};
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use crate::{error::StartupError, forwarded, limits::Limits};
+use crate::{cors, error::StartupError, forwarded, limits::Limits};
 
 /// A server of parties.
 ///
@@ -16,7 +16,13 @@ use crate::{error::StartupError, forwarded, limits::Limits};
 #[non_exhaustive]
 pub struct Config {
     /// Address and port to listen on; port 0 takes a free one.
-    #[arg(long, env = "CONNECTION_COUNTER_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:1999")]
+    #[arg(
+        long,
+        env = "CONNECTION_COUNTER_LISTEN",
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:1999",
+        value_parser = listen_address
+    )]
     pub listen: SocketAddr,
 
     /// Folder for what outlives a restart: what rooms store, and their alarms. Made if missing.
@@ -42,6 +48,18 @@ pub struct Config {
     )]
     pub client_ip_header: HeaderName,
 
+    /// Origin whose pages may send requests to parties of your own and read the answers, such as https://app.example.org.
+    /// Repeat it for several; `*` stands for every origin. A party that sends CORS headers of its own decides for itself.
+    #[arg(
+        long = "cors-origin",
+        env = "CONNECTION_COUNTER_CORS_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        default_value = "*",
+        value_parser = cors::origin
+    )]
+    pub cors_origins: Vec<HeaderValue>,
+
     /// First part of the parties' addresses: /PREFIX/:party/:room. May contain slashes.
     #[arg(long, env = "CONNECTION_COUNTER_PREFIX", default_value = "parties")]
     pub prefix: String,
@@ -65,7 +83,8 @@ pub struct Config {
     pub log: String,
 
     /// For people or for programs.
-    #[arg(long, env = "CONNECTION_COUNTER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
+    #[arg(long, env = "CONNECTION_COUNTER_LOG_FORMAT", value_enum, ignore_case = true,
+          default_value_t = LogFormat::Human)]
     pub log_format: LogFormat,
 
     /// Bounds on what strangers can cost.
@@ -126,8 +145,16 @@ impl Default for Config {
 ///
 /// # Errors
 /// If it is no whole number.
-pub fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
-    text.parse().map(Duration::from_millis)
+pub fn milliseconds(text: &str) -> Result<Duration, String> {
+    let wrong = |_| format!("{text:?} is no number of milliseconds; give a whole number such as 5000");
+    text.trim().parse().map(Duration::from_millis).map_err(wrong)
+}
+
+/// Reads an address to listen on.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let wrong =
+        |_| format!("{text:?} is no address with a port; give one such as 127.0.0.1:1999, 0.0.0.0:1999 or [::]:1999");
+    text.trim().parse().map_err(wrong)
 }
 
 /// What flags say when no one says anything, the environment included.

@@ -27,6 +27,7 @@ use crate::{
     assets::Assets,
     close::{self, Close},
     config::Config,
+    cors::{Asked, Cors},
     error::Error,
     guest::{Entrance, Guest},
     handshake,
@@ -67,6 +68,8 @@ pub(crate) struct HttpServer {
     pages: Option<Pages>,
     /// A second address for the rooms of one party.
     query_address: Option<QueryAddress>,
+    /// Which pages may send requests to rooms.
+    cors: Cors,
     /// The folder served, if there is one.
     assets: Option<Assets>,
     /// The server was asked to stop, and does so after [`Config::drain`].
@@ -114,6 +117,7 @@ impl HttpServer {
             leaving: AtomicBool::new(false),
             stopping: CancellationToken::new(),
             entrance: Entrance::new(&config),
+            cors: Cors::new(config.cors_origins.clone()),
             config,
             rooms,
             sockets: Arc::new(sockets),
@@ -246,43 +250,29 @@ impl HttpServer {
 
     async fn answer(&self, request: hyper::Request<Incoming>, guest: Arc<Guest>) -> Response {
         let method = request.method().clone();
-        match self.route(request, guest).await {
-            Ok(response) => response,
-            Err(error) => {
-                let mut response = text(error.status(), error.to_string());
-                let headers = response.headers_mut();
-                if matches!(error.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-                    headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after()));
-                }
-                match error {
-                    Error::Method(allowed) => drop(headers.insert(header::ALLOW, HeaderValue::from_static(allowed))),
-                    Error::UpgradeLost(_) => {
-                        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-                        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-                    }
-                    _ => {}
-                }
-                if error.status().is_server_error() && error.status() != StatusCode::SERVICE_UNAVAILABLE {
-                    tracing::error!(%method, %error, "a request failed");
-                } else {
-                    refusals::tell(&error);
-                    tracing::debug!(%method, %error, "a request was refused");
-                }
-                response
-            }
+        if let Some(key) = self.room(request.uri()) {
+            let asked = Asked::with(&request);
+            let answer = match key {
+                Ok(key) => self.visit(key, request, guest).await,
+                Err(error) => Err(error),
+            };
+            return self.cors.complete(asked, answer.unwrap_or_else(|error| refusals::answer(&method, &error)));
+        }
+        self.route(request).await.unwrap_or_else(|error| refusals::answer(&method, &error))
+    }
+
+    /// Takes a handshake or a request to a room.
+    async fn visit(&self, key: RoomKey, mut request: hyper::Request<Incoming>, guest: Arc<Guest>) -> Result<Response> {
+        if upgrade::is_wanted(&mut request)? {
+            let held = self.entrance.let_stay(guest, request.headers(), self.rooms.group(&key))?;
+            handshake::accept(&self.config.limits, &self.rooms, &self.sockets, key, request, held).await
+        } else {
+            self.request(&key, request, &guest).await
         }
     }
 
-    async fn route(&self, mut request: hyper::Request<Incoming>, guest: Arc<Guest>) -> Result<Response> {
-        if let Some(key) = self.room(request.uri()) {
-            let key = key?;
-            return if upgrade::is_wanted(&mut request)? {
-                let held = self.entrance.let_stay(guest, request.headers(), self.rooms.group(&key))?;
-                handshake::accept(&self.config.limits, &self.rooms, &self.sockets, key, request, held).await
-            } else {
-                self.request(&key, request, &guest).await
-            };
-        }
+    /// Answers what is no room's.
+    async fn route(&self, request: hyper::Request<Incoming>) -> Result<Response> {
         match request.uri().path() {
             "/healthz" => return Ok(text(StatusCode::OK, "ok\n")),
             "/readyz" => return self.readiness().answer(),
@@ -337,7 +327,8 @@ impl HttpServer {
     }
 
     fn party_and_room<'a>(&self, path: &'a str) -> Option<(&'a str, &'a str)> {
-        let path = path.strip_prefix('/')?;
+        // A proxy that joins two paths may leave a slash too many.
+        let path = path.strip_prefix('/')?.trim_start_matches('/');
         let (party, rest) = match path.strip_prefix(self.config.prefix.as_str()).and_then(|rest| rest.strip_prefix('/'))
         {
             Some(rest) => rest.split_once('/')?,
@@ -368,16 +359,11 @@ impl HttpServer {
 /// Answers without reading: the guest is one too many, and a task for it would be too.
 fn answer_unread(stream: &TcpStream, error: &Error) {
     tracing::debug!(%error, "a connection was not let in");
-    let (status, seconds) = (error.status(), retry_after());
+    let (status, seconds) = (error.status(), refusals::retry_after());
     let answer =
         format!("HTTP/1.1 {status}\r\nretry-after: {seconds}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     // A fresh socket has room for this; if not, the close says enough.
     let _ = stream.try_write(answer.as_bytes());
-}
-
-/// Seconds, spread so that those turned away together do not come back together.
-fn retry_after() -> u32 {
-    fastrand::u32(1..=10)
 }
 
 /// A connection that hyper has given up, most often because the other side has.
@@ -385,7 +371,10 @@ fn note_failure(error: &hyper::Error) {
     static HEADERS: Notice = Notice::warning();
     if error.is_parse_too_large() {
         HEADERS.give(|| {
-            format!("a request was refused with 431: its address or headers are larger than {MAX_HEADER_BYTES} bytes")
+            format!(
+                "a request was refused with 431: its address and headers are larger than {MAX_HEADER_BYTES} bytes, or it has \
+                 more than 100 headers. Serve it under a host name that gets fewer cookies, or look at what the proxy adds"
+            )
         });
     } else {
         tracing::debug!(%error, "a connection failed");

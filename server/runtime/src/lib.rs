@@ -32,6 +32,7 @@ pub mod close;
 #[doc = include_str!("../COMING_FROM_PARTYKIT.md")]
 pub mod coming_from_partykit {}
 mod config;
+mod cors;
 mod error;
 mod forwarded;
 mod guest;

@@ -1,6 +1,43 @@
-//! Tells the operator of refusals that a flag would change.
+//! How a request that failed is answered, and what the operator is told of it.
 
-use crate::{error::Error, notice::Notice};
+use http::{HeaderValue, Method, StatusCode, header};
+
+use crate::{
+    error::Error,
+    notice::Notice,
+    party::{Response, text},
+};
+
+/// The answer to a request that failed. The operator is told where it is our fault, or a flag would change it.
+pub(crate) fn answer(method: &Method, error: &Error) -> Response {
+    static FAILED: Notice = Notice::fault();
+    let status = error.status();
+    let mut response = text(status, error.to_string());
+    let headers = response.headers_mut();
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after()));
+    }
+    match error {
+        Error::Method(allowed) => drop(headers.insert(header::ALLOW, HeaderValue::from_static(allowed))),
+        Error::UpgradeLost(_) => {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        _ => {}
+    }
+    if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
+        FAILED.give(|| format!("a {method} request failed: {error}"));
+    } else {
+        tell(error);
+        tracing::debug!(%method, %error, "a request was refused");
+    }
+    response
+}
+
+/// Seconds, spread so that those turned away together do not come back together.
+pub(crate) fn retry_after() -> u32 {
+    fastrand::u32(1..=10)
+}
 
 /// Tells the operator why strangers are refused, when that is for a limit of ours and not for what they sent.
 pub(crate) fn tell(error: &Error) {

@@ -191,7 +191,8 @@ fn log_failure(room: &Room, error: &Error) {
 
 /// The room could not start: whoever waits for it is told.
 fn refuse(room: &Room, woken: Woken, error: Error) {
-    tracing::error!(room = %room.key, %error, "the room could not start");
+    static REFUSED: Notice = Notice::fault();
+    REFUSED.give(|| format!("room {}: it could not start: {error}", room.key));
     match woken {
         Woken::Event(Event::Connect { connection, reply, .. }) => {
             close_ungreeted(room, &connection, &error);

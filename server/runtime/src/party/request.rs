@@ -85,7 +85,8 @@ pub fn cors(mut response: Response) -> Response {
     const ALLOWED: [(HeaderName, &str); 4] = [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (header::ACCESS_CONTROL_ALLOW_METHODS, "*"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
+        // The star does not stand for this one.
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "*, Authorization"),
         // A day, in seconds, that browsers need not ask again; they make less of it.
         (header::ACCESS_CONTROL_MAX_AGE, "86400"),
     ];

@@ -31,6 +31,7 @@ use crate::{
     config::Config,
     error::Error,
     guest::Held,
+    notice::Notice,
     sockets::{Ears, Socket},
     storage::Db,
 };
@@ -172,7 +173,8 @@ impl Rooms {
             Ok((_, kind)) => {
                 let admission = kind.admit(request, self.clone(), key.clone(), websocket);
                 AssertUnwindSafe(admission).catch_unwind().await.unwrap_or_else(|_| {
-                    tracing::error!(room = %key, "a gatekeeper panicked: whoever asked is refused");
+                    static PANICKED: Notice = Notice::fault();
+                    PANICKED.give(|| format!("room {key}: its gatekeeper panicked; whoever asked is refused"));
                     Err(Error::RoomFailed.into())
                 })
             }
@@ -258,7 +260,8 @@ impl Rooms {
         loop {
             let key = self.0.alarms.next().await;
             if let Err(error) = self.deliver(&key, Event::Alarm) {
-                tracing::warn!(room = %key, %error, "an alarm must wait");
+                static WAITS: Notice = Notice::warning();
+                WAITS.give(|| format!("room {key}: its alarm must wait: {error}"));
                 self.0.alarms.postpone(&key);
             }
             tokio::time::sleep(ALARM_PAUSE).await;

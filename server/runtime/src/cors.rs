@@ -1,0 +1,178 @@
+//! Pages of other origins that send requests to parties: browsers ask for leave before, and look for it in each answer.
+
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+
+use crate::{
+    notice::Notice,
+    party::{Response, text},
+};
+
+/// Seconds for which a browser need not ask again: an hour, so that another setting is soon known everywhere.
+const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
+
+/// Reads an origin, or `*` for all, for clap's `value_parser`.
+///
+/// # Errors
+/// If it is neither.
+pub(crate) fn origin(text: &str) -> Result<HeaderValue, String> {
+    let text = text.trim().to_ascii_lowercase();
+    let host = text.split_once("://").map(|(_, host)| host);
+    let is_origin =
+        text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']));
+    let value = HeaderValue::try_from(&text).ok().filter(|_| is_origin);
+    value.ok_or_else(|| {
+        format!("{text:?} is no origin; give one such as https://app.example.org, or * for every origin")
+    })
+}
+
+/// What a browser wants to know about a request.
+pub(crate) struct Asked {
+    /// The page's origin. `None` if no page has sent the request.
+    origin: Option<HeaderValue>,
+    /// The method and the headers that the page will use, if this is the question before the request itself.
+    preflight: Option<(HeaderValue, Option<HeaderValue>)>,
+}
+
+impl Asked {
+    pub(crate) fn with<B>(request: &Request<B>) -> Self {
+        let header = |name: HeaderName| request.headers().get(name).cloned();
+        let method = header(header::ACCESS_CONTROL_REQUEST_METHOD).filter(|_| request.method() == Method::OPTIONS);
+        Self {
+            origin: header(header::ORIGIN),
+            preflight: method.map(|method| (method, header(header::ACCESS_CONTROL_REQUEST_HEADERS))),
+        }
+    }
+}
+
+/// The origins whose pages may send requests to parties and read the answers.
+pub(crate) struct Cors {
+    /// `*` stands for all.
+    origins: Vec<HeaderValue>,
+}
+
+impl Cors {
+    pub(crate) fn new(origins: Vec<HeaderValue>) -> Self {
+        Self { origins }
+    }
+
+    /// Adds what the browser wants to know. A party that has said it has the last word.
+    pub(crate) fn complete(&self, asked: Asked, answer: Response) -> Response {
+        let Asked { origin: Some(origin), preflight } = asked else { return answer };
+        if answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+            return answer;
+        }
+        let is_allowed = self.allows_all() || self.origins.contains(&origin);
+        let mut answer = match preflight {
+            // Whoever asks has no token yet. The request itself will meet the gatekeeper.
+            Some((method, headers)) if is_allowed => preflight_answer(method, headers),
+            Some(_) => refused(&origin),
+            None => answer,
+        };
+        let headers = answer.headers_mut();
+        if !self.allows_all() {
+            headers.append(header::VARY, HeaderValue::from_name(header::ORIGIN));
+        }
+        if is_allowed {
+            let allowed = if self.allows_all() { HeaderValue::from_static("*") } else { origin };
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+        }
+        answer
+    }
+
+    fn allows_all(&self) -> bool {
+        self.origins.iter().any(|origin| origin == "*")
+    }
+}
+
+/// Yes to what the browser asks. It is named as it was asked for: `*` does not stand for `Authorization`.
+fn preflight_answer(method: HeaderValue, headers: Option<HeaderValue>) -> Response {
+    let mut answer = text(StatusCode::NO_CONTENT, "");
+    let allowed = answer.headers_mut();
+    allowed.insert(header::ACCESS_CONTROL_ALLOW_METHODS, method);
+    allowed.extend(headers.map(|headers| (header::ACCESS_CONTROL_ALLOW_HEADERS, headers)));
+    allowed.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+    answer
+}
+
+fn refused(origin: &HeaderValue) -> Response {
+    static REFUSED: Notice = Notice::warning();
+    let origin = origin.to_str().unwrap_or("another origin");
+    REFUSED.give(|| {
+        format!("a page of {origin} may not send requests to parties; add --cors-origin {origin} if it is yours")
+    });
+    text(StatusCode::FORBIDDEN, format!("pages of {origin} may not send requests to parties here"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGIN: &str = "https://app.example.org";
+
+    fn cors(origins: &[&str]) -> Cors {
+        Cors::new(origins.iter().map(|text| origin(text).unwrap()).collect())
+    }
+
+    fn preflight(from: &str) -> Asked {
+        let request = Request::options("/parties/guarded/a").header("origin", from);
+        let request = request.header("access-control-request-method", "PUT");
+        Asked::with(&request.header("access-control-request-headers", "authorization").body(()).unwrap())
+    }
+
+    fn unauthorized() -> Response {
+        text(StatusCode::UNAUTHORIZED, "a token, please")
+    }
+
+    fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
+        answer.headers().get(name).map(|value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn a_preflight_is_answered_for_a_gatekeeper() {
+        for (origins, allowed) in [(&["*"][..], "*"), (&["https://other.org", ORIGIN], ORIGIN)] {
+            let answer = cors(origins).complete(preflight(ORIGIN), unauthorized());
+            assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+            assert_eq!(header(&answer, "access-control-allow-origin"), Some(allowed));
+            assert_eq!(header(&answer, "access-control-allow-methods"), Some("PUT"));
+            assert_eq!(header(&answer, "access-control-allow-headers"), Some("authorization"));
+        }
+        let answer = cors(&[ORIGIN]).complete(preflight("https://evil.org"), unauthorized());
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+        assert_eq!(header(&answer, "access-control-allow-origin"), None);
+    }
+
+    #[test]
+    fn a_refusal_can_be_read() {
+        let asked = || Asked::with(&Request::get("/").header("origin", ORIGIN).body(()).unwrap());
+        let answer = cors(&["*"]).complete(asked(), unauthorized());
+        assert_eq!(
+            (answer.status(), header(&answer, "access-control-allow-origin")),
+            (StatusCode::UNAUTHORIZED, Some("*"))
+        );
+        let answer = cors(&[ORIGIN]).complete(asked(), unauthorized());
+        assert_eq!(
+            (header(&answer, "access-control-allow-origin"), header(&answer, "vary")),
+            (Some(ORIGIN), Some("origin"))
+        );
+        let answer = cors(&["https://other.org"]).complete(asked(), unauthorized());
+        assert_eq!((header(&answer, "access-control-allow-origin"), header(&answer, "vary")), (None, Some("origin")));
+    }
+
+    #[test]
+    fn a_party_has_the_last_word() {
+        let mut own = unauthorized();
+        own.headers_mut().insert("access-control-allow-origin", HeaderValue::from_static("https://own.org"));
+        let answer = cors(&["*"]).complete(preflight(ORIGIN), own);
+        assert_eq!(header(&answer, "access-control-allow-origin"), Some("https://own.org"));
+        let plain = Asked::with(&Request::get("/").body(()).unwrap());
+        assert_eq!(header(&cors(&["*"]).complete(plain, unauthorized()), "access-control-allow-origin"), None);
+    }
+
+    #[test]
+    fn origins_have_no_path() {
+        assert_eq!(origin(" HTTPS://App.Example.org:8443 ").unwrap(), "https://app.example.org:8443");
+        for wrong in ["app.example.org", "https://", "https://app.example.org/", "https://a b", ""] {
+            assert!(origin(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}
