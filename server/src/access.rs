@@ -142,7 +142,7 @@ impl Access {
 
 /// A site in its one spelling, the one that page ids start with.
 pub(crate) fn spell_site(site: &str) -> Result<String, PageIdError> {
-    if site.contains(['/', '?', '#']) {
+    if site.contains(['/', '?', '#', '*']) {
         return Err(PageIdError::Host);
     }
     let root = PageId::parse(&format!("{site}/"))?;
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn sites_that_are_no_hosts_are_refused() {
-        for site in ["", "https://example.org", "example.org/blog", "a b"] {
+        for site in ["", "https://example.org", "example.org/blog", "a b", "*", "example.*", "*."] {
             assert!(spell_site(site).is_err(), "{site:?}");
         }
         assert_eq!(spell_site("BÜCHER.example:443").unwrap(), "xn--bcher-kva.example");

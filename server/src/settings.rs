@@ -108,7 +108,10 @@ pub enum SettingsError {
         address: SocketAddr,
     },
     /// A `--site` is no host.
-    #[error("--site {site}: {source}. Give a host such as example.org or localhost:3000")]
+    #[error(
+        "--site {site}: this is no host. Give one such as example.org or localhost:3000, without a scheme or a path, or \
+         *.example.org for all sub-domains. To serve every site, name none, and add --open if other machines can reach the server"
+    )]
     Site {
         /// What `--site` said.
         site: String,
@@ -162,7 +165,7 @@ impl Settings {
             let problem = "an empty token would let anyone change counts; leave it away or give one";
             return Err(StartupError::Setting { setting: "party-token", problem });
         }
-        if self.public_url.as_deref().is_some_and(|url| !is_address(url)) {
+        if self.public_url.as_deref().is_some_and(|url| !is_address(url.trim())) {
             let problem = "give the address that readers' browsers use, such as https://live.example.org";
             return Err(StartupError::Setting { setting: "public-url", problem });
         }
@@ -189,7 +192,8 @@ impl Default for Settings {
 
 /// The tags that pages embed the widget with, each with what to call it.
 fn tags(listens_on: SocketAddr, public_url: Option<&str>) -> Vec<(&'static str, String)> {
-    let server = public_url.map_or_else(|| format!("http://{listens_on}"), |url| url.trim_end_matches('/').to_owned());
+    let server =
+        public_url.map_or_else(|| format!("http://{listens_on}"), |url| url.trim().trim_end_matches('/').to_owned());
     let mut tags = vec![("embed with", format!("<script async src=\"{server}/live.js\"></script>"))];
     if let Some((file, integrity)) = files::pinned() {
         let tag = format!(

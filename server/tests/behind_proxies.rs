@@ -58,6 +58,7 @@ async fn slashes_may_stand_in_the_path_as_they_are() {
         ("example.org%2Fa/b%3Fid=1", "example.org/a/b?id=1"),
         ("a", "a"),
     ] {
+        assert_eq!(server.get_json(&format!("//parties/page/{path}")).await["id"], id, "a slash too many: {path}");
         assert_eq!(server.get_json(&format!("/parties/page/{path}")).await["id"], id, "{path}");
         assert_eq!(server.handshake_status(&format!("/parties/page/{path}"), &[]).await, 101, "{path}");
     }

@@ -16,6 +16,10 @@ use std::{
 
 use serde_json::json;
 use support::{Binary, Client, wait_until};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpSocket, TcpStream},
+};
 
 /// Runs a program of the system that this story cannot do without.
 fn system(program: &str, args: &[&str]) {
@@ -143,7 +147,7 @@ async fn a_hanging_disk_does_not_hold_up_the_end() {
     drop(frozen);
     assert!(server.exit().await.success());
     let log = fs::read_to_string(log).unwrap();
-    assert!(log.contains("the disk did not answer within 1s"), "{log}");
+    assert!(log.contains("the disk did not answer within --shutdown-timeout-ms"), "{log}");
 }
 
 /// Whether the main thread of a process has ended.
@@ -163,7 +167,7 @@ async fn missing_open_files_are_waited_for() {
     system("prlimit", &["--pid", &process, &format!("--nofile={}:", open + 2)]);
     let mut held = Vec::new();
     for _ in 0..6 {
-        held.push(tokio::net::TcpStream::connect(server.address).await.unwrap());
+        held.push(TcpStream::connect(server.address).await.unwrap());
     }
     let log = || fs::read_to_string(folder.path().join("log")).unwrap();
     wait_until("it lacks open files", async || log().contains("Too many open files")).await;
@@ -203,7 +207,8 @@ impl Network {
     fn viewer(&self, port: u16) -> Child {
         let handshake = "GET /parties/page/a HTTP/1.1\\r\\nhost: x\\r\\nconnection: upgrade\\r\\nupgrade: websocket\\r\\n\
                          sec-websocket-version: 13\\r\\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n";
-        let script = format!("exec 3<>/dev/tcp/{}/{port}; printf '{handshake}' >&3; cat <&3 >/dev/null", Self::SERVER);
+        let script =
+            format!("exec 3<>/dev/tcp/{}/{port}; printf '{handshake}' >&3; exec cat <&3 >/dev/null", Self::SERVER);
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, "bash", "-c", &script]);
         command.spawn().expect("this test needs the programs ip and bash")
@@ -233,4 +238,58 @@ async fn half_open_connections_are_counted_out() {
     assert!(cut.elapsed() < Duration::from_secs(5), "it took {:?}", cut.elapsed());
     viewer.kill().unwrap();
     viewer.wait().unwrap();
+}
+
+/// An address of a private network that belongs to this machine, as that of a proxy in the next container.
+struct PrivateAddress;
+
+impl PrivateAddress {
+    const ADDRESS: &str = "10.198.77.9";
+
+    fn new() -> Self {
+        system("ip", &["addr", "replace", &format!("{}/32", Self::ADDRESS), "dev", "lo"]);
+        Self
+    }
+
+    /// What a request from there is answered with, and its connection.
+    async fn ask(&self, port: u16, request: &str) -> (u16, TcpStream) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{}:0", Self::ADDRESS).parse().unwrap()).unwrap();
+        let mut stream = socket.connect(format!("{}:{port}", Self::ADDRESS).parse().unwrap()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let status = support::answer(&mut stream).await.expect("it is answered").status;
+        (status, stream)
+    }
+}
+
+impl Drop for PrivateAddress {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["addr", "del", &format!("{}/32", Self::ADDRESS), "dev", "lo"]).status();
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_named_is_told_of_once() {
+    const HANDSHAKE: &str = "GET /live?page=a HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let proxy = PrivateAddress::new();
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut command = Binary::bare_command(&folder.path().join("data"));
+    command.args(["--listen=0.0.0.0:0", "--open", "--max-connections-per-address=3"]);
+    let server = Binary::spawn(command.stderr(fs::File::create(&log).unwrap()));
+    let mut held = Vec::new();
+    for reader in 0..6 {
+        let (status, stream) = proxy.ask(server.address.port(), HANDSHAKE).await;
+        assert_eq!(status, if reader < 3 { 101 } else { 429 }, "reader {reader}");
+        held.push(stream);
+    }
+    for file in ["/healthz", "/readyz", "/live.js"] {
+        let (status, _) = proxy.ask(server.address.port(), &format!("GET {file} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+        assert_eq!(status, 200, "{file} is no connection of a reader's");
+    }
+    let log = fs::read_to_string(log).unwrap();
+    let hint = format!("add --trusted-proxy {}", PrivateAddress::ADDRESS);
+    assert_eq!(log.matches(&hint).count(), 1, "{log}");
+    assert_eq!(log.matches("--max-connections-per-address").count(), 1, "{log}");
 }

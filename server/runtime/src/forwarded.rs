@@ -1,6 +1,9 @@
 //! Whom a proxy speaks for: the addresses in `X-Forwarded-For` and its kin.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+};
 
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
@@ -10,6 +13,7 @@ use ipnet::IpNet;
 /// # Errors
 /// If it is neither.
 pub(crate) fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
     let one = || text.parse::<IpAddr>().map(IpNet::from);
     let wrong = |_| format!("{text:?} is no address; give one such as 172.18.0.5, or a network such as 172.18.0.0/16");
     text.parse().or_else(|_| one()).map_err(wrong)
@@ -42,12 +46,23 @@ fn forwarded_for(element: &str) -> Option<&str> {
     pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, value)| value.trim())
 }
 
-/// An address as proxies write it: alone, with a port, in brackets, in quotes.
+/// An address as proxies write it: alone, with a port, in brackets, in quotes, with the name of a network card.
 fn hop(text: &str) -> Hop {
-    let text = text.trim_matches('"');
+    let text = without_zone(text.trim_matches('"'));
+    let text = text.as_ref();
     let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
     text.parse().ok().or_else(in_brackets).or_else(with_port).map_or(Hop::NoAddress, Hop::Address)
+}
+
+/// An IPv6 address without its zone: `fe80::1` of `fe80::1%eth0`.
+fn without_zone(text: &str) -> Cow<'_, str> {
+    match text.split_once('%') {
+        Some((address, zone)) => {
+            Cow::from(format!("{address}{}", zone.find(']').and_then(|end| zone.get(end..)).unwrap_or_default()))
+        }
+        None => Cow::from(text),
+    }
 }
 
 #[cfg(test)]
@@ -75,6 +90,9 @@ mod tests {
         for written in ["2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:443"] {
             assert_eq!(read("x-forwarded-for", &[written]), [address("2001:db8::1")], "{written:?}");
         }
+        for written in ["fe80::1%eth0", "[fe80::1%25eth0]", "[fe80::1%eth0]:443"] {
+            assert_eq!(read("x-forwarded-for", &[written]), [address("fe80::1")], "{written:?}");
+        }
         for written in ["unknown", "_hidden", "203.0.113.7:", "[2001:db8::1", "203.0.113"] {
             assert_eq!(read("x-forwarded-for", &[written]), [Hop::NoAddress], "{written:?}");
         }
@@ -92,6 +110,7 @@ mod tests {
     #[test]
     fn one_address_is_a_network_of_one() {
         assert_eq!(network("172.18.0.5").unwrap().to_string(), "172.18.0.5/32");
+        assert_eq!(network(" 172.18.0.5 ").unwrap().to_string(), "172.18.0.5/32");
         assert_eq!(network("2001:db8::1").unwrap().to_string(), "2001:db8::1/128");
         assert_eq!(network("172.18.0.0/16").unwrap().to_string(), "172.18.0.0/16");
         assert!(network("proxy").unwrap_err().contains("172.18.0.0/16"));
