@@ -1,6 +1,8 @@
 // Counts behind real proxies, set up with the snippets of the manual's pages as they stand there.
 
 import assert from "node:assert/strict";
+import https from "node:https";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { html, servePages } from "../tests/support/pages.mjs";
 import { story } from "../tests/support/story.mjs";
@@ -71,6 +73,46 @@ changed(
   (snippet) => snippet.replace("option httpchk GET /healthz", "option httpchk"),
   (stage, proxy) => expectCounts(stage, proxy, ""),
 );
+
+/** Ten requests at a time, further apart than most servers keep connections, for longer than this one keeps its own. */
+async function expectNoReset(stage, proxy) {
+  const end = Date.now() + 75_000;
+  let asked = 0;
+  const ask = async () => {
+    while (Date.now() < end) {
+      const { statusCode } = await get(`${proxy.url}healthz`);
+      asked += 1;
+      assert.equal(statusCode, 200, `request ${asked}: ${proxy.log}`);
+      await sleep(4_900 + Math.random() * 200);
+    }
+  };
+  await Promise.all(Array.from({ length: 10 }, ask));
+  assert.ok(asked > 100, `${asked} requests`);
+  assert.doesNotMatch(proxy.log, /upstream/, "nginx has nothing to say of its upstream");
+}
+
+changed(
+  "a pool of kept connections meets no reset",
+  "nginx",
+  0,
+  (snippet) =>
+    "upstream pool { server 127.0.0.1:1999; keepalive 16; keepalive_timeout 60s; }\n" +
+    snippet
+      .replace("proxy_pass http://127.0.0.1:1999;", "proxy_pass http://pool; proxy_next_upstream off;")
+      .replace('proxy_set_header Connection "upgrade";', 'proxy_set_header Connection "";')
+      .replace("proxy_set_header Upgrade $http_upgrade;", ""),
+  expectNoReset,
+);
+
+/** Asks without keeping the connection to the proxy; its certificate is of the test's own making. */
+function get(url) {
+  return new Promise((resolve, reject) => {
+    const request = https.get(url, { rejectUnauthorized: false, agent: false }, (response) => {
+      response.resume().once("end", () => resolve(response));
+    });
+    request.once("error", reject);
+  });
+}
 
 /** A reader's page behind a proxy that loses the handshake: the log says what is missing. */
 async function expectLostHandshake(stage, proxy) {

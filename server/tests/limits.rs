@@ -479,6 +479,28 @@ async fn an_old_connection_ends_with_an_answer() {
 }
 
 #[tokio::test]
+async fn a_pool_of_kept_connections_meets_no_reset() {
+    // Connections get old many times over; none is ever idle for as long as it may be.
+    let server = TestServer::with(&["--http-lifetime-ms=200", "--keep-alive-ms=10000"]).await;
+    let start = Instant::now();
+    let (mut asked, mut connected) = (0, 0);
+    while start.elapsed() < Duration::from_secs(2) {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        connected += 1;
+        loop {
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            asked += 1;
+            let answer = answer(&mut stream).await.unwrap_or_else(|| panic!("request {asked} met a closed connection"));
+            if answer.header("connection") == "close" {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(1..80))).await;
+        }
+    }
+    assert!(connected > 1, "{asked} requests, and no connection got old");
+}
+
+#[tokio::test]
 async fn time_for_a_body() {
     let server = TestServer::with(&["--body-timeout-ms=100"]).await;
     let start = Instant::now();

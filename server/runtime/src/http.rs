@@ -44,7 +44,7 @@ use crate::{
 
 /// Bytes of a request's headers: other services' cookies come along with every request to the same domain, and make 8 KB
 /// on their own.
-const MAX_HEADER_BYTES: usize = 32 * 1024;
+pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Bytes hyper may hold of a request that it has not understood yet.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
 /// How long a turn may take: a handshake takes a fraction of a millisecond. Slower ones go on beside those whose turn it is.
@@ -234,7 +234,7 @@ impl HttpServer {
         };
         match served {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => note_failure(&error),
+            Ok(Err(error)) => refusals::note_failure(&error),
             Err(_) => tracing::debug!("a connection was dropped that did not read its answers"),
         }
     }
@@ -364,21 +364,6 @@ fn answer_unread(stream: &TcpStream, error: &Error) {
         format!("HTTP/1.1 {status}\r\nretry-after: {seconds}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     // A fresh socket has room for this; if not, the close says enough.
     let _ = stream.try_write(answer.as_bytes());
-}
-
-/// A connection that hyper has given up, most often because the other side has.
-fn note_failure(error: &hyper::Error) {
-    static HEADERS: Notice = Notice::warning();
-    if error.is_parse_too_large() {
-        HEADERS.give(|| {
-            format!(
-                "a request was refused with 431: its address and headers are larger than {MAX_HEADER_BYTES} bytes, or it has \
-                 more than 100 headers. Serve it under a host name that gets fewer cookies, or look at what the proxy adds"
-            )
-        });
-    } else {
-        tracing::debug!(%error, "a connection failed");
-    }
 }
 
 /// A connection that was given up before it was accepted says nothing about the server.

@@ -4,6 +4,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 
 use crate::{
     error::Error,
+    http::MAX_HEADER_BYTES,
     notice::Notice,
     party::{Response, text},
 };
@@ -75,4 +76,19 @@ pub(crate) fn tell(error: &Error) {
         _ => return,
     };
     notice.give(|| sentence.to_owned());
+}
+
+/// A connection that hyper has given up, most often because the other side has.
+pub(crate) fn note_failure(error: &hyper::Error) {
+    static HEADERS: Notice = Notice::warning();
+    if error.is_parse_too_large() {
+        HEADERS.give(|| {
+            format!(
+                "a request was refused with 431: its address and headers are larger than {MAX_HEADER_BYTES} bytes, or it has \
+                 more than 100 headers. Serve it under a host name that gets fewer cookies, or look at what the proxy adds"
+            )
+        });
+    } else {
+        tracing::debug!(%error, "a connection failed");
+    }
 }
