@@ -62,11 +62,13 @@ async function crossingsOf(stage, pages) {
 story("address of a link crosses as text once", {}, async (stage) => {
   const { calls, total } = await crossingsOf(stage, PAGES);
   assert.equal(calls.address, PAGES);
-  assert.ok(total < 10 * LINKS, `${total} calls for ${LINKS} links, all of which matter`);
+  // Measured: 5.9 a link, of which three ask what it is, and one for the time.
+  assert.ok(total < 8 * LINKS, `${total} calls for ${LINKS} links, all of which matter`);
 });
 
-story("links far away cost a call or two", {}, async (stage) => {
+story("links far away cost about a call each", {}, async (stage) => {
   const { calls, total } = await crossingsOf(stage, LINKS);
-  assert.ok(calls.address < LINKS / 4, `${calls.address} addresses`);
-  assert.ok(total < 3 * LINKS, `${total} calls for ${LINKS} links, most of them far away`);
+  assert.ok(calls.address < LINKS / 10, `${calls.address} addresses`);
+  // Measured: 0.8 a link; most of it until it shows that there are too many to ask for all.
+  assert.ok(total < 2 * LINKS, `${total} calls for ${LINKS} links, most of them far away`);
 });

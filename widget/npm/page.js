@@ -25,7 +25,7 @@ export function subscribe(url, callback) {
   const { widget, subscriptions } = page();
   // In Angular, whoever asks to be called back is called in the zone where they asked.
   const zone = globalThis.Zone?.current;
-  const subscription = { url, callback: zone?.wrap?.(callback, "viewers") ?? callback, number: undefined };
+  const subscription = { url, callback: zone?.wrap?.(callback, "viewers") ?? callback };
   subscriptions.add(subscription);
   widget?.attach(subscription);
   return () => {
