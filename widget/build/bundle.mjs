@@ -20,8 +20,12 @@ const binaryen = (program, ...args) => {
   const file = createRequire(import.meta.url).resolve(`binaryen/bin/${program}`);
   execFileSync(process.execPath, [file, ...args], { stdio: "inherit" });
 };
+// What it may take for granted: Rust checks before whatever could trap by itself, and the lowest kilobyte is the end of a stack
+// of a thousand, which is never reached.
+const assumptions = ["--ignore-implicit-traps", "--low-memory-unused"];
 // The section that is stripped tells tools which features the module uses; browsers find out themselves.
-const shrink = ["--flatten", "--rereloop", "-Oz", "-Oz", "--strip-target-features", "--strip-producers", path.join(glue, "widget.wasm")];
+const passes = ["--flatten", "--rereloop", "-Oz", "-Oz", "--strip-target-features", "--strip-producers"];
+const shrink = [...assumptions, ...passes, path.join(glue, "widget.wasm")];
 binaryen("wasm-opt", ...shrink, "-o", shrunk);
 // The same with the names of its functions, for `size.mjs`.
 binaryen("wasm-opt", ...shrink, "--debuginfo", "-o", path.join(glue, "named.wasm"));
