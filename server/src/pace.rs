@@ -17,6 +17,10 @@ const PART_OF_CORE: u32 = 4;
 const LOOKS_AGAIN: u32 = 8;
 /// And never sooner than after this.
 const SHORTEST_LOOK: Duration = Duration::from_millis(16);
+/// Rounds in which everyone is told that may be unpaid: one, and another whose bill comes late.
+const UNPAID_ROUNDS: u32 = 2;
+/// With each message what is known of older ones counts for less, by this factor.
+const OLDER_COUNT_FOR: f64 = 0.9;
 /// Before something is tried again that could not be done.
 pub(crate) const RETRY: Duration = Duration::from_millis(100);
 
@@ -54,16 +58,41 @@ pub(crate) struct Spending {
 }
 
 impl Spending {
-    /// So much of a core's time was spent.
-    pub(crate) fn add(&mut self, now: Instant, cost: Duration) {
+    /// So much of a core's time was spent, where telling everyone once costs about `round`. Whatever a rush cost, no more than
+    /// [`UNPAID_ROUNDS`] of those remain to be paid for.
+    pub(crate) fn add(&mut self, now: Instant, cost: Duration, round: Duration) {
         let level_at = self.level_at.map_or(now, |at| at.max(now)) + cost * PART_OF_CORE;
-        // Once it costs less, what it cost before is soon forgotten.
-        self.level_at = Some(level_at.min(now + LONGEST_INTERVAL));
+        self.level_at = Some(level_at.min(now + (round * PART_OF_CORE * UNPAID_ROUNDS).min(LONGEST_INTERVAL)));
     }
 
     /// How long after this message the next may follow.
     pub(crate) fn interval(&self, now: Instant, shortest: Duration) -> Duration {
         self.level_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)).max(shortest)
+    }
+}
+
+/// What one message has cost of late.
+#[derive(Debug, Default)]
+pub(crate) struct Average {
+    /// Of the messages, in seconds.
+    cost: f64,
+    /// How many they were. Older ones count for less.
+    messages: f64,
+}
+
+impl Average {
+    /// So many messages took so much; or the bill for earlier ones has come.
+    pub(crate) fn add(&mut self, cost: Duration, messages: u32) {
+        self.cost = self.cost * OLDER_COUNT_FOR + cost.as_secs_f64();
+        self.messages = self.messages * OLDER_COUNT_FOR + f64::from(messages);
+    }
+
+    /// What so many messages cost.
+    pub(crate) fn cost_of(&self, messages: usize) -> Duration {
+        let messages = f64::from(u32::try_from(messages).unwrap_or(u32::MAX));
+        // Before the first, or when one costs more than could ever be: as much as there is.
+        Duration::try_from_secs_f64(self.cost / self.messages * messages)
+            .map_or(LONGEST_INTERVAL, |cost| cost.min(LONGEST_INTERVAL))
     }
 }
 
@@ -117,7 +146,7 @@ mod tests {
         let start = Instant::now();
         let after = |cost, shortest| {
             let mut spending = Spending::default();
-            spending.add(start, Duration::from_millis(cost));
+            spending.add(start, Duration::from_millis(cost), Duration::from_millis(cost));
             spending.interval(start, shortest)
         };
         assert_eq!(after(0, SHORTEST), SHORTEST);
@@ -137,11 +166,33 @@ mod tests {
         while now < start + TIME {
             let interval = spending.interval(now, SHORTEST);
             // Others send the bill only after they were told.
-            spending.add(now, COST);
+            spending.add(now, COST, COST);
             spent += COST;
             now += interval;
         }
         assert!(spent > TIME / 5 && spent < TIME * 3 / 10, "{spent:?} of {TIME:?}");
+    }
+
+    #[test]
+    fn what_a_rush_cost_is_forgotten() {
+        let start = Instant::now();
+        let mut spending = Spending::default();
+        for _ in 0..100 {
+            spending.add(start, Duration::from_millis(20), Duration::from_millis(50));
+        }
+        assert_eq!(spending.interval(start, SHORTEST), Duration::from_millis(400));
+    }
+
+    #[test]
+    fn an_average_takes_late_bills_into_account() {
+        let mut average = Average::default();
+        assert_eq!(average.cost_of(1), LONGEST_INTERVAL);
+        for _ in 0..100 {
+            average.add(Duration::from_millis(1), 100);
+            average.add(Duration::from_millis(2), 0);
+        }
+        let millis = average.cost_of(1_000).as_secs_f64() * 1e3;
+        assert!((25.0..35.0).contains(&millis), "{millis} ms");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     Error, Reading, Refusal, Settings,
     access::{Access, spell_site},
     gate,
-    pace::{Bill, Pace, RETRY, Spending},
+    pace::{Average, Bill, Pace, RETRY, Spending},
     party::{Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, text, unix_ms},
     stored,
 };
@@ -44,6 +44,8 @@ pub struct Counter {
     tick_at: Option<Instant>,
     /// What telling pages costs, with all that follows, down to the sockets of their viewers.
     spending: Spending,
+    /// What it costs to tell one page.
+    average: Average,
     /// The part of it that those pages spend.
     bill: Bill,
     /// Until then pages are telling their counts after a failure of this room; what is not known yet must not look like 0.
@@ -295,9 +297,10 @@ impl Counter {
         let mut bodies = HashMap::new();
         for some in subscribers.chunks(BREATH) {
             let start = room.processor_time();
-            self.tell_some(room, some, &mut bodies)?;
-            let cost = room.processor_time().saturating_sub(start);
-            self.spending.add(room.now(), cost + self.bill.take());
+            let told = self.tell_some(room, some, &mut bodies)?;
+            let cost = room.processor_time().saturating_sub(start) + self.bill.take();
+            self.average.add(cost, told);
+            self.spending.add(room.now(), cost, self.average.cost_of(self.subscribers.len()));
             if some.len() == BREATH {
                 tokio::task::yield_now().await;
             }
@@ -305,11 +308,15 @@ impl Counter {
         Ok(())
     }
 
-    fn tell_some(&mut self, room: &mut Room, subscribers: &[PageId], bodies: &mut Bodies) -> Result {
+    /// Returns how many of them were told.
+    fn tell_some(&mut self, room: &mut Room, subscribers: &[PageId], bodies: &mut Bodies) -> Result<u32> {
+        let mut told = 0;
         let now = room.now();
         let interval = self.spending.interval(now, room.setting::<Settings>()?.update_interval);
         for subscriber in subscribers {
-            if let Some(wait) = self.tell_one(room, subscriber, interval, bodies)?
+            let wait = self.tell_one(room, subscriber, interval, bodies)?;
+            told += u32::from(wait.is_none());
+            if let Some(wait) = wait
                 && let Some(state) = self.subscribers.get_mut(subscriber)
                 && !std::mem::replace(&mut state.waits, true)
             {
@@ -317,7 +324,7 @@ impl Counter {
                 self.tick_by(room, wait);
             }
         }
-        Ok(())
+        Ok(told)
     }
 
     /// Tells one subscriber its news; or says how long to wait for that.

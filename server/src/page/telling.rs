@@ -52,7 +52,7 @@ impl Telling {
 
     /// Viewers were told from `now` on, which took `cost`. Unless that was `all`, the others are told next time.
     pub(super) fn done(&mut self, now: Instant, cost: Duration, shortest: Duration, all: bool) {
-        self.spending.add(now, cost);
+        self.spending.add(now, cost, cost);
         self.pace.sent(now, self.spending.interval(now, shortest));
         if all {
             self.is_awaited = false;
