@@ -195,7 +195,7 @@ story("tabs of one browser count once when asked to", {}, async (stage) => {
   const first = await open("/one");
   await watcher.expectViewers('a[href="/one"]', 1);
   const others = [await open("/one"), await open("/one")];
-  const token = (tab) => tab.page.evaluate(() => window.room?.split("?viewer=")[1]);
+  const token = (tab) => tab.page.evaluate(() => window.room && new URL(window.room).searchParams.get("viewer"));
   await until("all agree on who they are", async () => {
     const [oldest, ...tokens] = await Promise.all([watcher, first, ...others].map(token));
     return oldest && tokens.every((one) => one === oldest);
