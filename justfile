@@ -62,6 +62,12 @@ test-packages: widget _packages
     cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     cd examples; npm run test-packages
 
+# The rules and the board are those in server/deploy.
+# Test the metrics with a real Prometheus.
+test-metrics: widget _prometheus
+    cargo build --workspace --bins
+    cd examples; npm run test-metrics
+
 # It takes a quarter of an hour, and a machine that does nothing else. `--times 1` takes five minutes.
 # Measure the server beside Bun, ws and a bare loop: a JSON line a run, a table, a plot for the README.
 bench *arguments: widget
@@ -155,6 +161,23 @@ _packages:
         exec env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
     fi
     echo "Packages need$missing; please install that (on Debian: sudo apt-get install$missing)." >&2
+    exit 1
+
+# Make sure there is a Prometheus, and its promtool.
+_prometheus:
+    #!/bin/sh
+    set -eu
+    if command -v prometheus >/dev/null && command -v promtool >/dev/null; then exit 0; fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing prometheus with apt-get"
+        apt-get update >/dev/null
+        # It is run by the tests only, on a port of its own, never as a service of this machine.
+        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends prometheus
+        exit
+    fi
+    echo "These tests need Prometheus; please install it (on Debian: sudo apt-get install prometheus)." >&2
     exit 1
 
 # Make sure that instructions can be counted.

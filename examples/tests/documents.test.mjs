@@ -157,7 +157,7 @@ const commands = () =>
 /** Runs what starts the server: with the flags as they stand, but a free port and a folder that goes away. */
 async function runServer(args, folder) {
   const given = args.filter((arg, idx) => ![arg, args[idx - 1]].some((part) => ["--listen", "--data"].includes(part)));
-  const server = await Server.start(join(folder, "data"), given);
+  const server = await Server.start(join(folder, "data"), given.map((arg) => arg.replace("127.0.0.1:2000", "127.0.0.1:0")));
   try {
     // No flag at all asks for what is there: the server on this machine.
     const env = { CONNECTION_COUNTER_LISTEN: new URL(server.url).host };

@@ -78,6 +78,15 @@ pub struct Config {
     #[arg(long = "drain-ms", env = "CONNECTION_COUNTER_DRAIN_MS", value_parser = milliseconds, default_value = "0")]
     pub drain: Duration,
 
+    /// Address for the operator, such as 127.0.0.1:2000: metrics at /metrics. One that other machines can reach needs
+    /// --admin-token. Without this flag there is none.
+    #[arg(long, env = "CONNECTION_COUNTER_ADMIN", value_name = "ADDR:PORT", value_parser = listen_address)]
+    pub admin: Option<SocketAddr>,
+
+    /// Secret that every request to --admin needs then (`Authorization: Bearer TOKEN`).
+    #[arg(long, env = "CONNECTION_COUNTER_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub admin_token: Option<String>,
+
     /// How much to log: off, error, warn, info, debug or trace, or a list such as info,connection_counter=debug.
     #[arg(long, env = "CONNECTION_COUNTER_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
@@ -128,6 +137,14 @@ impl Config {
         if self.prefix.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
             let problem = "give one or more path segments such as parties or v1/parties, without a first or last slash";
             return Err(StartupError::Setting { setting: "prefix", problem });
+        }
+        if self.admin_token.as_deref().is_some_and(str::is_empty) {
+            let problem = "an empty token would let anyone in; leave it away or give one";
+            return Err(StartupError::Setting { setting: "admin-token", problem });
+        }
+        if self.admin.is_some_and(|address| !address.ip().is_loopback()) && self.admin_token.is_none() {
+            let problem = "other machines can reach this address; add --admin-token, or listen on 127.0.0.1";
+            return Err(StartupError::Setting { setting: "admin", problem });
         }
         self.limits.validate()
     }
@@ -263,6 +280,8 @@ mod tests {
             (["--max-rooms", "0"], "max-rooms"),
             (["--prefix", "/parties/"], "prefix"),
             (["--single-page", "--log=info"], "single-page"),
+            (["--admin", "0.0.0.0:2000"], "admin"),
+            (["--admin=127.0.0.1:2000", "--admin-token="], "admin-token"),
         ] {
             let error = Config::parse_from(["program"].into_iter().chain(args)).validate().unwrap_err();
             assert!(matches!(error, StartupError::Setting { setting, .. } if setting == named), "{error}");

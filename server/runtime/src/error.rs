@@ -17,6 +17,14 @@ pub enum StartupError {
         /// The operating system's reason.
         source: std::io::Error,
     },
+    /// The operator's address cannot be listened on.
+    #[error("cannot listen on {address}: {source}. Choose another address with --admin")]
+    Admin {
+        /// What `--admin` said.
+        address: SocketAddr,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
     /// A setting contradicts another.
     #[error("--{setting}: {problem}")]
     Setting {

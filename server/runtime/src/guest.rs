@@ -59,6 +59,11 @@ impl Entrance {
         }
     }
 
+    /// How many connections there are.
+    pub(crate) fn held(&self) -> usize {
+        self.connections().saturating_sub(self.permits.available_permits())
+    }
+
     /// How many connections there may be at a time.
     pub(crate) fn connections(&self) -> usize {
         self.connections as usize

@@ -31,6 +31,7 @@ use crate::{
     error::Error,
     guest::{Entrance, Guest},
     handshake,
+    metrics::{Metrics, State},
     notice::Notice,
     party::{self, Response, Result, RoomKey, Rooms, text},
     readiness::Readiness,
@@ -68,6 +69,8 @@ pub(crate) struct HttpServer {
     pages: Option<Pages>,
     /// A second address for the rooms of one party.
     query_address: Option<QueryAddress>,
+    /// What is counted for the operator.
+    metrics: Metrics,
     /// Which pages may send requests to rooms.
     cors: Cors,
     /// The folder served, if there is one.
@@ -117,6 +120,7 @@ impl HttpServer {
             leaving: AtomicBool::new(false),
             stopping: CancellationToken::new(),
             entrance: Entrance::new(&config),
+            metrics: Metrics::new(),
             cors: Cors::new(config.cors_origins.clone()),
             config,
             rooms,
@@ -178,8 +182,8 @@ impl HttpServer {
         let guest = match self.entrance.let_in(peer.ip()) {
             Ok(guest) => guest,
             Err(error) => {
-                refusals::tell(&error);
-                return answer_unread(&stream, &error);
+                refusals::tell(&error, &self.metrics);
+                return refusals::answer_unread(&stream, &error);
             }
         };
         // Counts are small and should not wait for more. Without it they merely come later.
@@ -242,6 +246,7 @@ impl HttpServer {
     async fn answer_visit(&self, request: hyper::Request<Incoming>, visit: &Visit) -> Response {
         visit.has_asked.store(true, Ordering::Relaxed);
         let mut response = self.answer(request, Arc::clone(&visit.guest)).await;
+        self.metrics.answered(response.status());
         if visit.is_old.load(Ordering::Relaxed) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -256,9 +261,13 @@ impl HttpServer {
                 Ok(key) => self.visit(key, request, guest).await,
                 Err(error) => Err(error),
             };
-            return self.cors.complete(asked, answer.unwrap_or_else(|error| refusals::answer(&method, &error)));
+            return self.cors.complete(asked, answer.unwrap_or_else(|error| self.refusal(&method, &error)));
         }
-        self.route(request).await.unwrap_or_else(|error| refusals::answer(&method, &error))
+        self.route(request).await.unwrap_or_else(|error| self.refusal(&method, &error))
+    }
+
+    fn refusal(&self, method: &Method, error: &Error) -> Response {
+        refusals::answer(method, error, &self.metrics)
     }
 
     /// Takes a handshake or a request to a room.
@@ -293,7 +302,21 @@ impl HttpServer {
         self.pages.as_ref().and_then(|pages| pages(&request)).unwrap_or(Err(Error::NotFound))
     }
 
-    fn readiness(&self) -> Readiness {
+    /// What the server is doing, for a Prometheus.
+    pub(crate) fn metrics(&self, in_open_metrics: bool) -> String {
+        let state = State {
+            connections: self.entrance.held(),
+            connections_limit: self.connections(),
+            websockets: self.sockets.len(),
+            rooms: self.rooms.in_memory(),
+            storage_pending: self.db.pending_values(),
+            storage_takes_writes: self.db.fault().is_none(),
+            is_ready: self.readiness().is_ready(),
+        };
+        self.metrics.write(&state, in_open_metrics)
+    }
+
+    pub(crate) fn readiness(&self) -> Readiness {
         let mut readiness = Readiness::default();
         if self.leaving.load(Ordering::Relaxed) {
             readiness.refuse("the server is stopping");
@@ -354,16 +377,6 @@ impl HttpServer {
             Err(response) => Ok(response),
         }
     }
-}
-
-/// Answers without reading: the guest is one too many, and a task for it would be too.
-fn answer_unread(stream: &TcpStream, error: &Error) {
-    tracing::debug!(%error, "a connection was not let in");
-    let (status, seconds) = (error.status(), refusals::retry_after());
-    let answer =
-        format!("HTTP/1.1 {status}\r\nretry-after: {seconds}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-    // A fresh socket has room for this; if not, the close says enough.
-    let _ = stream.try_write(answer.as_bytes());
 }
 
 /// A connection that was given up before it was accepted says nothing about the server.

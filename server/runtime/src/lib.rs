@@ -27,6 +27,7 @@
 //! - Only `storage` knows fjall; only `http` and `handshake` know hyper; only `sockets` knows mio and frames.
 //! - Rooms share no memory. A room's fields are touched by its own loop alone, so there are no locks around them.
 
+mod admin;
 mod assets;
 pub mod close;
 #[doc = include_str!("../COMING_FROM_PARTYKIT.md")]
@@ -42,6 +43,7 @@ mod http;
 mod launch;
 mod limits;
 mod log;
+mod metrics;
 pub mod notice;
 pub mod party;
 mod proxies;

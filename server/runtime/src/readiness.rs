@@ -37,6 +37,10 @@ impl Readiness {
         self.add(Status::NotReady, reason.to_owned());
     }
 
+    pub(crate) fn is_ready(&self) -> bool {
+        self.status != Status::NotReady
+    }
+
     fn add(&mut self, status: Status, reason: String) {
         self.status = std::mem::take(&mut self.status).max(status);
         self.reasons.push(reason);

@@ -1,16 +1,18 @@
 //! How a request that failed is answered, and what the operator is told of it.
 
 use http::{HeaderValue, Method, StatusCode, header};
+use tokio::net::TcpStream;
 
 use crate::{
     error::Error,
     http::MAX_HEADER_BYTES,
+    metrics::Metrics,
     notice::Notice,
     party::{Response, text},
 };
 
 /// The answer to a request that failed. The operator is told where it is our fault, or a flag would change it.
-pub(crate) fn answer(method: &Method, error: &Error) -> Response {
+pub(crate) fn answer(method: &Method, error: &Error, metrics: &Metrics) -> Response {
     static FAILED: Notice = Notice::fault();
     let status = error.status();
     let mut response = text(status, error.to_string());
@@ -29,19 +31,29 @@ pub(crate) fn answer(method: &Method, error: &Error) -> Response {
     if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
         FAILED.give(|| format!("a {method} request failed: {error}"));
     } else {
-        tell(error);
+        tell(error, metrics);
         tracing::debug!(%method, %error, "a request was refused");
     }
     response
 }
 
+/// Answers without reading: the guest is one too many, and a task for it would be too.
+pub(crate) fn answer_unread(stream: &TcpStream, error: &Error) {
+    tracing::debug!(%error, "a connection was not let in");
+    let (status, seconds) = (error.status(), retry_after());
+    let answer =
+        format!("HTTP/1.1 {status}\r\nretry-after: {seconds}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    // A fresh socket has room for this; if not, the close says enough.
+    let _ = stream.try_write(answer.as_bytes());
+}
+
 /// Seconds, spread so that those turned away together do not come back together.
-pub(crate) fn retry_after() -> u32 {
+fn retry_after() -> u32 {
     fastrand::u32(1..=10)
 }
 
-/// Tells the operator why strangers are refused, when that is for a limit of ours and not for what they sent.
-pub(crate) fn tell(error: &Error) {
+/// Counts a refusal, and tells the operator why strangers are refused, when that is for a limit of ours and not for what they sent.
+pub(crate) fn tell(error: &Error, metrics: &Metrics) {
     static FULL: Notice = Notice::warning();
     static ADDRESS: Notice = Notice::warning();
     static GROUP: Notice = Notice::warning();
@@ -50,31 +62,41 @@ pub(crate) fn tell(error: &Error) {
     static MAILBOX: Notice = Notice::warning();
     static CALLS: Notice = Notice::warning();
     static UPGRADE: Notice = Notice::warning();
-    let (notice, sentence) = match error {
-        Error::ServerFull => {
-            (&FULL, "a connection was refused: there are as many as --max-connections and the open files allow")
-        }
+    let (notice, reason, sentence) = match error {
+        Error::ServerFull => (
+            &FULL,
+            "connections",
+            "a connection was refused: there are as many as --max-connections and the open files allow",
+        ),
         Error::TooManyFromAddress => (
             &ADDRESS,
+            "address",
             "an address was refused: it has --max-connections-per-address connections, or came faster than \
              --handshakes-per-second or --requests-per-second. If it is a proxy, name it with --trusted-proxy",
         ),
         Error::GroupFull(_) => (
             &GROUP,
+            "group",
             "a connection was refused: its group has as many as it may, such as a site has \
              --max-connections-per-site",
         ),
-        Error::RoomFull => (&ROOM, "a connection was refused: its room has --max-connections-per-room"),
-        Error::TooManyRooms => (&ROOMS, "a room could not be started: as many of --max-rooms are in memory as may be"),
-        Error::RoomBusy => (&MAILBOX, "a room had no time for an event: --max-mailbox others wait for it"),
-        Error::TooManyCalls => (&CALLS, "a room could not call another: --max-calls are under way"),
+        Error::RoomFull => {
+            (&ROOM, "room_connections", "a connection was refused: its room has --max-connections-per-room")
+        }
+        Error::TooManyRooms => {
+            (&ROOMS, "rooms", "a room could not be started: as many of --max-rooms are in memory as may be")
+        }
+        Error::RoomBusy => (&MAILBOX, "mailbox", "a room had no time for an event: --max-mailbox others wait for it"),
+        Error::TooManyCalls => (&CALLS, "calls", "a room could not call another: --max-calls are under way"),
         Error::UpgradeLost(_) => (
             &UPGRADE,
+            "upgrade_lost",
             "a WebSocket handshake was refused: a proxy on the way lost a part of it. The proxy must speak HTTP/1.1 and pass \
              on the headers Upgrade and Connection",
         ),
         _ => return,
     };
+    metrics.refused(reason);
     notice.give(|| sentence.to_owned());
 }
 

@@ -7,9 +7,11 @@ use std::{
 };
 
 use ::http::request::Parts;
+use futures_util::future::OptionFuture;
 use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
+    admin,
     config::Config,
     error::StartupError,
     http::HttpServer,
@@ -221,12 +223,21 @@ impl Server {
         let rooms = kinds.into_rooms(self.values, Arc::clone(&config), alarms, db.clone());
         let sockets = Sockets::start(&rooms, &config.limits).map_err(StartupError::Runtime)?;
         let (pages, query_address) = (self.pages, self.query_address);
+        let admin = match config.admin {
+            Some(address) => {
+                Some(TcpListener::bind(address).await.map_err(|source| StartupError::Admin { address, source })?)
+            }
+            None => None,
+        };
+        let token = config.admin_token.clone();
         let server = Arc::new(HttpServer::new(config, rooms.clone(), sockets, db.clone(), pages, query_address));
+        let admin = admin.map(|listener| admin::serve(listener, Arc::clone(&server), token));
         serves(server.connections());
         let deadlines = tokio::select! {
             deadlines = server.run(listener, shutdown) => deadlines,
             never = rooms.ring_alarms() => match never {},
             never = notice::flush_for_ever() => match never {},
+            Some(never) = OptionFuture::from(admin) => match never {},
         };
         rooms.end(deadlines.rooms).await;
         db.close(deadlines.disk.saturating_duration_since(Instant::now())).await;

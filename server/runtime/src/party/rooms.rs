@@ -236,6 +236,11 @@ impl Rooms {
         })
     }
 
+    /// How many rooms of each party are in memory.
+    pub(crate) fn in_memory(&self) -> Vec<(&'static str, usize)> {
+        self.0.table.in_memory(self.0.kinds.keys().copied())
+    }
+
     /// Whether so many rooms are there that one should not stay for a stranger's request alone.
     pub(super) fn are_crowded(&self) -> bool {
         self.0.table.is_crowded(&self.0.config.limits)

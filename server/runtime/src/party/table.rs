@@ -83,6 +83,13 @@ impl Table {
         awake.map(|(key, _)| key.clone()).collect()
     }
 
+    /// How many rooms of each of these parties are in memory.
+    pub(super) fn in_memory(&self, parties: impl Iterator<Item = &'static str>) -> Vec<(&'static str, usize)> {
+        let seats = self.seats();
+        let count = |party| seats.by_room.keys().filter(|key| key.party() == party).count();
+        parties.map(|party| (party, count(party))).collect()
+    }
+
     /// Whether so many rooms are there that one should not stay for a stranger's request alone.
     pub(super) fn is_crowded(&self, limits: &Limits) -> bool {
         self.seats().by_room.len() > limits.rooms / CROWDED_DIVISOR

@@ -82,6 +82,11 @@ impl<E: Ears> Sockets<E> {
         Ok(Self { workers: workers?, tasks: Mutex::new(tasks), turn: AtomicUsize::new(0), goodbye: OnceLock::new() })
     }
 
+    /// How many sockets there are.
+    pub(crate) fn len(&self) -> usize {
+        self.workers.iter().map(|worker| worker.len()).sum()
+    }
+
     /// Says goodbye to everyone, one after another, evenly over a time that goes by how many there are. Whoever is added
     /// later is told at once.
     pub(crate) async fn say_goodbye(&self, close: &Close, time_for: impl FnOnce(usize) -> Duration) {

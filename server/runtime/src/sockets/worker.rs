@@ -97,6 +97,10 @@ impl<E: Ears> Worker<E> {
         Ok(())
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.entries().len()
+    }
+
     /// Everyone who is there.
     pub(super) fn connections(&self) -> Vec<E::Connection> {
         self.entries().iter().map(|(_, entry)| entry.connection.clone()).collect()

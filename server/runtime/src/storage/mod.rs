@@ -346,6 +346,12 @@ impl Db {
         self.0.pending().fault.clone()
     }
 
+    /// How many values wait to be written.
+    pub(crate) fn pending_values(&self) -> usize {
+        let pending = self.0.pending();
+        pending.next.len() + pending.writing.len()
+    }
+
     pub(crate) async fn list(&self, from: Key, to: Key, reverse: bool, limit: usize) -> Result<Rows, StorageError> {
         self.ask(|reply| Order::List { from, to, reverse, limit, reply }).await
     }

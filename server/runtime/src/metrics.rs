@@ -1,0 +1,235 @@
+//! What the server counts of itself, for a Prometheus to collect.
+//!
+//! Labels are words of this file and names of parties, so there are only few series: never a page, a site or an address.
+
+use std::{
+    sync::atomic::AtomicU64,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use http::StatusCode;
+use prometheus_client::{
+    encoding::{prometheus_text, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    registry::{Registry, Unit},
+};
+
+/// One label and its value.
+type Label = [(&'static str, &'static str); 1];
+
+/// All metrics of a server.
+pub(crate) struct Metrics {
+    registry: Registry,
+    /// Answers to requests, by the class of their status.
+    requests: Family<Label, Counter>,
+    /// Handshakes that became a WebSocket.
+    websockets_opened: Counter,
+    /// Strangers refused for a limit of ours.
+    refusals: Family<Label, Counter>,
+    /// What is read when somebody asks.
+    state: Gauges,
+    process: ProcessGauges,
+}
+
+/// What the server holds at a moment.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) connections: usize,
+    pub(crate) connections_limit: usize,
+    pub(crate) websockets: usize,
+    /// Rooms in memory of each party.
+    pub(crate) rooms: Vec<(&'static str, usize)>,
+    /// Values that wait to be written.
+    pub(crate) storage_pending: usize,
+    pub(crate) storage_takes_writes: bool,
+    pub(crate) is_ready: bool,
+}
+
+#[derive(Default)]
+struct Gauges {
+    connections: Gauge,
+    connections_limit: Gauge,
+    websockets: Gauge,
+    rooms: Family<Label, Gauge>,
+    storage_pending: Gauge,
+    storage_writable: Gauge,
+    ready: Gauge,
+}
+
+/// What every program tells a Prometheus of itself, by the names that all of them use.
+#[derive(Default)]
+struct ProcessGauges {
+    cpu_seconds: Counter<f64, AtomicU64>,
+    resident_bytes: Gauge,
+    open_files: Gauge,
+    max_files: Gauge,
+    started_at: Gauge<f64, AtomicU64>,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::default();
+        let (requests, websockets_opened, refusals) = (Family::default(), Counter::default(), Family::default());
+        let (state, process) = (Gauges::default(), ProcessGauges::default());
+        // One word, as the conventions want it: an underscore would set `counter` apart, which is a type of metric.
+        let ours = registry.sub_registry_with_prefix("connectioncounter");
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        ours.register("build", "Version of the server", version);
+        ours.register("requests", "Answers to HTTP requests, by the class of their status", requests.clone());
+        ours.register("websockets_opened", "WebSockets opened", websockets_opened.clone());
+        ours.register("refusals", "Connections and requests refused for a limit, by its kind", refusals.clone());
+        ours.register("connections", "TCP connections open", state.connections.clone());
+        ours.register("connections_limit", "TCP connections that there may be", state.connections_limit.clone());
+        ours.register("websockets", "WebSockets open", state.websockets.clone());
+        ours.register("rooms", "Rooms in memory, by party", state.rooms.clone());
+        ours.register("storage_pending_values", "Values that wait to be written", state.storage_pending.clone());
+        ours.register("storage_writable", "1 if the disk takes writes, else 0", state.storage_writable.clone());
+        ours.register("ready", "1 if the server takes newcomers, else 0", state.ready.clone());
+        let process_registry = registry.sub_registry_with_prefix("process");
+        process.register(process_registry);
+        Self { registry, requests, websockets_opened, refusals, state, process }
+    }
+
+    /// A request was answered.
+    pub(crate) fn answered(&self, status: StatusCode) {
+        let class = match status.as_u16() {
+            100..200 => "1xx",
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            _ => "5xx",
+        };
+        self.requests.get_or_create(&[("status", class)]).inc();
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            self.websockets_opened.inc();
+        }
+    }
+
+    /// Somebody was refused for a limit.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refusals.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// All of it in the format of OpenMetrics, or in the older one of Prometheus.
+    pub(crate) fn write(&self, state: &State, in_open_metrics: bool) -> String {
+        self.state.set(state);
+        self.process.set();
+        let mut written = String::new();
+        let encoded = if in_open_metrics {
+            text::encode(&mut written, &self.registry)
+        } else {
+            prometheus_text::encode(&mut written, &self.registry)
+        };
+        encoded.expect("a string takes everything");
+        written
+    }
+}
+
+impl Gauges {
+    fn set(&self, state: &State) {
+        self.connections.set(whole(state.connections));
+        self.connections_limit.set(whole(state.connections_limit));
+        self.websockets.set(whole(state.websockets));
+        for &(party, rooms) in &state.rooms {
+            self.rooms.get_or_create(&[("party", party)]).set(whole(rooms));
+        }
+        self.storage_pending.set(whole(state.storage_pending));
+        self.storage_writable.set(state.storage_takes_writes.into());
+        self.ready.set(state.is_ready.into());
+    }
+}
+
+impl ProcessGauges {
+    fn register(&self, registry: &mut Registry) {
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.started_at.set(started.as_secs_f64());
+        registry.register_with_unit("start_time", "When it started", Unit::Seconds, self.started_at.clone());
+        registry.register("max_fds", "Files that it may have open", self.max_files.clone());
+        // The others are read from a file system that only Linux has.
+        if cfg!(target_os = "linux") {
+            registry.register_with_unit("cpu", "Processor time", Unit::Seconds, self.cpu_seconds.clone());
+            registry.register_with_unit("resident_memory", "Memory", Unit::Bytes, self.resident_bytes.clone());
+            registry.register("open_fds", "Files that it has open", self.open_files.clone());
+        }
+    }
+
+    fn set(&self) {
+        if let Ok((files, _)) = rlimit::getrlimit(rlimit::Resource::NOFILE) {
+            self.max_files.set(i64::try_from(files).unwrap_or(i64::MAX));
+        }
+        if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
+            self.open_files.set(whole(open.count()));
+        }
+        if let Some(kilobytes) =
+            std::fs::read_to_string("/proc/self/status").ok().as_deref().and_then(resident_kilobytes)
+        {
+            self.resident_bytes.set(kilobytes.saturating_mul(1024));
+        }
+        if let Some(seconds) = std::fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds) {
+            self.cpu_seconds.inc_by((seconds - self.cpu_seconds.get()).max(0.0));
+        }
+    }
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// `VmRSS` of `/proc/self/status`.
+fn resident_kilobytes(status: &str) -> Option<i64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// User and system time of `/proc/self/stat`. The program's name, in brackets, may contain anything.
+fn cpu_seconds(stat: &str) -> Option<f64> {
+    /// Linux counts so for programs, whatever the kernel itself counts in.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut times = fields.split(' ').skip(11);
+    let mut ticks = || times.next()?.parse::<f64>().ok();
+    Some((ticks()? + ticks()?) / TICKS_PER_SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(metrics: &Metrics, state: &State) -> String {
+        metrics.write(state, true)
+    }
+
+    #[test]
+    fn names_and_values_are_as_prometheus_wants_them() {
+        let metrics = Metrics::new();
+        metrics.answered(StatusCode::SWITCHING_PROTOCOLS);
+        metrics.answered(StatusCode::TOO_MANY_REQUESTS);
+        metrics.refused("address");
+        let state = State { websockets: 1, rooms: vec![("page", 7)], storage_takes_writes: true, ..State::default() };
+        let text = written(&metrics, &state);
+        for line in [
+            "connectioncounter_requests_total{status=\"1xx\"} 1",
+            "connectioncounter_requests_total{status=\"4xx\"} 1",
+            "connectioncounter_websockets_opened_total 1",
+            "connectioncounter_refusals_total{reason=\"address\"} 1",
+            "connectioncounter_websockets 1",
+            "connectioncounter_rooms{party=\"page\"} 7",
+            "connectioncounter_storage_writable 1",
+            "connectioncounter_ready 0",
+        ] {
+            assert!(text.lines().any(|written| written == line), "{line} is not in\n{text}");
+        }
+        assert!(text.contains("connectioncounter_build_info{version=") && text.ends_with("# EOF\n"), "{text}");
+        // What has gone is set to zero with the next state that says so.
+        let state = State { rooms: vec![("page", 0)], ..State::default() };
+        assert!(written(&metrics, &state).contains("connectioncounter_rooms{party=\"page\"} 0"));
+    }
+
+    #[test]
+    fn the_process_is_read_from_its_files() {
+        assert_eq!(resident_kilobytes("Name:\tx\nVmRSS:\t   5120 kB\n"), Some(5120));
+        let stat = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0";
+        assert_eq!(cpu_seconds(stat), Some(3.0));
+        assert_eq!(cpu_seconds("nonsense"), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! The operator's own address, with metrics for a Prometheus.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
+
+mod support;
+
+use std::{fs, net::SocketAddr, path::Path};
+
+use support::{Binary, Client, wait_until};
+
+/// A server with an address for its operator.
+async fn start(folder: &Path, args: &[&str]) -> (Binary, Client) {
+    let log = folder.join("log");
+    let args = [&["--admin=127.0.0.1:0"], args].concat();
+    let program = &mut Binary::command(&folder.join("data"), &args);
+    let server = Binary::spawn(program.stderr(fs::File::create(&log).unwrap()));
+    let admin = || -> Option<SocketAddr> {
+        let log = fs::read_to_string(&log).unwrap();
+        let (_, rest) = log.split_once("metrics are at http://")?;
+        rest.split_once("/metrics")?.0.parse().ok()
+    };
+    wait_until("the log names the operator's address", async || admin().is_some()).await;
+    (server, Client { address: admin().unwrap() })
+}
+
+/// The value of a metric, with its labels.
+async fn value(admin: &Client, metric: &str) -> Option<String> {
+    let (_, text) = admin.get("/metrics").await;
+    text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' ').map(str::to_owned))
+}
+
+#[tokio::test]
+async fn an_operator_sees_what_the_server_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, admin) = start(folder.path(), &["--max-rooms=2"]).await;
+    let mut anna = server.viewer("example.org%2Fsecret").await;
+    anna.subscribe(&["example.org/other"]).await;
+    anna.expect_viewers("example.org/other", 0).await;
+    assert_eq!(value(&admin, "connectioncounter_websockets").await.as_deref(), Some("1"));
+    assert_eq!(value(&admin, "connectioncounter_websockets_opened_total").await.as_deref(), Some("1"));
+    assert_eq!(value(&admin, r#"connectioncounter_rooms{party="page"}"#).await.as_deref(), Some("1"));
+    assert_eq!(value(&admin, "connectioncounter_storage_writable").await.as_deref(), Some("1"));
+    assert_eq!(value(&admin, "connectioncounter_ready").await.as_deref(), Some("1"));
+    // One room too many.
+    assert_eq!(server.get("/parties/page/third").await.0, 503);
+    assert_eq!(value(&admin, r#"connectioncounter_refusals_total{reason="rooms"}"#).await.as_deref(), Some("1"));
+    assert_eq!(value(&admin, r#"connectioncounter_requests_total{status="5xx"}"#).await.as_deref(), Some("1"));
+    let (_, text) = admin.get("/metrics").await;
+    assert!(text.ends_with("# EOF\n") && !text.contains("example") && !text.contains("127.0.0.1"), "{text}");
+    anna.close().await;
+    wait_until("nobody is there", async || value(&admin, "connectioncounter_websockets").await.as_deref() == Some("0"))
+        .await;
+}
+
+#[tokio::test]
+async fn collectors_get_the_format_they_ask_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, admin) = start(folder.path(), &[]).await;
+    for (accept, expected) in [
+        ("*/*", "application/openmetrics-text"),
+        (
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;q=0.5",
+            "application/openmetrics-text",
+        ),
+        ("text/plain", "text/plain; version=0.0.4"),
+    ] {
+        let answer = admin.exchange("GET", "/metrics", &[("accept", accept)], "").await;
+        assert!(answer.status == 200 && answer.header("content-type").starts_with(expected), "{accept}");
+    }
+    assert_eq!(admin.get("/healthz").await.0, 200);
+    assert_eq!(admin.get("/parties/page/a").await.0, 404, "readers have another address");
+    assert_eq!(server.get("/metrics").await.0, 404, "metrics are not for readers");
+}
+
+#[tokio::test]
+async fn a_token_keeps_others_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, admin) = start(folder.path(), &["--admin-token=secret"]).await;
+    assert_eq!(admin.get("/metrics").await.0, 401);
+    let sent = [("authorization", "Bearer secret")];
+    assert_eq!(admin.exchange("GET", "/metrics", &sent, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_told_before_it_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = format!("--admin={}", taken.local_addr().unwrap());
+    let output = Binary::command(folder.path(), &[&admin]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty() && said.contains("--admin"), "{said}");
+}
