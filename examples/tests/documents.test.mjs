@@ -175,7 +175,8 @@ async function check(command, folder) {
   const [program, ...args] = command.split(" ");
   if (program === "connection-counter") {
     // That one is asked of each server that runs.
-    if (args[0] !== "health" && args[0] !== "--help") await runServer(args, folder);
+    if (args[0] === "check") await run(programPath(program), args);
+    else if (args[0] !== "health" && args[0] !== "--help") await runServer(args, folder);
   } else if (program === "target/release/connection-counter-load") {
     assert.ok(help("connection-counter-load", args[0]).includes("Usage"));
   } else if (program === "npx") {

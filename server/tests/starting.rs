@@ -63,6 +63,34 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
+fn check_says_where_each_value_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for args in [&["check", "--site", "example.org"][..], &["--site", "example.org", "check"]] {
+        let mut command = Binary::bare_command(&data);
+        command.env("CONNECTION_COUNTER_LISTEN", "0.0.0.0:80").env("CONNECTION_COUNTER_PARTY_TOKEN", "hunter2");
+        let output = command.args(args).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        let row = |flag: &str| {
+            said.lines()
+                .find(|line| line.starts_with(flag))
+                .map(|line| line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>())
+        };
+        assert_eq!(row("--site ").unwrap(), ["example.org", "flag"]);
+        assert_eq!(row("--listen ").unwrap(), ["0.0.0.0:80", "CONNECTION_COUNTER_LISTEN"]);
+        assert_eq!(row("--party-token ").unwrap(), ["(secret)", "CONNECTION_COUNTER_PARTY_TOKEN"]);
+        assert_eq!(row("--prefix ").unwrap(), ["parties", "default"]);
+        assert!(said.contains("serve for example.org on http://0.0.0.0:80") && !said.contains("hunter2"), "{said}");
+    }
+    // What would keep it from starting is what a start would say.
+    let (code, said) = outcome(Binary::bare_command(&data).args(["check", "--listen=0.0.0.0:80"]));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("--site"), "{said}");
+    assert!(!data.exists(), "nothing was touched");
+}
+
+#[test]
 fn help_names_what_scripts_rely_on() {
     let output = Binary::bare_command("data".as_ref()).arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();

@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum, builder::Boo
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use crate::{cors, error::StartupError, forwarded, limits::Limits};
+use crate::{check, cors, error::StartupError, forwarded, limits::Limits};
 
 /// A server of parties.
 ///
@@ -102,13 +102,18 @@ pub struct Config {
 }
 
 /// What a program is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// To serve.
     Serve,
     /// To ask a running server whether it is ready.
     Health,
+    /// To say what it would do with these settings, each of which is a line of this text.
+    Check(String),
 }
+
+/// The subcommand for [`Command::Check`].
+const CHECK: &str = "check";
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -200,10 +205,15 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 /// The settings on a program's command line and in its environment, and those that are the program's own. Prints help, or
 /// what is wrong, and ends the program where asked to.
 pub(crate) fn from_args<S: Args>(program: &str, parties: &[&str]) -> (Config, S, Command) {
-    let matches = without_empty_variables(command_of::<S>(program, parties)).get_matches();
+    let mut known = without_empty_variables(command_of::<S>(program, parties));
+    let matches = known.get_matches_mut();
     let parsed = Config::from_arg_matches(&matches).and_then(|config| Ok((config, S::from_arg_matches(&matches)?)));
     let (config, settings) = parsed.unwrap_or_else(|error| error.exit());
-    let command = if matches.subcommand_name().is_some() { Command::Health } else { Command::Serve };
+    let command = match matches.subcommand_name() {
+        Some(CHECK) => Command::Check(check::settings(&known, &matches)),
+        Some(_) => Command::Health,
+        None => Command::Serve,
+    };
     (config, settings, command)
 }
 
@@ -215,8 +225,11 @@ pub(crate) fn command_of<S: Args>(program: &str, parties: &[&str]) -> clap::Comm
     let command = command.about(about.clone()).long_about(format!("{about} {reached}"));
     let command = command.version(concat!("on connection-counter ", env!("CARGO_PKG_VERSION")));
     let health = clap::Command::new("health").about("Ask a running server whether it is ready: exit code 0 if it is");
-    let command = command.mut_arg("listen", |arg| arg.global(true)).subcommand(health).disable_help_subcommand(true);
-    S::augment_args(command.next_help_heading(None::<&'static str>))
+    let check =
+        clap::Command::new(CHECK).about("Check the settings without serving: prints each, and where it comes from");
+    let command = command.subcommands([health, check]).disable_help_subcommand(true);
+    // They may stand before the subcommand or after it.
+    S::augment_args(command.next_help_heading(None::<&'static str>)).mut_args(|arg| arg.global(true))
 }
 
 // The settings of a program that has none of its own. A doc comment would be what its `--help` says first.

@@ -29,7 +29,8 @@ impl Server {
     /// Reads the settings from the command line and the environment (`--help` tells them), logs to standard error, and
     /// says there why it could not start. Prints the address it listens on once it serves. Serves until Ctrl-C, SIGTERM or
     /// SIGHUP; a second signal ends the program at once. Takes over a socket that systemd holds, and tells systemd when it
-    /// serves and when it stops. With `health` as its argument it only asks a running server whether it is ready.
+    /// serves and when it stops. With `health` as its argument it only asks a running server whether it is ready; with `check` it
+    /// only says what the settings are.
     ///
     /// To do any of this in another way, or in a program that already runs tokio, use [`run`](Self::run).
     ///
@@ -86,14 +87,32 @@ impl Server {
     #[must_use]
     pub fn main_with<S: Args>(self, set_up: impl FnOnce(S, Self, &Config) -> Result<Self, StartupError>) -> ExitCode {
         let program = program_name();
-        let (mut config, settings, command) = config::from_args::<S>(&program, &self.names());
+        let (mut config, own_settings, command) = config::from_args::<S>(&program, &self.names());
         if command == Command::Health {
             return health::ask(&program, config.listen);
         }
         self.complete(&mut config);
+        if let Command::Check(settings) = command {
+            let checked = log::filter(&config.log)
+                .and_then(|_| config.validate())
+                .and_then(|()| set_up(own_settings, self, &config));
+            return match checked {
+                Ok(server) => {
+                    let users = server.greet(config.listen).users;
+                    let told = format!(
+                        "{settings}\nThese settings are sound. It would serve {users} on http://{}\n",
+                        config.listen
+                    );
+                    // Whoever asked may not read all of it.
+                    let _ = io::stdout().write_all(told.as_bytes());
+                    ExitCode::SUCCESS
+                }
+                Err(error) => failed(&program, &error),
+            };
+        }
         let served = log::start(&config)
             .and_then(|()| config.validate())
-            .and_then(|()| set_up(settings, self, &config))
+            .and_then(|()| set_up(own_settings, self, &config))
             .and_then(|server| Ok((server, tokio::runtime::Runtime::new().map_err(StartupError::Runtime)?)))
             .and_then(|(server, runtime)| {
                 let served = runtime.block_on(serve(server, config));
@@ -103,10 +122,7 @@ impl Server {
             });
         match served {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{program}: {error}");
-                ExitCode::FAILURE
-            }
+            Err(error) => failed(&program, &error),
         }
     }
 
@@ -130,6 +146,11 @@ impl Server {
     pub fn command<S: Args>(&self, program: &str) -> clap::Command {
         config::command_of::<S>(program, &self.names())
     }
+}
+
+fn failed(program: &str, error: &StartupError) -> ExitCode {
+    eprintln!("{program}: {error}");
+    ExitCode::FAILURE
 }
 
 /// What the user called, without its folder.

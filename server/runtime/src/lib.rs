@@ -29,6 +29,7 @@
 
 mod admin;
 mod assets;
+mod check;
 pub mod close;
 #[doc = include_str!("../COMING_FROM_PARTYKIT.md")]
 pub mod coming_from_partykit {}

@@ -26,7 +26,7 @@ pub(crate) fn start(config: &Config) -> Result<(), StartupError> {
 }
 
 /// Reads a filter. A word that is no level would be taken for the name of a module, and silence everything else.
-fn filter(text: &str) -> Result<EnvFilter, StartupError> {
+pub(crate) fn filter(text: &str) -> Result<EnvFilter, StartupError> {
     let problem =
         "this is no filter; give off, error, warn, info, debug, trace, or a list such as info,connection_counter=debug";
     let wrong = || StartupError::Setting { setting: "log", problem };

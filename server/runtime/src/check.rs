@@ -1,0 +1,39 @@
+//! The answer to `check`: what a server would do with these settings, and where each comes from.
+
+use clap::{ArgMatches, Command, parser::ValueSource};
+
+/// Spaces between two columns, at least.
+const GAP: usize = 2;
+
+/// A line for each setting: its flag, its value, and whether that comes from a flag, a variable or the default.
+pub(crate) fn settings(command: &Command, matches: &ArgMatches) -> String {
+    let rows: Vec<_> = command.get_arguments().filter_map(|arg| row(arg, matches)).collect();
+    let widest = |column: fn(&[String; 3]) -> &String| rows.iter().map(|row| column(row).chars().count()).max();
+    let flag = widest(|[flag, _, _]| flag).unwrap_or_default() + GAP;
+    // A long list of sites should not push everything else to the right.
+    let value = widest(|[_, value, _]| value).unwrap_or_default().min(40) + GAP;
+    let lines = rows.iter().map(|[name, text, source]| format!("{name:flag$}{text:value$}{source}\n"));
+    lines.collect()
+}
+
+/// Flag, value and source.
+fn row(arg: &clap::Arg, matches: &ArgMatches) -> Option<[String; 3]> {
+    let flag = format!("--{}", arg.get_long()?);
+    let id = arg.get_id().as_str();
+    if matches!(id, "help" | "version") {
+        return None;
+    }
+    let values = matches.try_get_raw(id).ok()?.into_iter().flatten();
+    let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
+    let value = match values.is_empty() {
+        true => "none".to_owned(),
+        false if arg.is_hide_env_values_set() => "(secret)".to_owned(),
+        false => values.join(","),
+    };
+    let source = match matches.value_source(id) {
+        Some(ValueSource::CommandLine) => "flag".to_owned(),
+        Some(ValueSource::EnvVariable) => arg.get_env().unwrap_or_default().to_string_lossy().into_owned(),
+        _ => "default".to_owned(),
+    };
+    Some([flag, value, source])
+}
