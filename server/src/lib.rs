@@ -33,8 +33,8 @@ mod settings;
 use tokio::net::TcpListener;
 
 pub use connection_counter_runtime::{
-    Config, Error, Greeting, Limits, ListOptions, LogFormat, Progress, Reading, Server, StartupError, Storage,
-    StorageError, close, coming_from_partykit, defaults, milliseconds, notice, party,
+    Config, Error, Greeting, Limits, ListOptions, LogFormat, Progress, Reading, Reservation, Server, StartupError,
+    Storage, StorageError, close, coming_from_partykit, defaults, milliseconds, notice, party,
 };
 
 pub use access::Access;

@@ -113,6 +113,9 @@ pub enum Error {
     /// Too many connections from one address, or connections or requests too fast.
     #[error("too many connections or requests from your address; try again later")]
     TooManyFromAddress,
+    /// An address holds [`Limits::bytes_per_address`](crate::Limits::bytes_per_address) of memory.
+    #[error("your address holds as much of the server's memory as it may; close other pages or try again later")]
+    TooMuchFromAddress,
     /// The rooms of a [`Group`](crate::party::Group) have as many connections as they may have together.
     #[error("too many connections to {0}; try again later")]
     GroupFull(String),
@@ -210,7 +213,7 @@ impl Error {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::UpgradeLost(_) => StatusCode::UPGRADE_REQUIRED,
             Self::Body { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooManyFromAddress => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyFromAddress | Self::TooMuchFromAddress => StatusCode::TOO_MANY_REQUESTS,
             Self::ServerFull
             | Self::GroupFull(_)
             | Self::RoomFull

@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use crate::{
+    account::Account,
     config::Config,
     error::Error,
     party::Group,
@@ -93,6 +94,11 @@ impl Entrance {
         let address_slot = self.quotas.open_from(address).inspect_err(|_| self.proxies.tell_full(guest.address))?;
         let group_slot = group.map(|group| self.quotas.open_in(group)).transpose()?;
         Ok(Held { _guest: guest, _address_slot: address_slot, _group_slot: group_slot })
+    }
+
+    /// The account that pays for what this guest, or whoever it speaks for, makes the server hold.
+    pub(crate) fn account(&self, guest: &Guest, headers: &HeaderMap) -> Option<Arc<Account>> {
+        self.quotas.account(self.proxies.address(guest.address, headers))
     }
 
     /// Counts a request towards the rate of its address.

@@ -10,6 +10,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use crate::{
+    account::Account,
     close::Close,
     error::Error,
     guest::Held,
@@ -25,6 +26,7 @@ pub(crate) async fn accept(
     sockets: &Arc<Sockets<Rooms>>,
     key: RoomKey,
     mut request: hyper::Request<Incoming>,
+    account: Option<Arc<Account>>,
     held: Held,
 ) -> Result<Response> {
     let mut response =
@@ -35,7 +37,7 @@ pub(crate) async fn accept(
             // The gatekeeper may have taken out some, or put another one first.
             let protocol = protocols(asked.headers()).find(|wanted| offered.iter().any(|offer| offer == wanted));
             let protocol = protocol.map(str::to_owned);
-            let attached = rooms.connect(&key, Socket::pending(), asked).await?;
+            let attached = rooms.connect(&key, Socket::pending(), account, asked).await?;
             (attached.connection().clone(), Some(attached), protocol)
         }
         Err(refusal) => match refusal.extensions().get::<Close>().cloned() {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use http::{HeaderValue, Method, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use percent_encoding::percent_decode_str;
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     assets::Assets,
+    body,
     close::{self, Close},
     config::Config,
     cors::{Asked, Cors},
@@ -273,8 +274,9 @@ impl HttpServer {
     /// Takes a handshake or a request to a room.
     async fn visit(&self, key: RoomKey, mut request: hyper::Request<Incoming>, guest: Arc<Guest>) -> Result<Response> {
         if upgrade::is_wanted(&mut request)? {
+            let account = self.entrance.account(&guest, request.headers());
             let held = self.entrance.let_stay(guest, request.headers(), self.rooms.group(&key))?;
-            handshake::accept(&self.config.limits, &self.rooms, &self.sockets, key, request, held).await
+            handshake::accept(&self.config.limits, &self.rooms, &self.sockets, key, request, account, held).await
         } else {
             self.request(&key, request, &guest).await
         }
@@ -365,12 +367,9 @@ impl HttpServer {
         if self.rooms.is_paced(key, request.headers()) {
             self.entrance.pace_request(guest, request.headers())?;
         }
-        let limits = &self.config.limits;
-        let too_much = || Error::Body { limit: limits.body_bytes };
         let (parts, body) = request.into_parts();
-        let body = Limited::new(body, limits.body_bytes).collect();
-        let body = timeout(limits.body_timeout, body).await.map_err(|_| too_much())?;
-        let body = body.map_err(|_| too_much())?.to_bytes();
+        let account = self.entrance.account(guest, &parts.headers);
+        let (body, _held) = body::read(body, account, &self.config.limits).await?;
         let request = http::Request::from_parts(parts, body);
         match self.rooms.admit(key, request, false).await {
             Ok(request) => self.rooms.request_from_outside(key, request).await,

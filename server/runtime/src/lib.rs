@@ -24,11 +24,13 @@
 //! - Who knows whom: `server` → `http` → `handshake` → `party` → `storage`, and `party` → `sockets`. In `party`: `kinds` →
 //!   `life` → `Party` → `room` → `stub` → `rooms` → `table` → `mailbox` → `event` → `key`. `rooms` knows a party only as a
 //!   trait that `kinds` implements.
-//! - Only `storage` knows fjall; only `http` and `handshake` know hyper; only `sockets` knows mio and frames.
+//! - Only `storage` knows fjall; only `http`, `body` and `handshake` know hyper; only `sockets` knows mio and frames.
 //! - Rooms share no memory. A room's fields are touched by its own loop alone, so there are no locks around them.
 
+mod account;
 mod admin;
 mod assets;
+mod body;
 mod check;
 pub mod close;
 #[doc = include_str!("../COMING_FROM_PARTYKIT.md")]
@@ -57,6 +59,7 @@ mod stopping;
 mod storage;
 mod upgrade;
 
+pub use account::Reservation;
 pub use close::Close;
 pub use config::{Config, LogFormat, defaults, milliseconds};
 pub use error::{Error, StartupError};

@@ -38,6 +38,15 @@ pub struct Limits {
     )]
     pub connections_per_address: u32,
 
+    /// Bytes of memory one address may hold: its links, the rooms they need, the bodies of its requests. They count until
+    /// they are given back and --room-idle-ms has passed up to twice. Beyond: an error message for a link, status 429 for a request. Loopback is not counted.
+    #[arg(
+        long = "max-bytes-per-address",
+        env = "CONNECTION_COUNTER_MAX_BYTES_PER_ADDRESS",
+        default_value_t = 32 * 1024 * 1024
+    )]
+    pub bytes_per_address: usize,
+
     /// WebSockets one address may open at once before the rate below applies. Beyond: status 429.
     #[arg(long = "handshake-burst", env = "CONNECTION_COUNTER_HANDSHAKE_BURST", default_value_t = 30)]
     pub handshake_burst: u32,
@@ -154,6 +163,7 @@ impl Limits {
             ("max-connections", self.connections),
             ("max-connections-per-room", self.connections_per_room),
             ("max-connections-per-address", self.connections_per_address as usize),
+            ("max-bytes-per-address", self.bytes_per_address),
             ("handshake-burst", self.handshake_burst as usize),
             ("handshakes-per-second", self.handshakes_per_second as usize),
             ("request-burst", self.request_burst as usize),

@@ -9,7 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{error::Error, limits::Limits, party::Group};
+use crate::{
+    account::{Account, Accounts},
+    error::Error,
+    limits::Limits,
+    party::Group,
+};
 
 /// How long one key hides addresses.
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -78,6 +83,7 @@ struct Ledger {
     key: RandomState,
     key_since: Instant,
     open: HashMap<u64, u32>,
+    accounts: Accounts,
     pace: HashMap<(Paced, u64), Bucket>,
 }
 
@@ -99,8 +105,13 @@ pub(crate) struct Slot {
 
 impl Quotas {
     pub(crate) fn new(limits: Limits) -> Self {
-        let ledger =
-            Ledger { key: RandomState::new(), key_since: Instant::now(), open: HashMap::new(), pace: HashMap::new() };
+        let ledger = Ledger {
+            key: RandomState::new(),
+            key_since: Instant::now(),
+            open: HashMap::new(),
+            accounts: Accounts::new(),
+            pace: HashMap::new(),
+        };
         Self { limits, group_key: RandomState::new(), ledger: Mutex::new(ledger) }
     }
 
@@ -122,6 +133,16 @@ impl Quotas {
             return Ok(None);
         }
         self.hold_for(Counted::WebSockets, address, self.limits.connections_per_address).map(Some)
+    }
+
+    /// What an address holds in bytes. Loopback has no account, as for [`open_from`](Self::open_from).
+    pub(crate) fn account(&self, address: IpAddr) -> Option<Arc<Account>> {
+        if address.to_canonical().is_loopback() {
+            return None;
+        }
+        let mut ledger = self.ledger();
+        let key = ledger.hash(address);
+        Some(ledger.accounts.of(key, &self.limits, Instant::now()))
     }
 
     /// Takes one of a group's connections.

@@ -54,8 +54,16 @@ fn retry_after() -> u32 {
 
 /// Counts a refusal, and tells the operator why strangers are refused, when that is for a limit of ours and not for what they sent.
 pub(crate) fn tell(error: &Error, metrics: &Metrics) {
+    if let Some(reason) = note(error) {
+        metrics.refused(reason);
+    }
+}
+
+/// Tells the operator of a refusal that is for a limit of ours. Answers with the word for it in metrics.
+pub(crate) fn note(error: &Error) -> Option<&'static str> {
     static FULL: Notice = Notice::warning();
     static ADDRESS: Notice = Notice::warning();
+    static MEMORY: Notice = Notice::warning();
     static GROUP: Notice = Notice::warning();
     static ROOM: Notice = Notice::warning();
     static ROOMS: Notice = Notice::warning();
@@ -73,6 +81,12 @@ pub(crate) fn tell(error: &Error, metrics: &Metrics) {
             "address",
             "an address was refused: it has --max-connections-per-address connections, or came faster than \
              --handshakes-per-second or --requests-per-second. If it is a proxy, name it with --trusted-proxy",
+        ),
+        Error::TooMuchFromAddress => (
+            &MEMORY,
+            "address_memory",
+            "an address holds as much memory as --max-bytes-per-address allows, so some of its requests were refused, or some of \
+             its links show no counts. If it is a proxy, name it with --trusted-proxy",
         ),
         Error::GroupFull(_) => (
             &GROUP,
@@ -94,10 +108,10 @@ pub(crate) fn tell(error: &Error, metrics: &Metrics) {
             "a WebSocket handshake was refused: a proxy on the way lost a part of it. The proxy must speak HTTP/1.1 and pass \
              on the headers Upgrade and Connection",
         ),
-        _ => return,
+        _ => return None,
     };
-    metrics.refused(reason);
     notice.give(|| sentence.to_owned());
+    Some(reason)
 }
 
 /// A connection that hyper has given up, most often because the other side has.

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::{RoomKey, query_value};
 use crate::{
+    account::{Account, Reservation},
     close::Close,
     error::Error,
     limits::Limits,
@@ -104,6 +105,8 @@ struct Record {
     send_queue_bytes: usize,
     /// Where what it is sent goes.
     socket: Socket,
+    /// What its address holds. `None` for loopback, other rooms, and whoever is only told goodbye.
+    account: Option<Arc<Account>>,
     /// Path and query it came by, unless most of its room came by the same.
     address: Option<Box<str>>,
     /// What most connections do not have.
@@ -131,7 +134,14 @@ impl Connection {
     pub const MAX_TAG_BYTES: usize = 256;
 
     /// A connection of a room, which has not greeted it yet.
-    pub(crate) fn new(key: u64, room: RoomKey, socket: Socket, uri: &Uri, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        key: u64,
+        room: RoomKey,
+        socket: Socket,
+        account: Option<Arc<Account>>,
+        uri: &Uri,
+        limits: &Limits,
+    ) -> Self {
         let rare = OnceLock::new();
         if let Some(id) = query_value(uri, "_pk").filter(|id| !id.is_empty()) {
             let id = OnceLock::from(id.into_boxed_str());
@@ -139,7 +149,7 @@ impl Connection {
         }
         let address = room.keep_address(uri.path_and_query().map_or("/", |path| path.as_str()));
         let send_queue_bytes = limits.send_queue_bytes;
-        Self(Arc::new(Record { key, room: Some(room), send_queue_bytes, socket, address, rare }))
+        Self(Arc::new(Record { key, room: Some(room), send_queue_bytes, socket, account, address, rare }))
     }
 
     /// A connection that no room will hear of: it is only told goodbye.
@@ -151,6 +161,7 @@ impl Connection {
             room: None,
             send_queue_bytes: 0,
             socket,
+            account: None,
             address: None,
             rare: OnceLock::new(),
         }))
@@ -170,6 +181,51 @@ impl Connection {
     #[must_use]
     pub fn key(&self) -> u64 {
         self.0.key
+    }
+
+    /// What tells the address it comes from apart from others, for about a day: a hash, not the address. `None` for
+    /// loopback, which may be a proxy with many readers, and for other rooms.
+    #[must_use]
+    pub fn address_key(&self) -> Option<u64> {
+        self.0.account.as_ref().map(|account| account.key())
+    }
+
+    /// Memory that its address is to pay for, none yet: [`grow`](Reservation::grow) it before the room keeps what the
+    /// connection asked for, and refuse that when it fails. Then one address cannot fill the server, whatever it asks for.
+    /// After the reservation is dropped, its bytes still count for [`Limits::room_idle`](crate::Limits::room_idle) up to
+    /// twice: rooms that were started for it take that long to leave memory.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    ///
+    /// use connection_counter_runtime::{Reservation, party::*};
+    ///
+    /// /// Keeps the longest word that each connection has sent.
+    /// #[derive(Default)]
+    /// struct Words(HashMap<u64, (String, Reservation)>);
+    ///
+    /// impl Party for Words {
+    ///     async fn on_message(&mut self, _: &mut Room, from: &Connection, message: Message) -> Result {
+    ///         let Message::Text(word) = &message else { return Ok(()) };
+    ///         let (longest, held) = self.0.entry(from.key()).or_insert_with(|| (String::new(), from.reserve()));
+    ///         if word.len() > longest.len() {
+    ///             if let Err(error) = held.grow(word.len() - longest.len()) {
+    ///                 return from.send(Message::text(error.to_string()));
+    ///             }
+    ///             *longest = word.to_string();
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///
+    ///     async fn on_close(&mut self, _: &mut Room, connection: &Connection, _: u16, _: &str) -> Result {
+    ///         self.0.remove(&connection.key());
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn reserve(&self) -> Reservation {
+        Reservation::lingering(self.0.account.clone())
     }
 
     /// The `_pk` of the connection's URL, or a generated id. A label only: clients choose it, and two connections may
@@ -328,7 +384,7 @@ mod tests {
 
     fn connection(key: u64, uri: &'static str, limits: &Limits) -> Connection {
         let room = RoomKey::new("hall", RoomId::new("a")).unwrap();
-        Connection::new(key, room, Socket::pending(), &Uri::from_static(uri), limits)
+        Connection::new(key, room, Socket::pending(), None, &Uri::from_static(uri), limits)
     }
 
     #[test]
@@ -362,7 +418,7 @@ mod tests {
         let room = RoomKey::new("hall", RoomId::new("a")).unwrap();
         for address in ["/hall/a", "/hall/a?x=1", "/hall/a"] {
             let uri = Uri::from_static(address);
-            let connection = Connection::new(1, room.clone(), Socket::pending(), &uri, &Limits::default());
+            let connection = Connection::new(1, room.clone(), Socket::pending(), None, &uri, &Limits::default());
             assert_eq!(connection.uri().to_string(), address);
         }
     }

@@ -28,6 +28,7 @@ use super::{
     table::{Connections, Table},
 };
 use crate::{
+    account::Account,
     config::Config,
     error::Error,
     guest::Held,
@@ -200,11 +201,18 @@ impl Rooms {
     }
 
     /// Adds a connection to a room, and waits until the room has greeted it.
-    pub(crate) async fn connect(&self, key: &RoomKey, socket: Socket, request: Request) -> Result<Attached> {
+    pub(crate) async fn connect(
+        &self,
+        key: &RoomKey,
+        socket: Socket,
+        account: Option<Arc<Account>>,
+        request: Request,
+    ) -> Result<Attached> {
         // The room's own key: all of its connections share one.
         let key = self.0.table.own_key(key);
         let connection_key = self.0.connection_keys.fetch_add(1, Ordering::Relaxed);
-        let connection = Connection::new(connection_key, key.clone(), socket, request.uri(), &self.0.config.limits);
+        let limits = &self.0.config.limits;
+        let connection = Connection::new(connection_key, key.clone(), socket, account, request.uri(), limits);
         // From here on the room may know it, so whatever happens to this future must tell the room.
         let attached = Attached::new(self.clone(), connection.clone());
         let (reply, answer) = oneshot::channel();

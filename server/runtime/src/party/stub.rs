@@ -181,7 +181,7 @@ impl Stub {
     pub async fn socket(&self, request: Request) -> Result<Socket> {
         let request = self.addressed(request)?;
         let _waiting = self.rooms.enter_call(self.caller.as_ref(), &self.key)?;
-        let mut attached = self.rooms.connect(&self.key, sockets::Socket::local(), request).await?;
+        let mut attached = self.rooms.connect(&self.key, sockets::Socket::local(), None, request).await?;
         // What the room hears when the socket is simply dropped: it is gone, and nothing broke.
         attached.closed(Close::without_status());
         Ok(Socket { attached, stub: self.clone() })
