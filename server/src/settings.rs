@@ -86,7 +86,8 @@ pub struct ViewerLimits {
           default_value_t = MAX_LINKS_PER_CONNECTION)]
     pub links_per_connection: usize,
 
-    /// Different links all viewers of one page may watch. Beyond: as above.
+    /// Different links all viewers of one page may watch. One address may bring as many as it leaves free, so half of them at
+    /// most. Beyond: as above.
     #[arg(long = "max-links-per-room", env = "CONNECTION_COUNTER_MAX_LINKS_PER_ROOM", default_value_t = 4096)]
     pub links_per_room: usize,
 

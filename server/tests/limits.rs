@@ -97,6 +97,28 @@ async fn connections_of_one_address() {
 }
 
 #[tokio::test]
+async fn bytes_of_one_address() {
+    let server = TestServer::with(&[PROXY, TOKEN, "--max-bytes-per-address=5000", "--room-idle-ms=1"]).await;
+    let from = |address| [("x-forwarded-for", address)];
+    let mut anna = server.try_viewer("a", &from("192.0.2.1")).await.unwrap();
+    let links: Vec<_> = (0..10).map(|number| format!("link-{number}")).collect();
+    anna.subscribe(&links.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let sentence = anna.expect_error("too-many-links").await;
+    assert!(sentence.contains("from your address"), "{sentence}");
+    anna.expect_viewers("link-0", 0).await;
+    // Another connection of the address has no more, bodies count as well, and other addresses do not.
+    let post = async |address: &'static str| {
+        let headers = [("x-forwarded-for", address), ("authorization", "Bearer secret")];
+        server.exchange("POST", "/parties/page/b", &headers, &" ".repeat(3000)).await
+    };
+    let refused = post("192.0.2.1").await;
+    assert_eq!((refused.status, refused.headers.contains_key("retry-after")), (429, true));
+    assert_eq!(post("192.0.2.2").await.status, 400, "blanks are no JSON, but they were read");
+    anna.close().await;
+    wait_until("it is given back", async || post("192.0.2.1").await.status == 400).await;
+}
+
+#[tokio::test]
 async fn loopback_is_no_address() {
     let server = TestServer::with(&["--max-connections-per-address=1", "--handshake-burst=1"]).await;
     let mut viewers = Vec::new();

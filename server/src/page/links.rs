@@ -1,12 +1,20 @@
 //! What viewers ask of their page: which links they watch, within their limits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use connection_counter_protocol::{PageId, PageMessage, close};
 
-use super::{LINKS, Link, PATIENCE, Page, page_id, sets};
+use super::{
+    LINKS, Link, PATIENCE, Page, page_id,
+    sets::{self, LinkSet},
+    shares::{self, Brought, Till},
+};
 use crate::{
-    Access, Progress, Refusal, Settings,
+    Access, Progress, Refusal, Settings, ViewerLimits,
+    notice::Notice,
     party::{Connection, Message, Result, Room},
     stored,
 };
@@ -29,36 +37,27 @@ impl Page {
             // Those that are only remembered make room for those that are watched.
             forget_unwatched(&mut self.links, room)?;
         }
-        let mut asked = BTreeSet::new();
-        let mut refused: Vec<(&String, Refusal)> = Vec::new();
-        let mut left_out = 0;
-        let mut watched = viewer.watches.as_ref().map_or(0, |links| links.len());
         let page = page_id(room);
+        let mut order = Order {
+            till: Till::new(page.counter_room(), &viewer.watches, &mut viewer.held),
+            address: connection.address_key(),
+            watches: &viewer.watches,
+            links: &mut self.links,
+            brought: &mut self.brought,
+            unsettled: &mut self.unsettled,
+            limits,
+            asked: BTreeSet::new(),
+            watched: viewer.watches.as_ref().map_or(0, |links| links.len()),
+            left_out: BTreeMap::new(),
+        };
+        let mut refused: Vec<(&String, Refusal)> = Vec::new();
         for text in links {
-            let id = match link_of(text, &page, access, &mut viewer.alias) {
-                Ok(id) => id,
-                Err(refusal) => {
-                    refused.push((text, refusal));
-                    continue;
-                }
-            };
-            let is_watched = sets::has(&viewer.watches, &id) || asked.contains(&id);
-            let full = watched >= limits.links_per_connection
-                || !self.links.contains_key(&id) && self.links.len() >= limits.links_per_room;
-            if full && !is_watched {
-                left_out += 1;
-                continue;
+            match link_of(text, &page, access, &mut viewer.alias) {
+                Ok(id) => order.take(id),
+                Err(refusal) => refused.push((text, refusal)),
             }
-            let link = self.links.entry(id.clone()).or_default();
-            if !is_watched {
-                watched += 1;
-                link.watchers += 1;
-                if link.watchers == 1 {
-                    self.unsettled.insert(id.clone());
-                }
-            }
-            asked.insert(id);
         }
+        let Order { asked, left_out, .. } = order;
         if viewer.watches.is_none() {
             // The snapshot is all it has to know.
             viewer.told = self.telling.version();
@@ -67,7 +66,7 @@ impl Page {
         self.sets.replace(&mut viewer.watches, links);
         // What is known is told at once; the rest comes when it is.
         self.send_snapshot(room, connection, asked)?;
-        say_what_is_missing(connection, &refused, left_out);
+        say_what_is_missing(connection, &refused, &left_out);
         Ok(())
     }
 
@@ -98,7 +97,8 @@ impl Page {
         let named = named.map(|id| access.main_page(&id).unwrap_or(id));
         let left: BTreeSet<PageId> = named.filter(|id| sets::has(watches, id)).collect();
         let all = watches.iter().flat_map(|links| links.iter());
-        let stay = all.filter(|id| !left.contains(*id)).cloned().collect();
+        let stay: Vec<_> = all.filter(|id| !left.contains(*id)).cloned().collect();
+        viewer.held.shrink_to(shares::bytes(&stay, page_id(room).counter_room()));
         self.sets.replace(watches, stay);
         self.unwatch(left.iter());
         Ok(())
@@ -110,6 +110,7 @@ impl Page {
             if let Some(link) = self.links.get_mut(id) {
                 link.watchers = link.watchers.saturating_sub(1);
                 if link.watchers == 0 {
+                    self.brought.remove(link);
                     self.unsettled.insert(id.clone());
                 }
             }
@@ -145,14 +146,105 @@ fn link_of(text: &str, page: &PageId, access: &Access, alias: &mut Option<Box<st
     }
 }
 
-fn say_what_is_missing(connection: &Connection, refused: &[(&String, Refusal)], left_out: usize) {
+fn say_what_is_missing(connection: &Connection, refused: &[(&String, Refusal)], left_out: &BTreeMap<Bound, usize>) {
     if let Some((text, error)) = refused.first() {
         let shown: String = text.chars().take(80).collect();
         say(connection, "bad-link", format!("{shown:?}: {error}; {} refused, the others count", refused.len()));
     }
-    if left_out > 0 {
-        let message = format!("{left_out} links are more than may be watched at a time; the others are watched");
-        say(connection, "too-many-links", message);
+    for (bound, links) in left_out {
+        bound.tell();
+        say(connection, "too-many-links", format!("{links} links are more than {bound}; the others are watched"));
+    }
+}
+
+/// What a viewer's message asks for, while the page takes it in.
+struct Order<'a> {
+    /// Where the viewer's address pays.
+    till: Till<'a>,
+    /// Which address that is.
+    address: Option<u64>,
+    /// What the viewer watched before.
+    watches: &'a LinkSet,
+    /// The links of the page, who brought them, and those that its counters must hear of.
+    links: &'a mut BTreeMap<PageId, Link>,
+    brought: &'a mut Brought,
+    unsettled: &'a mut BTreeSet<PageId>,
+    limits: &'a ViewerLimits,
+    /// What the message has named and is watched now.
+    asked: BTreeSet<PageId>,
+    /// How many it watches now.
+    watched: usize,
+    /// What it has named in vain: how many links, for each bound.
+    left_out: BTreeMap<Bound, usize>,
+}
+
+impl Order<'_> {
+    /// Has the viewer watch a link, or counts it as left out.
+    fn take(&mut self, id: PageId) {
+        if self.asked.contains(&id) || sets::has(self.watches, &id) {
+            self.asked.insert(id);
+            return;
+        }
+        if let Err(bound) = self.check(&id) {
+            *self.left_out.entry(bound).or_default() += 1;
+            return;
+        }
+        let link = self.links.entry(id.clone()).or_default();
+        link.watchers += 1;
+        if link.watchers == 1 {
+            self.brought.add(link, self.address);
+            self.unsettled.insert(id.clone());
+        }
+        self.watched += 1;
+        self.asked.insert(id);
+    }
+
+    /// Pays for a link, unless that is one too many.
+    fn check(&mut self, id: &PageId) -> Result<(), Bound> {
+        if self.watched >= self.limits.links_per_connection {
+            return Err(Bound::Connection);
+        }
+        let free = self.limits.links_per_room.saturating_sub(self.links.len());
+        if !self.links.contains_key(id) && !self.brought.may_bring(self.address, free) {
+            return Err(Bound::Page);
+        }
+        // The operator has read of it in the log already.
+        self.till.pay(id).map_err(|_| Bound::Address)
+    }
+}
+
+/// Why a link is left out.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Bound {
+    /// The connection watches as many as it may.
+    Connection,
+    /// The page has as many as it may, or the address has brought its share of them.
+    Page,
+    /// The address holds as much memory as it may.
+    Address,
+}
+
+impl Bound {
+    /// Tells the operator of links that show no counts.
+    fn tell(self) {
+        static PAGE: Notice = Notice::warning();
+        if self == Self::Page {
+            PAGE.give(|| {
+                "some links of a page show no counts: it has as many as --max-links-per-room allows, or one address has \
+                 brought half of those"
+                    .to_owned()
+            });
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connection => "one connection may watch",
+            Self::Page => "may be watched on this page at a time",
+            Self::Address => "may be watched from your address at a time",
+        })
     }
 }
 

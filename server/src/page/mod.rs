@@ -6,6 +6,7 @@
 mod links;
 mod news;
 mod sets;
+mod shares;
 mod telling;
 
 use std::{
@@ -17,7 +18,7 @@ use connection_counter_protocol::{PageId, PageReport, PageRequest, ViewerMessage
 use http::Method;
 
 use crate::{
-    Access, Error, Reading, Refusal, Settings, gate,
+    Access, Error, Reading, Refusal, Reservation, Settings, gate,
     pace::{Bill, Pace},
     party::{
         Connection, Group, Lobby, Message, Party, Request, Response, Result, Room, RoomId, http::HeaderMap, json,
@@ -27,6 +28,7 @@ use crate::{
 use links::forget_unwatched;
 use news::Snapshot;
 use sets::{LinkSet, LinkSets};
+use shares::Brought;
 use telling::Telling;
 
 /// Bytes of a `viewer` token: a UUID, or anything as short.
@@ -45,6 +47,8 @@ pub struct Page {
     links: BTreeMap<PageId, Link>,
     /// Which of them viewers watch.
     sets: LinkSets,
+    /// Who brought those that are watched.
+    brought: Brought,
     /// Links that began or ceased to be watched, and whose counter does not know yet.
     unsettled: BTreeSet<PageId>,
     /// What viewers have been told, and when they are told more.
@@ -67,6 +71,8 @@ struct Viewer {
     connection: Connection,
     /// The links it watches: their counts are all it is sent.
     watches: LinkSet,
+    /// What its address pays for these.
+    held: Reservation,
     /// The name that it calls the site by, where that is another name.
     alias: Option<Box<str>>,
     /// How it is counted.
@@ -103,6 +109,8 @@ enum Counted {
 struct Link {
     /// How many viewers of this page watch it. None do when it is only remembered.
     watchers: u32,
+    /// The address that brought it; see [`Brought`].
+    brought_by: Option<u64>,
     /// Whether its counter has been asked to tell us.
     subscribed: bool,
     /// Its viewers; `None` until its counter has told us.
@@ -174,6 +182,7 @@ impl Party for Page {
         let viewer = Viewer {
             connection: connection.clone(),
             watches: None,
+            held: connection.reserve(),
             alias: None,
             counted: counted(request),
             told: self.telling.version(),

@@ -1,0 +1,200 @@
+//! What strangers can make the server hold: one address, and the viewers of one page, have their share and no more.
+//!
+//! The server is a process of its own, so that its memory can be seen. `cargo test --release --test strangers -- --nocapture`
+//! prints the figures.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
+
+mod support;
+
+use std::fs;
+
+use support::{Binary, TestServer, TestViewer, wait_until};
+
+/// Addresses are told apart behind a proxy only: whoever comes from this machine has no limits of its own.
+const PROXY: &str = "--trusted-proxy=127.0.0.1/32";
+/// What an address may make the server's memory grow by.
+const BYTES_PER_ADDRESS: u64 = 64 * 1024 * 1024;
+/// What one address may have by default, nearly.
+const SOCKETS: usize = 60;
+const LINKS: usize = 1_024;
+const LINK_BYTES: usize = 480;
+/// What fits into a message.
+const LINKS_PER_MESSAGE: usize = 32;
+/// The attack needs no patience, and reads nothing until the end, however slow the machine is.
+const HASTE: [&str; 5] = [
+    "--handshake-burst=100",
+    "--message-burst=1000",
+    "--write-timeout-ms=600000",
+    "--idle-timeout-ms=600000",
+    "--log=error",
+];
+
+/// A server in a process of its own.
+struct Server {
+    binary: Binary,
+    _data: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(args: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let args: Vec<&str> = args.iter().chain(&HASTE).copied().chain([PROXY]).collect();
+        let binary = Binary::start(&data.path().join("data"), &args);
+        Self { binary, _data: data }
+    }
+
+    async fn viewer(&self, page: &str, address: &str) -> TestViewer {
+        let headers = [("x-forwarded-for", address), ("origin", "https://example.org")];
+        self.binary.try_viewer(&page.replace('/', "%2F"), &headers).await.unwrap()
+    }
+
+    /// Bytes of memory that the server has.
+    fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.binary.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Has each of these addresses watch as many long links as it may, of a site of its own each or all of one site, and
+    /// waits until that is done with.
+    async fn attack(&self, addresses: &[&str], site_of: impl Fn(usize) -> String) -> Vec<TestViewer> {
+        let mut viewers = Vec::new();
+        let mut number = 0;
+        for address in addresses {
+            for _ in 0..SOCKETS {
+                let mut viewer = self.viewer(&format!("example.org/{number}"), address).await;
+                for _ in 0..LINKS / LINKS_PER_MESSAGE {
+                    let links: Vec<_> =
+                        (0..LINKS_PER_MESSAGE).map(|idx| link(&site_of(number + idx), number + idx)).collect();
+                    number += LINKS_PER_MESSAGE;
+                    viewer.subscribe(&links.iter().map(String::as_str).collect::<Vec<_>>()).await;
+                }
+                viewers.push(viewer);
+            }
+        }
+        for viewer in &mut viewers {
+            settled(viewer).await;
+        }
+        viewers
+    }
+
+    /// Someone else views a page that no one has viewed, and is counted.
+    async fn expect_fresh_page(&self, name: &str) {
+        let viewer = self.viewer(&format!("example.org/{name}"), "198.51.100.7").await;
+        self.binary.expect_counted("example.org", &format!("example.org/{name}"), 1).await;
+        viewer.close().await;
+    }
+}
+
+/// A link as long as may be, nearly.
+fn link(site: &str, number: usize) -> String {
+    format!("{site}/{number:0>width$}", width = LINK_BYTES - site.len() - 1)
+}
+
+/// Waits until the page has answered all that this viewer sent; whether it was told of links that are too many.
+async fn settled(viewer: &mut TestViewer) -> bool {
+    viewer.subscribe(&[""]).await;
+    let mut too_many = false;
+    loop {
+        let message = viewer.next().await;
+        match message["code"].as_str() {
+            Some("bad-link") => return too_many,
+            Some("too-many-links") => too_many = true,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_fills_neither_memory_nor_rooms() {
+    // With two addresses, half of the rooms of this server are for connections, and they must not have those.
+    let server = Server::start(&["--open", "--max-rooms=24000", "--room-idle-ms=500"]);
+    server.expect_fresh_page("before").await;
+    let before = server.memory();
+    let mut held = Vec::new();
+    for (idx, address) in ["192.0.2.1", "192.0.2.2"].into_iter().enumerate() {
+        held.extend(server.attack(&[address], |number| format!("{idx}.{number}.example")).await);
+        let grown = server.memory().saturating_sub(before);
+        println!("{} addresses, sites of their own: {} MB", idx + 1, grown >> 20);
+        assert!(grown < BYTES_PER_ADDRESS * (idx as u64 + 1), "{} MB after {} addresses", grown >> 20, idx + 1);
+        server.expect_fresh_page(&format!("after-{idx}")).await;
+    }
+    // A connection that watches nothing yet has no better luck than those that have their links.
+    let refused = held.last_mut().unwrap();
+    refused.subscribe(&[&link("fresh.example", 1)]).await;
+    assert!(settled(refused).await, "it was told of the bound");
+    drop(held);
+    // What they held is theirs again.
+    let mut viewer = server.viewer("example.org/again", "192.0.2.1").await;
+    wait_until("the address may watch as before", async || {
+        viewer.subscribe(&[&link("fresh.example", 1)]).await;
+        !settled(&mut viewer).await
+    })
+    .await;
+    println!("after they left: {} MB", server.memory().saturating_sub(before) >> 20);
+}
+
+#[tokio::test]
+async fn links_of_one_site_are_bounded_as_well() {
+    let server = Server::start(&["--site=example.org"]);
+    let before = server.memory();
+    let held = server.attack(&["192.0.2.1"], |_| "example.org".to_owned()).await;
+    let grown = server.memory().saturating_sub(before);
+    println!("1 address, all of one site: {} MB", grown >> 20);
+    assert!(grown < BYTES_PER_ADDRESS, "{} MB", grown >> 20);
+    server.expect_fresh_page("after").await;
+    drop(held);
+}
+
+#[tokio::test]
+async fn coming_and_going_starts_no_rooms_without_end() {
+    // Rooms stay for ten seconds after they were last needed, and half of these are for connections.
+    let server = Server::start(&["--open", "--max-rooms=16000"]);
+    let mut viewer = server.viewer("example.org/a", "192.0.2.1").await;
+    for round in 0..100 {
+        let links: Vec<_> = (0..250).map(|number| format!("{round}.{number}.example")).map(|site| site + "/").collect();
+        let links: Vec<_> = links.iter().map(String::as_str).collect();
+        viewer.subscribe(&links).await;
+        viewer.unsubscribe(&links).await;
+    }
+    assert!(settled(&mut viewer).await, "it was told that these are too many");
+    server.expect_fresh_page("after").await;
+}
+
+#[tokio::test]
+async fn nobody_takes_a_page_for_themselves() {
+    let server = TestServer::with(&[PROXY, "--max-links-per-room=100"]).await;
+    let come = async |address: &str, from: usize| {
+        let mut viewer = server.try_viewer("a", &[("x-forwarded-for", address)]).await.unwrap();
+        let links: Vec<_> = (from..from + 100).map(|number| format!("link-{number}")).collect();
+        viewer.subscribe(&links.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        assert!(settled(&mut viewer).await, "it was told that these are too many");
+        viewer
+    };
+    let watched = async || server.get_json("/parties/page/a").await["connections"].as_object().unwrap().len();
+    let anna = come("192.0.2.1", 0).await;
+    assert_eq!(watched().await, 50);
+    // A second connection of the same address changes nothing.
+    let alex = come("192.0.2.1", 100).await;
+    assert_eq!(watched().await, 50);
+    let ben = come("192.0.2.2", 200).await;
+    assert_eq!(watched().await, 75);
+    // The same links as others are no new links.
+    let mut cleo = server.try_viewer("a", &[("x-forwarded-for", "192.0.2.3")]).await.unwrap();
+    cleo.subscribe(&["link-0", "link-200"]).await;
+    assert!(!settled(&mut cleo).await);
+    for viewer in [anna, alex, ben, cleo] {
+        viewer.close().await;
+    }
+    let mut viewer = server.try_viewer("a", &[("x-forwarded-for", "192.0.2.1")]).await.unwrap();
+    let links: Vec<_> = (0..50).map(|number| format!("new-{number}")).collect();
+    let links: Vec<_> = links.iter().map(String::as_str).collect();
+    wait_until("the links are free again", async || {
+        viewer.unsubscribe(&links).await;
+        viewer.subscribe(&links).await;
+        !settled(&mut viewer).await
+    })
+    .await;
+}
