@@ -94,6 +94,11 @@ pub struct ViewerLimits {
     /// Pages one site's counter keeps. Beyond: only pages with viewers are taken in, and links to others stay without count.
     #[arg(long = "max-pages-per-site", env = "CONNECTION_COUNTER_MAX_PAGES_PER_SITE", default_value_t = 1_000_000)]
     pub pages_per_site: usize,
+
+    /// Bytes of memory that one site's pages may take at its counter. Beyond: pages that no one views or watches are
+    /// forgotten with their peaks, those viewed longest ago first. A page takes 400 bytes and its address.
+    #[arg(long = "max-bytes-per-site", env = "CONNECTION_COUNTER_MAX_BYTES_PER_SITE", default_value_t = 64 * 1024 * 1024)]
+    pub bytes_per_site: usize,
 }
 
 /// Why the counter's settings make no sense. A person reads it on the terminal.
@@ -176,6 +181,7 @@ impl Settings {
             ("max-links-per-connection", limits.links_per_connection),
             ("max-links-per-room", limits.links_per_room),
             ("max-pages-per-site", limits.pages_per_site),
+            ("max-bytes-per-site", limits.bytes_per_site),
         ];
         if let Some((setting, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(StartupError::Setting { setting, problem: "0 would refuse everyone; give 1 or more" });

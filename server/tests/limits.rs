@@ -353,6 +353,36 @@ async fn pages_of_one_site() {
 }
 
 #[tokio::test]
+async fn bytes_of_one_site() {
+    let mut server = TestServer::with(&["--max-bytes-per-site=3000", "--update-interval-ms=1"]).await;
+    let mut watcher = server.viewer("watcher").await;
+    watcher.subscribe(&["page-0"]).await;
+    watcher.expect_viewers("page-0", 0).await;
+    for number in 0..20 {
+        server.viewer(&format!("page-{number}")).await.close().await;
+    }
+    let known = async |server: &TestServer| -> Vec<String> {
+        let report = server.get_json("/parties/counter/all-pages?detail").await;
+        report["pages"].as_object().unwrap().keys().cloned().collect()
+    };
+    let has = |pages: &[String], page: &str| pages.iter().any(|known| known == page);
+    let mut pages = Vec::new();
+    wait_until("the last page is known", async || {
+        pages = known(&server).await;
+        has(&pages, "page-19")
+    })
+    .await;
+    // Eight would take more than 3000 bytes. What someone views or watches stays, however long ago it was viewed.
+    assert!(pages.len() < 12, "{pages:?}");
+    assert!(has(&pages, "watcher") && has(&pages, "page-0") && !has(&pages, "page-1"), "{pages:?}");
+    // The disk forgets likewise.
+    drop(watcher);
+    server.restart().await;
+    let pages = known(&server).await;
+    assert!(has(&pages, "page-19") && !has(&pages, "page-1"), "{pages:?}");
+}
+
+#[tokio::test]
 async fn bytes_of_one_message() {
     let server = TestServer::with(&["--max-message-bytes=100"]).await;
     let message = |bytes: usize| format!(r#"{{"type":"subscribe","links":["b"],"x":"{:x<1$}"}}"#, "", bytes - 41);

@@ -19,7 +19,7 @@ use crate::{
     party::{Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, text, unix_ms},
     stored,
 };
-use past::{History, PAGES, PATIENCE, PATIENCE_AT_START, page_key};
+use past::{History, PAGES, PATIENCE, PATIENCE_AT_START, page_bytes, page_key};
 use report::{Question, Reports};
 
 /// How long pages get to tell everything again, besides the interval that they may have to wait.
@@ -34,6 +34,10 @@ const BREATH: usize = 256;
 pub struct Counter {
     /// Every page that is known.
     pages: HashMap<PageId, Tally>,
+    /// Bytes of memory that these take.
+    bytes: usize,
+    /// Below so many bytes, pages are not looked through for some to forget.
+    crowded: usize,
     /// Pages with viewers.
     viewed: HashSet<PageId>,
     /// The pages whose viewers watch others.
@@ -270,7 +274,7 @@ impl Counter {
                 tally.subscribers.remove(subscriber);
                 // Nothing of it was ever stored.
                 if tally.subscribers.is_empty() && tally.history.last_activity_ms == 0 {
-                    self.pages.remove(id);
+                    self.remove(id);
                 }
             }
             if let Some(state) = self.subscribers.get_mut(subscriber) {
@@ -285,8 +289,12 @@ impl Counter {
 
     /// The page's tally.
     fn page(&mut self, room: &Room, id: &PageId) -> Result<&mut Tally> {
-        if !self.pages.contains_key(id) && room.alarm().is_none() {
-            room.set_alarm(room.setting::<Settings>()?.cleanup_interval);
+        if !self.pages.contains_key(id) {
+            if room.alarm().is_none() {
+                room.set_alarm(room.setting::<Settings>()?.cleanup_interval);
+            }
+            self.make_room(room)?;
+            self.bytes += page_bytes(id);
         }
         Ok(self.pages.entry(id.clone()).or_default())
     }

@@ -19,6 +19,11 @@ pub(super) const PATIENCE_AT_START: Duration = Duration::from_millis(100);
 pub(super) const PATIENCE: Duration = Duration::from_millis(10);
 /// Wait before what could not be read is read again.
 const READ_RETRY: Duration = Duration::from_secs(5);
+/// Bytes of memory that a page takes besides its id, at most.
+const PAGE_BYTES: usize = 400;
+/// When a site's pages take too many bytes, this part of what they may take is made free at once, for that means to look at
+/// all of them.
+const FREED_DIVISOR: usize = 8;
 /// How the keys of stored histories begin.
 pub(super) const PAGES: &str = "page:";
 
@@ -74,7 +79,7 @@ impl Counter {
             if self.pages.len() >= pages_per_site && !self.pages.contains_key(&id) {
                 continue;
             }
-            let history = &mut self.pages.entry(id).or_default().history;
+            let history = &mut self.page(room, &id)?.history;
             if past.peak >= history.peak {
                 (history.peak, history.peak_at_ms) = (past.peak, past.peak_at_ms);
             }
@@ -95,6 +100,36 @@ impl Counter {
         Ok(())
     }
 
+    /// Forgets pages that no one views and no one links to when all pages take more bytes than they may: those first that
+    /// were viewed longest ago.
+    pub(super) fn make_room(&mut self, room: &Room) -> Result {
+        let most = room.setting::<Settings>()?.limits.bytes_per_site;
+        if self.bytes <= most.max(self.crowded) {
+            return Ok(());
+        }
+        let idle = self.pages.iter().filter(|(_, tally)| tally.viewers == 0 && tally.subscribers.is_empty());
+        let mut idle: Vec<_> = idle.map(|(id, tally)| (tally.history.last_activity_ms, id.clone())).collect();
+        idle.sort_unstable();
+        let freed = most / FREED_DIVISOR;
+        for (_, id) in idle {
+            if self.bytes <= most - freed {
+                break;
+            }
+            self.remove(&id);
+            stored(room.storage().delete(&page_key(&id)))?;
+        }
+        // When those that stay are viewed, looking again for each new page would be in vain.
+        self.crowded = self.bytes + freed;
+        Ok(())
+    }
+
+    /// Takes a page out.
+    pub(super) fn remove(&mut self, id: &PageId) {
+        if self.pages.remove(id).is_some() {
+            self.bytes -= page_bytes(id);
+        }
+    }
+
     /// Forgets pages that no one views, no one links to, and no one viewed for long.
     pub(super) fn clean_up(&mut self, room: &Room) -> Result {
         self.save(room)?;
@@ -104,13 +139,23 @@ impl Counter {
             tally.viewers == 0 && tally.subscribers.is_empty() && tally.history.last_activity_ms <= before
         };
         for (id, _) in self.pages.extract_if(|_, tally| inactive(tally)) {
+            self.bytes -= page_bytes(&id);
             stored(room.storage().delete(&page_key(&id)))?;
         }
+        // Pages that were viewed when room was last made may have been left since.
+        self.crowded = 0;
+        self.make_room(room)?;
+        self.pages.shrink_to(2 * self.pages.len());
         if !self.pages.is_empty() {
             room.set_alarm(room.setting::<Settings>()?.cleanup_interval);
         }
         Ok(())
     }
+}
+
+/// Bytes of memory that a page takes.
+pub(super) fn page_bytes(id: &PageId) -> usize {
+    PAGE_BYTES + id.as_str().len()
 }
 
 pub(super) fn page_key(id: &PageId) -> String {
