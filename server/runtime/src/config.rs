@@ -48,7 +48,7 @@ pub struct Config {
     )]
     pub client_ip_header: HeaderName,
 
-    /// Origin whose pages may send requests to parties of your own and read the answers, such as https://app.example.org.
+    /// Origin whose pages may send requests to parties of your own and read the answers, such as `https://app.example.org`.
     /// Repeat it for several; `*` stands for every origin. A party that sends CORS headers of its own decides for itself.
     #[arg(
         long = "cors-origin",
