@@ -87,7 +87,7 @@ test("flags in documents exist", () => {
   const load = ["run", "all"].map((command) => help("connection-counter-load", command));
   const known = new Set([...ours, ...load].flatMap(flagsIn));
   // Those of cargo, npx, node and esbuild, and the custom properties of the look.
-  const others = /^--(release|package|path|example|bin|open|yes|test|loader|public-path|ignore-scripts|viewers-[a-z]+)$/;
+  const others = /^--(release|nocapture|package|path|example|bin|open|yes|test|loader|public-path|ignore-scripts|viewers-[a-z]+)$/;
   for (const document of DOCUMENTS) {
     for (const flag of flagsIn(read(document))) {
       assert.ok(known.has(flag) || others.test(flag), `${document} names ${flag}, which no program of ours takes`);
