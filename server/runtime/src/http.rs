@@ -33,7 +33,7 @@ use crate::{
     party::{self, Response, Result, RoomKey, Rooms, text},
     readiness::Readiness,
     refusals,
-    server::{Pages, QueryAddress},
+    server::{Program, QueryAddress},
     sockets::Sockets,
     storage::Db,
     upgrade,
@@ -61,10 +61,8 @@ pub(crate) struct HttpServer {
     db: Db,
     /// Where connections come in, and what they hold.
     entrance: Entrance,
-    /// What the program serves beside its parties.
-    pages: Option<Pages>,
-    /// A second address for the rooms of one party.
-    query_address: Option<QueryAddress>,
+    /// What the program adds.
+    program: Program,
     /// The folder served, if there is one.
     assets: Option<Assets>,
     /// The server was asked to stop, and does so after [`Config::drain`].
@@ -97,17 +95,9 @@ impl Visit {
 }
 
 impl HttpServer {
-    pub(crate) fn new(
-        config: Arc<Config>,
-        rooms: Rooms,
-        sockets: Sockets<Rooms>,
-        db: Db,
-        pages: Option<Pages>,
-        query_address: Option<QueryAddress>,
-    ) -> Self {
+    pub(crate) fn new(config: Arc<Config>, rooms: Rooms, sockets: Sockets<Rooms>, db: Db, program: Program) -> Self {
         Self {
-            pages,
-            query_address,
+            program,
             assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
             leaving: AtomicBool::new(false),
             stopping: CancellationToken::new(),
@@ -294,7 +284,7 @@ impl HttpServer {
             return response;
         }
         let (request, _) = request.into_parts();
-        self.pages.as_ref().and_then(|pages| pages(&request)).unwrap_or(Err(Error::NotFound))
+        self.program.pages.as_ref().and_then(|pages| pages(&request)).unwrap_or(Err(Error::NotFound))
     }
 
     fn readiness(&self) -> Readiness {
@@ -313,6 +303,9 @@ impl HttpServer {
                 self.connections()
             ));
         }
+        for reason in self.program.complaints.iter().filter_map(|complaint| complaint()) {
+            readiness.limit(reason);
+        }
         readiness
     }
 
@@ -323,7 +316,7 @@ impl HttpServer {
             let room = percent_decode_str(room).decode_utf8().map_err(|_| Error::RoomEncoding);
             return Some(room.and_then(|room| self.rooms.room_key(party, &room)));
         }
-        let QueryAddress { segment, party } = self.query_address?;
+        let QueryAddress { segment, party } = self.program.query_address?;
         if uri.path().rsplit('/').next() != Some(segment) {
             return None;
         }

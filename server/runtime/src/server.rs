@@ -3,11 +3,14 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    pin::Pin,
     sync::Arc,
+    time::Duration,
 };
 
 use ::http::request::Parts;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
@@ -50,6 +53,10 @@ pub struct Server {
     query_address: Option<QueryAddress>,
     /// What the program says when it listens.
     greeting: Option<MakeGreeting>,
+    /// What runs beside it.
+    companions: Vec<Companion>,
+    /// What may be wrong, besides what the server itself knows.
+    complaints: Vec<Complaint>,
 }
 
 /// An address that names a room of `party` in its query.
@@ -61,8 +68,24 @@ pub(crate) struct QueryAddress {
     pub(crate) party: &'static str,
 }
 
+/// What the program adds to the HTTP server.
+pub(crate) struct Program {
+    /// What answers on paths that are no party's.
+    pub(crate) pages: Option<Pages>,
+    /// A second address for the rooms of one party.
+    pub(crate) query_address: Option<QueryAddress>,
+    /// What may be wrong, besides what the server itself knows.
+    pub(crate) complaints: Vec<Complaint>,
+}
+
 /// What a program serves on paths that are no party's.
 pub(crate) type Pages = Box<dyn Fn(&Parts) -> Option<Result<Response>> + Send + Sync>;
+/// A sentence about what is wrong now, if anything is.
+pub(crate) type Complaint = Box<dyn Fn() -> Option<String> + Send + Sync>;
+/// Starts what runs beside the server, with the sign to end.
+type Companion = Box<dyn FnOnce(Stop) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+/// Ready when it is time to end.
+type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 type MakeGreeting = Box<dyn Fn(SocketAddr) -> Greeting + Send>;
 
 /// What a program says when it listens, besides its address.
@@ -85,6 +108,8 @@ impl Server {
             pages: None,
             query_address: None,
             greeting: None,
+            companions: Vec::new(),
+            complaints: Vec::new(),
         }
     }
 
@@ -167,6 +192,24 @@ impl Server {
         self
     }
 
+    /// Runs this beside the server. The future it is given is ready once all connections are closed; then the server waits
+    /// for it to end, as long as the shutdown timeout.
+    #[must_use]
+    pub fn beside<F>(mut self, run: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.companions.push(Box::new(move |stop| Box::pin(run(stop))));
+        self
+    }
+
+    /// While this has something to say, `/readyz` answers that the server is degraded, with that sentence as a reason.
+    #[must_use]
+    pub fn degraded_by(mut self, complaint: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.complaints.push(Box::new(complaint));
+        self
+    }
+
     pub(crate) fn greet(&self, address: SocketAddr) -> Greeting {
         self.greeting.as_ref().map(|greeting| greeting(address)).unwrap_or_default()
     }
@@ -221,17 +264,41 @@ impl Server {
         let patience = config.limits.shutdown_timeout;
         let rooms = kinds.into_rooms(self.values, Arc::clone(&config), alarms, db.clone());
         let sockets = Sockets::start(&rooms, &config.limits).map_err(StartupError::Runtime)?;
-        let (pages, query_address) = (self.pages, self.query_address);
-        let server = Arc::new(HttpServer::new(config, rooms.clone(), sockets, db.clone(), pages, query_address));
+        let program = Program { pages: self.pages, query_address: self.query_address, complaints: self.complaints };
+        let server = Arc::new(HttpServer::new(config, rooms.clone(), sockets, db.clone(), program));
+        let companions = Companions::start(self.companions);
         serves(server.connections());
         tokio::select! {
             () = server.run(listener, shutdown) => {}
             never = rooms.ring_alarms() => match never {},
             never = notice::flush_for_ever() => match never {},
         }
+        companions.end(patience).await;
         rooms.end().await;
         db.close(patience).await;
         Ok(())
+    }
+}
+
+/// What runs beside a server. It ends with this.
+struct Companions {
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Companions {
+    fn start(companions: Vec<Companion>) -> Self {
+        let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
+        for companion in companions {
+            tasks.spawn(companion(Box::pin(stop.clone().cancelled_owned())));
+        }
+        Self { tasks, stop }
+    }
+
+    async fn end(mut self, patience: Duration) {
+        self.stop.cancel();
+        // What has not ended by then is ended.
+        let _ = timeout(patience, async { while self.tasks.join_next().await.is_some() {} }).await;
     }
 }
 
