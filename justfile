@@ -12,14 +12,15 @@ dev *arguments: widget
     cargo run --release --package connection-counter -- {{ arguments }}
 
 # What must hold for every commit: format, clippy, documentation, the Rust tests, the widget's size.
-check: size
+check: size _nats
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- --deny warnings
+    cargo check --package connection-counter --lib --no-default-features
     RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps
     cargo test --workspace
 
 # All tests: the widget's size, Rust, real browsers.
-test: size && e2e
+test: size _nats && e2e
     cargo test --workspace
 
 # Build the widget into widget/dist.
@@ -155,6 +156,23 @@ _packages:
         exec env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
     fi
     echo "Packages need$missing; please install that (on Debian: sudo apt-get install$missing)." >&2
+    exit 1
+
+# Make sure there is a NATS server, for the tests of several machines.
+_nats:
+    #!/bin/sh
+    set -eu
+    if command -v nats-server >/dev/null; then exit 0; fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing nats-server with apt-get"
+        apt-get update >/dev/null
+        # It is run by the tests only, on ports of their own, never as a service of this machine.
+        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends nats-server
+        exit
+    fi
+    echo "These tests need nats-server; please install it (on Debian: sudo apt-get install nats-server)." >&2
     exit 1
 
 # Make sure that instructions can be counted.

@@ -21,6 +21,8 @@
 //! - The protocol crate does no I/O. The server never trusts that a widget applied its rules.
 
 mod access;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod counter;
 mod files;
 mod gate;
@@ -38,6 +40,8 @@ pub use connection_counter_runtime::{
 };
 
 pub use access::Access;
+#[cfg(feature = "cluster")]
+pub use cluster::ClusterSettings;
 pub use counter::Counter;
 pub use page::Page;
 pub use refusal::Refusal;

@@ -65,6 +65,11 @@ pub struct Settings {
     /// Bounds on what viewers can ask for.
     #[command(flatten)]
     pub limits: ViewerLimits,
+
+    /// How several machines count together.
+    #[cfg(feature = "cluster")]
+    #[command(flatten)]
+    pub cluster: crate::ClusterSettings,
 }
 
 /// Bounds on what viewers can ask for, beside the [`Limits`](crate::Limits) of the runtime.
@@ -140,9 +145,14 @@ impl Settings {
         let users =
             if self.sites.is_empty() { "for every site".to_owned() } else { format!("for {}", self.sites.join(", ")) };
         let manual_url = public_url.clone();
+        #[cfg(feature = "cluster")]
+        let (server, cluster) = self.cluster.equip(server)?;
         let server = server.with(access).with(self).pages(move |request| {
             let manual = || manual::answer(request, manual_url.as_deref()).filter(|_| !has_assets);
-            files.answer(request).or_else(manual)
+            let answer = files.answer(request).or_else(manual);
+            #[cfg(feature = "cluster")]
+            let answer = answer.or_else(|| cluster.as_ref()?.answer(request));
+            answer
         });
         Ok(server
             .query_address("live", "page")

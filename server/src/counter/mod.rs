@@ -1,14 +1,16 @@
 //! The counter party: how many viewers each page of a site has, and which pages want to know.
 
+pub(crate) mod elsewhere;
 mod past;
 mod report;
+mod tally;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},
     time::{Duration, Instant},
 };
 
-use connection_counter_protocol::{CounterRequest, Counts, DEFAULT_COUNTER_ROOM, PageDetail, PageId, PageRequest};
+use connection_counter_protocol::{CounterRequest, Counts, DEFAULT_COUNTER_ROOM, PageId, PageRequest};
 use http::{Method, StatusCode};
 
 use crate::{
@@ -16,10 +18,12 @@ use crate::{
     access::{Access, spell_site},
     gate,
     pace::{Bill, Pace, RETRY, Spending},
-    party::{Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, text, unix_ms},
+    party::{Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, text},
 };
-use past::{History, PAGES, PATIENCE, PATIENCE_AT_START, page_key};
-use report::{Question, Reports};
+use elsewhere::Feed;
+use past::{PAGES, PATIENCE, PATIENCE_AT_START};
+use report::Reports;
+use tally::Tally;
 
 /// How long pages get to tell everything again, besides the interval that they may have to wait.
 const RECOVERY_TIME: Duration = Duration::from_millis(200);
@@ -54,21 +58,8 @@ pub struct Counter {
     past: Option<(Reading, Instant)>,
     /// It was time to forget pages when the past was not known.
     clean_up_due: bool,
-}
-
-/// One page that has viewers, had some, or is linked to.
-#[derive(Default)]
-struct Tally {
-    /// What it last told us.
-    viewers: u32,
-    /// Of the last report.
-    sequence: u64,
-    /// The pages whose viewers watch it.
-    subscribers: HashSet<PageId>,
-    /// What is remembered of it.
-    history: History,
-    /// The history is newer than what is stored.
-    unsaved: bool,
+    /// What other machines count, if there are any.
+    feed: Option<Box<dyn Feed>>,
 }
 
 /// What subscribers are told, by the pages that it is about.
@@ -117,6 +108,7 @@ impl Party for Counter {
     }
 
     async fn on_start(&mut self, room: &mut Room) -> Result {
+        self.join_others(room)?;
         self.past = Some((room.storage().read(PAGES), room.now()));
         self.read_past(room, PATIENCE_AT_START).await?;
         if room.failed_before() {
@@ -148,6 +140,11 @@ impl Party for Counter {
                     let watched = self.subscribers.get(&subscriber_id).into_iter().flat_map(|state| &state.pages);
                     let pages: Vec<PageId> = watched.cloned().collect();
                     self.unsubscribe(&subscriber_id, &pages);
+                    json(&gate::SUCCESS)
+                }
+                CounterRequest::Elsewhere => {
+                    let interested = self.hear_elsewhere(room)?;
+                    self.tell(room, interested).await?;
                     json(&gate::SUCCESS)
                 }
             },
@@ -198,7 +195,6 @@ impl Counter {
         if viewers == 0 && !self.pages.contains_key(id) {
             return Ok(Vec::new());
         }
-        let past_is_known = self.past.is_none();
         let tally = self.page(room, id)?;
         // Reports can overtake each other once there is more than one machine; an old count must not stick.
         if sequence.is_some_and(|sequence| sequence <= tally.sequence) {
@@ -209,44 +205,22 @@ impl Counter {
             return Ok(Vec::new());
         }
         tally.viewers = viewers;
-        tally.history.last_activity_ms = unix_ms();
-        tally.unsaved = true;
-        let is_peak = viewers > tally.history.peak;
-        if is_peak {
-            tally.history.peak = viewers;
-            tally.history.peak_at_ms = tally.history.last_activity_ms;
+        if let Some(feed) = &mut self.feed {
+            feed.set(id, viewers);
         }
-        // Not at each change: on a lively site these are thousands a second. The rest is stored with the next clean-up.
-        if (is_peak || viewers == 0) && past_is_known {
-            room.storage().put(&page_key(id), &tally.history)?;
-            tally.unsaved = false;
-        }
-        let mut interested = Vec::new();
-        for subscriber in self.pages.get(id).into_iter().flat_map(|tally| &tally.subscribers) {
-            let Some(state) = self.subscribers.get_mut(subscriber) else { continue };
-            state.news.insert(id.clone());
-            if !state.waits {
-                interested.push(subscriber.clone());
-            }
-        }
-        if viewers > 0 {
-            self.viewed.insert(id.clone());
-        } else {
-            self.viewed.remove(id);
-        }
-        Ok(interested)
+        self.changed(room, id)
     }
 
     fn subscribe(&mut self, room: &Room, subscriber: &PageId, pages: Vec<PageId>) -> Result<Counts> {
         let mut counts = Counts::new();
         for id in pages {
-            if !self.pages.contains_key(&id) && self.pages.len() >= room.setting::<Settings>()?.limits.pages_per_site {
+            if !self.pages.contains_key(&id) && !self.has_place(room)? {
                 tracing::debug!(site = room.id(), "the site has as many pages as it may; a new link is not watched");
                 continue;
             }
             let tally = self.page(room, &id)?;
             tally.subscribers.insert(subscriber.clone());
-            counts.insert(id.clone(), tally.viewers);
+            counts.insert(id.clone(), tally.total());
             let state = match self.subscribers.entry(subscriber.clone()) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => {
@@ -269,6 +243,9 @@ impl Counter {
                 // Nothing of it was ever stored.
                 if tally.subscribers.is_empty() && tally.history.last_activity_ms == 0 {
                     self.pages.remove(id);
+                    if let Some(feed) = &mut self.feed {
+                        feed.forget(id);
+                    }
                 }
             }
             if let Some(state) = self.subscribers.get_mut(subscriber) {
@@ -279,14 +256,6 @@ impl Counter {
                 }
             }
         }
-    }
-
-    /// The page's tally.
-    fn page(&mut self, room: &Room, id: &PageId) -> Result<&mut Tally> {
-        if !self.pages.contains_key(id) && room.alarm().is_none() {
-            room.set_alarm(room.setting::<Settings>()?.cleanup_interval);
-        }
-        Ok(self.pages.entry(id.clone()).or_default())
     }
 
     /// Tells these subscribers their news if it is time, at once after a quiet while; the others with a later tick.
@@ -340,7 +309,7 @@ impl Counter {
         let request = match bodies.get(&state.news) {
             Some(request) => request.clone(),
             None => {
-                let viewers = |id: &PageId| self.pages.get(id).map_or(0, |tally| tally.viewers);
+                let viewers = |id: &PageId| self.pages.get(id).map_or(0, Tally::total);
                 let connections = state.news.iter().map(|id| (id.clone(), viewers(id))).collect();
                 let update = PageRequest::Update { connections, sequence: Some(room.next_sequence()) };
                 let mut request = post(&update)?;
@@ -379,20 +348,5 @@ impl Counter {
             page.send(post(&PageRequest::Resync)?)?;
         }
         Ok(())
-    }
-
-    fn report(&mut self, room: &Room, request: &Request) -> Result<Response> {
-        let question = match Question::parse(request.uri().query().unwrap_or_default()) {
-            Ok(question) => question,
-            Err(sentence) => return Ok(text(StatusCode::BAD_REQUEST, sentence)),
-        };
-        let detail = |tally: &Tally| PageDetail {
-            viewers: tally.viewers,
-            peak: tally.history.peak,
-            peak_at_ms: tally.history.peak_at_ms,
-            last_activity_ms: tally.history.last_activity_ms,
-        };
-        let pages = || self.pages.iter().map(|(id, tally)| (id, detail(tally)));
-        self.reports.answer(question, room.now(), self.past.is_some(), pages)
     }
 }

@@ -73,7 +73,7 @@ impl Counter {
             if self.pages.len() >= pages_per_site && !self.pages.contains_key(&id) {
                 continue;
             }
-            let history = &mut self.pages.entry(id).or_default().history;
+            let history = &mut self.page(room, &id)?.history;
             if past.peak >= history.peak {
                 (history.peak, history.peak_at_ms) = (past.peak, past.peak_at_ms);
             }
@@ -97,10 +97,13 @@ impl Counter {
         let forget_after = u64::try_from(room.setting::<Settings>()?.forget_after.as_millis()).unwrap_or(u64::MAX);
         let before = unix_ms().saturating_sub(forget_after);
         let inactive = |tally: &Tally| {
-            tally.viewers == 0 && tally.subscribers.is_empty() && tally.history.last_activity_ms <= before
+            tally.total() == 0 && tally.subscribers.is_empty() && tally.history.last_activity_ms <= before
         };
         for (id, _) in self.pages.extract_if(|_, tally| inactive(tally)) {
             room.storage().delete(&page_key(&id))?;
+            if let Some(feed) = &mut self.feed {
+                feed.forget(&id);
+            }
         }
         if !self.pages.is_empty() {
             room.set_alarm(room.setting::<Settings>()?.cleanup_interval);

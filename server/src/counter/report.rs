@@ -9,9 +9,10 @@ use std::{
 use connection_counter_protocol::{CounterReport, PageDetail, PageId};
 use percent_encoding::percent_decode_str;
 
+use super::{Counter, Tally};
 use crate::{
     Error, gate,
-    party::{Response, Result},
+    party::{Request, Response, Result, Room, http::StatusCode, text},
 };
 
 /// How long an answer stands: whoever asks the same within it hears the same.
@@ -27,11 +28,32 @@ const SHARE: u32 = 10;
 /// How far building may run ahead of its share, so that a few different questions at once are all answered.
 const CREDIT: Duration = Duration::from_secs(5);
 
-/// What a `GET` asks for: `?detail`, `?limit=100`, `?prefix=example.org/blog/`.
+impl Counter {
+    /// Answers a `GET`.
+    pub(super) fn report(&mut self, room: &Room, request: &Request) -> Result<Response> {
+        let question = match Question::parse(request.uri().query().unwrap_or_default()) {
+            Ok(question) => question,
+            Err(sentence) => return Ok(text(StatusCode::BAD_REQUEST, sentence)),
+        };
+        let here = question.here;
+        let detail = |tally: &Tally| PageDetail {
+            viewers: if here { tally.viewers } else { tally.total() },
+            peak: tally.history.peak,
+            peak_at_ms: tally.history.peak_at_ms,
+            last_activity_ms: tally.history.last_activity_ms,
+        };
+        let pages = || self.pages.iter().map(|(id, tally)| (id, detail(tally)));
+        self.reports.answer(question, room.now(), self.past.is_some(), pages)
+    }
+}
+
+/// What a `GET` asks for: `?detail`, `?limit=100`, `?prefix=example.org/blog/`, `?here`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Question {
     /// Peaks and last activity as well, also of pages without viewers.
     detail: bool,
+    /// Only viewers on this machine.
+    here: bool,
     /// How many pages: the busiest.
     limit: usize,
     /// How their ids begin: as it was asked, and in the one spelling that ids have.
@@ -41,10 +63,11 @@ pub(super) struct Question {
 impl Question {
     /// Reads a URL's query; or says what is wrong with it. What it does not know is not for it.
     pub(super) fn parse(query: &str) -> std::result::Result<Self, String> {
-        let mut question = Self { detail: false, limit: DEFAULT_PAGES, prefixes: Default::default() };
+        let mut question = Self { detail: false, here: false, limit: DEFAULT_PAGES, prefixes: Default::default() };
         for pair in query.split('&') {
             match pair.split_once('=').unwrap_or((pair, "")) {
                 ("detail", _) => question.detail = true,
+                ("here", _) => question.here = true,
                 ("limit", text) => {
                     let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGES).contains(limit));
                     question.limit =
