@@ -273,8 +273,8 @@ impl HttpServer {
     /// Takes a handshake or a request to a room.
     async fn visit(&self, key: RoomKey, mut request: hyper::Request<Incoming>, guest: Arc<Guest>) -> Result<Response> {
         if upgrade::is_wanted(&mut request)? {
-            let held = self.entrance.let_stay(guest, request.headers(), self.rooms.group(&key))?;
-            handshake::accept(&self.config.limits, &self.rooms, &self.sockets, key, request, held).await
+            let taken = self.entrance.let_stay(guest, request.headers(), self.rooms.group(&key))?;
+            handshake::accept(&self.config.limits, &self.rooms, &self.sockets, key, request, taken).await
         } else {
             self.request(&key, request, &guest).await
         }
