@@ -6,12 +6,10 @@ use std::{
     sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use bytes::Bytes;
 use http::Uri;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::{RoomKey, query_value};
+use super::{Message, RoomKey, query_value};
 use crate::{
     account::{Account, Reservation},
     close::Close,
@@ -19,49 +17,6 @@ use crate::{
     limits::Limits,
     sockets::{Outgoing, Refusal, Socket},
 };
-
-/// What connections and rooms say to each other. Cloning shares the bytes.
-///
-/// ```
-/// use connection_counter_runtime::party::*;
-///
-/// # fn example() -> Result {
-/// assert_eq!(Message::json(&["red", "blue"])?, Message::text(r#"["red","blue"]"#));
-/// assert_ne!(Message::text("7"), Message::Binary("7".into()));
-/// # Ok(())
-/// # }
-/// # example().unwrap();
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
-    /// A text message. To keep a part of it, copy that part: the whole shares memory with the socket's buffer.
-    Text(Utf8Bytes),
-    /// A binary message.
-    Binary(Bytes),
-}
-
-impl Message {
-    /// A text message.
-    #[must_use]
-    pub fn text(text: impl Into<String>) -> Self {
-        Self::Text(text.into().into())
-    }
-
-    /// The value as a JSON text message.
-    ///
-    /// # Errors
-    /// If `value` cannot be written as JSON.
-    pub fn json<T: Serialize>(value: &T) -> Result<Self, Error> {
-        Ok(Self::text(serde_json::to_string(value)?))
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
-        }
-    }
-}
 
 /// One connection of a room. Cloning it gives another handle to the same connection.
 ///

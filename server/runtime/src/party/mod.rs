@@ -11,6 +11,7 @@ mod key;
 mod kinds;
 mod life;
 mod mailbox;
+mod message;
 mod request;
 mod room;
 mod rooms;
@@ -23,8 +24,9 @@ use std::future::{Future, ready};
 pub use {bytes, http};
 
 pub use alarm::unix_ms;
-pub use connection::{Connection, Message};
+pub use connection::Connection;
 pub use key::RoomId;
+pub use message::Message;
 pub use request::{Request, Response, cors, is_unchanged, json, post, query_value, refusal_in_words, text};
 pub use room::Room;
 pub use stub::{Lobby, Parties, PartyStub, Socket, Stub};
