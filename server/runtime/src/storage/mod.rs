@@ -3,30 +3,19 @@
 //! Nothing a room waits for waits for the disk: a write goes into a map in memory, newest value only, and the thread
 //! writes the whole map as one atomic batch a few times a second. A read sees what was written before it.
 
+mod db;
 mod foreign;
 mod open;
 mod reading;
 mod writer;
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
-    time::Duration,
-};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::oneshot;
 
-use crate::{error::StartupError, notice::Notice};
+pub(crate) use db::Db;
 pub use reading::{Progress, Reading};
-use writer::Order;
-
-/// How long a room waits for the thread. Presence must not hang on a stuck disk.
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
-/// Values that may wait while the disk takes none. Beyond, a write fails with [`StorageError::Full`], and the log says so.
-const MAX_PENDING: usize = 262_144;
 
 /// Separates the parts of a database key. Party names and room ids have no control characters.
 const SEPARATOR: u8 = 0;
@@ -215,7 +204,7 @@ impl Storage {
     pub fn stall(&self) -> impl Send + use<> {
         let (hold, held) = mpsc::channel::<()>();
         // A closed thread is still already.
-        let _ = self.db.0.orders.send(Order::Stall(held));
+        let _ = self.db.0.orders.send(writer::Order::Stall(held));
         hold
     }
 
@@ -258,133 +247,6 @@ fn encoded<T: Serialize>(value: &T) -> Result<Bytes, StorageError> {
 
 fn batch_fits(keys: usize) -> Result<(), StorageError> {
     if keys > Storage::MAX_BATCH { Err(StorageError::Batch(keys)) } else { Ok(()) }
-}
-
-/// The database behind all rooms' storage. Cloning gives another handle.
-#[derive(Clone)]
-pub(crate) struct Db(Arc<Shared>);
-
-struct Shared {
-    /// What is to be written.
-    pending: Mutex<Pending>,
-    /// To the thread that reads and writes.
-    orders: mpsc::Sender<Order>,
-}
-
-#[derive(Default)]
-struct Pending {
-    /// What the next batch will write.
-    next: Batch,
-    /// What the thread is writing now: not yet to be found in the database.
-    writing: Arc<Batch>,
-    /// Why the disk takes no writes at the moment.
-    fault: Option<String>,
-}
-
-impl Db {
-    /// Opens the database in `folder`. A damaged one is moved aside, and the server starts empty: it is a cache.
-    ///
-    /// # Errors
-    /// If another server uses the folder, or it cannot be written to.
-    pub(crate) fn open(folder: &Path) -> Result<Self, StartupError> {
-        let (orders, inbox) = mpsc::channel();
-        let shared = Arc::new(Shared { pending: Mutex::default(), orders });
-        writer::start(Arc::clone(&shared), folder, inbox)?;
-        Ok(Self(shared))
-    }
-
-    /// Has these values written soon, all or none. The rows of an alarm, or of anything else that belongs to no room, live
-    /// beside the rooms' own.
-    ///
-    /// # Errors
-    /// [`StorageError::Full`]. The operator has been told then.
-    pub(crate) fn write(&self, batch: Batch) -> Result<(), StorageError> {
-        static FULL: Notice = Notice::fault();
-        let mut pending = self.0.pending();
-        let was_empty = pending.next.is_empty();
-        let new = batch.keys().filter(|key| !pending.next.contains_key(*key)).count();
-        if new > 0 && pending.next.len() + pending.writing.len() + new > MAX_PENDING {
-            drop(pending);
-            FULL.give(|| {
-                format!(
-                    "a value was not stored: {MAX_PENDING} wait for the disk, which takes none or is too slow. Counts go on. \
-                     Check the disk under --data; /readyz says whether it takes writes"
-                )
-            });
-            return Err(StorageError::Full);
-        }
-        pending.next.extend(batch);
-        drop(pending);
-        if was_empty {
-            // A closed thread needs no wake-up.
-            let _ = self.0.orders.send(Order::Write);
-        }
-        Ok(())
-    }
-
-    async fn get(&self, key: Key) -> Result<Option<Bytes>, StorageError> {
-        {
-            let pending = self.0.pending();
-            if let Some(value) = pending.next.get(&key).or_else(|| pending.writing.get(&key)) {
-                return Ok(value.clone());
-            }
-        }
-        self.ask(|reply| Order::Get(key, reply)).await
-    }
-
-    /// Forgets everything that the rooms of a party have stored.
-    pub(crate) async fn forget_party(&self, party: &str) -> Result<(), StorageError> {
-        self.forget(&[ROOMS, &joined(&[party.as_bytes(), b""])].concat()).await
-    }
-
-    async fn forget(&self, prefix: &Key) -> Result<(), StorageError> {
-        self.ask(|reply| Order::Forget(prefix.clone(), reply)).await
-    }
-
-    /// Why nothing can be stored at the moment, for whoever watches over the server.
-    pub(crate) fn fault(&self) -> Option<String> {
-        self.0.pending().fault.clone()
-    }
-
-    /// How many values wait to be written.
-    pub(crate) fn pending_values(&self) -> usize {
-        let pending = self.0.pending();
-        pending.next.len() + pending.writing.len()
-    }
-
-    pub(crate) async fn list(&self, from: Key, to: Key, reverse: bool, limit: usize) -> Result<Rows, StorageError> {
-        self.ask(|reply| Order::List { from, to, reverse, limit, reply }).await
-    }
-
-    async fn ask<T>(
-        &self,
-        order: impl FnOnce(oneshot::Sender<Result<T, StorageError>>) -> Order,
-    ) -> Result<T, StorageError> {
-        let (reply, answer) = oneshot::channel();
-        self.0.orders.send(order(reply)).map_err(|_| StorageError::Closed)?;
-        match tokio::time::timeout(READ_TIMEOUT, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(StorageError::Closed),
-            Err(_) => Err(StorageError::Timeout),
-        }
-    }
-
-    /// Writes and syncs everything and lets go of the folder. A disk that hangs is given up after `patience`.
-    pub(crate) async fn close(&self, patience: Duration) {
-        let (reply, closed) = oneshot::channel();
-        if self.0.orders.send(Order::Close(reply)).is_ok() && tokio::time::timeout(patience, closed).await.is_err() {
-            tracing::error!(
-                "the disk did not answer within --shutdown-timeout-ms; what was stored in the last seconds may be lost"
-            );
-        }
-    }
-}
-
-impl Shared {
-    fn pending(&self) -> MutexGuard<'_, Pending> {
-        // Nothing that holds the lock can panic halfway through a change.
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Parts of a database key, one after another.

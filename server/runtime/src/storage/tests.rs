@@ -1,11 +1,23 @@
 //! Storage against a model of it, at its limits, and over databases that were damaged.
 
-use std::{collections::BTreeMap, fs, future::Future, ops::Deref, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    future::Future,
+    ops::Deref,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
 
 use proptest::{prelude::*, test_runner::TestCaseResult};
 use tempfile::TempDir;
 
-use super::*;
+use super::{
+    db::{MAX_PENDING, Shared},
+    *,
+};
+use crate::error::StartupError;
 
 /// How long a disk may take to close a database.
 const PATIENCE: Duration = Duration::from_secs(20);

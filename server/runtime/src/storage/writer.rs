@@ -16,7 +16,8 @@ use fjall::PersistMode;
 use tokio::sync::oneshot;
 
 use super::{
-    Batch, Key, Rows, Shared, StorageError, after_prefix,
+    Batch, Key, Rows, StorageError, after_prefix,
+    db::Shared,
     open::{self, Open},
 };
 use crate::error::StartupError;

@@ -1,0 +1,148 @@
+//! The one database behind all rooms' storage, as everyone but its thread sees it: values that wait, and orders to the thread.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::{
+    Batch, Key, ROOMS, Rows, StorageError, joined,
+    writer::{self, Order},
+};
+use crate::{error::StartupError, notice::Notice};
+
+/// How long a room waits for the thread. Presence must not hang on a stuck disk.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Values that may wait while the disk takes none. Beyond, a write fails with [`StorageError::Full`], and the log says so.
+pub(super) const MAX_PENDING: usize = 262_144;
+
+/// The database behind all rooms' storage. Cloning gives another handle.
+#[derive(Clone)]
+pub(crate) struct Db(pub(super) Arc<Shared>);
+
+pub(super) struct Shared {
+    /// What is to be written.
+    pub(super) pending: Mutex<Pending>,
+    /// To the thread that reads and writes.
+    pub(super) orders: mpsc::Sender<Order>,
+}
+
+#[derive(Default)]
+pub(super) struct Pending {
+    /// What the next batch will write.
+    pub(super) next: Batch,
+    /// What the thread is writing now: not yet to be found in the database.
+    pub(super) writing: Arc<Batch>,
+    /// Why the disk takes no writes at the moment.
+    pub(super) fault: Option<String>,
+}
+
+impl Db {
+    /// Opens the database in `folder`. A damaged one is moved aside, and the server starts empty: it is a cache.
+    ///
+    /// # Errors
+    /// If another server uses the folder, or it cannot be written to.
+    pub(crate) fn open(folder: &Path) -> Result<Self, StartupError> {
+        let (orders, inbox) = mpsc::channel();
+        let shared = Arc::new(Shared { pending: Mutex::default(), orders });
+        writer::start(Arc::clone(&shared), folder, inbox)?;
+        Ok(Self(shared))
+    }
+
+    /// Has these values written soon, all or none. The rows of an alarm, or of anything else that belongs to no room, live
+    /// beside the rooms' own.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`]. The operator has been told then.
+    pub(crate) fn write(&self, batch: Batch) -> Result<(), StorageError> {
+        static FULL: Notice = Notice::fault();
+        let mut pending = self.0.pending();
+        let was_empty = pending.next.is_empty();
+        let new = batch.keys().filter(|key| !pending.next.contains_key(*key)).count();
+        if new > 0 && pending.next.len() + pending.writing.len() + new > MAX_PENDING {
+            drop(pending);
+            FULL.give(|| {
+                format!(
+                    "a value was not stored: {MAX_PENDING} wait for the disk, which takes none or is too slow. Counts go on. \
+                     Check the disk under --data; /readyz says whether it takes writes"
+                )
+            });
+            return Err(StorageError::Full);
+        }
+        pending.next.extend(batch);
+        drop(pending);
+        if was_empty {
+            // A closed thread needs no wake-up.
+            let _ = self.0.orders.send(Order::Write);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn get(&self, key: Key) -> Result<Option<Bytes>, StorageError> {
+        {
+            let pending = self.0.pending();
+            if let Some(value) = pending.next.get(&key).or_else(|| pending.writing.get(&key)) {
+                return Ok(value.clone());
+            }
+        }
+        self.ask(|reply| Order::Get(key, reply)).await
+    }
+
+    /// Forgets everything that the rooms of a party have stored.
+    pub(crate) async fn forget_party(&self, party: &str) -> Result<(), StorageError> {
+        self.forget(&[ROOMS, &joined(&[party.as_bytes(), b""])].concat()).await
+    }
+
+    pub(super) async fn forget(&self, prefix: &Key) -> Result<(), StorageError> {
+        self.ask(|reply| Order::Forget(prefix.clone(), reply)).await
+    }
+
+    /// Why nothing can be stored at the moment, for whoever watches over the server.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.0.pending().fault.clone()
+    }
+
+    /// How many values wait to be written.
+    pub(crate) fn pending_values(&self) -> usize {
+        let pending = self.0.pending();
+        pending.next.len() + pending.writing.len()
+    }
+
+    pub(crate) async fn list(&self, from: Key, to: Key, reverse: bool, limit: usize) -> Result<Rows, StorageError> {
+        self.ask(|reply| Order::List { from, to, reverse, limit, reply }).await
+    }
+
+    async fn ask<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<Result<T, StorageError>>) -> Order,
+    ) -> Result<T, StorageError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.orders.send(order(reply)).map_err(|_| StorageError::Closed)?;
+        match tokio::time::timeout(READ_TIMEOUT, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(StorageError::Closed),
+            Err(_) => Err(StorageError::Timeout),
+        }
+    }
+
+    /// Writes and syncs everything and lets go of the folder. A disk that hangs is given up after `patience`.
+    pub(crate) async fn close(&self, patience: Duration) {
+        let (reply, closed) = oneshot::channel();
+        if self.0.orders.send(Order::Close(reply)).is_ok() && tokio::time::timeout(patience, closed).await.is_err() {
+            tracing::error!(
+                "the disk did not answer within --shutdown-timeout-ms; what was stored in the last seconds may be lost"
+            );
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn pending(&self) -> MutexGuard<'_, Pending> {
+        // Nothing that holds the lock can panic halfway through a change.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
