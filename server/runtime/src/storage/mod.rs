@@ -202,7 +202,7 @@ impl Storage {
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn stall(&self) -> impl Send + use<> {
-        let (hold, held) = mpsc::channel::<()>();
+        let (hold, held) = std::sync::mpsc::channel::<()>();
         // A closed thread is still already.
         let _ = self.db.0.orders.send(writer::Order::Stall(held));
         hold
