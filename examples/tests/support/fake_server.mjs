@@ -1,11 +1,12 @@
 // A server that only looks like one: it hands out the real widget, and then says and does whatever a story wants.
 
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { basename } from "node:path";
 
 import { WebSocketServer } from "ws";
+
+import { listen } from "./listening.mjs";
 
 const DIST = new URL("../../../widget/dist/", import.meta.url);
 const TYPES = { js: "text/javascript", wasm: "application/wasm" };
@@ -54,17 +55,9 @@ export async function startFakeServer(stage, { serves, replaces, connected, answ
     });
     connected?.(socket, asked);
   });
-  http.listen(0, "127.0.0.1");
-  await once(http, "listening");
-  stage.onClose(async () => {
-    const closed = once(http, "close");
-    http.close();
-    http.closeAllConnections();
-    for (const tcp of upgraded) tcp.destroy();
-    await closed;
-  });
+  const url = await listen(stage, http, upgraded);
   return {
-    url: `http://127.0.0.1:${http.address().port}`,
+    url,
     sockets: rooms.clients,
     /** How many WebSockets were ever wanted. */
     knocks: () => upgraded.size,

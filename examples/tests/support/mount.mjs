@@ -1,8 +1,9 @@
 // A proxy that has the server below a path of a site, and does to paths what proxies do.
 
-import { once } from "node:events";
 import { createServer, request } from "node:http";
 import { connect } from "node:net";
+
+import { listen } from "./listening.mjs";
 
 /**
  * Starts one that runs until the story ends.
@@ -43,14 +44,5 @@ export async function startMount(stage, folder, isCut) {
     server.write(head);
     reader.pipe(server).pipe(reader);
   });
-  proxy.listen(0, "127.0.0.1");
-  await once(proxy, "listening");
-  stage.onClose(async () => {
-    const closed = once(proxy, "close");
-    proxy.close();
-    proxy.closeAllConnections();
-    for (const socket of sockets) socket.destroy();
-    await closed;
-  });
-  return `http://127.0.0.1:${proxy.address().port}${folder}`;
+  return (await listen(stage, proxy, sockets)) + folder;
 }

@@ -1,9 +1,10 @@
 // A web site of a test's own, for pages that are no example.
 
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
+
+import { listen } from "./listening.mjs";
 
 const CONTENT_TYPES = {
   ".html": "text/html; charset=utf-8",
@@ -18,15 +19,7 @@ async function serve(stage, answer) {
     response.writeHead(content === undefined ? 404 : 200, { "content-type": type ?? "text/plain" });
     response.end(content);
   });
-  site.listen(0, "127.0.0.1");
-  await once(site, "listening");
-  stage.onClose(async () => {
-    const closed = once(site, "close");
-    site.close();
-    site.closeAllConnections();
-    await closed;
-  });
-  return `http://127.0.0.1:${site.address().port}`;
+  return listen(stage, site);
 }
 
 /**
