@@ -1,0 +1,111 @@
+//! How pages are told the counts that they watch: those who have waited long enough at once, the others with a later tick.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
+use connection_counter_protocol::{PageId, PageRequest};
+
+use super::Counter;
+use crate::{
+    Settings,
+    pace::RETRY,
+    party::{Request, Result, Room, post},
+};
+
+/// Messages to pages after which other rooms have their turn.
+const BREATH: usize = 256;
+
+/// What subscribers are told, by the pages that it is about.
+type Bodies = HashMap<BTreeSet<PageId>, Request>;
+
+impl Counter {
+    /// Tells these subscribers their news if it is time, at once after a quiet while; the others with a later tick.
+    pub(super) async fn tell(&mut self, room: &mut Room, subscribers: Vec<PageId>) -> Result {
+        // Nearly always all hear of the same page: encoded once.
+        let mut bodies = HashMap::new();
+        for some in subscribers.chunks(BREATH) {
+            let start = room.processor_time();
+            let told = self.tell_some(room, some, &mut bodies)?;
+            let cost = room.processor_time().saturating_sub(start) + self.bill.take();
+            self.average.add(cost, told);
+            self.spending.add(room.now(), cost, self.average.cost_of(self.subscribers.len()));
+            if some.len() == BREATH {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many of them were told.
+    fn tell_some(&mut self, room: &mut Room, subscribers: &[PageId], bodies: &mut Bodies) -> Result<u32> {
+        let mut told = 0;
+        let now = room.now();
+        let interval = self.spending.interval(now, room.setting::<Settings>()?.update_interval);
+        for subscriber in subscribers {
+            let wait = self.tell_one(room, subscriber, interval, bodies)?;
+            told += u32::from(wait.is_none());
+            if let Some(wait) = wait
+                && let Some(state) = self.subscribers.get_mut(subscriber)
+                && !std::mem::replace(&mut state.waits, true)
+            {
+                self.waiting.insert((now + wait, subscriber.clone()));
+                self.tick_by(room, wait);
+            }
+        }
+        Ok(told)
+    }
+
+    /// Tells one subscriber its news; or says how long to wait for that.
+    fn tell_one(
+        &mut self,
+        room: &Room,
+        subscriber: &PageId,
+        interval: Duration,
+        bodies: &mut Bodies,
+    ) -> Result<Option<Duration>> {
+        let Some(state) = self.subscribers.get_mut(subscriber).filter(|state| !state.news.is_empty()) else {
+            return Ok(None);
+        };
+        let now = room.now();
+        let recovering = self.recovering_until.map(|until| until.saturating_duration_since(now));
+        let wait = state.pace.wait(now, room.is_rush() && !state.asked).max(recovering.unwrap_or_default());
+        if !wait.is_zero() {
+            return Ok(Some(wait));
+        }
+        let request = match bodies.get(&state.news) {
+            Some(request) => request.clone(),
+            None => {
+                let viewers = |id: &PageId| self.pages.get(id).map_or(0, |tally| tally.viewers);
+                let connections = state.news.iter().map(|id| (id.clone(), viewers(id))).collect();
+                let update = PageRequest::Update { connections, sequence: Some(room.next_sequence()) };
+                let mut request = post(&update)?;
+                request.extensions_mut().insert(self.bill.clone());
+                bodies.entry(state.news.clone()).or_insert(request).clone()
+            }
+        };
+        match state.page.send(request) {
+            Ok(()) => {
+                state.news.clear();
+                state.asked = false;
+                state.pace.sent(now, interval);
+                Ok(None)
+            }
+            // It hears the newest counts when it has room for them.
+            Err(error) => {
+                tracing::debug!(%subscriber, %error, "a page could not be told");
+                Ok(Some(RETRY))
+            }
+        }
+    }
+
+    /// Has a tick come in so long, or sooner if that was asked for.
+    pub(super) fn tick_by(&mut self, room: &mut Room, wait: Duration) {
+        let at = room.now() + wait;
+        if self.tick_at.is_none_or(|sooner| at < sooner) {
+            self.tick_at = Some(at);
+            room.tick_in(wait);
+        }
+    }
+}
