@@ -18,6 +18,7 @@
 
 mod page_id;
 mod party;
+mod percent;
 mod viewer;
 mod visit;
 

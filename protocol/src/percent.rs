@@ -1,0 +1,50 @@
+//! Percent-encoding in the one spelling that page ids have.
+
+use crate::page_id::{PageIdError, within_limit};
+
+/// Appends `text` with every byte in its one spelling: letters, digits, `-._~` and `plain` as they are, all else as `%XX`.
+/// A `%XX` stays one unless it hides a letter, digit or one of `-._~`.
+pub(crate) fn push_encoded(out: &mut String, text: &[u8], plain: &[u8]) -> Result<(), PageIdError> {
+    let mut bytes = text;
+    while let [byte, rest @ ..] = bytes {
+        bytes = rest;
+        let mut byte = *byte;
+        let mut was_encoded = false;
+        if byte == b'%'
+            && let [high, low, rest @ ..] = rest
+            && let (Some(high), Some(low)) = (hex_value(*high), hex_value(*low))
+        {
+            byte = high * 16 + low;
+            bytes = rest;
+            was_encoded = true;
+        } else if byte == b'+' && !holds(plain, b'+') {
+            byte = b' ';
+        }
+        if byte.is_ascii_alphanumeric() || holds(b"-._~", byte) || (!was_encoded && holds(plain, byte)) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push(hex_digit(byte >> 4));
+            out.push(hex_digit(byte & 15));
+        }
+        within_limit(out)?;
+    }
+    Ok(())
+}
+
+/// `contains`, without the search for long slices that comes with it.
+#[expect(clippy::manual_contains, reason = "the other way weighs 400 bytes in wasm")]
+pub(crate) fn holds(few: &[u8], byte: u8) -> bool {
+    few.iter().any(|one| *one == byte)
+}
+
+fn hex_value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        _ => Some((digit | 0x20).wrapping_sub(b'a')).filter(|value| *value < 6).map(|value| value + 10),
+    }
+}
+
+fn hex_digit(value: u8) -> char {
+    char::from(if value < 10 { b'0' + value } else { b'A' + value - 10 })
+}
