@@ -12,10 +12,16 @@ use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use serde::Deserialize;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::{Failure, wire};
+use crate::{
+    Failure,
+    viewer::{Links, Stage, Viewer, is_right},
+    wire,
+};
 
 /// No viewer counts more than this; stands for "has not been told yet".
 const UNTOLD: u32 = u32::MAX;
+/// Linux's EINPROGRESS: a connection that does not block is on its way.
+const IN_PROGRESS: i32 = 115;
 /// Events taken from the system at a time.
 const EVENTS: usize = 1_024;
 /// Bytes read at a time, more than most updates.
@@ -27,9 +33,6 @@ const ADDRESSES: u32 = 4_000;
 /// Bytes of receive buffer of viewers who never read, so that what they make others hold is held by the server.
 const SLOW_RECEIVE_BYTES: usize = 4 * 1024;
 
-/// What viewers watch: numbers of pages, shared by all who watch the same.
-pub(crate) type Links = Rc<[u32]>;
-
 /// An update that came in.
 pub(crate) struct Told {
     /// Which viewer was told.
@@ -40,27 +43,6 @@ pub(crate) struct Told {
     pub(crate) count: u32,
     /// When.
     pub(crate) at: Instant,
-}
-
-#[derive(PartialEq, Eq, Clone, Copy)]
-enum Stage {
-    Connecting,
-    Shaking,
-    Open,
-    Gone,
-}
-
-struct Viewer {
-    stream: Option<TcpStream>,
-    stage: Stage,
-    page: u32,
-    links: Links,
-    /// Last told counts, in the order of `links`.
-    counts: Vec<u32>,
-    /// The beginning of a frame whose end has not come.
-    rest: Vec<u8>,
-    messages: u32,
-    reads: bool,
 }
 
 /// All viewers of a run, and the server they talk to.
@@ -136,7 +118,7 @@ impl Crowd {
         match socket.connect(&self.server.into()) {
             Ok(()) => {}
             // EINPROGRESS: the connection is being made.
-            Err(error) if error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(115) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(IN_PROGRESS) => {}
             Err(error) => return Err(error.into()),
         }
         let mut stream = TcpStream::from_std(socket.into());
@@ -364,38 +346,5 @@ impl Crowd {
             self.exact_since = Some(at);
         }
         Ok(())
-    }
-}
-
-fn is_right(goal: &[u32], link: u32, count: u32) -> bool {
-    count == goal.get(link as usize).copied().unwrap_or(0)
-}
-
-impl Viewer {
-    fn say(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
-        self.stream.as_mut().map_or(Ok(()), |stream| stream.write_all(&wire::masked(opcode, payload)))
-    }
-
-    /// The handshake was answered: asks for the links.
-    fn answered(&mut self, head: &[u8], prefix: &str) -> io::Result<()> {
-        if !head.starts_with(b"HTTP/1.1 101") {
-            return Err(ErrorKind::ConnectionRefused.into());
-        }
-        self.stage = Stage::Open;
-        if self.links.is_empty() {
-            return Ok(());
-        }
-        let links: Vec<String> = self.links.iter().map(|link| format!("{prefix}{link}")).collect();
-        let message = serde_json::json!({ "type": "subscribe", "links": links }).to_string();
-        self.say(wire::TEXT, message.as_bytes())
-    }
-
-    /// Notes a count, and says whether this entry was right before and whether it is now. Links not asked for do not count.
-    fn told(&mut self, link: u32, count: u32, goal: &[u32]) -> (bool, bool) {
-        let Some(idx) = self.links.iter().position(|one| *one == link) else { return (false, false) };
-        let Some(entry) = self.counts.get_mut(idx) else { return (false, false) };
-        let before = is_right(goal, link, *entry);
-        *entry = count;
-        (before, is_right(goal, link, count))
     }
 }

@@ -10,6 +10,7 @@ mod plot;
 mod process;
 mod programs;
 mod suite;
+mod viewer;
 mod wire;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};

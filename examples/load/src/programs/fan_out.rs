@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 use super::{Plan, figures, open_in_turn, quantile, rounded, settle};
 use crate::{
     Failure,
-    crowd::{Crowd, Links, Told},
+    crowd::{Crowd, Told},
     process::Process,
+    viewer::Links,
 };
 
 /// The page that watchers are on, and the one they watch.

@@ -12,8 +12,9 @@ use serde_json::{Map, Value};
 
 use crate::{
     Failure,
-    crowd::{Crowd, Links},
+    crowd::Crowd,
     process::{Kind, Process},
+    viewer::Links,
 };
 
 /// How long counts may take to become exact before a run is given up.

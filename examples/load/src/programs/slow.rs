@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use super::{Plan, figures, open_in_turn, quantile, rounded, settle};
 use crate::{
     Failure,
-    crowd::{Crowd, Links, Told},
+    crowd::{Crowd, Told},
     process::{Process, kernel_memory},
+    viewer::Links,
 };
 
 /// Viewers of the busy page who read.
