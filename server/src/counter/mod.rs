@@ -20,7 +20,7 @@ use crate::{
     party::{Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, text, unix_ms},
     stored,
 };
-use past::{History, PAGES, PATIENCE, PATIENCE_AT_START, page_bytes, page_key};
+use past::{PAGES, PATIENCE, PATIENCE_AT_START, Remembered, page_bytes, page_key};
 use report::{Question, Reports};
 
 /// How long pages get to tell everything again, besides the interval that they may have to wait.
@@ -72,8 +72,8 @@ struct Tally {
     /// The pages whose viewers watch it.
     subscribers: HashSet<PageId>,
     /// What is remembered of it.
-    history: History,
-    /// The history is newer than what is stored.
+    remembered: Remembered,
+    /// That is newer than what is stored.
     unsaved: bool,
 }
 
@@ -212,16 +212,16 @@ impl Counter {
             return Ok(Vec::new());
         }
         tally.viewers = viewers;
-        tally.history.last_activity_ms = unix_ms();
+        tally.remembered.last_activity_ms = unix_ms();
         tally.unsaved = true;
-        let is_peak = viewers > tally.history.peak;
+        let is_peak = viewers > tally.remembered.peak;
         if is_peak {
-            tally.history.peak = viewers;
-            tally.history.peak_at_ms = tally.history.last_activity_ms;
+            tally.remembered.peak = viewers;
+            tally.remembered.peak_at_ms = tally.remembered.last_activity_ms;
         }
         // Not at each change: on a lively site these are thousands a second. The rest is stored with the next clean-up.
         if (is_peak || viewers == 0) && past_is_known {
-            tally.unsaved = !stored(room.storage().put(&page_key(id), &tally.history))?;
+            tally.unsaved = !stored(room.storage().put(&page_key(id), &tally.remembered))?;
         }
         let mut interested = Vec::new();
         for subscriber in self.pages.get(id).into_iter().flat_map(|tally| &tally.subscribers) {
@@ -269,7 +269,7 @@ impl Counter {
             if let Some(tally) = self.pages.get_mut(id) {
                 tally.subscribers.remove(subscriber);
                 // Nothing of it was ever stored.
-                if tally.subscribers.is_empty() && tally.history.last_activity_ms == 0 {
+                if tally.subscribers.is_empty() && tally.remembered.last_activity_ms == 0 {
                     self.remove(id);
                 }
             }
@@ -311,9 +311,9 @@ impl Counter {
         };
         let detail = |tally: &Tally| PageDetail {
             viewers: tally.viewers,
-            peak: tally.history.peak,
-            peak_at_ms: tally.history.peak_at_ms,
-            last_activity_ms: tally.history.last_activity_ms,
+            peak: tally.remembered.peak,
+            peak_at_ms: tally.remembered.peak_at_ms,
+            last_activity_ms: tally.remembered.last_activity_ms,
         };
         let pages = || self.pages.iter().map(|(id, tally)| (id, detail(tally)));
         self.reports.answer(question, room.now(), self.past.is_some(), pages)

@@ -24,13 +24,13 @@ const PAGE_BYTES: usize = 400;
 /// When a site's pages take too many bytes, this part of what they may take is made free at once, for that means to look at
 /// all of them.
 const FREED_DIVISOR: usize = 8;
-/// How the keys of stored histories begin.
+/// How the keys begin of what is remembered of pages.
 pub(super) const PAGES: &str = "page:";
 
 /// What of a page stays true after a restart.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct History {
+pub(super) struct Remembered {
     /// The most viewers it ever had.
     pub(super) peak: u32,
     /// When that was, in milliseconds since 1970.
@@ -72,18 +72,18 @@ impl Counter {
     }
 
     /// Takes in what was stored. What has happened since counts as well.
-    fn recall(&mut self, room: &Room, rows: Vec<(String, History)>) -> Result {
+    fn recall(&mut self, room: &Room, rows: Vec<(String, Remembered)>) -> Result {
         let pages_per_site = room.setting::<Settings>()?.limits.pages_per_site;
         for (id, past) in rows {
             let Ok(id) = PageId::parse(&id) else { continue };
             if self.pages.len() >= pages_per_site && !self.pages.contains_key(&id) {
                 continue;
             }
-            let history = &mut self.page(room, &id)?.history;
-            if past.peak >= history.peak {
-                (history.peak, history.peak_at_ms) = (past.peak, past.peak_at_ms);
+            let remembered = &mut self.page(room, &id)?.remembered;
+            if past.peak >= remembered.peak {
+                (remembered.peak, remembered.peak_at_ms) = (past.peak, past.peak_at_ms);
             }
-            history.last_activity_ms = history.last_activity_ms.max(past.last_activity_ms);
+            remembered.last_activity_ms = remembered.last_activity_ms.max(past.last_activity_ms);
         }
         Ok(())
     }
@@ -91,7 +91,7 @@ impl Counter {
     /// Stores what has changed.
     fn save(&mut self, room: &Room) -> Result {
         for (id, tally) in self.pages.iter_mut().filter(|(_, tally)| tally.unsaved) {
-            tally.unsaved = !stored(room.storage().put(&page_key(id), &tally.history))?;
+            tally.unsaved = !stored(room.storage().put(&page_key(id), &tally.remembered))?;
             if tally.unsaved {
                 // The rest waits for the next clean-up.
                 break;
@@ -108,7 +108,7 @@ impl Counter {
             return Ok(());
         }
         let idle = self.pages.iter().filter(|(_, tally)| tally.viewers == 0 && tally.subscribers.is_empty());
-        let mut idle: Vec<_> = idle.map(|(id, tally)| (tally.history.last_activity_ms, id.clone())).collect();
+        let mut idle: Vec<_> = idle.map(|(id, tally)| (tally.remembered.last_activity_ms, id.clone())).collect();
         idle.sort_unstable();
         let freed = most / FREED_DIVISOR;
         for (_, id) in idle {
@@ -136,7 +136,7 @@ impl Counter {
         let forget_after = u64::try_from(room.setting::<Settings>()?.forget_after.as_millis()).unwrap_or(u64::MAX);
         let before = unix_ms().saturating_sub(forget_after);
         let inactive = |tally: &Tally| {
-            tally.viewers == 0 && tally.subscribers.is_empty() && tally.history.last_activity_ms <= before
+            tally.viewers == 0 && tally.subscribers.is_empty() && tally.remembered.last_activity_ms <= before
         };
         for (id, _) in self.pages.extract_if(|_, tally| inactive(tally)) {
             self.bytes -= page_bytes(&id);
