@@ -1,10 +1,13 @@
 //! Who is on the other end of a connection, and what it holds of the server: the one place where that is taken.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use http::HeaderMap;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     time::{Instant, timeout_at},
 };
 
@@ -14,55 +17,65 @@ use crate::{
     error::Error,
     party::Group,
     proxies::Proxies,
-    quota::{Paced, Quotas, Slot},
+    quota::{Holder, Paced, Quotas, Slot},
 };
 
 /// Where connections come in.
 pub(crate) struct Entrance {
-    /// What addresses and groups hold already.
-    quotas: Arc<Quotas>,
+    house: Arc<House>,
     /// Who speaks for others.
     proxies: Proxies,
-    /// One for each connection there may be.
-    permits: Arc<Semaphore>,
     /// How many permits there are.
     connections: u32,
 }
 
-/// Who is on the other end of a TCP connection, and what that holds as long as it lives, as HTTP or as WebSocket.
+/// What connections hold parts of.
+struct House {
+    /// What addresses and groups hold already.
+    quotas: Arc<Quotas>,
+    /// One for each connection there may be.
+    permits: Semaphore,
+}
+
+/// Who is on the other end of a TCP connection, as long as it speaks HTTP.
 pub(crate) struct Guest {
     /// Of the other end of the TCP connection; a proxy's, if there is one.
     address: IpAddr,
-    /// One of all connections there may be.
-    _permit: OwnedSemaphorePermit,
-    /// One of the connections its address may hold; none for a proxy, whose connections are its readers'.
-    _address_slot: Option<Slot>,
+    /// `None` once it lives on as a WebSocket.
+    held: Mutex<Option<Held>>,
 }
 
-/// All that a WebSocket holds of the server, for as long as it lives.
-pub(crate) struct Held {
-    /// What it has held since it came in.
-    _guest: Arc<Guest>,
+/// What a handshake takes for the WebSocket to be.
+pub(crate) struct Taken {
+    guest: Arc<Guest>,
     /// One of the WebSockets of its address, or of the address that a proxy speaks for.
-    _address_slot: Option<Slot>,
+    address_slot: Option<Slot>,
     /// One of the connections of its room's group.
-    _group_slot: Option<Slot>,
+    group_slot: Option<Slot>,
+}
+
+/// All that a connection holds of the server; given back when dropped. Every connection has one, so it is small.
+pub(crate) struct Held {
+    /// One of its permits is the connection's.
+    house: Arc<House>,
+    /// Whose slots it has: the one it came in with, unless it is a proxy's, and those of a WebSocket.
+    holders: [Option<Holder>; 3],
 }
 
 impl Entrance {
     pub(crate) fn new(config: &Config) -> Self {
         let connections = connections_possible(config.limits.connections);
+        let quotas = Arc::new(Quotas::new(config.limits.clone()));
         Self {
-            quotas: Arc::new(Quotas::new(config.limits.clone())),
+            house: Arc::new(House { quotas, permits: Semaphore::new(connections as usize) }),
             proxies: Proxies::new(config.trusted_proxies.clone(), config.client_ip_header.clone()),
-            permits: Arc::new(Semaphore::new(connections as usize)),
             connections,
         }
     }
 
     /// How many connections there are.
     pub(crate) fn held(&self) -> usize {
-        self.connections().saturating_sub(self.permits.available_permits())
+        self.connections().saturating_sub(self.house.permits.available_permits())
     }
 
     /// How many connections there may be at a time.
@@ -75,30 +88,37 @@ impl Entrance {
     /// # Errors
     /// [`Error::ServerFull`] or [`Error::TooManyFromAddress`].
     pub(crate) fn let_in(&self, peer: IpAddr) -> Result<Guest, Error> {
-        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| Error::ServerFull)?;
+        self.house.permits.try_acquire().map_err(|_| Error::ServerFull)?.forget();
+        let mut held = Held { house: Arc::clone(&self.house), holders: [None; 3] };
         // A proxy's connections are its readers'; those are told apart by its headers, at the handshake.
-        let address_slot = match self.proxies.is_proxy(peer) {
-            true => None,
-            false => Some(self.quotas.let_in(peer).inspect_err(|_| self.proxies.tell_full(peer))?),
-        };
-        Ok(Guest { address: peer, _permit: permit, _address_slot: address_slot })
+        if !self.proxies.is_proxy(peer) {
+            let slot = self.house.quotas.let_in(peer).inspect_err(|_| self.proxies.tell_full(peer))?;
+            held.holders = [slot.into_holder(), None, None];
+        }
+        Ok(Guest { address: peer, held: Mutex::new(Some(held)) })
     }
 
     /// Lets a guest stay as a WebSocket.
     ///
     /// # Errors
     /// [`Error::TooManyFromAddress`] or [`Error::GroupFull`].
-    pub(crate) fn let_stay(&self, guest: Arc<Guest>, headers: &HeaderMap, group: Option<Group>) -> Result<Held, Error> {
+    pub(crate) fn let_stay(
+        &self,
+        guest: Arc<Guest>,
+        headers: &HeaderMap,
+        group: Option<Group>,
+    ) -> Result<Taken, Error> {
+        let quotas = &self.house.quotas;
         let address = self.proxies.address(guest.address, headers);
-        self.quotas.pace(Paced::Handshake, address)?;
-        let address_slot = self.quotas.open_from(address).inspect_err(|_| self.proxies.tell_full(guest.address))?;
-        let group_slot = group.map(|group| self.quotas.open_in(group)).transpose()?;
-        Ok(Held { _guest: guest, _address_slot: address_slot, _group_slot: group_slot })
+        quotas.pace(Paced::Handshake, address)?;
+        let address_slot = quotas.open_from(address).inspect_err(|_| self.proxies.tell_full(guest.address))?;
+        let group_slot = group.map(|group| quotas.open_in(group)).transpose()?;
+        Ok(Taken { guest, address_slot, group_slot })
     }
 
     /// The account that pays for what this guest, or whoever it speaks for, makes the server hold.
     pub(crate) fn account(&self, guest: &Guest, headers: &HeaderMap) -> Option<Arc<Account>> {
-        self.quotas.account(self.proxies.address(guest.address, headers))
+        self.house.quotas.account(self.proxies.address(guest.address, headers))
     }
 
     /// Counts a request towards the rate of its address.
@@ -106,12 +126,33 @@ impl Entrance {
     /// # Errors
     /// [`Error::TooManyFromAddress`].
     pub(crate) fn pace_request(&self, guest: &Guest, headers: &HeaderMap) -> Result<(), Error> {
-        self.quotas.pace(Paced::Request, self.proxies.address(guest.address, headers))
+        self.house.quotas.pace(Paced::Request, self.proxies.address(guest.address, headers))
     }
 
     /// Waits until all guests are gone, but not longer than this. Whether they are gone.
     pub(crate) async fn wait_until_empty(&self, deadline: Instant) -> bool {
-        timeout_at(deadline, self.permits.acquire_many(self.connections)).await.is_ok()
+        timeout_at(deadline, self.house.permits.acquire_many(self.connections)).await.is_ok()
+    }
+}
+
+impl Taken {
+    /// All that the WebSocket holds from now on: the guest's part goes over to it. `None` if that has happened before.
+    pub(crate) fn hand_over(self) -> Option<Held> {
+        let Self { guest, address_slot, group_slot } = self;
+        // Nothing that holds the lock can panic halfway through a change.
+        let mut held = guest.held.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let [first, ..] = held.holders;
+        held.holders = [first, address_slot.and_then(Slot::into_holder), group_slot.and_then(Slot::into_holder)];
+        Some(held)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for holder in self.holders.into_iter().flatten() {
+            self.house.quotas.give_back(holder);
+        }
+        self.house.permits.add_permits(1);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     account::Account,
     close::Close,
     error::Error,
-    guest::Held,
+    guest::Taken,
     limits::Limits,
     party::{Attached, Connection, Response, Result, RoomKey, Rooms},
     sockets::{Socket, Sockets},
@@ -27,7 +27,7 @@ pub(crate) async fn accept(
     key: RoomKey,
     mut request: hyper::Request<Incoming>,
     account: Option<Arc<Account>>,
-    held: Held,
+    taken: Taken,
 ) -> Result<Response> {
     let mut response =
         create_response_with_body(&request, Bytes::new).map_err(|error| Error::Handshake(error.into()))?;
@@ -52,7 +52,7 @@ pub(crate) async fn accept(
     let (upgrade, patience, sockets) = (hyper::upgrade::on(&mut request), limits.write_timeout, Arc::clone(sockets));
     tokio::spawn(async move {
         if let Some((stream, already_read)) = upgraded(upgrade, patience).await {
-            hand_over(&sockets, stream, &already_read, connection, attached, held);
+            hand_over(&sockets, stream, &already_read, connection, attached, taken);
         }
     });
     Ok(response)
@@ -97,8 +97,9 @@ fn hand_over(
     already_read: &[u8],
     connection: Connection,
     attached: Option<Attached>,
-    held: Held,
+    taken: Taken,
 ) {
+    let Some(held) = taken.hand_over() else { return };
     match sockets.add(stream, already_read, connection, held) {
         Ok(()) => attached.into_iter().for_each(Attached::hand_over),
         Err(error) => tracing::error!(%error, "a socket cannot be watched"),

@@ -275,8 +275,8 @@ impl HttpServer {
     async fn visit(&self, key: RoomKey, mut request: hyper::Request<Incoming>, guest: Arc<Guest>) -> Result<Response> {
         if upgrade::is_wanted(&mut request)? {
             let account = self.entrance.account(&guest, request.headers());
-            let held = self.entrance.let_stay(guest, request.headers(), self.rooms.group(&key))?;
-            handshake::accept(&self.config.limits, &self.rooms, &self.sockets, key, request, account, held).await
+            let taken = self.entrance.let_stay(guest, request.headers(), self.rooms.group(&key))?;
+            handshake::accept(&self.config.limits, &self.rooms, &self.sockets, key, request, account, taken).await
         } else {
             self.request(&key, request, &guest).await
         }

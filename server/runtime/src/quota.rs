@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, Hash, RandomState},
     net::IpAddr,
+    num::NonZeroU64,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -82,7 +83,7 @@ pub(crate) struct Quotas {
 struct Ledger {
     key: RandomState,
     key_since: Instant,
-    open: HashMap<u64, u32>,
+    open: HashMap<Holder, u32>,
     accounts: Accounts,
     pace: HashMap<(Paced, u64), Bucket>,
 }
@@ -97,10 +98,21 @@ enum Counted {
 
 /// One of the connections that an address or a group may have; given back when dropped.
 ///
-/// Every connection has some, so they are small: whose it is, is a hash.
+/// Whose it is, is a hash.
 pub(crate) struct Slot {
     quotas: Arc<Quotas>,
-    holder: u64,
+    /// `None` once somebody else gives it back.
+    holder: Option<Holder>,
+}
+
+/// Whose a slot is: the hash of an address or of a group's name.
+pub(crate) type Holder = NonZeroU64;
+
+impl Slot {
+    /// Leaves it to the caller to [give it back](Quotas::give_back): a long-lived connection keeps no more than this of it.
+    pub(crate) fn into_holder(mut self) -> Option<Holder> {
+        self.holder.take()
+    }
 }
 
 impl Quotas {
@@ -185,14 +197,26 @@ impl Quotas {
         self.hold(holder, limit).ok_or(Error::TooManyFromAddress)
     }
 
-    fn hold(self: &Arc<Self>, holder: u64, limit: u32) -> Option<Slot> {
+    fn hold(self: &Arc<Self>, hash: u64, limit: u32) -> Option<Slot> {
+        let holder = Holder::new(hash).unwrap_or(Holder::MAX);
         let mut ledger = self.ledger();
         let open = ledger.open.entry(holder).or_default();
         if *open >= limit {
             return None;
         }
         *open += 1;
-        Some(Slot { quotas: Arc::clone(self), holder })
+        Some(Slot { quotas: Arc::clone(self), holder: Some(holder) })
+    }
+
+    /// Gives one back that was taken.
+    pub(crate) fn give_back(&self, holder: Holder) {
+        let mut ledger = self.ledger();
+        if let Some(open) = ledger.open.get_mut(&holder) {
+            *open -= 1;
+            if *open == 0 {
+                ledger.open.remove(&holder);
+            }
+        }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -219,12 +243,8 @@ impl Ledger {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut ledger = self.quotas.ledger();
-        if let Some(open) = ledger.open.get_mut(&self.holder) {
-            *open -= 1;
-            if *open == 0 {
-                ledger.open.remove(&self.holder);
-            }
+        if let Some(holder) = self.holder {
+            self.quotas.give_back(holder);
         }
     }
 }
