@@ -56,14 +56,12 @@ struct Record {
     key: u64,
     /// `None` if no room has greeted it, and none will.
     room: Option<RoomKey>,
-    /// Bytes that may wait to be sent.
-    send_queue_bytes: usize,
     /// Where what it is sent goes.
     socket: Socket,
     /// What its address holds. `None` for loopback, other rooms, and whoever is only told goodbye.
     account: Option<Arc<Account>>,
-    /// Path and query it came by, unless most of its room came by the same.
-    address: Option<Box<str>>,
+    /// Bytes that may wait to be sent.
+    send_queue_bytes: u32,
     /// What most connections do not have.
     rare: OnceLock<Box<Rare>>,
 }
@@ -72,6 +70,8 @@ struct Record {
 struct Rare {
     /// The id it asked for, or the one that was made up when somebody asked.
     id: OnceLock<Box<str>>,
+    /// Path and query it came by, unless most of its room came by the same.
+    address: Option<Box<str>>,
     /// Its address, taken apart when somebody asked.
     uri: OnceLock<Box<Uri>>,
     /// Set once, before the room sees the connection.
@@ -97,14 +97,15 @@ impl Connection {
         uri: &Uri,
         limits: &Limits,
     ) -> Self {
-        let rare = OnceLock::new();
-        if let Some(id) = query_value(uri, "_pk").filter(|id| !id.is_empty()) {
-            let id = OnceLock::from(id.into_boxed_str());
-            rare.get_or_init(|| Box::new(Rare { id, ..Rare::default() }));
-        }
+        let id = query_value(uri, "_pk").filter(|id| !id.is_empty());
         let address = room.keep_address(uri.path_and_query().map_or("/", |path| path.as_str()));
-        let send_queue_bytes = limits.send_queue_bytes;
-        Self(Arc::new(Record { key, room: Some(room), send_queue_bytes, socket, account, address, rare }))
+        let rare = OnceLock::new();
+        if id.is_some() || address.is_some() {
+            let id = id.map_or_else(OnceLock::new, |id| id.into_boxed_str().into());
+            rare.get_or_init(|| Box::new(Rare { id, address, ..Rare::default() }));
+        }
+        let send_queue_bytes = u32::try_from(limits.send_queue_bytes).unwrap_or(u32::MAX);
+        Self(Arc::new(Record { key, room: Some(room), socket, account, send_queue_bytes, rare }))
     }
 
     /// A connection that no room will hear of: it is only told goodbye.
@@ -114,10 +115,9 @@ impl Connection {
         Self(Arc::new(Record {
             key: u64::MAX,
             room: None,
-            send_queue_bytes: 0,
             socket,
             account: None,
-            address: None,
+            send_queue_bytes: 0,
             rare: OnceLock::new(),
         }))
     }
@@ -125,6 +125,10 @@ impl Connection {
     /// The room it is in.
     pub(crate) fn room(&self) -> Option<&RoomKey> {
         self.0.room.as_ref()
+    }
+
+    fn send_queue_bytes(&self) -> usize {
+        usize::try_from(self.0.send_queue_bytes).unwrap_or(usize::MAX)
     }
 
     fn rare(&self) -> &Rare {
@@ -218,8 +222,9 @@ impl Connection {
     /// The URL it connected to: path with sub-path, and query.
     #[must_use]
     pub fn uri(&self) -> &Uri {
-        self.rare().uri.get_or_init(|| {
-            let address = self.0.address.as_deref().or_else(|| self.room()?.usual_address());
+        let rare = self.rare();
+        rare.uri.get_or_init(|| {
+            let address = rare.address.as_deref().or_else(|| self.room()?.usual_address());
             // It was one.
             address.and_then(|address| address.parse().ok()).map(Box::new).unwrap_or_default()
         })
@@ -231,7 +236,7 @@ impl Connection {
     /// [`Error::ConnectionClosed`] when it is closing, [`Error::SlowConnection`] when others wait and together they are more
     /// than [`Limits::send_queue_bytes`]: then it is closed with code 1013.
     pub fn send(&self, message: Message) -> Result<(), Error> {
-        self.0.socket.send(message, self.0.send_queue_bytes).map_err(|refusal| match refusal {
+        self.0.socket.send(message, self.send_queue_bytes()).map_err(|refusal| match refusal {
             Refusal::Closed => Error::ConnectionClosed,
             Refusal::Slow => Error::SlowConnection,
         })
@@ -248,7 +253,7 @@ impl Connection {
     #[must_use]
     pub fn has_room_for(&self, message: &Message) -> bool {
         let queued_bytes = self.0.socket.queued_bytes();
-        queued_bytes == 0 || queued_bytes + message.len() <= self.0.send_queue_bytes / 2
+        queued_bytes == 0 || queued_bytes + message.len() <= self.send_queue_bytes() / 2
     }
 
     /// Closes the connection once what was sent before is out, and [`on_close`](super::Party::on_close) follows. Codes of
@@ -366,6 +371,16 @@ mod tests {
         assert_eq!(one.id(), connection(1, "/?_pk=", &limits).id());
         assert_ne!(one.id(), other.id());
         assert_eq!(one.id().len(), 36);
+    }
+
+    /// Every idle connection of the server costs this much here; who adds a field should know.
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    #[test]
+    fn an_idle_connection_is_small() {
+        // Without optimization mio remembers which poll a socket belongs to.
+        const MAX_RECORD_BYTES: usize = if cfg!(debug_assertions) { 88 } else { 72 };
+        let bytes = size_of::<Record>();
+        assert!(bytes <= MAX_RECORD_BYTES, "{bytes}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) struct Socket(Mutex<Inner>);
 
 struct Inner {
     wire: Wire,
-    /// What the kernel has not taken yet; most of the time nothing.
+    /// What the kernel has not taken yet; most of the time nothing. Always there for one that is local.
     waiting: Option<Box<Waiting>>,
 }
 
@@ -27,8 +27,8 @@ enum Wire {
     /// Its handshake is not answered yet.
     Pending,
     Tcp(TcpStream),
-    /// Another room of this process, and what wakes it.
-    Local(Arc<Notify>),
+    /// Another room of this process.
+    Local,
     Gone,
 }
 
@@ -52,16 +52,13 @@ pub(crate) enum Outgoing {
 impl Socket {
     /// One whose handshake is not answered yet: what it is sent waits for [`Sockets::add`](super::Sockets::add).
     pub(crate) fn pending() -> Self {
-        Self::of(Wire::Pending)
+        Self(Mutex::new(Inner { wire: Wire::Pending, waiting: None }))
     }
 
     /// One that leads to another room of this process, which takes what is sent with [`outgoing`](Self::outgoing).
     pub(crate) fn local() -> Self {
-        Self::of(Wire::Local(Arc::default()))
-    }
-
-    fn of(wire: Wire) -> Self {
-        Self(Mutex::new(Inner { wire, waiting: None }))
+        let waiting = Waiting { reader: Some(Arc::default()), ..Waiting::default() };
+        Self(Mutex::new(Inner { wire: Wire::Local, waiting: Some(Box::new(waiting)) }))
     }
 
     /// Sends a message, after those sent before.
@@ -73,8 +70,7 @@ impl Socket {
         if inner.waiting.is_none() && inner.write(&message).map_err(|Broken| Refusal::Closed)? {
             return Ok(());
         }
-        let Inner { wire, waiting } = &mut *inner;
-        let Some(waiting) = waiting else { return Ok(()) };
+        let Some(waiting) = &mut inner.waiting else { return Ok(()) };
         if !matches!(waiting.closing, Closing::No) {
             return Err(Refusal::Closed);
         }
@@ -82,19 +78,19 @@ impl Socket {
         if !waiting.queue.is_empty() && waiting.queued_bytes + message.len() > queue_bytes {
             waiting.forget_queue();
             waiting.closing = Closing::Asked(Error::SlowConnection.close());
-            wire.wake();
+            waiting.wake_reader();
             return Err(Refusal::Slow);
         }
         waiting.queued_bytes += message.len();
         waiting.queue.push_back(message);
-        wire.wake();
+        waiting.wake_reader();
         Ok(())
     }
 
     /// Whether the operating system has taken all that was sent, and more may be sent.
     pub(crate) fn is_idle(&self) -> bool {
         let inner = self.lock();
-        inner.waiting.is_none() && !matches!(inner.wire, Wire::Gone)
+        inner.waiting.as_ref().is_none_or(|waiting| waiting.is_empty()) && !matches!(inner.wire, Wire::Gone)
     }
 
     /// Bytes of the messages that wait.
@@ -109,7 +105,7 @@ impl Socket {
         if matches!(waiting.closing, Closing::No) {
             waiting.closing = Closing::Asked(close);
         }
-        inner.wire.wake();
+        waiting.wake_reader();
         inner.flush();
     }
 
@@ -129,12 +125,12 @@ impl Socket {
         let mut inner = self.lock();
         let message = inner.waiting.as_mut().and_then(|waiting| waiting.take());
         if let Some(message) = message {
-            inner.forget_nothing();
             return Ok(Outgoing::Message(message));
         }
-        match (&inner.waiting, &inner.wire) {
-            (Some(waiting), _) if let Closing::Asked(close) = &waiting.closing => Ok(Outgoing::Close(close.clone())),
-            (_, Wire::Local(news)) => Err(Arc::clone(news)),
+        let Some(waiting) = &inner.waiting else { return Ok(Outgoing::Close(Close::abnormal(""))) };
+        match (&waiting.closing, &waiting.reader) {
+            (Closing::Asked(close), _) => Ok(Outgoing::Close(close.clone())),
+            (_, Some(news)) => Err(Arc::clone(news)),
             _ => Ok(Outgoing::Close(Close::abnormal(""))),
         }
     }
@@ -266,7 +262,7 @@ impl Inner {
         let rest = match &self.wire {
             Wire::Gone => return Err(Broken),
             Wire::Tcp(stream) => write_frame(stream, opcode, payload)?,
-            Wire::Pending | Wire::Local(_) => {
+            Wire::Pending | Wire::Local => {
                 self.waiting = Some(Box::default());
                 return Ok(false);
             }
@@ -301,14 +297,6 @@ impl Inner {
     fn forget_nothing(&mut self) {
         if self.waiting.as_ref().is_some_and(|waiting| waiting.is_empty()) {
             self.waiting = None;
-        }
-    }
-}
-
-impl Wire {
-    fn wake(&self) {
-        if let Self::Local(news) = self {
-            news.notify_one();
         }
     }
 }

@@ -3,11 +3,13 @@
 use std::{
     collections::VecDeque,
     io::{self, ErrorKind, IoSlice, Write},
+    sync::Arc,
     time::Instant,
 };
 
 use bytes::Bytes;
 use mio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::frame::{self, Header};
@@ -32,6 +34,8 @@ pub(super) struct Waiting {
     pub(super) closing: Closing,
     /// When the frame that is next began to wait, or when goodbye was said. `None` before the handshake is answered.
     pub(super) since: Option<Instant>,
+    /// Wakes the room of this process that takes all this, where one does.
+    pub(super) reader: Option<Arc<Notify>>,
 }
 
 #[derive(Default)]
@@ -52,6 +56,13 @@ pub(super) enum Closing {
 pub(super) struct Broken;
 
 impl Waiting {
+    /// Tells a room of this process that there is something to take.
+    pub(super) fn wake_reader(&self) {
+        if let Some(reader) = &self.reader {
+            reader.notify_one();
+        }
+    }
+
     pub(super) fn flush(&mut self, stream: &TcpStream) -> Result<(), Broken> {
         loop {
             if !self.rest.is_empty() {
