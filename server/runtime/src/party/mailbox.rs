@@ -1,37 +1,42 @@
 //! A room's mailbox: what happens to the room waits here until the room takes it.
+//!
+//! There is one for each room in memory, most of the time empty, and then it holds nothing. A channel of the usual kind keeps
+//! 800 bytes ready.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use super::{Result, event::Event};
 use crate::error::Error;
 
-/// Where events are put.
-pub(super) struct Mailbox {
-    /// The channel to the room.
-    events: mpsc::UnboundedSender<Box<Event>>,
-    /// Events sent and not yet taken. The channel itself is unbounded, so that news of a closed connection, which must
-    /// never be lost, always fits; and it makes room for 32 of them at a time, so they are boxed.
-    depth: Arc<AtomicUsize>,
+/// Where events are put. Dropping it lets the room end.
+pub(super) struct Mailbox(Arc<Shared>);
+
+/// Where the room takes them out. Dropping it refuses all that comes.
+pub(super) struct Inbox(Arc<Shared>);
+
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// Wakes the room.
+    news: Notify,
 }
 
-/// Where the room takes them out.
-pub(super) struct Inbox {
-    /// The channel from everyone.
-    events: mpsc::UnboundedReceiver<Box<Event>>,
-    /// The mailbox's.
-    depth: Arc<AtomicUsize>,
+#[derive(Default)]
+struct Waiting {
+    /// Events that were put in and not yet taken, oldest first.
+    events: VecDeque<Event>,
+    /// One of both ends is gone.
+    is_closed: bool,
 }
 
 /// Both ends of a new mailbox.
 pub(super) fn mailbox() -> (Mailbox, Inbox) {
-    let (events, inbox) = mpsc::unbounded_channel();
-    let depth = Arc::new(AtomicUsize::new(0));
-    (Mailbox { events, depth: Arc::clone(&depth) }, Inbox { events: inbox, depth })
+    let shared = Arc::new(Shared { waiting: Mutex::default(), news: Notify::new() });
+    (Mailbox(Arc::clone(&shared)), Inbox(shared))
 }
 
 impl Mailbox {
@@ -40,24 +45,120 @@ impl Mailbox {
     /// # Errors
     /// [`Error::RoomBusy`] if `limit` events wait already; [`Error::Stopping`] if the room has ended.
     pub(super) fn put(&self, event: Event, limit: usize) -> Result {
-        let waiting = self.depth.fetch_add(1, Ordering::Relaxed);
-        if waiting >= limit && !event.must_arrive() {
-            self.depth.fetch_sub(1, Ordering::Relaxed);
+        let mut waiting = self.0.waiting();
+        if waiting.is_closed {
+            return Err(Error::Stopping);
+        }
+        if waiting.events.len() >= limit && !event.must_arrive() {
             return Err(Error::RoomBusy);
         }
-        self.events.send(Box::new(event)).map_err(|_| Error::Stopping)
+        waiting.events.push_back(event);
+        let is_first = waiting.events.len() == 1;
+        drop(waiting);
+        // The room takes all there is before it sleeps.
+        if is_first {
+            self.0.news.notify_one();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.0.waiting().is_closed = true;
+        self.0.news.notify_one();
     }
 }
 
 impl Inbox {
-    /// The next event; `None` once the mailbox is gone and empty.
+    /// The next event; `None` once the mailbox is gone and empty. Nothing is lost if this is not waited for to the end.
     pub(super) async fn recv(&mut self) -> Option<Event> {
-        let event = self.events.recv().await?;
-        self.depth.fetch_sub(1, Ordering::Relaxed);
-        Some(*event)
+        // A room that always has something to do lets others have their turn.
+        tokio::task::coop::consume_budget().await;
+        loop {
+            {
+                let mut waiting = self.0.waiting();
+                if let Some(event) = waiting.events.pop_front() {
+                    if waiting.events.is_empty() {
+                        waiting.events = VecDeque::new();
+                    }
+                    return Some(event);
+                }
+                if waiting.is_closed {
+                    return None;
+                }
+            }
+            // Whatever came since has left its notice.
+            self.0.news.notified().await;
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.0.waiting().events.is_empty()
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let mut waiting = self.0.waiting();
+        waiting.is_closed = true;
+        // Whoever waits for an answer learns that none will come.
+        let unheard = std::mem::take(&mut waiting.events);
+        drop(waiting);
+        drop(unheard);
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing that holds the lock can panic halfway through a change.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{close::Close, party::Connection};
+
+    #[tokio::test]
+    async fn events_come_in_order_until_the_mailbox_is_gone() {
+        let (mailbox, mut inbox) = mailbox();
+        mailbox.put(Event::Alarm, 1).unwrap();
+        assert!(matches!(mailbox.put(Event::Alarm, 1), Err(Error::RoomBusy)));
+        // What must arrive, does.
+        let close =
+            Event::Close { connection: Connection::refused(Close::without_status()), close: Close::without_status() };
+        mailbox.put(close, 1).unwrap();
+        drop(mailbox);
+        assert!(matches!(inbox.recv().await, Some(Event::Alarm)));
+        assert!(matches!(inbox.recv().await, Some(Event::Close { .. })));
+        assert!(inbox.recv().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_room_that_waits_is_woken() {
+        let (mailbox, mut inbox) = mailbox();
+        let room = tokio::spawn(async move {
+            let mut heard = 0;
+            while inbox.recv().await.is_some() {
+                heard += 1;
+            }
+            heard
+        });
+        for _ in 0..1000 {
+            mailbox.put(Event::Alarm, usize::MAX).unwrap();
+            tokio::task::yield_now().await;
+        }
+        drop(mailbox);
+        let heard = tokio::time::timeout(std::time::Duration::from_secs(20), room).await;
+        assert_eq!(heard.expect("it was not woken").unwrap(), 1000);
+    }
+
+    #[test]
+    fn a_room_that_has_ended_takes_nothing() {
+        let (mailbox, inbox) = mailbox();
+        drop(inbox);
+        assert!(matches!(mailbox.put(Event::Alarm, 1), Err(Error::Stopping)));
     }
 }
