@@ -40,18 +40,14 @@ pub(super) async fn run<P: Party>(rooms: Rooms, key: RoomKey, connections: Conne
             () = sleep_until(room.tick_at) => Woken::Tick,
             () = tokio::time::sleep(idle_after), if may_sleep::<P>(&room) => Woken::Idle,
         };
-        match woken {
-            Woken::Event(event) => {
-                only_asked &= matches!(event, Event::Request { outside: true, .. });
-                guarded(&mut room, &mut party, Woken::Event(event)).await;
-            }
-            Woken::Tick => {
-                room.tick_at = None;
-                guarded(&mut room, &mut party, Woken::Tick).await;
-            }
-            Woken::Idle if !rooms.retire(&key, &inbox, &mut room.connections) => {}
+        match &woken {
+            Woken::Event(event) => only_asked &= matches!(event, Event::Request { outside: true, .. }),
+            Woken::Tick => room.tick_at = None,
+            Woken::Idle if !rooms.retire(&key, &inbox, &mut room.connections) => continue,
             Woken::Idle | Woken::Ended => return,
         }
+        // Boxed, for a room waits most of the time, and what a hook needs is larger than all else of it.
+        Box::pin(guarded(&mut room, &mut party, woken)).await;
     }
 }
 
