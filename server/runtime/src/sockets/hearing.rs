@@ -43,8 +43,9 @@ pub(super) struct Hearing {
     reader: Reader,
     pace: Pace,
     listening: Listening,
-    /// When it last said anything, in milliseconds of the worker's clock.
-    pub(super) heard_at_ms: u64,
+    /// When it last said anything, in milliseconds of the worker's clock. That starts again after 49 days; no connection is
+    /// silent for half of them.
+    heard_at_ms: u32,
     /// It is read again at its time and not before, whatever it sends.
     pub(super) is_paused: bool,
 }
@@ -53,7 +54,13 @@ impl Hearing {
     /// Of a new client, with what came together with its handshake.
     pub(super) fn new(already_read: &[u8], now_ms: u64) -> Self {
         let reader = Reader::keeping(already_read);
-        Self { reader, pace: Pace::new(), listening: Listening::Yes, heard_at_ms: now_ms, is_paused: false }
+        Self { reader, pace: Pace::new(), listening: Listening::Yes, heard_at_ms: wrap(now_ms), is_paused: false }
+    }
+
+    /// For how many milliseconds it has said nothing.
+    pub(super) fn silent_ms(&self, now_ms: u64) -> u64 {
+        // It may have said something since the caller looked at the clock.
+        wrap(now_ms).wrapping_sub(self.heard_at_ms).cast_signed().max(0).unsigned_abs().into()
     }
 
     /// It broke the protocol.
@@ -90,7 +97,7 @@ impl<E: Ears> Worker<E> {
             match socket.read(buffer) {
                 Ok(0) => return gone("it ended without a goodbye"),
                 Ok(length) => {
-                    hearing.heard_at_ms = now_ms;
+                    hearing.heard_at_ms = wrap(now_ms);
                     self.take_in(connection, hearing, buffer.get(..length).unwrap_or_default(), now_ms);
                     is_drained = length < buffer.len() && !to_the_end;
                 }
@@ -144,6 +151,10 @@ impl<E: Ears> Worker<E> {
     }
 }
 
+fn wrap(ms: u64) -> u32 {
+    (ms % (1 << u32::BITS)) as u32
+}
+
 /// What a client is told that broke the protocol.
 fn code_of(error: &FrameError) -> u16 {
     match error {
@@ -151,5 +162,20 @@ fn code_of(error: &FrameError) -> u16 {
         FrameError::Utf8(_) => close::INVALID_TEXT,
         FrameError::Protocol(_) => close::PROTOCOL,
         _ => close::INTERNAL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_measured_whatever_the_clock_says() {
+        let round_ms = 1 << u32::BITS;
+        for heard_ms in [5_000, round_ms - 500, round_ms + 7] {
+            let hearing = Hearing::new(&[], heard_ms);
+            assert_eq!(hearing.silent_ms(heard_ms + 1_000), 1_000);
+            assert_eq!(hearing.silent_ms(heard_ms - 2), 0, "it was heard after the look at the clock");
+        }
     }
 }

@@ -23,12 +23,16 @@ use crate::{close::Close, limits::Limits};
 const EVENTS_AT_ONCE: usize = 256;
 /// Bytes read at once, into the one buffer of the worker; a whole message of the longest kind, with its header.
 const READ_BUFFER_BYTES: usize = 17 * 1024;
-/// Between two looks over all sockets. No period that they are looked over for needs to be met more exactly.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two looks at a socket. No period that they are looked at for needs to be met more exactly.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2_500);
 /// Looks within the shortest of those periods, where somebody has chosen one of a few seconds.
-const SWEEPS_IN_A_PERIOD: u32 = 4;
+const LOOKS_IN_A_PERIOD: u32 = 2;
 /// No period is so short that more looks are worth their time.
-const SHORTEST_SWEEP_INTERVAL: Duration = Duration::from_millis(10);
+const SHORTEST_LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Sockets are looked at in turns, every fourth at a time, so that nothing waits long for so many pings.
+const TURNS: usize = 4;
+/// A list that has room for so many is made smaller when most of it is empty.
+const LARGE_LIST: usize = 1_024;
 
 /// A task with its sockets.
 pub(super) struct Worker<E: Ears> {
@@ -114,12 +118,11 @@ impl<E: Ears> Worker<E> {
     }
 
     async fn run(self: Arc<Self>, mut poll: AsyncFd<Poll>) {
-        let sweep_interval = self.limits.sweep_interval();
+        let mut sweeps = Sweeps::new(&self.limits);
         let mut events = Events::with_capacity(EVENTS_AT_ONCE);
         let mut buffer = vec![0; READ_BUFFER_BYTES];
         let mut paused = Paused::new();
-        let mut swept_at = Instant::now();
-        let timer = sleep_until((swept_at + sweep_interval).into());
+        let timer = sleep_until(sweeps.due.into());
         tokio::pin!(timer);
         loop {
             tokio::select! {
@@ -143,14 +146,12 @@ impl<E: Ears> Worker<E> {
                 () = &mut timer => {
                     let now = Instant::now();
                     self.resume(now, &mut buffer, &mut paused);
-                    if now >= swept_at + sweep_interval {
-                        self.sweep(swept_at, now);
-                        swept_at = now;
+                    if now >= sweeps.due {
+                        self.sweep(&mut sweeps, now);
                     }
                 }
             }
-            let sweep_at = swept_at + sweep_interval;
-            let wake_at = paused.peek().map_or(sweep_at, |Reverse((at, _))| sweep_at.min(*at));
+            let wake_at = paused.peek().map_or(sweeps.due, |Reverse((at, _))| sweeps.due.min(*at));
             if timer.deadline().into_std() != wake_at {
                 timer.as_mut().reset(wake_at.into());
             }
@@ -216,24 +217,34 @@ impl<E: Ears> Worker<E> {
         }
     }
 
-    /// Looks over all sockets: pings those that are silent, and hangs up on those that are gone or do not read.
-    fn sweep(&self, last: Instant, now: Instant) {
-        let (last_ms, now_ms) = (self.ms(last), self.ms(now));
+    /// Looks at every fourth socket: pings those that are silent, and hangs up on those that are gone or do not read.
+    fn sweep(&self, sweeps: &mut Sweeps, now: Instant) {
+        let now_ms = self.ms(now);
+        let (turn, passed_ms) = sweeps.next(now, now_ms);
         let mut over = Vec::new();
-        for (key, entry) in &*self.entries() {
-            // No one has a turn now.
-            let Some(hearing) = &entry.hearing else { continue };
-            let socket = entry.connection.as_ref();
+        let mut silent = Vec::new();
+        let mut entries = self.entries();
+        for key in (turn..entries.capacity()).step_by(TURNS) {
+            // No one has a turn to be heard now.
+            let Some(Entry { connection, hearing: Some(hearing), .. }) = entries.get(key) else { continue };
+            let socket = connection.as_ref();
             let overdue = socket.overdue(now, self.limits.write_timeout, self.limits.close_timeout);
-            let silent_ms = now_ms.saturating_sub(hearing.heard_at_ms);
-            let silent_before_ms = last_ms.saturating_sub(hearing.heard_at_ms);
+            let silent_ms = hearing.silent_ms(now_ms);
             if let Some(close) = overdue {
                 over.push((key, close));
             } else if silent_ms >= self.limits.idle_timeout_ms {
                 over.push((key, Close::abnormal("no sign of life")));
-            } else if silent_ms / self.limits.ping_interval_ms > silent_before_ms / self.limits.ping_interval_ms {
-                socket.ping();
+            } else if silent_ms % self.limits.ping_interval_ms < passed_ms && silent_ms >= self.limits.ping_interval_ms
+            {
+                silent.push(connection.clone());
             }
+        }
+        if entries.capacity() >= LARGE_LIST && entries.len() < entries.capacity() / TURNS {
+            entries.shrink_to_fit();
+        }
+        drop(entries);
+        for connection in silent {
+            connection.as_ref().ping();
         }
         for (key, close) in over {
             self.end(key, close, true);
@@ -263,10 +274,36 @@ impl SocketLimits {
         }
     }
 
-    fn sweep_interval(&self) -> Duration {
+    fn look_interval(&self) -> Duration {
         let pings = Duration::from_millis(self.ping_interval_ms);
         let shortest = pings.min(self.write_timeout).min(self.close_timeout);
-        (shortest / SWEEPS_IN_A_PERIOD).clamp(SHORTEST_SWEEP_INTERVAL, SWEEP_INTERVAL)
+        (shortest / LOOKS_IN_A_PERIOD).clamp(SHORTEST_LOOK_INTERVAL, LOOK_INTERVAL)
+    }
+}
+
+/// When which sockets are looked at.
+struct Sweeps {
+    /// When the next ones are.
+    due: Instant,
+    interval: Duration,
+    turn: usize,
+    /// When those of each turn were last looked at, in milliseconds of the worker's clock.
+    looked_ms: [u64; TURNS],
+}
+
+impl Sweeps {
+    fn new(limits: &SocketLimits) -> Self {
+        let interval = limits.look_interval() / TURNS as u32;
+        Self { due: Instant::now() + interval, interval, turn: 0, looked_ms: [0; TURNS] }
+    }
+
+    /// Whose turn it is, and how many milliseconds after the one before.
+    fn next(&mut self, now: Instant, now_ms: u64) -> (usize, u64) {
+        let turn = self.turn;
+        self.turn = (turn + 1) % TURNS;
+        self.due = now + self.interval;
+        let last_ms = self.looked_ms.get_mut(turn).map(|at| std::mem::replace(at, now_ms));
+        (turn, now_ms - last_ms.unwrap_or(now_ms))
     }
 }
 
