@@ -55,6 +55,11 @@ impl Party for Clumsy {
             Some("deny-in-words") => {
                 Err(refusal_in_words(&Error::refused(StatusCode::FORBIDDEN, "this is not served here")))
             }
+            Some("second-protocol") => {
+                request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("chat.v1"));
+                request.headers_mut().insert("x-user", HeaderValue::from_static("anna"));
+                Ok(request)
+            }
             _ => {
                 request.headers_mut().insert("x-user", HeaderValue::from_static("anna"));
                 Ok(request)
@@ -182,6 +187,16 @@ async fn a_failing_gatekeeper_lets_no_one_in() {
     assert_eq!(server.get("/parties/clumsy/a?panic-gate").await.0, 500);
     assert_eq!(server.handshake_status("/parties/clumsy/a?panic-gate", &[]).await, 500);
     assert_eq!(ask(&server, "b").await["awake"], json!(["b"]), "the room has heard nothing of it");
+}
+
+#[tokio::test]
+async fn a_gatekeeper_chooses_the_subprotocol() {
+    let server = start().await;
+    let offer = [("sec-websocket-protocol", "bearer.SECRET, chat.v1")];
+    for (path, chosen) in [("a", "bearer.SECRET"), ("a?second-protocol", "chat.v1")] {
+        let guest = server.connect(&format!("/parties/clumsy/{path}"), &offer).await.unwrap();
+        assert_eq!(guest.response.headers()["sec-websocket-protocol"], chosen);
+    }
 }
 
 #[tokio::test]
