@@ -22,6 +22,7 @@ use crate::{
 
 /// Where connections come in.
 pub(crate) struct Entrance {
+    /// What those who come in take a part of.
     house: Arc<House>,
     /// Who speaks for others.
     proxies: Proxies,
@@ -47,6 +48,7 @@ pub(crate) struct Guest {
 
 /// What a handshake takes for the WebSocket to be.
 pub(crate) struct Taken {
+    /// Whose handshake it is.
     guest: Arc<Guest>,
     /// One of the WebSockets of its address, or of the address that a proxy speaks for.
     address_slot: Option<Slot>,

@@ -20,6 +20,7 @@ pub(super) struct Mailbox(Arc<Shared>);
 pub(super) struct Inbox(Arc<Shared>);
 
 struct Shared {
+    /// What the room has yet to hear.
     waiting: Mutex<Waiting>,
     /// Wakes the room.
     news: Notify,

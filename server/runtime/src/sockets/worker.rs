@@ -285,7 +285,9 @@ impl SocketLimits {
 struct Sweeps {
     /// When the next ones are.
     due: Instant,
+    /// Between two turns.
     interval: Duration,
+    /// Which of the turns is next.
     turn: usize,
     /// When those of each turn were last looked at, in milliseconds of the worker's clock.
     looked_ms: [u64; TURNS],
