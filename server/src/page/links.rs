@@ -8,7 +8,7 @@ use std::{
 use connection_counter_protocol::{PageId, PageMessage, close};
 
 use super::{
-    LINKS, Link, PATIENCE, Page, page_id,
+    LINKS, Link, PATIENCE, Page, Unusual, page_id,
     sets::{self, LinkSet},
     shares::{self, Brought, Till},
 };
@@ -52,7 +52,7 @@ impl Page {
         };
         let mut refused: Vec<(&String, Refusal)> = Vec::new();
         for text in links {
-            match link_of(text, &page, access, &mut viewer.alias) {
+            match link_of(text, &page, access, &mut viewer.unusual) {
                 Ok(id) => order.take(id),
                 Err(refusal) => refused.push((text, refusal)),
             }
@@ -120,7 +120,7 @@ impl Page {
     /// A malformed message is answered once; who goes on is not speaking our language.
     pub(super) fn warn(&mut self, connection: &Connection, reason: &str) -> Result {
         let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return Ok(()) };
-        if std::mem::replace(&mut viewer.warned, true) {
+        if std::mem::replace(&mut viewer.unusual.get_or_insert_default().warned, true) {
             return connection.close(close::POLICY, "a second malformed message");
         }
         let hint = r#"send {"type":"subscribe","links":["…"]}; the next malformed message closes the connection"#;
@@ -130,11 +130,11 @@ impl Page {
 }
 
 /// The page that a link of this page leads to, under the main name of its site. Notes the other name, if it has that.
-fn link_of(text: &str, page: &PageId, access: &Access, alias: &mut Option<Box<str>>) -> Result<PageId, Refusal> {
+fn link_of(text: &str, page: &PageId, access: &Access, unusual: &mut Option<Box<Unusual>>) -> Result<PageId, Refusal> {
     let named = PageId::parse(text)?;
     let id = match access.main_page(&named) {
         Some(main) => {
-            *alias = named.site().map(Into::into);
+            unusual.get_or_insert_default().alias = named.site().map(Into::into);
             main
         }
         None => named,

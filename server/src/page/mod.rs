@@ -65,7 +65,7 @@ pub struct Page {
     past: Option<Reading>,
 }
 
-/// One connection of the page.
+/// One connection of the page. Each viewer of the server has one, so it is small.
 struct Viewer {
     /// How it is reached.
     connection: Connection,
@@ -73,14 +73,33 @@ struct Viewer {
     watches: LinkSet,
     /// What its address pays for these.
     held: Reservation,
+    /// The version of the links' counts it was last told; see [`Telling`].
+    told: u64,
+    /// What sets it apart from most.
+    unusual: Option<Box<Unusual>>,
+}
+
+/// What few viewers have.
+#[derive(Default)]
+struct Unusual {
     /// The name that it calls the site by, where that is another name.
     alias: Option<Box<str>>,
     /// How it is counted.
     counted: Counted,
-    /// The version of the links' counts it was last told; see [`Telling`].
-    told: u64,
     /// It has sent something that is no message.
     warned: bool,
+}
+
+impl Viewer {
+    /// The name that it calls the site by, where that is another name.
+    fn alias(&self) -> Option<&str> {
+        self.unusual.as_ref()?.alias.as_deref()
+    }
+
+    /// How it is counted.
+    fn counted(&self) -> &Counted {
+        self.unusual.as_ref().map_or(&Counted::Alone, |unusual| &unusual.counted)
+    }
 }
 
 /// The page of a room.
@@ -94,9 +113,10 @@ fn page_of(lobby: &Lobby) -> &PageId {
 }
 
 /// How a connection is counted.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Default, PartialEq, Eq, Hash)]
 enum Counted {
     /// As one viewer.
+    #[default]
     Alone,
     /// Together with all connections of this token, as one viewer.
     With(Box<str>),
@@ -179,14 +199,14 @@ impl Party for Page {
     }
 
     async fn on_connect(&mut self, room: &mut Room, connection: &Connection, request: &Request) -> Result {
+        let counted = counted(request);
+        let unusual = (counted != Counted::Alone).then(|| Box::new(Unusual { counted, ..Unusual::default() }));
         let viewer = Viewer {
             connection: connection.clone(),
             watches: None,
             held: connection.reserve(),
-            alias: None,
-            counted: counted(request),
             told: self.telling.version(),
-            warned: false,
+            unusual,
         };
         self.viewers.insert(connection.key(), viewer);
         self.reported = false;
@@ -261,7 +281,7 @@ impl Page {
     /// Who views the page: connections, or the people behind them where they said who belongs together.
     fn count(&self) -> u32 {
         let mut people = HashSet::new();
-        let counted = self.viewers.values().filter(|viewer| match &viewer.counted {
+        let counted = self.viewers.values().filter(|viewer| match viewer.counted() {
             Counted::Alone => true,
             together @ Counted::With(_) => people.insert(together),
             Counted::Not => false,

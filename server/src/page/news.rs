@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
-    sync::Arc,
     time::Duration,
 };
 
@@ -140,13 +139,15 @@ impl Page {
         let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return Ok(()) };
         let version = self.telling.version();
         let snapshot = match self.snapshot.take() {
-            Some(last) if last.version == version && last.alias == viewer.alias && last.asked == asked => last,
+            Some(last) if last.version == version && last.alias.as_deref() == viewer.alias() && last.asked == asked => {
+                last
+            }
             _ => {
                 let known: Vec<_> = asked.iter().filter_map(|id| News::of(id, self.links.get(id)?)).collect();
                 let page = page_id(room);
-                let names = Names { site: page.site(), alias: viewer.alias.as_deref() };
+                let names = Names { site: page.site(), alias: viewer.alias() };
                 let messages = frames(&known).map(|frame| update(frame, names)).collect::<Result<_>>()?;
-                Snapshot { asked, alias: viewer.alias.clone(), version, messages }
+                Snapshot { asked, alias: viewer.alias().map(Into::into), version, messages }
             }
         };
         for message in &snapshot.messages {
@@ -189,7 +190,7 @@ impl Page {
                 all = false;
                 continue;
             }
-            let parts = updates.since(viewer.told, watches, &viewer.alias)?;
+            let parts = updates.since(viewer.told, watches, viewer.alias())?;
             let fits = |(_, message): &&(u64, Message)| viewer.connection.has_room_for(message);
             for (told, message) in parts.iter().take_while(fits) {
                 // Who cannot take it is closing.
@@ -214,7 +215,7 @@ impl Page {
 pub(super) struct Snapshot {
     /// The links it is about.
     asked: BTreeSet<PageId>,
-    /// The viewer's name for the site; see [`Viewer::alias`](super::Viewer).
+    /// The viewer's name for the site; see [`Viewer::alias`](super::Viewer::alias).
     alias: Option<Box<str>>,
     /// Of the counts.
     version: u64,
@@ -227,7 +228,7 @@ pub(super) struct Snapshot {
 struct Names<'a> {
     /// Its own.
     site: Option<&'a str>,
-    /// The viewer's; see [`Viewer::alias`](super::Viewer).
+    /// The viewer's; see [`Viewer::alias`](super::Viewer::alias).
     alias: Option<&'a str>,
 }
 
@@ -247,11 +248,11 @@ struct Updates<'a> {
 
 impl Updates<'_> {
     /// What changed of these links after this version, oldest first: each message, and the version of who was told it.
-    fn since(&mut self, told: u64, watches: &Arc<[PageId]>, alias: &Option<Box<str>>) -> Result<&[(u64, Message)]> {
-        Ok(match self.made.entry((told, watches.as_ptr(), alias.clone())) {
+    fn since(&mut self, told: u64, watches: &[PageId], alias: Option<&str>) -> Result<&[(u64, Message)]> {
+        Ok(match self.made.entry((told, watches.as_ptr(), alias.map(Into::into))) {
             Entry::Occupied(made) => made.into_mut(),
             Entry::Vacant(place) => {
-                let names = Names { site: self.site, alias: alias.as_deref() };
+                let names = Names { site: self.site, alias };
                 place.insert(changes_since(self.links, told, watches, names)?)
             }
         })

@@ -7,20 +7,21 @@ use std::{
 
 use connection_counter_protocol::PageId;
 
-/// The links of one viewer, in order; shared with all who watch the same. `None` watches nothing.
-pub(super) type LinkSet = Option<Arc<[PageId]>>;
+/// The links of one viewer, in order; shared with all who watch the same. `None` watches nothing. Every viewer has one, so it
+/// is a single pointer.
+pub(super) type LinkSet = Option<Arc<Vec<PageId>>>;
 
 /// All sets that viewers of a page watch.
 #[derive(Default)]
-pub(super) struct LinkSets(HashSet<Arc<[PageId]>>);
+pub(super) struct LinkSets(HashSet<Arc<Vec<PageId>>>);
 
 impl LinkSets {
     /// Puts the set with these links, in order, in the place of `before`.
     pub(super) fn replace(&mut self, before: &mut LinkSet, links: Vec<PageId>) {
-        let set = (!links.is_empty()).then(|| match self.0.get(links.as_slice()) {
+        let set = (!links.is_empty()).then(|| match self.0.get(&links) {
             Some(known) => Arc::clone(known),
             None => {
-                let set: Arc<[PageId]> = links.into();
+                let set = Arc::new(links);
                 self.0.insert(Arc::clone(&set));
                 set
             }
@@ -31,7 +32,7 @@ impl LinkSets {
     }
 
     /// One viewer less watches this set.
-    pub(super) fn leave(&mut self, set: Arc<[PageId]>) {
+    pub(super) fn leave(&mut self, set: Arc<Vec<PageId>>) {
         // Besides the viewer that leaves, only this table has it.
         if Arc::strong_count(&set) == 2 {
             self.0.remove(&set);

@@ -62,7 +62,7 @@ impl<'a> Till<'a> {
     }
 
     fn knows(&self, site: &str) -> bool {
-        let before = self.watches.as_deref().unwrap_or_default();
+        let before = self.watches.as_ref().map_or(&[][..], |links| links);
         let first = before.get(before.partition_point(|id| !is_of_or_after(id, site)));
         self.sites.contains(site) || first.is_some_and(|id| id.site() == Some(site))
     }
@@ -108,6 +108,8 @@ impl Brought {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn ids(names: &[&str]) -> Vec<PageId> {
@@ -126,7 +128,7 @@ mod tests {
             let watched: Vec<_> = watched.into_iter().map(|(_, id)| id).collect();
             let mut held = Reservation::default();
             held.grow(bytes(&watched, "own.org")).unwrap();
-            let watches = Some(watched.into());
+            let watches = Some(Arc::new(watched));
             let mut till = Till::new("own.org", &watches, &mut held);
             for (_, id) in more.iter().rev() {
                 till.pay(id).unwrap();
