@@ -44,13 +44,13 @@ struct Balance {
 
 /// Bytes of memory that an address holds. They are given back when this is dropped.
 ///
-/// See [`Connection::reserve`](crate::party::Connection::reserve).
+/// See [`Connection::reserve`](crate::party::Connection::reserve). Each viewer may have one, so it is small.
 #[derive(Default)]
 pub struct Reservation {
     /// Whose they are. Nobody's bytes are not counted.
     account: Option<Arc<Account>>,
     /// How many.
-    bytes: usize,
+    bytes: u32,
     /// They still count for a while after they are given back.
     lingers: bool,
 }
@@ -135,14 +135,15 @@ impl Reservation {
     /// How many bytes it holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        usize::try_from(self.bytes).unwrap_or(usize::MAX)
     }
 
     /// Takes so many bytes more, or none.
     ///
     /// # Errors
     /// [`Error::TooMuchFromAddress`] when the address would hold more than
-    /// [`Limits::bytes_per_address`](crate::Limits::bytes_per_address). The operator reads of it in the log.
+    /// [`Limits::bytes_per_address`](crate::Limits::bytes_per_address), or this reservation 4 GB. The operator reads of it in
+    /// the log.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Error> {
         self.take(bytes).inspect_err(|error| {
             crate::refusals::note(error);
@@ -151,18 +152,21 @@ impl Reservation {
 
     /// Gives back what it holds beyond so many bytes.
     pub fn shrink_to(&mut self, bytes: usize) {
-        let over = self.bytes.saturating_sub(bytes);
+        let stay = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.bytes);
+        let over = self.bytes() - usize::try_from(stay).unwrap_or(usize::MAX);
         if let Some(account) = self.account.as_ref().filter(|_| over > 0) {
             account.give_back(over, self.lingers, Instant::now());
         }
-        self.bytes -= over;
+        self.bytes = stay;
     }
 
     fn take(&mut self, bytes: usize) -> Result<(), Error> {
+        let sum = u32::try_from(bytes).ok().and_then(|bytes| self.bytes.checked_add(bytes));
+        let sum = sum.ok_or(Error::TooMuchFromAddress)?;
         if let Some(account) = &self.account {
             account.take(bytes, Instant::now())?;
         }
-        self.bytes += bytes;
+        self.bytes = sum;
         Ok(())
     }
 }
@@ -208,7 +212,8 @@ mod tests {
     #[test]
     fn nobody_holds_as_much_as_they_like() {
         let mut reservation = Reservation::lingering(None);
-        reservation.grow(usize::MAX).unwrap();
+        reservation.grow(4_000_000_000).unwrap();
+        assert!(reservation.grow(1_000_000_000).is_err(), "it counts up to 4 GB");
         reservation.shrink_to(1);
         assert_eq!(reservation.bytes(), 1);
     }
