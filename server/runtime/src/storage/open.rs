@@ -11,8 +11,9 @@ use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode};
 use super::{ALARMS, Batch, Key, StorageError, foreign};
 use crate::error::StartupError;
 
-/// Bytes that the database gathers in memory before it writes a table.
-const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes that the database gathers in memory before it writes a table: some 5,000 values, all of which stay in memory until
+/// then, also those that newer ones have replaced.
+const MEMTABLE_BYTES: u64 = 1024 * 1024;
 /// Bytes of keys and values that are copied in one go when a database is saved.
 const COPY_BYTES: usize = 1024 * 1024;
 
