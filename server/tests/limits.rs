@@ -554,11 +554,50 @@ async fn a_pool_of_kept_connections_meets_no_reset() {
 
 #[tokio::test]
 async fn time_for_a_body() {
-    let server = TestServer::with(&["--body-timeout-ms=100"]).await;
+    let server = workshop(&["--body-timeout-ms=100"]).await;
     let start = Instant::now();
-    let request = b"POST /parties/page/a HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf";
+    let request = b"POST /parties/workshop/a/ok HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf";
     assert_eq!(server.raw(request).await.unwrap().status, 413);
     assert!(start.elapsed() < Duration::from_secs(5), "the default was in force");
+}
+
+#[tokio::test]
+async fn a_refused_request_is_not_waited_for() {
+    // Longer than a test may take: only a refusal can come before that.
+    let server = TestServer::with(&["--body-timeout-ms=600000"]).await;
+    let head = "POST /parties/page/a HTTP/1.1\r\nhost: x\r\ncontent-length: 131072\r\n";
+    assert_eq!(server.raw(format!("{head}\r\nhalf").as_bytes()).await.unwrap().status, 403);
+    // Who asks first is told at once, and not asked to go on.
+    assert_eq!(server.raw(format!("{head}expect: 100-continue\r\n\r\n").as_bytes()).await.unwrap().status, 403);
+    // Who has sent it all reads the answer, and no reset.
+    let whole = format!("{head}\r\n{}", "x".repeat(131_072));
+    assert_eq!(server.raw(whole.as_bytes()).await.unwrap().status, 403);
+}
+
+#[tokio::test]
+async fn bytes_of_bodies_in_all() {
+    const BODY: usize = 1000;
+    let server = workshop(&["--max-body-bytes=1000", "--max-body-bytes-in-all=10000"]).await;
+    let head = format!("POST /parties/workshop/a/ok HTTP/1.1\r\nhost: x\r\ncontent-length: {BODY}\r\n\r\n");
+    let mut slow = Vec::new();
+    for _ in 0..11 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&[b'x'; BODY - 1]).await.unwrap();
+        slow.push(stream);
+    }
+    // The eleventh does not fit in. It does not matter which one had to make room.
+    let (status, first) = {
+        let answers = slow.iter_mut().map(|stream| Box::pin(async move { answer(stream).await.unwrap().status }));
+        let (status, first, _) = futures_util::future::select_all(answers).await;
+        (status, first)
+    };
+    assert_eq!(status, 503);
+    slow.remove(first);
+    for mut stream in slow {
+        stream.write_all(b"x").await.unwrap();
+        assert_eq!(answer(&mut stream).await.unwrap().status, 200);
+    }
 }
 
 #[tokio::test]

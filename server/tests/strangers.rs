@@ -8,7 +8,9 @@
 
 mod support;
 
-use std::fs;
+use std::{fs, time::Duration};
+
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use support::{Binary, TestServer, TestViewer, wait_until};
 
@@ -197,4 +199,53 @@ async fn nobody_takes_a_page_for_themselves() {
         !settled(&mut viewer).await
     })
     .await;
+}
+
+/// Connections that each send pieces of a long body.
+struct SlowBodies(Vec<TcpStream>);
+
+impl SlowBodies {
+    const BYTES: usize = 100 * 1024;
+
+    async fn begin(server: &Server, method: &str, connections: usize) -> Self {
+        let bytes = Self::BYTES;
+        let head = format!("{method} /parties/page/a HTTP/1.1\r\nhost: x\r\ncontent-length: {bytes}\r\n\r\n");
+        let mut streams = Vec::new();
+        for _ in 0..connections {
+            let mut stream = TcpStream::connect(server.binary.address).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            streams.push(stream);
+        }
+        Self(streams)
+    }
+
+    /// Each sends so many pieces, in turns. The server may have refused some already.
+    async fn send(&mut self, pieces: usize, bytes: usize) {
+        for _ in 0..pieces {
+            for stream in &self.0 {
+                let _ = stream.try_write(&vec![b'x'; bytes]);
+            }
+            // So that each piece arrives by itself.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn slow_bodies_cost_little_and_hold_up_no_one() {
+    const CONNECTIONS: usize = 400;
+    for method in ["GET", "POST"] {
+        let server = Server::start(&["--body-timeout-ms=60000"]);
+        server.expect_fresh_page("before").await;
+        let before = server.memory();
+        let each = || server.memory().saturating_sub(before) / CONNECTIONS as u64;
+        let mut bodies = SlowBodies::begin(&server, method, CONNECTIONS).await;
+        bodies.send(20, 10).await;
+        println!("{method}: 20 pieces of 10 bytes cost {} bytes", each());
+        assert!(each() < 40 * 1024, "{} bytes for each {method}", each());
+        bodies.send(10, SlowBodies::BYTES / 10 - 20).await;
+        println!("{method}: nearly all of 100 KB costs {} bytes", each());
+        assert!(each() < 80 * 1024, "{} bytes for each {method}", each());
+        server.expect_fresh_page("after").await;
+    }
 }

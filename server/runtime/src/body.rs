@@ -1,11 +1,18 @@
-//! The body of a request, read within the limits of bytes and time, and paid for by the address that sends it.
+//! The bodies of requests: read within limits of bytes and time, paid for by the address that sends them, and bounded together.
+//!
+//! Those that have arrived are not counted here. The limits of rooms and calls bound them.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     account::{Account, Reservation},
@@ -13,20 +20,246 @@ use crate::{
     limits::Limits,
 };
 
-/// Reads a body to its end. The reservation is to be kept as long as the body.
-///
-/// # Errors
-/// [`Error::TooMuchFromAddress`] before anything is read, or [`Error::Body`].
-pub(crate) async fn read(
-    body: Incoming,
-    account: Option<Arc<Account>>,
-    limits: &Limits,
-) -> Result<(Bytes, Reservation), Error> {
-    let too_much = || Error::Body { limit: limits.body_bytes };
-    // Taken at once and not as it comes: of bodies that come slowly, many are held together.
-    let most = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
-    let held = Reservation::of(account, most.min(limits.body_bytes))?;
-    let body = Limited::new(body, limits.body_bytes).collect();
-    let body = timeout(limits.body_timeout, body).await.map_err(|_| too_much())?;
-    Ok((body.map_err(|_| too_much())?.to_bytes(), held))
+/// How long a refused client may go on sending before it is answered. Most have sent everything by then; one that has not
+/// may see a reset instead of the answer.
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+/// Refused bodies that are taken in at a time: each needs a buffer.
+const MAX_DISCARDED: usize = 32;
+/// An address that holds more than this part of what there is for all makes room by a body of its own.
+const FAIR_PART: usize = 8;
+
+/// The bodies that are arriving.
+pub(crate) struct Bodies {
+    /// Bytes of one body.
+    limit: usize,
+    /// Bytes of all together.
+    limit_in_all: usize,
+    /// How long one may take.
+    patience: Duration,
+    arriving: Mutex<Arriving>,
+    /// One for each refused body that is taken in.
+    discards: Semaphore,
+}
+
+#[derive(Default)]
+struct Arriving {
+    /// By when they began: the first one is the slowest.
+    bodies: BTreeMap<u64, Part>,
+    /// What the next one is known by.
+    next: u64,
+    /// Bytes of all together.
+    bytes: usize,
+    /// Bytes by address.
+    of_address: HashMap<Option<u64>, usize>,
+}
+
+/// What has arrived of a body.
+struct Part {
+    /// The keyed hash of whose it is; none for a program on this machine.
+    address: Option<u64>,
+    bytes: usize,
+    /// Tells who reads it that it had to make room.
+    given_up: CancellationToken,
+}
+
+impl Bodies {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            limit: limits.body_bytes,
+            // One must fit in.
+            limit_in_all: limits.body_bytes_in_all.max(limits.body_bytes),
+            patience: limits.body_timeout,
+            arriving: Mutex::default(),
+            discards: Semaphore::new(MAX_DISCARDED),
+        }
+    }
+
+    /// Reads a body to its end. The reservation is to be kept as long as the body.
+    ///
+    /// # Errors
+    /// [`Error::TooMuchFromAddress`] before anything is read, [`Error::Body`], or [`Error::TooManyBodies`].
+    pub(crate) async fn read(
+        &self,
+        body: Incoming,
+        account: Option<Arc<Account>>,
+    ) -> Result<(Bytes, Reservation), Error> {
+        if body.is_end_stream() {
+            return Ok((Bytes::new(), Reservation::default()));
+        }
+        let key = account.as_deref().map(Account::key);
+        // Taken at once and not as it comes: of bodies that come slowly, many are held together.
+        let most = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
+        let held = Reservation::of(account, most.min(self.limit))?;
+        let (place, given_up) = self.begin(key);
+        tokio::select! {
+            whole = timeout(self.patience, self.collect(body, &place)) => Ok((whole.map_err(|_| self.unfit())??, held)),
+            () = given_up.cancelled() => Err(Error::TooManyBodies),
+        }
+    }
+
+    async fn collect(&self, mut body: Incoming, place: &Place<'_>) -> Result<Bytes, Error> {
+        let mut whole: Vec<u8> = Vec::new();
+        while let Some(frame) = body.frame().await {
+            // Trailers are of no interest.
+            let Ok(data) = frame.map_err(|_| self.unfit())?.into_data() else { continue };
+            if data.len() > self.limit - whole.len() {
+                return Err(self.unfit());
+            }
+            place.grow(data.len())?;
+            // A copy: each small piece would keep a larger buffer alive. It grows by little, for it may never be whole.
+            if whole.capacity() - whole.len() < data.len() {
+                whole.reserve_exact(data.len().max(whole.len() / 4));
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(whole.into())
+    }
+
+    /// Takes in a body that nobody wants, as far as it comes soon: then the client reads the answer, and no reset. Where many
+    /// are refused at once, some see a reset all the same.
+    pub(crate) async fn discard(&self, mut body: Incoming) {
+        let Ok(_permit) = self.discards.try_acquire() else { return };
+        let rest = async {
+            let mut left = self.limit;
+            while let Some(Ok(frame)) = body.frame().await {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                if bytes > left {
+                    return;
+                }
+                left -= bytes;
+            }
+        };
+        // Who is too slow is answered all the same.
+        let _ = timeout(self.patience.min(DISCARD_TIME), rest).await;
+    }
+
+    fn unfit(&self) -> Error {
+        Error::Body { limit: self.limit }
+    }
+
+    fn begin(&self, address: Option<u64>) -> (Place<'_>, CancellationToken) {
+        let mut arriving = self.arriving();
+        let (key, given_up) = (arriving.next, CancellationToken::new());
+        arriving.next += 1;
+        arriving.bodies.insert(key, Part { address, bytes: 0, given_up: given_up.clone() });
+        (Place { bodies: self, key }, given_up)
+    }
+
+    fn arriving(&self) -> MutexGuard<'_, Arriving> {
+        // Nothing that holds the lock can panic halfway through a change.
+        self.arriving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of a body among those that are arriving. Dropping it gives back what it held.
+struct Place<'a> {
+    bodies: &'a Bodies,
+    key: u64,
+}
+
+impl Place<'_> {
+    /// More of it has come. Others may have to make room, or it may itself.
+    fn grow(&self, bytes: usize) -> Result<(), Error> {
+        self.bodies.arriving().grow(self.key, bytes, self.bodies.limit_in_all)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.bodies.arriving().remove(self.key);
+    }
+}
+
+impl Arriving {
+    fn grow(&mut self, key: u64, bytes: usize, limit: usize) -> Result<(), Error> {
+        let part = self.bodies.get_mut(&key).ok_or(Error::TooManyBodies)?;
+        let address = part.address;
+        part.bytes += bytes;
+        self.bytes += bytes;
+        *self.of_address.entry(address).or_default() += bytes;
+        while self.bytes > limit
+            && let Some(slowest) = self.slowest(key, address, limit / FAIR_PART)
+        {
+            if let Some(part) = self.remove(slowest) {
+                part.given_up.cancel();
+            }
+        }
+        self.bodies.contains_key(&key).then_some(()).ok_or(Error::TooManyBodies)
+    }
+
+    /// The body that makes room for this one: another of the same address, if that holds more than its part.
+    fn slowest(&self, key: u64, address: Option<u64>, fair_part: usize) -> Option<u64> {
+        let has_much = self.of_address.get(&address).is_some_and(|&bytes| bytes > fair_part);
+        let mut held = self.bodies.iter().filter(|(_, part)| part.bytes > 0);
+        let own = held.clone().find(|&(&other, part)| has_much && part.address == address && other != key);
+        own.or_else(|| held.next()).map(|(&key, _)| key)
+    }
+
+    fn remove(&mut self, key: u64) -> Option<Part> {
+        let part = self.bodies.remove(&key)?;
+        self.bytes -= part.bytes;
+        if let Some(bytes) = self.of_address.get_mut(&part.address) {
+            *bytes -= part.bytes;
+            if *bytes == 0 {
+                self.of_address.remove(&part.address);
+            }
+        }
+        Some(part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Room for a thousand bytes in all.
+    fn bodies() -> Bodies {
+        Bodies::new(&Limits { body_bytes: 100, body_bytes_in_all: 1_000, ..Limits::default() })
+    }
+
+    #[test]
+    fn the_slowest_body_makes_room() {
+        let bodies = bodies();
+        let waiting = bodies.begin(Some(0));
+        let places: Vec<_> = (1..=11).map(|address| bodies.begin(Some(address))).collect();
+        let given_up = || places.iter().filter(|(_, given_up)| given_up.is_cancelled()).count();
+        places[..10].iter().for_each(|(place, _)| place.grow(100).unwrap());
+        assert_eq!(given_up(), 0);
+        places[10].0.grow(1).unwrap();
+        assert!(given_up() == 1 && places[0].1.is_cancelled(), "one is enough");
+        assert!(matches!(places[0].0.grow(1), Err(Error::TooManyBodies)), "it is not read any more");
+        waiting.0.grow(1).unwrap();
+    }
+
+    #[test]
+    fn an_address_that_holds_much_makes_room_by_its_own() {
+        let bodies = bodies();
+        let (slow, slow_given_up) = bodies.begin(Some(1));
+        slow.grow(50).unwrap();
+        let attack: Vec<_> = (0..20).map(|_| bodies.begin(Some(2))).collect();
+        attack.iter().for_each(|(place, _)| place.grow(90).unwrap());
+        let given_up = || attack.iter().filter(|(_, given_up)| given_up.is_cancelled()).count();
+        assert_eq!(given_up(), 10);
+        assert!(!slow_given_up.is_cancelled(), "though it began first");
+    }
+
+    #[test]
+    fn the_only_body_has_all_the_room_it_needs() {
+        let bodies = Bodies::new(&Limits { body_bytes: 100, body_bytes_in_all: 1, ..Limits::default() });
+        let (only, given_up) = bodies.begin(None);
+        only.grow(100).unwrap();
+        assert!(!given_up.is_cancelled());
+    }
+
+    #[test]
+    fn what_is_over_is_given_back() {
+        let bodies = bodies();
+        for address in 0..100 {
+            let (place, given_up) = bodies.begin(Some(address));
+            place.grow(100).unwrap();
+            assert!(!given_up.is_cancelled());
+        }
+        let arriving = bodies.arriving();
+        assert!(arriving.bytes == 0 && arriving.bodies.is_empty() && arriving.of_address.is_empty());
+    }
 }

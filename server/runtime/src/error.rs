@@ -107,6 +107,9 @@ pub enum Error {
         /// Bytes allowed.
         limit: usize,
     },
+    /// [`Limits::body_bytes_in_all`](crate::Limits::body_bytes_in_all) of bodies have arrived in part, and this one is the slowest.
+    #[error("too many bodies arrive slowly; try again later")]
+    TooManyBodies,
     /// The server has as many connections as it may, or as the open files allow.
     #[error("the server is full; try again later")]
     ServerFull,
@@ -220,6 +223,7 @@ impl Error {
             | Self::TooManyRooms
             | Self::RoomBusy
             | Self::TooManyCalls
+            | Self::TooManyBodies
             | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Path(_)

@@ -12,25 +12,30 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use http_body_util::Full;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use percent_encoding::percent_decode_str;
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     assets::Assets,
-    body,
+    body::Bodies,
     close::{self, Close},
     config::Config,
     cors::{Asked, Cors},
     error::Error,
-    guest::{Entrance, Guest},
+    guest::Entrance,
     handshake,
     metrics::{Metrics, State},
     notice::Notice,
@@ -42,13 +47,15 @@ use crate::{
     stopping::Deadlines,
     storage::Db,
     upgrade,
+    visit::Visit,
 };
 
 /// Bytes of a request's headers: other services' cookies come along with every request to the same domain, and make 8 KB
 /// on their own.
 pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;
-/// Bytes hyper may hold of a request that it has not understood yet.
-const MAX_BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes hyper may hold of a request that it has not understood yet: little more than its headers may have, for as much is
+/// held of a body that comes fast.
+const MAX_BUFFER_BYTES: usize = 40 * 1024;
 /// How long a turn may take: a handshake takes a fraction of a millisecond. Slower ones go on beside those whose turn it is.
 const TURN_TIME: Duration = Duration::from_millis(50);
 /// Wait after a failed accept, most often for lack of file descriptors: others will close some.
@@ -66,6 +73,8 @@ pub(crate) struct HttpServer {
     db: Db,
     /// Where connections come in, and what they hold.
     entrance: Entrance,
+    /// The bodies that are arriving.
+    bodies: Bodies,
     /// What the program serves beside its parties.
     pages: Option<Pages>,
     /// A second address for the rooms of one party.
@@ -80,29 +89,6 @@ pub(crate) struct HttpServer {
     leaving: AtomicBool,
     /// Tells plain HTTP connections that the server stops.
     stopping: CancellationToken,
-}
-
-/// A connection as long as it speaks HTTP.
-struct Visit {
-    guest: Arc<Guest>,
-    /// It has asked for something.
-    has_asked: AtomicBool,
-    /// It has been there for so long that the next answer is the last.
-    is_old: AtomicBool,
-}
-
-impl Visit {
-    fn new(guest: Guest) -> Self {
-        Self { guest: Arc::new(guest), has_asked: AtomicBool::new(false), is_old: AtomicBool::new(false) }
-    }
-
-    /// Ready if nothing has been asked for in this time.
-    async fn says_nothing(&self, patience: Duration) {
-        tokio::time::sleep(patience).await;
-        if self.has_asked.load(Ordering::Relaxed) {
-            std::future::pending().await
-        }
-    }
 }
 
 impl HttpServer {
@@ -121,6 +107,7 @@ impl HttpServer {
             leaving: AtomicBool::new(false),
             stopping: CancellationToken::new(),
             entrance: Entrance::new(&config),
+            bodies: Bodies::new(&config.limits),
             metrics: Metrics::new(),
             cors: Cors::new(config.cors_origins.clone()),
             config,
@@ -193,15 +180,23 @@ impl HttpServer {
         // Ends with the connection, whose guest `run` waits for; as plain HTTP it does not last long. A WebSocket lives on
         // without a task.
         tokio::spawn(async move {
+            let deadline = Instant::now() + server.config.limits.header_timeout;
+            // Whoever says nothing yet takes nobody's turn.
+            tokio::select! {
+                // If it has failed, so does what follows.
+                _ = stream.readable() => {}
+                () = server.stopping.cancelled() => return,
+                () = visit.says_nothing(deadline) => return,
+            }
             // Only closed semaphores refuse, and this one is never closed.
             let turn = server.rooms.shared().turns.acquire().await;
             // Boxed: whoever waits for a turn has no need of the room yet.
-            Box::pin(Arc::clone(&server).serve(stream, visit, turn)).await;
+            Box::pin(Arc::clone(&server).serve(stream, visit, deadline, turn)).await;
         });
     }
 
     /// Serves HTTP on a connection until it ends or becomes a WebSocket. Its turn is over when that takes long.
-    async fn serve(self: Arc<Self>, stream: TcpStream, visit: Arc<Visit>, turn: impl Send) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, visit: Arc<Visit>, deadline: Instant, turn: impl Send) {
         let (server, guest) = (Arc::clone(&self), Arc::clone(&visit));
         let service = service_fn(move |request| {
             let (server, visit) = (Arc::clone(&server), Arc::clone(&guest));
@@ -216,23 +211,28 @@ impl HttpServer {
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let mut connection = pin!(connection);
-        let at_once = timeout(TURN_TIME, connection.as_mut()).await;
+        let at_once = tokio::select! {
+            biased;
+            served = connection.as_mut() => Some(served),
+            () = visit.waits_for_its_client() => None,
+            () = tokio::time::sleep(TURN_TIME) => None,
+        };
         drop(turn);
         let served = match at_once {
-            Ok(served) => Ok(served),
-            Err(_) => tokio::select! {
+            Some(served) => Ok(served),
+            None => tokio::select! {
                 served = connection.as_mut() => Ok(served),
                 () = self.stopping.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     timeout(limits.shutdown_timeout, connection).await
                 }
-                () = visit.says_nothing(limits.header_timeout) => {
+                () = visit.says_nothing(deadline) => {
                     tracing::debug!("a connection was dropped that asked for nothing");
                     return;
                 }
                 () = tokio::time::sleep(limits.http_lifetime) => {
                     // Not closed while it is idle: a request may be on its way.
-                    visit.is_old.store(true, Ordering::Relaxed);
+                    visit.gets_old();
                     timeout(limits.keep_alive, connection).await
                 }
             },
@@ -245,21 +245,24 @@ impl HttpServer {
     }
 
     async fn answer_visit(&self, request: hyper::Request<Incoming>, visit: &Visit) -> Response {
-        visit.has_asked.store(true, Ordering::Relaxed);
-        let mut response = self.answer(request, Arc::clone(&visit.guest)).await;
+        visit.asks();
+        let mut response = self.answer(request, visit).await;
         self.metrics.answered(response.status());
-        if visit.is_old.load(Ordering::Relaxed) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            visit.end_turn();
+        }
+        if visit.is_old() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
-    async fn answer(&self, request: hyper::Request<Incoming>, guest: Arc<Guest>) -> Response {
+    async fn answer(&self, request: hyper::Request<Incoming>, visit: &Visit) -> Response {
         let method = request.method().clone();
         if let Some(key) = self.room(request.uri()) {
             let asked = Asked::with(&request);
             let answer = match key {
-                Ok(key) => self.visit(key, request, guest).await,
+                Ok(key) => self.visit(key, request, visit).await,
                 Err(error) => Err(error),
             };
             return self.cors.complete(asked, answer.unwrap_or_else(|error| self.refusal(&method, &error)));
@@ -272,13 +275,14 @@ impl HttpServer {
     }
 
     /// Takes a handshake or a request to a room.
-    async fn visit(&self, key: RoomKey, mut request: hyper::Request<Incoming>, guest: Arc<Guest>) -> Result<Response> {
+    async fn visit(&self, key: RoomKey, mut request: hyper::Request<Incoming>, visit: &Visit) -> Result<Response> {
         if upgrade::is_wanted(&mut request)? {
+            let guest = Arc::clone(visit.guest());
             let account = self.entrance.account(&guest, request.headers());
             let taken = self.entrance.let_stay(guest, request.headers(), self.rooms.group(&key))?;
             handshake::accept(&self.config.limits, &self.rooms, &self.sockets, key, request, account, taken).await
         } else {
-            self.request(&key, request, &guest).await
+            self.request(&key, request, visit).await
         }
     }
 
@@ -363,18 +367,29 @@ impl HttpServer {
         (!room.is_empty()).then_some((party, room))
     }
 
-    async fn request(&self, key: &RoomKey, request: hyper::Request<Incoming>, guest: &Guest) -> Result<Response> {
+    async fn request(&self, key: &RoomKey, request: hyper::Request<Incoming>, visit: &Visit) -> Result<Response> {
         if self.rooms.is_paced(key, request.headers()) {
-            self.entrance.pace_request(guest, request.headers())?;
+            self.entrance.pace_request(visit.guest(), request.headers())?;
         }
         let (parts, body) = request.into_parts();
-        let account = self.entrance.account(guest, &parts.headers);
-        let (body, _held) = body::read(body, account, &self.config.limits).await?;
-        let request = http::Request::from_parts(parts, body);
-        match self.rooms.admit(key, request, false).await {
-            Ok(request) => self.rooms.request_from_outside(key, request).await,
-            Err(response) => Ok(response),
+        let account = self.entrance.account(visit.guest(), &parts.headers);
+        let waits = parts.headers.contains_key(header::EXPECT);
+        if !body.is_end_stream() {
+            visit.end_turn();
         }
+        // The gatekeeper comes first: nobody pays for the body of a request that is refused.
+        let request = match self.rooms.admit(key, http::Request::from_parts(parts, Bytes::new()), false).await {
+            Ok(request) => request,
+            Err(response) => {
+                // Who waits for our word has not sent it.
+                if !waits {
+                    self.bodies.discard(body).await;
+                }
+                return Ok(response);
+            }
+        };
+        let (body, _held) = self.bodies.read(body, account).await?;
+        self.rooms.request_from_outside(key, request.map(|_| body)).await
     }
 }
 

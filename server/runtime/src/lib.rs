@@ -58,6 +58,7 @@ mod sockets;
 mod stopping;
 mod storage;
 mod upgrade;
+mod visit;
 
 pub use account::Reservation;
 pub use close::Close;

@@ -99,6 +99,15 @@ pub struct Limits {
     #[arg(long = "max-body-bytes", env = "CONNECTION_COUNTER_MAX_BODY_BYTES", default_value_t = 128 * 1024)]
     pub body_bytes: usize,
 
+    /// Bytes of all request bodies that have arrived in part, and never less than one may have. Beyond: status 503 for the
+    /// slowest one, which is one of the same address if that holds more than an eighth. Small, as most bodies arrive at once.
+    #[arg(
+        long = "max-body-bytes-in-all",
+        env = "CONNECTION_COUNTER_MAX_BODY_BYTES_IN_ALL",
+        default_value_t = 4 * 1024 * 1024
+    )]
+    pub body_bytes_in_all: usize,
+
     /// Milliseconds the headers of a connection's first request may take. Beyond: closed.
     #[arg(long = "header-timeout-ms", env = "CONNECTION_COUNTER_HEADER_TIMEOUT_MS", value_parser = milliseconds,
           default_value = "5000")]

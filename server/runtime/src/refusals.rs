@@ -69,6 +69,7 @@ pub(crate) fn note(error: &Error) -> Option<&'static str> {
     static ROOMS: Notice = Notice::warning();
     static MAILBOX: Notice = Notice::warning();
     static CALLS: Notice = Notice::warning();
+    static BODIES: Notice = Notice::warning();
     static UPGRADE: Notice = Notice::warning();
     let (notice, reason, sentence) = match error {
         Error::ServerFull => (
@@ -102,6 +103,11 @@ pub(crate) fn note(error: &Error) -> Option<&'static str> {
         }
         Error::RoomBusy => (&MAILBOX, "mailbox", "a room had no time for an event: --max-mailbox others wait for it"),
         Error::TooManyCalls => (&CALLS, "calls", "a room could not call another: --max-calls are under way"),
+        Error::TooManyBodies => (
+            &BODIES,
+            "bodies",
+            "a request was refused: the bodies that arrive slowly hold --max-body-bytes-in-all, and its own was the slowest",
+        ),
         Error::UpgradeLost(_) => (
             &UPGRADE,
             "upgrade_lost",

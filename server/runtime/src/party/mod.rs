@@ -138,7 +138,8 @@ pub trait Party: Default + Send + 'static {
     /// Decides whether a request from outside reaches the room. To tell the room what it found out, it adds to the
     /// request's headers, or to its extensions, which nobody outside can set.
     ///
-    /// **Runs** before the room is started. Requests of other rooms skip it.
+    /// **Runs** before the room is started, and before the request's body is read: the body it sees is empty, and the room
+    /// gets the client's. Requests of other rooms skip it.
     ///
     /// **If it fails**, that is, returns `Err(response)`, the client gets that response, and the room is not told.
     ///

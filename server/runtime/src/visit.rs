@@ -1,0 +1,93 @@
+//! A connection as long as it speaks HTTP: who it is, and how far its first request is.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use crate::guest::Guest;
+
+/// A connection as long as it speaks HTTP.
+pub(crate) struct Visit {
+    guest: Arc<Guest>,
+    /// It has asked for something.
+    has_asked: AtomicBool,
+    /// Its turn is over: from here on the client keeps us waiting.
+    turn_over: Notify,
+    /// It has been there for so long that the next answer is the last.
+    is_old: AtomicBool,
+}
+
+impl Visit {
+    pub(crate) fn new(guest: Guest) -> Self {
+        Self {
+            guest: Arc::new(guest),
+            has_asked: AtomicBool::new(false),
+            turn_over: Notify::new(),
+            is_old: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn guest(&self) -> &Arc<Guest> {
+        &self.guest
+    }
+
+    /// Notes that it has asked for something.
+    pub(crate) fn asks(&self) {
+        self.has_asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the next answer is the last.
+    pub(crate) fn gets_old(&self) {
+        self.is_old.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the next answer is the last.
+    pub(crate) fn is_old(&self) -> bool {
+        self.is_old.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the client is to blame for whatever takes time from here on.
+    pub(crate) fn end_turn(&self) {
+        self.turn_over.notify_one();
+    }
+
+    /// Ready once the client keeps us waiting. To be asked after the connection has read what has come.
+    pub(crate) async fn waits_for_its_client(&self) {
+        if self.has_asked.load(Ordering::Relaxed) {
+            self.turn_over.notified().await;
+        }
+    }
+
+    /// Ready if nothing has been asked for by then.
+    pub(crate) async fn says_nothing(&self, deadline: Instant) {
+        tokio::time::sleep_until(deadline).await;
+        if self.has_asked.load(Ordering::Relaxed) {
+            std::future::pending().await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::{config::Config, guest::Entrance};
+
+    #[test]
+    fn a_turn_is_over_when_the_client_keeps_us_waiting() {
+        let guest = Entrance::new(&Config::default()).let_in(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let visit = Visit::new(guest);
+        let is_over = || visit.waits_for_its_client().now_or_never().is_some();
+        assert!(is_over(), "half a request has come");
+        visit.asks();
+        assert!(!is_over(), "it is for us to answer");
+        visit.end_turn();
+        assert!(is_over(), "its body has not come, or it has been answered");
+    }
+}
