@@ -24,9 +24,9 @@ fn escaped(id: &str) -> String {
 #[tokio::test]
 async fn a_page_is_named_in_the_query_below_any_path() {
     let server = TestServer::start().await;
-    for folder in ["", "/live", "/some/where"] {
+    for place in ["/live", "/live/live", "/some/where/live", "//live", "/live/"] {
         for page in PAGES {
-            let address = format!("{folder}/live?page={}", escaped(page));
+            let address = format!("{place}?page={}", escaped(page));
             let viewer = server.connect(&address, &[]).await.unwrap_or_else(|error| panic!("{address}: {error}"));
             let told = server.get_json(&address).await;
             assert_eq!((&told["id"], &told["viewers"]), (&json!(page), &json!(1)), "{address}");
@@ -58,7 +58,13 @@ async fn slashes_may_stand_in_the_path_as_they_are() {
         ("example.org%2Fa/b%3Fid=1", "example.org/a/b?id=1"),
         ("a", "a"),
     ] {
-        assert_eq!(server.get_json(&format!("//parties/page/{path}")).await["id"], id, "a slash too many: {path}");
+        for doubled in ["//parties/page/", "/parties//page/", "/parties/page//"] {
+            assert_eq!(
+                server.get_json(&format!("{doubled}{path}")).await["id"],
+                id,
+                "a slash too many: {doubled}{path}"
+            );
+        }
         assert_eq!(server.get_json(&format!("/parties/page/{path}")).await["id"], id, "{path}");
         assert_eq!(server.handshake_status(&format!("/parties/page/{path}"), &[]).await, 101, "{path}");
     }
@@ -180,4 +186,61 @@ async fn a_named_pipe_is_no_file() {
     assert_eq!(answered.expect("it is answered").0, 404);
     server.signal("TERM");
     assert!(server.exit().await.success());
+}
+
+/// The flags that a page of the manual names, as they stand there: `--flag value` in a code span.
+fn flags_of(page: &str) -> Vec<&str> {
+    let spans = page.split('`').skip(1).step_by(2);
+    spans.filter(|code| code.starts_with("--") && code.contains(' ')).flat_map(|code| code.split(' ')).collect()
+}
+
+#[tokio::test]
+async fn cloudflares_headers_are_understood() {
+    let page = include_str!("../docs/proxies/cloudflare.md");
+    let flags = flags_of(page);
+    assert_eq!(flags, ["--client-ip-header", "CF-Connecting-IP", "--trusted-proxy", "127.0.0.1"]);
+    let args = [&flags[..], &["--max-connections-per-address=1", "--site=example.org"]].concat();
+    let server = TestServer::with(&args).await;
+    // What Cloudflare sends, and a proxy of the operator's own after it.
+    let handshake = async |reader: &str| {
+        let headers = [
+            ("origin", "https://example.org"),
+            ("accept-encoding", "gzip, br"),
+            ("cf-connecting-ip", reader),
+            ("cf-ipcountry", "XX"),
+            ("cf-ray", "8e0000000000abcd-TXL"),
+            ("cf-visitor", "{\"scheme\":\"https\"}"),
+            ("cdn-loop", "cloudflare; loops=1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-for", &format!("{reader}, 172.71.0.9")),
+        ];
+        server.connect("/live?page=example.org%2Fa", &headers).await
+    };
+    let mut viewers = Vec::new();
+    for reader in ["203.0.113.7", "203.0.113.8", "2001:db8:1:2::1", "2001:db8:1:3::1"] {
+        viewers.push(handshake(reader).await.unwrap());
+    }
+    server.expect_counted("example.org", "example.org/a", 4).await;
+    for reader in ["203.0.113.7", "2001:db8:1:2::9"] {
+        let refused = handshake(reader).await.err().unwrap();
+        assert!(refused.to_string().contains("429"), "each reader has an allowance of their own: {refused}");
+    }
+    // It closes what is silent for this long.
+    const SILENCE: Duration = Duration::from_secs(100);
+    let interval = server.settings().config.limits.ping_interval;
+    assert!(page.contains("silent for 100 s") && page.contains("pings every 25 s"));
+    assert!(interval == Duration::from_secs(25) && interval < SILENCE);
+}
+
+#[tokio::test]
+async fn traefiks_network_is_named_as_its_page_says() {
+    let flags = flags_of(include_str!("../docs/proxies/traefik.md"));
+    assert_eq!(flags, ["--trusted-proxy", "172.18.0.0/16"]);
+    let server =
+        TestServer::with(&[&flags[..], &["--trusted-proxy=127.0.0.1", "--max-connections-per-address=1"]].concat())
+            .await;
+    let handshake = async |hops: &str| server.connect("/live?page=a", &[("x-forwarded-for", hops)]).await;
+    let _anna = handshake("203.0.113.7, 172.18.0.5").await.unwrap();
+    let _ben = handshake("203.0.113.8, 172.18.0.5").await.unwrap();
+    assert!(handshake("203.0.113.7, 172.18.0.6").await.is_err(), "the same reader through another of its containers");
 }

@@ -349,7 +349,7 @@ impl HttpServer {
             return Some(room.and_then(|room| self.rooms.room_key(party, &room)));
         }
         let QueryAddress { segment, party } = self.query_address?;
-        if uri.path().rsplit('/').next() != Some(segment) {
+        if uri.path().trim_end_matches('/').rsplit('/').next() != Some(segment) {
             return None;
         }
         Some(self.rooms.room_key(party, &party::query_value(uri, party)?))
@@ -357,12 +357,14 @@ impl HttpServer {
 
     fn party_and_room<'a>(&self, path: &'a str) -> Option<(&'a str, &'a str)> {
         // A proxy that joins two paths may leave a slash too many.
-        let path = path.strip_prefix('/')?.trim_start_matches('/');
+        let without_slashes = |path: &'a str| path.trim_start_matches('/');
+        let path = without_slashes(path.strip_prefix('/')?);
         let (party, rest) = match path.strip_prefix(self.config.prefix.as_str()).and_then(|rest| rest.strip_prefix('/'))
         {
-            Some(rest) => rest.split_once('/')?,
+            Some(rest) => without_slashes(rest).split_once('/')?,
             None => ("main", path.strip_prefix("party/")?),
         };
+        let rest = without_slashes(rest);
         let room = if self.rooms.id_has_slashes(party) { rest } else { rest.split('/').next()? };
         (!room.is_empty()).then_some((party, room))
     }
