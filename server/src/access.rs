@@ -44,10 +44,10 @@ impl Access {
     /// Adds what a `--site` says: `example.org`, `*.example.org`, or `example.org=www.example.org`.
     fn add(&mut self, site: &str) -> Result<(), PageIdError> {
         if let Some(domain) = site.strip_prefix("*.") {
-            self.endings.push(format!(".{}", spell_site(domain)?));
+            self.endings.push(format!(".{}", listed_site(domain)?));
             return Ok(());
         }
-        let mut names = site.split('=').map(|name| spell_site(name.trim()));
+        let mut names = site.split('=').map(|name| listed_site(name.trim()));
         let main = names.next().ok_or(PageIdError::Empty)??;
         for alias in names {
             self.aliases.insert(alias?, main.clone());
@@ -73,9 +73,12 @@ impl Access {
         PageId::parse(&format!("{main}{}", page.as_str().strip_prefix(alias)?)).ok()
     }
 
-    /// The site that goes by this name as well; `None` for all others.
-    pub(crate) fn main_site(&self, alias: &str) -> Option<&str> {
-        self.aliases.get(alias).map(String::as_str)
+    /// The site that goes by this name as well; `None` for all others. Every site goes by its name with a dot at the end, which
+    /// browsers take for another one.
+    pub(crate) fn main_site<'a>(&'a self, alias: &'a str) -> Option<&'a str> {
+        let without_dot = alias.strip_suffix('.');
+        let main = self.aliases.get(without_dot.unwrap_or(alias)).map(String::as_str);
+        main.or(without_dot)
     }
 
     /// Whether pages of this site may be counted and watched. Bare names (`None`) belong to no one in particular.
@@ -138,6 +141,19 @@ impl Access {
             _ => false,
         }
     }
+}
+
+/// A site as `--site` names it, in its one spelling. Some names that a URL may have no site has, and what never matches had
+/// better be refused: `.example.org`, `"example.org"`.
+fn listed_site(site: &str) -> Result<String, PageIdError> {
+    let spelled = spell_site(site.strip_suffix('.').unwrap_or(site))?;
+    let (name, _) = spelled.rsplit_once(':').filter(|_| !spelled.ends_with(']')).unwrap_or((&spelled, ""));
+    let is_label = |label: &str| {
+        label.bytes().any(|byte| byte.is_ascii_alphanumeric())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let is_site = name.starts_with('[') || name.split('.').all(is_label);
+    if is_site { Ok(spelled) } else { Err(PageIdError::Host) }
 }
 
 /// A site in its one spelling, the one that page ids start with.
@@ -225,6 +241,22 @@ mod tests {
     }
 
     #[test]
+    fn a_dot_at_the_end_makes_no_other_site() {
+        for listed in ["Example.org.", "example.org", "*.org."] {
+            let access = access(&["--site", listed]);
+            for origin in ["https://example.org", "https://example.org.", "http://EXAMPLE.org.:80"] {
+                let page = PageId::parse("example.org/a").unwrap();
+                access.check_origin(&headers(&[("origin", origin)]), &page).unwrap();
+            }
+        }
+        let main = access(&["--site=example.org=www.example.org"]);
+        let main = |page| main.main_page(&PageId::parse(page).unwrap()).map(|page| page.to_string());
+        assert_eq!(main("example.org./a"), Some("example.org/a".into()));
+        assert_eq!(main("www.example.org./a"), Some("example.org/a".into()));
+        access(&["--site", "[::1]:3000", "--site=192.168.1.1:8080", "--site=my_host"]);
+    }
+
+    #[test]
     fn only_a_server_with_pages_has_a_site_of_its_own() {
         let own = headers(&[("origin", "https://live.org"), ("host", "live.org")]);
         let page = PageId::parse("live.org/pages/a").unwrap();
@@ -258,6 +290,10 @@ mod tests {
     fn sites_that_are_no_hosts_are_refused() {
         for site in ["", "https://example.org", "example.org/blog", "a b", "*", "example.*", "*."] {
             assert!(spell_site(site).is_err(), "{site:?}");
+        }
+        for site in [".example.org", "example..org", "\"a.org\"", "-", "*.a=b", "a.org..", "a.org=", "*.*.a.org"] {
+            let settings = Settings { sites: vec![site.to_owned()], ..Settings::default() };
+            assert!(Access::new(&settings, false).is_err(), "{site:?}");
         }
         assert_eq!(spell_site("BÜCHER.example:443").unwrap(), "xn--bcher-kva.example");
     }
