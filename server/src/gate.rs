@@ -26,7 +26,10 @@ pub(crate) fn check(request: Request, lobby: &Lobby, site: Option<&str>) -> Resu
         _ if access.has_party_token(request.headers()) => Ok(request),
         Method::GET | Method::HEAD if access.serves(site) || is_own => Ok(request),
         Method::GET | Method::HEAD => Err(refusal(Refusal::SiteNotServed(site.unwrap_or_default().to_owned()))),
-        _ => Err(refusal(Refusal::TokenNeeded)),
+        _ => {
+            Refusal::TokenNeeded.tell();
+            Err(refusal(Refusal::TokenNeeded))
+        }
     }
 }
 

@@ -51,6 +51,7 @@ impl Refusal {
         static SITE: Notice = Notice::warning();
         static MISSING: Notice = Notice::warning();
         static HIDDEN: Notice = Notice::warning();
+        static TOKEN: Notice = Notice::warning();
         match self {
             Self::OriginRefused { origin, flag } => {
                 ORIGIN.give(|| format!("{origin} was refused, so its pages show no counts; --site {flag} lets it in"));
@@ -63,7 +64,10 @@ impl Refusal {
             Self::OriginMissing => MISSING.give(|| {
                 "a connection was refused that has no Origin header; browsers send one, so check what the proxy drops".to_owned()
             }),
-            Self::TokenNeeded | Self::PageId(_) => tracing::debug!("refused: {self}"),
+            Self::TokenNeeded => TOKEN.give(|| {
+                "a request that would change counts was refused: it does not carry the token of --party-token".to_owned()
+            }),
+            Self::PageId(_) => tracing::debug!("refused: {self}"),
         }
     }
 }

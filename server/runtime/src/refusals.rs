@@ -60,7 +60,7 @@ pub(crate) fn tell(error: &Error, metrics: &Metrics) {
 }
 
 /// Tells the operator of a refusal that is for a limit of ours. Answers with the word for it in metrics.
-pub(crate) fn note(error: &Error) -> Option<&'static str> {
+fn note(error: &Error) -> Option<&'static str> {
     static FULL: Notice = Notice::warning();
     static ADDRESS: Notice = Notice::warning();
     static MEMORY: Notice = Notice::warning();
@@ -108,12 +108,15 @@ pub(crate) fn note(error: &Error) -> Option<&'static str> {
             "bodies",
             "a request was refused: the bodies that arrive slowly hold --max-body-bytes-in-all, and its own was the slowest",
         ),
-        Error::UpgradeLost(_) => (
-            &UPGRADE,
-            "upgrade_lost",
-            "a WebSocket handshake was refused: a proxy on the way lost a part of it. The proxy must speak HTTP/1.1 and pass \
-             on the headers Upgrade and Connection",
-        ),
+        Error::UpgradeLost(lost) => {
+            UPGRADE.give(|| {
+                format!(
+                    "a WebSocket handshake was refused, so its page shows no counts: {lost}. A proxy on the way does that; it \
+                     must speak HTTP/1.1 and pass on the headers Upgrade and Connection"
+                )
+            });
+            return Some("upgrade_lost");
+        }
         _ => return None,
     };
     notice.give(|| sentence.to_owned());

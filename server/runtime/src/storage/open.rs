@@ -30,7 +30,12 @@ impl Open {
     /// is moved aside, within the folder: it may be a mount point, and what else is in it is not ours.
     pub(super) fn new(folder: &Path) -> Result<Self, StartupError> {
         let failed = |source| StartupError::Data { path: folder.to_owned(), source };
-        fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
+        fs::create_dir_all(folder).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                failed("there is a file, and no folder".into())
+            }
+            _ => failed(error.into()),
+        })?;
         let place = folder.join("db");
         finish_saving(folder, &place).map_err(|error| failed(error.into()))?;
         foreign::move_out(&place);
