@@ -34,7 +34,7 @@ use tokio::net::TcpListener;
 
 pub use connection_counter_runtime::{
     Config, Error, Greeting, Limits, ListOptions, LogFormat, Progress, Reading, Reservation, Server, StartupError,
-    Storage, StorageError, close, coming_from_partykit, defaults, milliseconds, notice, party,
+    Storage, StorageError, close, coming_from_partykit, defaults, milliseconds, notice, party, yes_or_no,
 };
 
 pub use access::Access;

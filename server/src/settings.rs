@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use clap::{ArgAction, Args, builder::BoolishValueParser};
+use clap::{ArgAction, Args};
 use connection_counter_protocol::{MAX_LINKS_PER_CONNECTION, MAX_LINKS_PER_MESSAGE, PageIdError};
 
-use crate::{Access, Config, Greeting, Server, StartupError, files, files::Files, manual, milliseconds};
+use crate::{Access, Config, Greeting, Server, StartupError, files, files::Files, manual, milliseconds, yes_or_no};
 
 /// Live viewer counts on the links of any web page.
 ///
@@ -29,7 +29,7 @@ pub struct Settings {
     pub sites: Vec<String>,
 
     /// Let every site use this server although it can be reached from other machines.
-    #[arg(long, env = "CONNECTION_COUNTER_OPEN", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "CONNECTION_COUNTER_OPEN", value_parser = yes_or_no)]
     pub open: bool,
 
     /// Secret that lets a request from outside change counts (`Authorization: Bearer TOKEN`). Without one, none can.
@@ -38,7 +38,7 @@ pub struct Settings {
 
     /// Serve the demo site at / and /pages/.
     #[arg(long, env = "CONNECTION_COUNTER_DEMO", default_value_t = true, action = ArgAction::Set, value_name = "BOOL",
-          value_parser = BoolishValueParser::new())]
+          value_parser = yes_or_no)]
     pub demo: bool,
 
     /// The address readers reach this server under, such as `https://live.example.org`: for the tags it prints. Without it they

@@ -53,6 +53,37 @@ async fn an_operator_sees_what_the_server_does() {
 }
 
 #[tokio::test]
+async fn links_refused_for_an_addresss_memory_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, admin) = start(folder.path(), &["--trusted-proxy=127.0.0.1", "--max-bytes-per-address=20000"]).await;
+    let mut anna = server.try_viewer("a", &[("x-forwarded-for", "192.0.2.1")]).await.unwrap();
+    let links: Vec<_> = (0..100).map(|number| format!("link-{number}")).collect();
+    anna.subscribe(&links.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    wait_until("it is counted", async || {
+        let refused = value(&admin, r#"connectioncounter_refusals_total{reason="address_memory"}"#).await;
+        refused.is_some_and(|refused| refused != "0")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn refused_tokens_are_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, admin) = start(folder.path(), &["--admin-token=secret-one", "--party-token=secret-two"]).await;
+    let wrong = [("authorization", "Bearer guess")];
+    for _ in 0..3 {
+        assert_eq!(admin.request("GET", "/metrics", &wrong, "").await.0, 401);
+        assert_eq!(server.request("POST", "/parties/counter/all-pages", &wrong, "{}").await.0, 403);
+    }
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    for flag in ["--admin-token", "--party-token"] {
+        let told = log.lines().filter(|line| line.contains("WARN") && line.contains(flag)).count();
+        assert_eq!(told, 1, "{flag} is told once a minute: {log}");
+    }
+    assert!(!log.contains("guess") && !log.contains("secret"), "{log}");
+}
+
+#[tokio::test]
 async fn collectors_get_the_format_they_ask_for() {
     let folder = tempfile::tempdir().unwrap();
     let (server, admin) = start(folder.path(), &[]).await;

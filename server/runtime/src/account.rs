@@ -5,11 +5,14 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use crate::{error::Error, limits::Limits};
+use crate::{error::Error, limits::Limits, metrics::Metrics, refusals};
 
 /// So many accounts are kept without looking whether some are empty.
 const MIN_ACCOUNTS: usize = 64;
@@ -20,6 +23,8 @@ pub(crate) struct Accounts {
     by_address: HashMap<u64, Arc<Account>>,
     /// At so many, empty ones are looked for.
     crowded: usize,
+    /// Where refusals are counted.
+    metrics: Arc<Metrics>,
 }
 
 /// The account of one address, shared by all of its connections.
@@ -27,9 +32,11 @@ pub(crate) struct Account {
     /// The keyed hash of the address.
     key: u64,
     /// Bytes it may hold.
-    limit: usize,
+    limit: AtomicUsize,
     /// How long bytes still count after they are given back: rooms take as long to go.
     linger: Duration,
+    /// Where refusals are counted.
+    metrics: Arc<Metrics>,
     balance: Mutex<Balance>,
 }
 
@@ -56,8 +63,8 @@ pub struct Reservation {
 }
 
 impl Accounts {
-    pub(crate) fn new() -> Self {
-        Self { by_address: HashMap::new(), crowded: MIN_ACCOUNTS }
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { by_address: HashMap::new(), crowded: MIN_ACCOUNTS, metrics }
     }
 
     /// The account of the address with this hash.
@@ -68,8 +75,16 @@ impl Accounts {
         }
         let account = self.by_address.entry(key).or_insert_with(|| {
             let balance = Mutex::new(Balance { held: 0, lingering: [0; 2], since: now });
-            Arc::new(Account { key, limit: limits.bytes_per_address, linger: limits.room_idle, balance })
+            Arc::new(Account {
+                key,
+                metrics: Arc::clone(&self.metrics),
+                limit: AtomicUsize::new(limits.bytes_per_address),
+                linger: limits.room_idle,
+                balance,
+            })
         });
+        // It may have changed since.
+        account.limit.store(limits.bytes_per_address, Ordering::Relaxed);
         Arc::clone(account)
     }
 }
@@ -87,7 +102,7 @@ impl Account {
 
     fn take(&self, bytes: usize, now: Instant) -> Result<(), Error> {
         let mut balance = self.balance(now);
-        if bytes > self.limit.saturating_sub(balance.held) {
+        if bytes > self.limit.load(Ordering::Relaxed).saturating_sub(balance.held) {
             return Err(Error::TooMuchFromAddress);
         }
         balance.held += bytes;
@@ -146,7 +161,9 @@ impl Reservation {
     /// the log.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Error> {
         self.take(bytes).inspect_err(|error| {
-            crate::refusals::note(error);
+            if let Some(account) = &self.account {
+                refusals::tell(error, &account.metrics);
+            }
         })
     }
 
@@ -195,7 +212,7 @@ mod tests {
 
     #[test]
     fn an_address_holds_so_much_over_all_its_connections() {
-        let mut accounts = Accounts::new();
+        let mut accounts = Accounts::new(Arc::new(Metrics::new()));
         let mut account = |key| Some(accounts.of(key, &limits(100), Instant::now()));
         let one = Reservation::of(account(1), 60).unwrap();
         assert!(matches!(Reservation::of(account(1), 41), Err(Error::TooMuchFromAddress)));
@@ -222,7 +239,7 @@ mod tests {
     fn what_was_given_back_counts_for_a_while() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let account = Accounts::new().of(1, &limits(100), start);
+        let account = Accounts::new(Arc::new(Metrics::new())).of(1, &limits(100), start);
         account.take(100, start).unwrap();
         account.give_back(60, true, at(3));
         assert!(account.take(1, at(3)).is_err());
@@ -237,7 +254,7 @@ mod tests {
 
     #[test]
     fn empty_accounts_are_forgotten_and_others_are_not() {
-        let (mut accounts, start) = (Accounts::new(), Instant::now());
+        let (mut accounts, start) = (Accounts::new(Arc::new(Metrics::new())), Instant::now());
         let mut kept = Reservation::lingering(Some(accounts.of(0, &limits(100), start)));
         kept.grow(100).unwrap();
         drop(accounts.of(1, &limits(100), start));
@@ -253,7 +270,7 @@ mod tests {
     #[test]
     fn after_any_dealings_all_accounts_are_empty() {
         let mut random = fastrand::Rng::with_seed(7);
-        let (mut accounts, start) = (Accounts::new(), Instant::now());
+        let (mut accounts, start) = (Accounts::new(Arc::new(Metrics::new())), Instant::now());
         let mut held: Vec<Reservation> = Vec::new();
         for _ in 0..2_000 {
             match random.u8(..4) {

@@ -12,6 +12,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{
     http::HttpServer,
+    notice::Notice,
     party::{Response, Result, text},
 };
 
@@ -23,8 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(75);
 const ACCEPT_RETRY: Duration = Duration::from_millis(500);
 
 /// Serves the operator for as long as the server runs.
-pub(crate) async fn serve(listener: TcpListener, server: Arc<HttpServer>, token: Option<String>) -> Infallible {
-    let token: Option<Arc<str>> = token.map(Arc::from);
+pub(crate) async fn serve(listener: TcpListener, server: Arc<HttpServer>) -> Infallible {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     if let Ok(address) = listener.local_addr() {
         tracing::info!("metrics are at http://{address}/metrics");
@@ -37,9 +37,9 @@ pub(crate) async fn serve(listener: TcpListener, server: Arc<HttpServer>, token:
             continue;
         };
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-        let (server, token) = (Arc::clone(&server), token.clone());
+        let server = Arc::clone(&server);
         let service = service_fn(move |request: Request<Incoming>| {
-            let answer = answer(&server, token.as_deref(), &request);
+            let answer = answer(&server, server.config().admin_token.as_deref(), &request);
             std::future::ready(Ok::<_, Infallible>(answer.map(Full::new)))
         });
         // Ends with the connection, or with the program.
@@ -57,8 +57,14 @@ pub(crate) async fn serve(listener: TcpListener, server: Arc<HttpServer>, token:
 }
 
 fn answer<B>(server: &HttpServer, token: Option<&str>, request: &Request<B>) -> Response {
+    static REFUSED: Notice = Notice::warning();
     let headers = request.headers();
     if let Err(refusal) = check(token, headers) {
+        REFUSED.give(|| match token {
+            Some(_) => "a request to the operator's address was refused: it does not carry the token of --admin-token".to_owned(),
+            None => "a request to the operator's address was refused: it asks by a name; ask by 127.0.0.1, or set --admin-token"
+                .to_owned(),
+        });
         return refusal;
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {

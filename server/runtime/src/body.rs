@@ -16,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     account::{Account, Reservation},
+    config::Config,
     error::Error,
     limits::Limits,
+    reload::Live,
 };
 
 /// How long a refused client may go on sending before it is answered. Most have sent everything by then; one that has not
@@ -30,12 +32,7 @@ const FAIR_PART: usize = 8;
 
 /// The bodies that are arriving.
 pub(crate) struct Bodies {
-    /// Bytes of one body.
-    limit: usize,
-    /// Bytes of all together.
-    limit_in_all: usize,
-    /// How long one may take.
-    patience: Duration,
+    config: Arc<Live<Config>>,
     arriving: Mutex<Arriving>,
     /// One for each refused body that is taken in.
     discards: Semaphore,
@@ -63,15 +60,12 @@ struct Part {
 }
 
 impl Bodies {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            limit: limits.body_bytes,
-            // One must fit in.
-            limit_in_all: limits.body_bytes_in_all.max(limits.body_bytes),
-            patience: limits.body_timeout,
-            arriving: Mutex::default(),
-            discards: Semaphore::new(MAX_DISCARDED),
-        }
+    pub(crate) fn new(config: Arc<Live<Config>>) -> Self {
+        Self { config, arriving: Mutex::default(), discards: Semaphore::new(MAX_DISCARDED) }
+    }
+
+    fn limits(&self) -> &'static Limits {
+        &self.config.get().limits
     }
 
     /// Reads a body to its end. The reservation is to be kept as long as the body.
@@ -89,10 +83,10 @@ impl Bodies {
         let key = account.as_deref().map(Account::key);
         // Taken at once and not as it comes: of bodies that come slowly, many are held together.
         let most = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
-        let held = Reservation::of(account, most.min(self.limit))?;
+        let held = Reservation::of(account, most.min(self.limits().body_bytes))?;
         let (place, given_up) = self.begin(key);
         tokio::select! {
-            whole = timeout(self.patience, self.collect(body, &place)) => Ok((whole.map_err(|_| self.unfit())??, held)),
+            whole = timeout(self.limits().body_timeout, self.collect(body, &place)) => Ok((whole.map_err(|_| self.unfit())??, held)),
             () = given_up.cancelled() => Err(Error::TooManyBodies),
         }
     }
@@ -102,7 +96,7 @@ impl Bodies {
         while let Some(frame) = body.frame().await {
             // Trailers are of no interest.
             let Ok(data) = frame.map_err(|_| self.unfit())?.into_data() else { continue };
-            if data.len() > self.limit - whole.len() {
+            if data.len() > self.limits().body_bytes.saturating_sub(whole.len()) {
                 return Err(self.unfit());
             }
             place.grow(data.len())?;
@@ -120,7 +114,7 @@ impl Bodies {
     pub(crate) async fn discard(&self, mut body: Incoming) {
         let Ok(_permit) = self.discards.try_acquire() else { return };
         let rest = async {
-            let mut left = self.limit;
+            let mut left = self.limits().body_bytes;
             while let Some(Ok(frame)) = body.frame().await {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 if bytes > left {
@@ -130,11 +124,11 @@ impl Bodies {
             }
         };
         // Who is too slow is answered all the same.
-        let _ = timeout(self.patience.min(DISCARD_TIME), rest).await;
+        let _ = timeout(self.limits().body_timeout.min(DISCARD_TIME), rest).await;
     }
 
     fn unfit(&self) -> Error {
-        Error::Body { limit: self.limit }
+        Error::Body { limit: self.limits().body_bytes }
     }
 
     fn begin(&self, address: Option<u64>) -> (Place<'_>, CancellationToken) {
@@ -160,7 +154,10 @@ struct Place<'a> {
 impl Place<'_> {
     /// More of it has come. Others may have to make room, or it may itself.
     fn grow(&self, bytes: usize) -> Result<(), Error> {
-        self.bodies.arriving().grow(self.key, bytes, self.bodies.limit_in_all)
+        let limits = self.bodies.limits();
+        // One must fit in.
+        let in_all = limits.body_bytes_in_all.max(limits.body_bytes);
+        self.bodies.arriving().grow(self.key, bytes, in_all)
     }
 }
 
@@ -212,9 +209,14 @@ impl Arriving {
 mod tests {
     use super::*;
 
+    fn with(body_bytes_in_all: usize) -> Bodies {
+        let limits = Limits { body_bytes: 100, body_bytes_in_all, ..Limits::default() };
+        Bodies::new(Live::new(Config { limits, ..Config::default() }))
+    }
+
     /// Room for a thousand bytes in all.
     fn bodies() -> Bodies {
-        Bodies::new(&Limits { body_bytes: 100, body_bytes_in_all: 1_000, ..Limits::default() })
+        with(1_000)
     }
 
     #[test]
@@ -245,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_only_body_has_all_the_room_it_needs() {
-        let bodies = Bodies::new(&Limits { body_bytes: 100, body_bytes_in_all: 1, ..Limits::default() });
+        let bodies = with(1);
         let (only, given_up) = bodies.begin(None);
         only.grow(100).unwrap();
         assert!(!given_up.is_cancelled());

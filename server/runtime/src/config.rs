@@ -1,12 +1,18 @@
 //! How a server is set up: one flag and one environment variable for each setting.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, env, ffi::OsString, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum, builder::BoolishValueParser};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use crate::{check, cors, error::StartupError, forwarded, limits::Limits};
+use crate::{
+    check, cors,
+    error::StartupError,
+    forwarded,
+    limits::Limits,
+    sources::{self, EnvFile},
+};
 
 /// A server of parties.
 ///
@@ -70,7 +76,7 @@ pub struct Config {
     pub assets: Option<PathBuf>,
 
     /// Answer navigations to paths without a file with the folder's index.html, for apps that route in the browser.
-    #[arg(long, env = "CONNECTION_COUNTER_SINGLE_PAGE", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "CONNECTION_COUNTER_SINGLE_PAGE", value_parser = yes_or_no)]
     pub single_page: bool,
 
     /// Milliseconds between the signal to stop and the goodbyes: /readyz says no meanwhile, and everything else goes on, so
@@ -86,6 +92,12 @@ pub struct Config {
     /// Secret that every request to --admin needs then (`Authorization: Bearer TOKEN`).
     #[arg(long, env = "CONNECTION_COUNTER_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub admin_token: Option<String>,
+
+    /// File of settings, with a line for each such as CONNECTION_COUNTER_LOG=debug. Flags and variables of the environment
+    /// win over it. On SIGHUP it is read again, and limits, tokens and --log change without a restart, as do those settings
+    /// of the program that can.
+    #[arg(long = "env-file", env = "CONNECTION_COUNTER_ENV_FILE", value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
 
     /// How much to log: off, error, warn, info, debug or trace, or a list such as info,connection_counter=debug.
     #[arg(long, env = "CONNECTION_COUNTER_LOG", value_name = "FILTER", default_value = "info")]
@@ -172,6 +184,18 @@ pub fn milliseconds(text: &str) -> Result<Duration, String> {
     text.trim().parse().map(Duration::from_millis).map_err(wrong)
 }
 
+/// Reads a switch, for clap's `value_parser`.
+///
+/// # Errors
+/// If it says neither yes nor no.
+pub fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "y" | "on" | "t" | "1" => Ok(true),
+        "false" | "no" | "n" | "off" | "f" | "0" => Ok(false),
+        _ => Err(format!("{text:?} says neither yes nor no; give true or false")),
+    }
+}
+
 /// Reads an address to listen on.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let wrong =
@@ -193,28 +217,77 @@ fn without_environment(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| arg.env(None::<&'static str>))
 }
 
-/// A variable that is there and empty says nothing: compose files and unit files name variables that may have no value.
-fn without_empty_variables(command: clap::Command) -> clap::Command {
-    command.mut_args(|arg| {
-        let value = arg.get_env().and_then(std::env::var_os);
-        let is_empty = value.is_some_and(|value| value.to_string_lossy().trim().is_empty());
-        if is_empty { arg.env(None::<&'static str>) } else { arg }
-    })
+/// What a program was told to do, and with which settings.
+pub(crate) struct Told<S> {
+    pub(crate) config: Config,
+    /// The settings that are the program's own.
+    pub(crate) own: S,
+    pub(crate) command: Command,
+    /// What each flag says, as text, wherever it comes from.
+    pub(crate) values: BTreeMap<String, Vec<OsString>>,
+    /// Variables that look like settings and are none.
+    pub(crate) unknown: Vec<String>,
 }
 
-/// The settings on a program's command line and in its environment, and those that are the program's own. Prints help, or
-/// what is wrong, and ends the program where asked to.
-pub(crate) fn from_args<S: Args>(program: &str, parties: &[&str]) -> (Config, S, Command) {
-    let mut known = without_empty_variables(command_of::<S>(program, parties));
-    let matches = known.get_matches_mut();
-    let parsed = Config::from_arg_matches(&matches).and_then(|config| Ok((config, S::from_arg_matches(&matches)?)));
-    let (config, settings) = parsed.unwrap_or_else(|error| error.exit());
+/// The settings on a program's command line, in its environment and in its file of settings.
+///
+/// # Errors
+/// What is wrong, or the help that was asked for: to be printed before the program ends.
+pub(crate) fn read<S: Args>(program: &str, parties: &[&str]) -> Result<Told<S>, Refused> {
+    let plain = command_of::<S>(program, parties);
+    let (mut known, mut sources) = sources::apply(plain.clone(), None);
+    let mut matches = known.try_get_matches_from_mut(env::args_os())?;
+    if let Some(path) = matches.get_one::<PathBuf>("env_file") {
+        let file = EnvFile::read(path, &plain)?;
+        (known, sources) = sources::apply(plain.clone(), Some(&file));
+        matches = known.try_get_matches_from_mut(env::args_os())?;
+    }
     let command = match matches.subcommand_name() {
-        Some(CHECK) => Command::Check(check::settings(&known, &matches)),
+        Some(CHECK) => Command::Check(check::settings(&known, &matches, &sources)),
         Some(_) => Command::Health,
         None => Command::Serve,
     };
-    (config, settings, command)
+    Ok(Told {
+        config: Config::from_arg_matches(&matches)?,
+        own: S::from_arg_matches(&matches)?,
+        command,
+        values: check::values(&known, &matches),
+        unknown: sources::unknown(&plain),
+    })
+}
+
+/// Why settings cannot be read.
+pub(crate) enum Refused {
+    /// By what they say, each for itself. Also if help was asked for.
+    Said(clap::Error),
+    /// By their file.
+    File(StartupError),
+}
+
+impl From<clap::Error> for Refused {
+    fn from(error: clap::Error) -> Self {
+        Self::Said(error)
+    }
+}
+
+impl From<StartupError> for Refused {
+    fn from(error: StartupError) -> Self {
+        Self::File(error)
+    }
+}
+
+/// In one line.
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Said(error) => {
+                let text = error.to_string();
+                let line = text.lines().next().unwrap_or_default();
+                f.write_str(line.strip_prefix("error: ").unwrap_or(line))
+            }
+            Self::File(error) => error.fmt(f),
+        }
+    }
 }
 
 /// The command line of a program with these parties and settings. What its settings say about the program goes first.

@@ -55,6 +55,14 @@ pub enum StartupError {
         /// The operating system's reason.
         source: std::io::Error,
     },
+    /// The file of settings cannot be read, or says what is no setting.
+    #[error("--env-file {path}: {problem}", path = path.display())]
+    EnvFile {
+        /// What `--env-file` said.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// The operating system gives no threads.
     #[error("cannot start threads: {0}. Raise the limits of this user or machine")]
     Runtime(std::io::Error),

@@ -15,9 +15,11 @@ use crate::{
     account::Account,
     config::Config,
     error::Error,
+    metrics::Metrics,
     party::Group,
     proxies::Proxies,
     quota::{Holder, Paced, Quotas, Slot},
+    reload::Live,
 };
 
 /// Where connections come in.
@@ -65,9 +67,10 @@ pub(crate) struct Held {
 }
 
 impl Entrance {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(live: &Arc<Live<Config>>, metrics: Arc<Metrics>) -> Self {
+        let config = live.get();
         let connections = connections_possible(config.limits.connections);
-        let quotas = Arc::new(Quotas::new(config.limits.clone()));
+        let quotas = Arc::new(Quotas::new(Arc::clone(live), metrics));
         Self {
             house: Arc::new(House { quotas, permits: Semaphore::new(connections as usize) }),
             proxies: Proxies::new(config.trusted_proxies.clone(), config.client_ip_header.clone()),

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::Full;
 use hyper::{
     body::{Body, Incoming},
@@ -21,7 +21,6 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use percent_encoding::percent_decode_str;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{Instant, timeout},
@@ -29,6 +28,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    address,
     assets::Assets,
     body::Bodies,
     close::{self, Close},
@@ -39,10 +39,11 @@ use crate::{
     handshake,
     metrics::{Metrics, State},
     notice::Notice,
-    party::{self, Response, Result, RoomKey, Rooms, text},
+    party::{Response, Result, RoomKey, Rooms, text},
     readiness::Readiness,
     refusals,
-    server::{Pages, QueryAddress},
+    reload::Running,
+    server::QueryAddress,
     sockets::Sockets,
     stopping::Deadlines,
     storage::Db,
@@ -63,8 +64,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// What every connection needs of the server.
 pub(crate) struct HttpServer {
-    /// How the server is set up.
-    config: Arc<Config>,
+    /// How the server is set up, and what the program serves beside its parties.
+    running: Running,
     /// Where requests and connections go.
     rooms: Rooms,
     /// Who reads and writes once a handshake is answered.
@@ -75,12 +76,10 @@ pub(crate) struct HttpServer {
     entrance: Entrance,
     /// The bodies that are arriving.
     bodies: Bodies,
-    /// What the program serves beside its parties.
-    pages: Option<Pages>,
     /// A second address for the rooms of one party.
     query_address: Option<QueryAddress>,
     /// What is counted for the operator.
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     /// Which pages may send requests to rooms.
     cors: Cors,
     /// The folder served, if there is one.
@@ -93,28 +92,32 @@ pub(crate) struct HttpServer {
 
 impl HttpServer {
     pub(crate) fn new(
-        config: Arc<Config>,
+        running: Running,
         rooms: Rooms,
         sockets: Sockets<Rooms>,
         db: Db,
-        pages: Option<Pages>,
         query_address: Option<QueryAddress>,
     ) -> Self {
+        let (config, metrics) = (running.config.get(), Arc::new(Metrics::new()));
         Self {
-            pages,
             query_address,
             assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
             leaving: AtomicBool::new(false),
             stopping: CancellationToken::new(),
-            entrance: Entrance::new(&config),
-            bodies: Bodies::new(&config.limits),
-            metrics: Metrics::new(),
+            entrance: Entrance::new(&running.config, Arc::clone(&metrics)),
+            bodies: Bodies::new(Arc::clone(&running.config)),
+            metrics,
             cors: Cors::new(config.cors_origins.clone()),
-            config,
+            running,
             rooms,
             sockets: Arc::new(sockets),
             db,
         }
+    }
+
+    /// How the server is set up now.
+    pub(crate) fn config(&self) -> &'static Config {
+        self.running.config.get()
     }
 
     /// How many connections there may be at a time.
@@ -127,10 +130,10 @@ impl HttpServer {
     pub(crate) async fn run(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Deadlines {
         self.accept_until(&listener, shutdown).await;
         self.leaving.store(true, Ordering::Relaxed);
-        tracing::info!("stopping");
-        self.accept_until(&listener, tokio::time::sleep(self.config.drain)).await;
+        tracing::info!("stopping; a second signal ends the program at once");
+        self.accept_until(&listener, tokio::time::sleep(self.config().drain)).await;
         drop(listener);
-        let deadlines = Deadlines::within(self.config.limits.shutdown_timeout);
+        let deadlines = Deadlines::within(self.config().limits.shutdown_timeout);
         self.rooms.stop();
         self.stopping.cancel();
         let goodbye = Close::new(close::RESTARTING, &Error::Stopping.to_string());
@@ -180,7 +183,7 @@ impl HttpServer {
         // Ends with the connection, whose guest `run` waits for; as plain HTTP it does not last long. A WebSocket lives on
         // without a task.
         tokio::spawn(async move {
-            let deadline = Instant::now() + server.config.limits.header_timeout;
+            let deadline = Instant::now() + server.config().limits.header_timeout;
             // Whoever says nothing yet takes nobody's turn.
             tokio::select! {
                 // If it has failed, so does what follows.
@@ -202,7 +205,7 @@ impl HttpServer {
             let (server, visit) = (Arc::clone(&server), Arc::clone(&guest));
             async move { Ok::<_, Infallible>(server.answer_visit(request, &visit).await.map(Full::new)) }
         });
-        let limits = &self.config.limits;
+        let limits = &self.config().limits;
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.keep_alive)
@@ -259,7 +262,7 @@ impl HttpServer {
 
     async fn answer(&self, request: hyper::Request<Incoming>, visit: &Visit) -> Response {
         let method = request.method().clone();
-        if let Some(key) = self.room(request.uri()) {
+        if let Some(key) = address::room(request.uri(), &self.rooms, self.query_address) {
             let asked = Asked::with(&request);
             let answer = match key {
                 Ok(key) => self.visit(key, request, visit).await,
@@ -280,7 +283,7 @@ impl HttpServer {
             let guest = Arc::clone(visit.guest());
             let account = self.entrance.account(&guest, request.headers());
             let taken = self.entrance.let_stay(guest, request.headers(), self.rooms.group(&key))?;
-            handshake::accept(&self.config.limits, &self.rooms, &self.sockets, key, request, account, taken).await
+            handshake::accept(&self.config().limits, &self.rooms, &self.sockets, key, request, account, taken).await
         } else {
             self.request(&key, request, visit).await
         }
@@ -305,7 +308,7 @@ impl HttpServer {
             return response;
         }
         let (request, _) = request.into_parts();
-        self.pages.as_ref().and_then(|pages| pages(&request)).unwrap_or(Err(Error::NotFound))
+        self.running.program.get().pages.as_ref().and_then(|pages| pages(&request)).unwrap_or(Err(Error::NotFound))
     }
 
     /// What the server is doing, for a Prometheus.
@@ -331,7 +334,7 @@ impl HttpServer {
         if let Some(fault) = self.db.fault() {
             readiness.limit(format!("storage takes no writes: {fault}"));
         }
-        let wanted = self.config.limits.connections;
+        let wanted = self.config().limits.connections;
         if self.connections() < wanted {
             readiness.limit(format!(
                 "the open files allow {} connections, not the {wanted} of --max-connections",
@@ -339,34 +342,6 @@ impl HttpServer {
             ));
         }
         readiness
-    }
-
-    /// The room that an address leads to: `/parties/:party/:room[/…]`, `/party/:room[/…]` for the party `main`, or the
-    /// short address.
-    fn room(&self, uri: &Uri) -> Option<Result<RoomKey>> {
-        if let Some((party, room)) = self.party_and_room(uri.path()) {
-            let room = percent_decode_str(room).decode_utf8().map_err(|_| Error::RoomEncoding);
-            return Some(room.and_then(|room| self.rooms.room_key(party, &room)));
-        }
-        let QueryAddress { segment, party } = self.query_address?;
-        if uri.path().trim_end_matches('/').rsplit('/').next() != Some(segment) {
-            return None;
-        }
-        Some(self.rooms.room_key(party, &party::query_value(uri, party)?))
-    }
-
-    fn party_and_room<'a>(&self, path: &'a str) -> Option<(&'a str, &'a str)> {
-        // A proxy that joins two paths may leave a slash too many.
-        let without_slashes = |path: &'a str| path.trim_start_matches('/');
-        let path = without_slashes(path.strip_prefix('/')?);
-        let (party, rest) = match path.strip_prefix(self.config.prefix.as_str()).and_then(|rest| rest.strip_prefix('/'))
-        {
-            Some(rest) => without_slashes(rest).split_once('/')?,
-            None => ("main", path.strip_prefix("party/")?),
-        };
-        let rest = without_slashes(rest);
-        let room = if self.rooms.id_has_slashes(party) { rest } else { rest.split('/').next()? };
-        (!room.is_empty()).then_some((party, room))
     }
 
     async fn request(&self, key: &RoomKey, request: hyper::Request<Incoming>, visit: &Visit) -> Result<Response> {

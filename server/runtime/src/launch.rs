@@ -1,8 +1,12 @@
 //! What a binary does around a server: listens, says where once it serves, and stops when the system asks.
 
 use std::{
+    collections::BTreeMap,
+    convert::Infallible,
     env,
+    ffi::OsString,
     io::{self, Write},
+    mem,
     net::SocketAddr,
     path::Path,
     process::ExitCode,
@@ -11,13 +15,18 @@ use std::{
 use clap::Args;
 use listenfd::ListenFd;
 use serde_json::{Map, Value};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::oneshot,
+};
 
 use crate::{
     Greeting, Server,
-    config::{self, Command, Config, LogFormat, NoSettings},
+    config::{self, Command, Config, LogFormat, NoSettings, Refused, Told},
     error::StartupError,
     health, log,
+    reload::{self, Reread, Running},
+    signals,
 };
 
 /// Handshakes the operating system may hold for us while we are busy: all clients come back at once after a restart.
@@ -28,7 +37,7 @@ impl Server {
     ///
     /// Reads the settings from the command line and the environment (`--help` tells them), logs to standard error, and
     /// says there why it could not start. Prints the address it listens on once it serves. Serves until Ctrl-C, SIGTERM or
-    /// SIGHUP; a second signal ends the program at once. Takes over a socket that systemd holds, and tells systemd when it
+    /// SIGHUP; a second signal ends the program at once. With `--env-file`, SIGHUP has it read the settings again instead. Takes over a socket that systemd holds, and tells systemd when it
     /// serves and when it stops. With `health` as its argument it only asks a running server whether it is ready; with `check` it
     /// only says what the settings are.
     ///
@@ -53,6 +62,9 @@ impl Server {
 
     /// [`main`](Self::main) for a program with settings of its own: `S` is read from the same command line, and `set_up`
     /// gives them to the server. The doc comment of `S` is what `--help` says first.
+    ///
+    /// When the settings are read again, `set_up` is called once more, with a server of no parties. The values and pages
+    /// that it gives to that one take the place of the earlier ones, unless it fails.
     ///
     /// ```no_run
     /// use clap::Args;
@@ -85,37 +97,39 @@ impl Server {
     /// }
     /// ```
     #[must_use]
-    pub fn main_with<S: Args>(self, set_up: impl FnOnce(S, Self, &Config) -> Result<Self, StartupError>) -> ExitCode {
+    pub fn main_with<S: Args>(self, set_up: impl Fn(S, Self, &Config) -> Result<Self, StartupError>) -> ExitCode {
         let program = program_name();
-        let (mut config, own_settings, command) = config::from_args::<S>(&program, &self.names());
+        let parties = self.names();
+        let mut told = match config::read::<S>(&program, &parties) {
+            Ok(told) => told,
+            Err(Refused::Said(error)) => error.exit(),
+            Err(Refused::File(error)) => return failed(&program, &error),
+        };
+        let command = mem::replace(&mut told.command, Command::Serve);
         if command == Command::Health {
-            return health::ask(&program, config.listen);
+            return health::ask(&program, told.config.listen);
         }
-        self.complete(&mut config);
+        self.complete(&mut told.config);
         if let Command::Check(settings) = command {
-            let checked = log::filter(&config.log)
-                .and_then(|_| config.validate())
-                .and_then(|()| set_up(own_settings, self, &config));
-            return match checked {
-                Ok(server) => {
-                    let users = server.greet(config.listen).users;
-                    let told = format!(
-                        "{settings}\nThese settings are sound. It would serve {users} on http://{}\n",
-                        config.listen
-                    );
-                    // Whoever asked may not read all of it.
-                    let _ = io::stdout().write_all(told.as_bytes());
-                    ExitCode::SUCCESS
-                }
-                Err(error) => failed(&program, &error),
-            };
+            return check(&program, &settings, told, |own, config| set_up(own, self, config));
         }
+        let (config, own, first) = (told.config, told.own, told.values);
         let served = log::start(&config)
-            .and_then(|()| config.validate())
-            .and_then(|()| set_up(own_settings, self, &config))
-            .and_then(|server| Ok((server, tokio::runtime::Runtime::new().map_err(StartupError::Runtime)?)))
-            .and_then(|(server, runtime)| {
-                let served = runtime.block_on(serve(server, config));
+            .and_then(|log| config.validate().map(|()| log))
+            .and_then(|log| Ok((log, set_up(own, self, &config)?)))
+            .and_then(|ready| Ok((ready, tokio::runtime::Runtime::new().map_err(StartupError::Runtime)?)))
+            .and_then(|((log, server), runtime)| {
+                tell_unknown(&told.unknown);
+                let read = |now: &Config| {
+                    let told = config::read::<S>(&program, &parties).map_err(|refused| refused.to_string())?;
+                    let config = reload::merged(now, told.config);
+                    let checked = config.validate().and_then(|()| log::filter(&config.log));
+                    let checked = checked.and_then(|filter| Ok((filter, set_up(told.own, Self::builder(), &config)?)));
+                    let (filter, server) = checked.map_err(|error| error.to_string())?;
+                    log(filter);
+                    Ok(Reread { config, server, values: told.values })
+                };
+                let served = runtime.block_on(serve(server, config, first, read));
                 // Whatever still hangs, such as a read from a disk that does not answer, must not hold up the end.
                 runtime.shutdown_background();
                 served
@@ -160,24 +174,105 @@ fn program_name() -> String {
     if name.is_empty() { "server".to_owned() } else { name.into_owned() }
 }
 
-async fn serve(server: Server, config: Config) -> Result<(), StartupError> {
+/// Says which variables have no effect.
+fn tell_unknown(names: &[String]) {
+    for name in names {
+        tracing::warn!("the variable {name} is no setting, so it has no effect; --help names all that are");
+    }
+}
+
+/// The answer to `check`.
+fn check<S>(
+    program: &str,
+    settings: &str,
+    told: Told<S>,
+    set_up: impl FnOnce(S, &Config) -> Result<Server, StartupError>,
+) -> ExitCode {
+    let config = told.config;
+    let checked = log::filter(&config.log).and_then(|_| config.validate()).and_then(|()| set_up(told.own, &config));
+    let server = match checked {
+        Ok(server) => server,
+        Err(error) => return failed(program, &error),
+    };
+    let unknown = told.unknown.iter().map(|name| format!("The variable {name} is no setting and has no effect.\n"));
+    let (unknown, users) = (unknown.collect::<String>(), server.greet(config.listen).users);
+    let listen = config.listen;
+    let said = format!("{settings}\n{unknown}These settings are sound. It would serve {users} on http://{listen}\n");
+    // Whoever asked may not read all of it.
+    let _ = io::stdout().write_all(said.as_bytes());
+    ExitCode::SUCCESS
+}
+
+async fn serve(
+    server: Server,
+    config: Config,
+    values: BTreeMap<String, Vec<OsString>>,
+    read: impl Fn(&Config) -> Result<Reread, String>,
+) -> Result<(), StartupError> {
     let failed = |source| StartupError::Listen { address: config.listen, source };
     let listener = listen(config.listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let stop = stop_signal().map_err(failed)?;
+    let file = config.env_file.clone();
+    let stop = signals::stop(file.is_some()).map_err(failed)?;
+    let hangups = signals::Hangups::new(file.is_some()).map_err(failed)?;
     let greeting = server.greet(address);
     let settings = config.clone();
-    let serves = move |connections| {
+    let (hand_over, handed_over) = oneshot::channel();
+    let serves = move |connections, running: Running| {
         // Whoever started us may not read it.
         let _ = io::stdout().write_all(told(address, &greeting, settings.log_format).as_bytes());
         log_start(address, &greeting, &settings, connections);
         tell_systemd(SystemdState::Serving);
+        // The other end is waited for below, for as long as the server runs.
+        let _ = hand_over.send(running);
+    };
+    let reloads = async {
+        match handed_over.await {
+            Ok(running) => reload_for_ever(&running, hangups, values, read).await,
+            // It never served.
+            Err(_) => std::future::pending().await,
+        }
     };
     let stop = async {
-        stop.await;
+        tokio::select! {
+            () = stop => {}
+            never = reloads => match never {},
+        }
         tell_systemd(SystemdState::Stopping);
     };
-    server.run_and_tell(listener, config, stop, serves).await
+    server.run_and_tell(listener, config, stop, serves).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Reads the settings again at each SIGHUP. What is wrong changes nothing.
+async fn reload_for_ever(
+    running: &Running,
+    mut hangups: signals::Hangups,
+    mut values: BTreeMap<String, Vec<OsString>>,
+    read: impl Fn(&Config) -> Result<Reread, String>,
+) -> Infallible {
+    loop {
+        hangups.next().await;
+        let reread = match read(running.config.get()) {
+            Ok(reread) => reread,
+            Err(problem) => {
+                tracing::error!("the settings stay as they are, for they cannot be read again: {problem}");
+                continue;
+            }
+        };
+        running.take_over(reread.config, reread.server);
+        let (taken_over, waiting) = reload::changed(&values, &reread.values);
+        let flags = |names: &[&str]| names.iter().map(|name| format!("--{name}")).collect::<Vec<_>>().join(", ");
+        match taken_over.is_empty() {
+            true => tracing::info!("the settings were read again; nothing changes"),
+            false => tracing::info!("the settings were read again; these have changed: {}", flags(&taken_over)),
+        }
+        if !waiting.is_empty() {
+            tracing::warn!("these settings change with a restart only: {}", flags(&waiting));
+        }
+        values = reread.values;
+    }
 }
 
 /// The socket that systemd holds for us, or one of our own.
@@ -224,62 +319,6 @@ fn log_start(address: SocketAddr, greeting: &Greeting, config: &Config, connecti
              the limit of open files (`ulimit -n`, or LimitNOFILE= of systemd)",
             config.limits.connections
         );
-    }
-}
-
-/// Ready at the first Ctrl-C, SIGTERM or SIGHUP. The second ends the program, whatever it is doing.
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    let mut signals = Signals::new()?;
-    let (stop, stopping) = tokio::sync::oneshot::channel();
-    // Ends with the program.
-    tokio::spawn(async move {
-        signals.next().await;
-        // The server may have ended for another reason.
-        let _ = stop.send(());
-        signals.next().await;
-        tracing::warn!("ended at once by a second signal; what was not written yet is lost");
-        std::process::exit(1);
-    });
-    Ok(async move {
-        // The task above never drops its end before it has sent.
-        let _ = stopping.await;
-    })
-}
-
-/// The signals that end a program.
-#[cfg(unix)]
-struct Signals([tokio::signal::unix::Signal; 3]);
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind as Kind, signal};
-        Ok(Self([signal(Kind::terminate())?, signal(Kind::interrupt())?, signal(Kind::hangup())?]))
-    }
-
-    async fn next(&mut self) {
-        let [terminate, interrupt, hangup] = &mut self.0;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
     }
 }
 

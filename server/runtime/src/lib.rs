@@ -28,6 +28,7 @@
 //! - Rooms share no memory. A room's fields are touched by its own loop alone, so there are no locks around them.
 
 mod account;
+mod address;
 mod admin;
 mod assets;
 mod body;
@@ -53,8 +54,11 @@ mod proxies;
 mod quota;
 mod readiness;
 mod refusals;
+mod reload;
 mod server;
+mod signals;
 mod sockets;
+mod sources;
 mod stopping;
 mod storage;
 mod upgrade;
@@ -62,7 +66,7 @@ mod visit;
 
 pub use account::Reservation;
 pub use close::Close;
-pub use config::{Config, LogFormat, defaults, milliseconds};
+pub use config::{Config, LogFormat, defaults, milliseconds, yes_or_no};
 pub use error::{Error, StartupError};
 pub use limits::Limits;
 pub use server::{Greeting, Server};

@@ -12,17 +12,30 @@ use crate::{
 /// The words for how much is logged.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
+/// Changes how much is logged.
+pub(crate) type Refilter = Box<dyn Fn(EnvFilter)>;
+
 /// Starts the log on standard error.
-pub(crate) fn start(config: &Config) -> Result<(), StartupError> {
+pub(crate) fn start(config: &Config) -> Result<Refilter, StartupError> {
     let filter = filter(&config.log)?;
     // Colours are for terminals, not for files and log collectors.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let log = log.with_ansi(io::stderr().is_terminal());
-    match config.log_format {
-        LogFormat::Human => log.with_target(false).init(),
-        LogFormat::Json => log.json().init(),
-    }
-    Ok(())
+    // It fails only when the log is gone, which lasts as long as the program.
+    Ok(match config.log_format {
+        LogFormat::Human => {
+            let log = log.with_target(false).with_filter_reloading();
+            let handle = log.reload_handle();
+            log.init();
+            Box::new(move |filter| drop(handle.reload(filter)))
+        }
+        LogFormat::Json => {
+            let log = log.json().with_filter_reloading();
+            let handle = log.reload_handle();
+            log.init();
+            Box::new(move |filter| drop(handle.reload(filter)))
+        }
+    })
 }
 
 /// Reads a filter. A word that is no level would be taken for the name of a module, and silence everything else.

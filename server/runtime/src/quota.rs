@@ -12,9 +12,12 @@ use std::{
 
 use crate::{
     account::{Account, Accounts},
+    config::Config,
     error::Error,
     limits::Limits,
+    metrics::Metrics,
     party::Group,
+    reload::Live,
 };
 
 /// How long one key hides addresses.
@@ -74,7 +77,7 @@ impl Paced {
 
 /// What addresses and groups of rooms hold.
 pub(crate) struct Quotas {
-    limits: Limits,
+    config: Arc<Live<Config>>,
     /// Makes names of groups into hashes.
     group_key: RandomState,
     ledger: Mutex<Ledger>,
@@ -116,15 +119,19 @@ impl Slot {
 }
 
 impl Quotas {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(config: Arc<Live<Config>>, metrics: Arc<Metrics>) -> Self {
         let ledger = Ledger {
             key: RandomState::new(),
             key_since: Instant::now(),
             open: HashMap::new(),
-            accounts: Accounts::new(),
+            accounts: Accounts::new(metrics),
             pace: HashMap::new(),
         };
-        Self { limits, group_key: RandomState::new(), ledger: Mutex::new(ledger) }
+        Self { config, group_key: RandomState::new(), ledger: Mutex::new(ledger) }
+    }
+
+    fn limits(&self) -> &'static Limits {
+        &self.config.get().limits
     }
 
     /// Takes one of the connections that an address may hold, WebSockets or not.
@@ -132,7 +139,7 @@ impl Quotas {
     /// # Errors
     /// [`Error::TooManyFromAddress`].
     pub(crate) fn let_in(self: &Arc<Self>, address: IpAddr) -> Result<Slot, Error> {
-        let limit = self.limits.connections_per_address.saturating_mul(CONNECTIONS_PER_WEBSOCKET);
+        let limit = self.limits().connections_per_address.saturating_mul(CONNECTIONS_PER_WEBSOCKET);
         self.hold_for(Counted::Connections, address, limit)
     }
 
@@ -144,7 +151,7 @@ impl Quotas {
         if address.to_canonical().is_loopback() {
             return Ok(None);
         }
-        self.hold_for(Counted::WebSockets, address, self.limits.connections_per_address).map(Some)
+        self.hold_for(Counted::WebSockets, address, self.limits().connections_per_address).map(Some)
     }
 
     /// What an address holds in bytes. Loopback has no account, as for [`open_from`](Self::open_from).
@@ -154,7 +161,7 @@ impl Quotas {
         }
         let mut ledger = self.ledger();
         let key = ledger.hash(address);
-        Some(ledger.accounts.of(key, &self.limits, Instant::now()))
+        Some(ledger.accounts.of(key, self.limits(), Instant::now()))
     }
 
     /// Takes one of a group's connections.
@@ -179,12 +186,12 @@ impl Quotas {
         let hash = ledger.hash(address);
         if ledger.pace.len() >= MAX_PACED {
             ledger.pace.retain(|(paced, _), bucket| {
-                let (burst, per_second) = paced.limits(&self.limits);
+                let (burst, per_second) = paced.limits(self.limits());
                 bucket.refill(burst, per_second, now);
                 bucket.tokens < f64::from(burst)
             });
         }
-        let (burst, per_second) = paced.limits(&self.limits);
+        let (burst, per_second) = paced.limits(self.limits());
         let bucket = ledger.pace.entry((paced, hash)).or_insert_with(|| Bucket::full(burst, now));
         if bucket.take(burst, per_second, now) { Ok(()) } else { Err(Error::TooManyFromAddress) }
     }
@@ -254,7 +261,8 @@ mod tests {
     use super::*;
 
     fn quotas(limits: Limits) -> Arc<Quotas> {
-        Arc::new(Quotas::new(limits))
+        let config = Live::new(Config { limits, ..Config::default() });
+        Arc::new(Quotas::new(config, Arc::new(Metrics::new())))
     }
 
     #[test]

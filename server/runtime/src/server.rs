@@ -17,6 +17,7 @@ use crate::{
     http::HttpServer,
     notice,
     party::{self, AlarmClock, Kinds, Party, Response, Result},
+    reload::Running,
     sockets::Sockets,
     storage::Db,
 };
@@ -64,7 +65,7 @@ pub(crate) struct QueryAddress {
 }
 
 /// What a program serves on paths that are no party's.
-pub(crate) type Pages = Box<dyn Fn(&Parts) -> Option<Result<Response>> + Send + Sync>;
+pub(crate) type Pages = Arc<dyn Fn(&Parts) -> Option<Result<Response>> + Send + Sync>;
 type MakeGreeting = Box<dyn Fn(SocketAddr) -> Greeting + Send>;
 
 /// What a program says when it listens, besides its address.
@@ -149,7 +150,7 @@ impl Server {
     /// ```
     #[must_use]
     pub fn pages(mut self, pages: impl Fn(&Parts) -> Option<Result<Response>> + Send + Sync + 'static) -> Self {
-        self.pages = Some(Box::new(pages));
+        self.pages = Some(Arc::new(pages));
         self
     }
 
@@ -171,6 +172,11 @@ impl Server {
 
     pub(crate) fn greet(&self, address: SocketAddr) -> Greeting {
         self.greeting.as_ref().map(|greeting| greeting(address)).unwrap_or_default()
+    }
+
+    /// What the program has given it, without the parties.
+    pub(crate) fn into_program(self) -> (::http::Extensions, Option<Pages>) {
+        (self.values, self.pages)
     }
 
     /// The names of its parties.
@@ -195,17 +201,17 @@ impl Server {
         config: Config,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), StartupError> {
-        self.run_and_tell(listener, config, shutdown, |_| {}).await
+        self.run_and_tell(listener, config, shutdown, |_, _| {}).await
     }
 
     /// [`run`](Self::run), which calls `serves` when everything has been checked and opened, with the number of connections
-    /// there may be.
+    /// there may be, and with what a reload changes.
     pub(crate) async fn run_and_tell(
         self,
         listener: TcpListener,
         mut config: Config,
         shutdown: impl Future<Output = ()>,
-        serves: impl FnOnce(usize),
+        serves: impl FnOnce(usize, Running),
     ) -> Result<(), StartupError> {
         self.complete(&mut config);
         config.validate()?;
@@ -219,20 +225,19 @@ impl Server {
         }
         let alarms = AlarmClock::load(db.clone(), party::unix_ms, |party, id| kinds.key(party, id)).await;
         let alarms = alarms.map_err(|error| data(&config.data, error))?;
-        let config = Arc::new(config);
-        let rooms = kinds.into_rooms(self.values, Arc::clone(&config), alarms, db.clone());
+        let running = Running::new(config, self.values, self.pages);
+        let config = running.config.get();
+        let rooms = kinds.into_rooms(running.clone(), alarms, db.clone());
         let sockets = Sockets::start(&rooms, &config.limits).map_err(StartupError::Runtime)?;
-        let (pages, query_address) = (self.pages, self.query_address);
         let admin = match config.admin {
             Some(address) => {
                 Some(TcpListener::bind(address).await.map_err(|source| StartupError::Admin { address, source })?)
             }
             None => None,
         };
-        let token = config.admin_token.clone();
-        let server = Arc::new(HttpServer::new(config, rooms.clone(), sockets, db.clone(), pages, query_address));
-        let admin = admin.map(|listener| admin::serve(listener, Arc::clone(&server), token));
-        serves(server.connections());
+        let server = Arc::new(HttpServer::new(running.clone(), rooms.clone(), sockets, db.clone(), self.query_address));
+        let admin = admin.map(|listener| admin::serve(listener, Arc::clone(&server)));
+        serves(server.connections(), running);
         let deadlines = tokio::select! {
             deadlines = server.run(listener, shutdown) => deadlines,
             never = rooms.ring_alarms() => match never {},

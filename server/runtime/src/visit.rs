@@ -77,11 +77,13 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::{config::Config, guest::Entrance};
+    use crate::{config::Config, guest::Entrance, metrics::Metrics, reload::Live};
 
     #[test]
     fn a_turn_is_over_when_the_client_keeps_us_waiting() {
-        let guest = Entrance::new(&Config::default()).let_in(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let guest = Entrance::new(&Live::new(Config::default()), Arc::new(Metrics::new()))
+            .let_in(Ipv4Addr::LOCALHOST.into())
+            .unwrap();
         let visit = Visit::new(guest);
         let is_over = || visit.waits_for_its_client().now_or_never().is_some();
         assert!(is_over(), "half a request has come");

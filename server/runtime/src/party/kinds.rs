@@ -1,8 +1,8 @@
 //! The parties of a server, by name, with their types erased.
 
-use std::{collections::HashMap, marker::PhantomData, sync::Arc};
+use std::{collections::HashMap, marker::PhantomData};
 
-use http::{Extensions, HeaderMap};
+use http::HeaderMap;
 
 use super::{
     AlarmClock, Group, Lobby, Party, Request, Result, RoomId, RoomKey, Rooms, life,
@@ -10,7 +10,7 @@ use super::{
     rooms::{Admission, Kind},
     table::Connections,
 };
-use crate::{config::Config, error::StartupError, storage::Db};
+use crate::{error::StartupError, reload::Running, storage::Db};
 
 /// A party, as the type it is.
 struct Of<P>(PhantomData<fn() -> P>);
@@ -94,8 +94,8 @@ impl Kinds {
     }
 
     /// All rooms of these parties.
-    pub(crate) fn into_rooms(self, values: Extensions, config: Arc<Config>, alarms: AlarmClock, db: Db) -> Rooms {
-        Rooms::new(self.by_name, values, config, alarms, db)
+    pub(crate) fn into_rooms(self, running: Running, alarms: AlarmClock, db: Db) -> Rooms {
+        Rooms::new(self.by_name, running, alarms, db)
     }
 
     /// The key of a room, if there is such a party and it takes the id.

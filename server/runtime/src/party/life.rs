@@ -34,7 +34,7 @@ pub(super) async fn run<P: Party>(rooms: Rooms, key: RoomKey, connections: Conne
     let mut only_asked = true;
     loop {
         let leaves_at_once = only_asked && rooms.are_crowded();
-        let idle_after = if leaves_at_once { Duration::ZERO } else { rooms.shared().config.limits.room_idle };
+        let idle_after = if leaves_at_once { Duration::ZERO } else { rooms.shared().config().limits.room_idle };
         let woken = tokio::select! {
             event = inbox.recv() => event.map_or(Woken::Ended, Woken::Event),
             () = sleep_until(room.tick_at) => Woken::Tick,

@@ -191,9 +191,9 @@ impl Room {
         self.rooms.setting()
     }
 
-    /// How the server is set up.
+    /// How the server is set up now.
     #[must_use]
     pub fn config(&self) -> &Config {
-        &self.rooms.shared().config
+        self.rooms.shared().config()
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use http::{Extensions, HeaderMap};
+use http::HeaderMap;
 use tokio::{
     sync::{Semaphore, oneshot},
     time::Instant,
@@ -33,6 +33,7 @@ use crate::{
     error::Error,
     guest::Held,
     notice::Notice,
+    reload::Running,
     sockets::{Ears, Socket},
     storage::Db,
 };
@@ -63,14 +64,19 @@ pub(crate) struct Shared {
     pub(crate) turns: Semaphore,
     /// The rooms that are awake, as tasks.
     pub(crate) tasks: TaskTracker,
-    /// The program's own values, by their types.
-    settings: Extensions,
-    /// How the server is set up.
-    pub(crate) config: Arc<Config>,
+    /// How the server is set up, and the program's own values.
+    running: Running,
     /// The alarms of all rooms.
     pub(crate) alarms: AlarmClock,
     /// The database behind the storage of all rooms.
     pub(crate) db: Db,
+}
+
+impl Shared {
+    /// How the server is set up now.
+    pub(crate) fn config(&self) -> &'static Config {
+        self.running.config.get()
+    }
 }
 
 /// A party with its type erased: the code that rooms run.
@@ -90,8 +96,7 @@ pub(super) type Admission = Pin<Box<dyn Future<Output = Result<Request, Response
 impl Rooms {
     pub(super) fn new(
         kinds: HashMap<&'static str, Box<dyn Kind>>,
-        settings: Extensions,
-        config: Arc<Config>,
+        running: Running,
         alarms: AlarmClock,
         db: Db,
     ) -> Self {
@@ -104,8 +109,7 @@ impl Rooms {
             sequence: AtomicU64::new(1),
             turns: Semaphore::new(TURNS),
             tasks: TaskTracker::new(),
-            settings,
-            config,
+            running,
             alarms,
             db,
         }))
@@ -116,7 +120,7 @@ impl Rooms {
     }
 
     pub(super) fn setting<T: Send + Sync + 'static>(&self) -> Result<&T> {
-        self.0.settings.get().ok_or_else(|| Error::Setting(std::any::type_name::<T>()))
+        self.0.running.program.get().values.get().ok_or_else(|| Error::Setting(std::any::type_name::<T>()))
     }
 
     fn kind(&self, party: &str) -> Result<(&'static str, &dyn Kind)> {
@@ -135,7 +139,7 @@ impl Rooms {
 
     /// Notes that `caller` waits for `target`, until the value returned is dropped.
     pub(super) fn enter_call(&self, caller: Option<&RoomKey>, target: &RoomKey) -> Result<Call<'_>> {
-        self.0.calls.enter(caller, target, self.0.config.limits.calls)
+        self.0.calls.enter(caller, target, self.0.config().limits.calls)
     }
 
     pub(crate) fn room_key(&self, party: &str, id: &str) -> Result<RoomKey> {
@@ -211,7 +215,7 @@ impl Rooms {
         // The room's own key: all of its connections share one.
         let key = self.0.table.own_key(key);
         let connection_key = self.0.connection_keys.fetch_add(1, Ordering::Relaxed);
-        let limits = &self.0.config.limits;
+        let limits = &self.0.config().limits;
         let connection = Connection::new(connection_key, key.clone(), socket, account, request.uri(), limits);
         // From here on the room may know it, so whatever happens to this future must tell the room.
         let attached = Attached::new(self.clone(), connection.clone());
@@ -226,7 +230,7 @@ impl Rooms {
     }
 
     async fn answer<T>(&self, answer: oneshot::Receiver<Result<T>>) -> Result<T> {
-        let limit = self.0.config.limits.call_timeout;
+        let limit = self.0.config().limits.call_timeout;
         match tokio::time::timeout(limit, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Error::RoomFailed),
@@ -237,7 +241,7 @@ impl Rooms {
     /// Puts an event into a room's mailbox, and starts the room if it sleeps.
     pub(crate) fn deliver(&self, key: &RoomKey, event: Event) -> Result {
         let (_, kind) = self.kind(key.party())?;
-        self.0.table.deliver(key, event, &self.0.config.limits, |connections| {
+        self.0.table.deliver(key, event, &self.0.config().limits, |connections| {
             let (mailbox, inbox) = mailbox();
             kind.start(self.clone(), key.clone(), connections, inbox);
             mailbox
@@ -251,7 +255,7 @@ impl Rooms {
 
     /// Whether so many rooms are there that one should not stay for a stranger's request alone.
     pub(super) fn are_crowded(&self) -> bool {
-        self.0.table.is_crowded(&self.0.config.limits)
+        self.0.table.is_crowded(&self.0.config().limits)
     }
 
     /// Ends an idle room, unless something has just arrived for it.

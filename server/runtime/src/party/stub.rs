@@ -240,7 +240,7 @@ impl Socket {
     /// [`Limits::call_timeout`](crate::Limits::call_timeout). The connection lives on.
     pub async fn recv(&mut self) -> Result<Option<Message>> {
         let _waiting = self.stub.rooms.enter_call(self.stub.caller.as_ref(), &self.stub.key)?;
-        let limit = self.stub.rooms.shared().config.limits.call_timeout;
+        let limit = self.stub.rooms.shared().config().limits.call_timeout;
         let outgoing = tokio::time::timeout(limit, self.attached.connection().outgoing()).await;
         Ok(match outgoing.map_err(|_| Error::Deadline(limit))? {
             Outgoing::Message(message) => Some(message),

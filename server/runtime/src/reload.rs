@@ -1,0 +1,167 @@
+//! Settings that change while the server runs: what a reload takes over, and what waits for a restart.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use http::Extensions;
+
+use crate::{Server, config::Config, limits::Limits, server::Pages};
+
+/// Flags that mean something at the start only, or for sockets that are open already.
+const AT_START_ONLY: [&str; 19] = [
+    "listen",
+    "data",
+    "trusted-proxy",
+    "client-ip-header",
+    "cors-origin",
+    "prefix",
+    "assets",
+    "single-page",
+    "admin",
+    "log-format",
+    "env-file",
+    "max-connections",
+    "max-message-bytes",
+    "message-burst",
+    "messages-per-second",
+    "max-send-queue-bytes",
+    "ping-interval-ms",
+    "idle-timeout-ms",
+    "write-timeout-ms",
+];
+
+/// A value that a reload replaces.
+///
+/// What it was is never freed: somebody may be reading it, reloads are few, and it is a few kilobytes.
+pub(crate) struct Live<T: 'static>(RwLock<&'static T>);
+
+impl<T> Live<T> {
+    pub(crate) fn new(value: T) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(Box::leak(Box::new(value)))))
+    }
+
+    pub(crate) fn get(&self) -> &'static T {
+        // Nothing that holds the lock can panic.
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, value: T) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Box::leak(Box::new(value));
+    }
+}
+
+/// What the program has given the server.
+#[derive(Clone)]
+pub(crate) struct Program {
+    /// Its own values, by their types.
+    pub(crate) values: Extensions,
+    /// What answers on paths that are no party's.
+    pub(crate) pages: Option<Pages>,
+}
+
+/// From where a running server takes its settings.
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) config: Arc<Live<Config>>,
+    pub(crate) program: Arc<Live<Program>>,
+}
+
+/// Settings that were read again, and are sound.
+pub(crate) struct Reread {
+    pub(crate) config: Config,
+    /// Set up with them; it is not to run.
+    pub(crate) server: Server,
+    /// What each flag says, as text.
+    pub(crate) values: BTreeMap<String, Vec<OsString>>,
+}
+
+impl Running {
+    pub(crate) fn new(config: Config, values: Extensions, pages: Option<Pages>) -> Self {
+        Self { config: Live::new(config), program: Live::new(Program { values, pages }) }
+    }
+
+    /// From here on these settings hold.
+    pub(crate) fn take_over(&self, config: Config, server: Server) {
+        let mut program = self.program.get().clone();
+        let (values, pages) = server.into_program();
+        program.values.extend(values);
+        program.pages = pages.or(program.pages);
+        self.program.set(program);
+        self.config.set(config);
+    }
+}
+
+/// These settings, as far as they can change while a server runs.
+pub(crate) fn merged(now: &Config, new: Config) -> Config {
+    Config {
+        log: new.log,
+        admin_token: new.admin_token,
+        drain: new.drain,
+        limits: Limits {
+            connections: now.limits.connections,
+            message_bytes: now.limits.message_bytes,
+            message_burst: now.limits.message_burst,
+            messages_per_second: now.limits.messages_per_second,
+            send_queue_bytes: now.limits.send_queue_bytes,
+            ping_interval: now.limits.ping_interval,
+            idle_timeout: now.limits.idle_timeout,
+            write_timeout: now.limits.write_timeout,
+            ..new.limits
+        },
+        ..now.clone()
+    }
+}
+
+/// The flags that say something else than before: those that hold from now on, and those that wait for a restart.
+pub(crate) fn changed<'a>(
+    before: &BTreeMap<String, Vec<OsString>>,
+    now: &'a BTreeMap<String, Vec<OsString>>,
+) -> (Vec<&'a str>, Vec<&'a str>) {
+    let changed = now.iter().filter(|(flag, values)| before.get(*flag) != Some(values)).map(|(flag, _)| flag.as_str());
+    changed.partition(|flag| !AT_START_ONLY.contains(flag))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_setting_changes_or_is_named() {
+        let command = Config::command();
+        let flags: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+        assert!(AT_START_ONLY.iter().all(|flag| flags.contains(flag)));
+        // Each is given another value than its default; what does not change must be named above.
+        let given = |flag: &str| match flag {
+            "help" | "version" => None,
+            "single-page" => Some("--single-page".to_owned()),
+            "listen" | "admin" => Some(format!("--{flag}=127.0.0.1:7")),
+            "trusted-proxy" => Some(format!("--{flag}=127.0.0.1")),
+            "cors-origin" => Some(format!("--{flag}=https://a.example")),
+            "log-format" => Some(format!("--{flag}=json")),
+            flag => Some(format!("--{flag}=7")),
+        };
+        for flag in &flags {
+            let Some(argument) = given(flag) else { continue };
+            let new = <Config as clap::Parser>::parse_from(["program", &argument]);
+            let (now, new) = (Config::default(), format!("{:?}", merged(&Config::default(), new)));
+            let has_changed = new != format!("{now:?}");
+            assert_eq!(has_changed, !AT_START_ONLY.contains(flag), "--{flag}");
+        }
+    }
+
+    #[test]
+    fn what_has_changed_is_told_apart() {
+        let values = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(flag, value)| ((*flag).to_owned(), vec![OsString::from(value)])).collect()
+        };
+        let before = values(&[("listen", "a"), ("site", "a"), ("log", "info")]);
+        let now = values(&[("listen", "b"), ("site", "b"), ("log", "info")]);
+        assert_eq!(changed(&before, &now), (vec!["site"], vec!["listen"]));
+        assert_eq!(changed(&now, &now), (vec![], vec![]));
+    }
+}

@@ -1,0 +1,105 @@
+//! The signals that end a program, and the one that has it read its settings again.
+
+use std::io;
+
+/// Ready at the first Ctrl-C or SIGTERM, or at SIGHUP unless that is for reloads. The second ends the program, whatever it is
+/// doing.
+pub(crate) fn stop(reloads: bool) -> io::Result<impl Future<Output = ()>> {
+    let mut signals = Ends::new(reloads)?;
+    let (stop, stopping) = tokio::sync::oneshot::channel();
+    // Ends with the program.
+    tokio::spawn(async move {
+        signals.next().await;
+        // The server may have ended for another reason.
+        let _ = stop.send(());
+        signals.next().await;
+        tracing::warn!("ended at once by a second signal; what was not written yet is lost");
+        std::process::exit(1);
+    });
+    Ok(async move {
+        // The task above never drops its end before it has sent.
+        let _ = stopping.await;
+    })
+}
+
+#[cfg(unix)]
+use unix::Ends;
+#[cfg(unix)]
+pub(crate) use unix::Hangups;
+
+#[cfg(unix)]
+mod unix {
+    use std::io;
+
+    use tokio::signal::unix::{Signal, SignalKind as Kind, signal};
+
+    /// The signals that end a program.
+    pub(super) struct Ends {
+        terminate: Signal,
+        interrupt: Signal,
+        hangups: Hangups,
+    }
+
+    impl Ends {
+        pub(super) fn new(reloads: bool) -> io::Result<Self> {
+            let hangups = Hangups::new(!reloads)?;
+            Ok(Self { terminate: signal(Kind::terminate())?, interrupt: signal(Kind::interrupt())?, hangups })
+        }
+
+        pub(super) async fn next(&mut self) {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+                () = self.hangups.next() => {}
+            }
+        }
+    }
+
+    /// SIGHUP, where it is waited for.
+    pub(crate) struct Hangups(Option<Signal>);
+
+    impl Hangups {
+        pub(crate) fn new(are_waited_for: bool) -> io::Result<Self> {
+            Ok(Self(are_waited_for.then(|| signal(Kind::hangup())).transpose()?))
+        }
+
+        /// Ready at the next one.
+        pub(crate) async fn next(&mut self) {
+            match &mut self.0 {
+                Some(signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Ends;
+
+#[cfg(not(unix))]
+impl Ends {
+    fn new(_: bool) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// There is no such signal here.
+#[cfg(not(unix))]
+pub(crate) struct Hangups;
+
+#[cfg(not(unix))]
+impl Hangups {
+    pub(crate) fn new(_: bool) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(crate) async fn next(&mut self) {
+        std::future::pending().await
+    }
+}

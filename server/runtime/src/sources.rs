@@ -1,0 +1,157 @@
+//! Where settings come from beside flags: variables of the environment, and a file of such variables.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    env,
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::{Arg, Command, Id};
+
+use crate::error::StartupError;
+
+/// How the variables of settings begin.
+const PREFIX: &str = "CONNECTION_COUNTER_";
+
+/// A file of variables.
+pub(crate) struct EnvFile {
+    path: PathBuf,
+    /// By their names.
+    values: BTreeMap<String, String>,
+}
+
+/// Where the settings come from that are neither flags nor defaults.
+pub(crate) struct Sources(HashMap<Id, String>);
+
+impl Sources {
+    pub(crate) fn of(&self, arg: &Id) -> Option<&str> {
+        self.0.get(arg).map(String::as_str)
+    }
+}
+
+/// The command line with the values of variables and of the file, which hold where no flag is given. The environment wins
+/// over the file.
+///
+/// A variable that is there and empty says nothing: compose files and unit files name variables that may have no value.
+/// Nor do blanks around a value, or empty entries of a list.
+pub(crate) fn apply(command: Command, file: Option<&EnvFile>) -> (Command, Sources) {
+    let mut sources = HashMap::new();
+    let command = command.mut_args(|arg| {
+        let Some(name) = arg.get_env().map(|name| name.to_string_lossy().into_owned()) else { return arg };
+        let given = env::var_os(&name);
+        // What is no text may be a path.
+        let text = given.as_deref().and_then(OsStr::to_str);
+        let is_empty = given.is_none() || text.is_some_and(|text| tidied(text, &arg).is_empty());
+        let found = match (text, file) {
+            (_, Some(file)) if is_empty => {
+                tidied_of(file, &name, &arg).map(|value| (value, file.path.display().to_string()))
+            }
+            (Some(text), _) if !is_empty && tidied(text, &arg) != text => Some((tidied(text, &arg), name)),
+            _ => None,
+        };
+        let Some((value, source)) = found else {
+            return if given.is_some() && is_empty { arg.env(None::<&'static str>) } else { arg };
+        };
+        sources.insert(arg.get_id().clone(), source);
+        let is_secret = arg.is_hide_env_values_set();
+        arg.env(None::<&'static str>).default_value(value).hide_default_value(is_secret)
+    });
+    (command, Sources(sources))
+}
+
+/// The variables of the environment that look like settings and are none, most often for a slip of the pen.
+pub(crate) fn unknown(command: &Command) -> Vec<String> {
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let known = known(command);
+    // Kubernetes gives each container a few of these for a service of our name.
+    let is_of_kubernetes = |name: &str| name.contains("_SERVICE_") || name.starts_with("CONNECTION_COUNTER_PORT");
+    let mut unknown: Vec<_> =
+        names.filter(|name| name.starts_with(PREFIX) && !known.contains(name) && !is_of_kubernetes(name)).collect();
+    unknown.sort_unstable();
+    unknown
+}
+
+fn known(command: &Command) -> Vec<String> {
+    command.get_arguments().filter_map(|arg| Some(arg.get_env()?.to_string_lossy().into_owned())).collect()
+}
+
+fn tidied_of(file: &EnvFile, name: &str, arg: &Arg) -> Option<String> {
+    file.values.get(name).map(|value| tidied(value, arg)).filter(|value| !value.is_empty())
+}
+
+/// A value without the blanks around it, and a list without those around its entries and without empty ones.
+fn tidied(value: &str, arg: &Arg) -> String {
+    match arg.get_value_delimiter() {
+        Some(delimiter) => {
+            let entries = value.split(delimiter).map(str::trim).filter(|entry| !entry.is_empty());
+            entries.collect::<Vec<_>>().join(&delimiter.to_string())
+        }
+        None => value.trim().to_owned(),
+    }
+}
+
+impl EnvFile {
+    /// Reads a file of lines such as `CONNECTION_COUNTER_LOG=debug`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or a line of it is no setting.
+    pub(crate) fn read(path: &Path, command: &Command) -> Result<Self, StartupError> {
+        let wrong = |problem| StartupError::EnvFile { path: path.to_owned(), problem };
+        let text = fs::read_to_string(path)
+            .map_err(|error| wrong(format!("{error}. Name a file that this program may read")))?;
+        let known = known(command);
+        let mut values = BTreeMap::new();
+        for (idx, line) in text.lines().enumerate() {
+            let number = idx + 1;
+            let (name, value) = match assignment(line) {
+                Ok(Some(pair)) => pair,
+                Ok(None) => continue,
+                Err(()) => {
+                    return Err(wrong(format!(
+                        "line {number} is no setting; write NAME=value, and # before a comment"
+                    )));
+                }
+            };
+            if !known.iter().any(|known| known == name) {
+                return Err(wrong(format!(
+                    "line {number}: {name} is no setting; --help names all, such as CONNECTION_COUNTER_LOG"
+                )));
+            }
+            values.insert(name.to_owned(), value.to_owned());
+        }
+        Ok(Self { path: path.to_owned(), values })
+    }
+}
+
+/// The name and the value in a line; `None` if it is empty or a comment.
+fn assignment(line: &str) -> Result<Option<(&str, &str)>, ()> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with(['#', ';']) {
+        return Ok(None);
+    }
+    let line = line.strip_prefix("export ").unwrap_or(line);
+    let (name, value) = line.split_once('=').ok_or(())?;
+    let value = value.trim();
+    let in_quotes = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    Ok(Some((name.trim(), in_quotes('"').or_else(|| in_quotes('\'')).unwrap_or(value))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_a_name_and_a_value() {
+        for line in ["", "  ", "# CONNECTION_COUNTER_SITE=a.b", "; a"] {
+            assert_eq!(assignment(line), Ok(None), "{line:?}");
+        }
+        for line in ["A=b c", " A = b c ", "A=\"b c\"", "A='b c'", "export A=b c"] {
+            assert_eq!(assignment(line), Ok(Some(("A", "b c"))), "{line:?}");
+        }
+        assert_eq!(assignment("A=b=\"c\"#d"), Ok(Some(("A", "b=\"c\"#d"))));
+        assert_eq!(assignment("A="), Ok(Some(("A", ""))));
+        assert_eq!(assignment("A"), Err(()));
+    }
+}

@@ -1,0 +1,161 @@
+//! Settings that change without a restart: the file is read again on SIGHUP.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
+
+mod support;
+
+use std::{fs, path::PathBuf};
+
+use support::{Binary, wait_until};
+
+/// A server with a file of settings, and its log.
+struct Reloading {
+    server: Binary,
+    folder: tempfile::TempDir,
+}
+
+impl Reloading {
+    fn start(settings: &str, args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("settings");
+        fs::write(&file, settings).unwrap();
+        let log = fs::File::create(folder.path().join("log")).unwrap();
+        let mut command = Binary::command(&folder.path().join("data"), args);
+        let server = Binary::spawn(command.arg("--env-file").arg(&file).stderr(log));
+        Self { server, folder }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("settings")
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    /// Has it read these settings, and waits until the log says so with these words.
+    async fn reload(&self, settings: &str, said: &str) {
+        fs::write(self.file(), settings).unwrap();
+        self.hang_up(said).await;
+    }
+
+    async fn hang_up(&self, said: &str) {
+        let before = self.log().len();
+        self.server.signal("HUP");
+        wait_until(said, async || self.log()[before..].contains(said)).await;
+    }
+
+    async fn status(&self, site: &str) -> u16 {
+        self.server.get(&format!("/parties/counter/{site}")).await.0
+    }
+
+    /// What the request that sets a count is answered with.
+    async fn posted(&self, token: &str) -> u16 {
+        let authorization = format!("Bearer {token}");
+        let body = r#"{"action":"update","id":"a","connectionCount":2,"sequence":1}"#;
+        let headers = [("authorization", authorization.as_str())];
+        self.server.request("POST", "/parties/counter/all-pages", &headers, body).await.0
+    }
+}
+
+#[tokio::test]
+async fn sites_and_tokens_change_without_a_restart() {
+    let one = "# Settings.\nCONNECTION_COUNTER_SITE=one.example\nCONNECTION_COUNTER_PARTY_TOKEN='old'\n";
+    let it = Reloading::start(one, &[]);
+    let viewer = |site: &'static str| async move { [("origin", site)] };
+    let mut anna = it.server.try_viewer("one.example%2Fa", &viewer("https://one.example").await).await.unwrap();
+    anna.subscribe(&["one.example/b"]).await;
+    anna.expect_viewers("one.example/b", 0).await;
+    assert_eq!([it.status("one.example").await, it.status("two.example").await], [200, 403]);
+    assert_eq!([it.posted("old").await, it.posted("new").await], [200, 403]);
+
+    let two = "CONNECTION_COUNTER_SITE=\"one.example, two.example\"\nCONNECTION_COUNTER_PARTY_TOKEN=new\n";
+    it.reload(two, "these have changed: --party-token, --site").await;
+    assert_eq!([it.status("one.example").await, it.status("two.example").await], [200, 200]);
+    assert_eq!([it.posted("old").await, it.posted("new").await], [403, 200]);
+    let _ben = it.server.try_viewer("one.example%2Fb", &viewer("https://one.example").await).await.unwrap();
+    anna.expect_viewers("one.example/b", 1).await;
+    assert!(!it.log().contains("stopping"));
+
+    it.reload("CONNECTION_COUNTER_SITE=two.example\n", "these have changed: --party-token, --site").await;
+    assert_eq!([it.status("one.example").await, it.status("two.example").await], [403, 200]);
+    assert_eq!(it.posted("new").await, 403, "there is no token any more");
+    it.hang_up("nothing changes").await;
+}
+
+#[tokio::test]
+async fn limits_and_the_log_change_without_a_restart() {
+    let it = Reloading::start("CONNECTION_COUNTER_MAX_CONNECTIONS_PER_ADDRESS=1\n", &["--trusted-proxy=127.0.0.1"]);
+    let reader = [("x-forwarded-for", "192.0.2.1")];
+    let _first = it.server.try_viewer("a", &reader).await.unwrap();
+    assert_eq!(it.server.handshake_status("/parties/page/a", &reader).await, 429);
+    assert!(!it.log().contains("DEBUG"));
+    let more = "CONNECTION_COUNTER_MAX_CONNECTIONS_PER_ADDRESS=2\nCONNECTION_COUNTER_MAX_BODY_BYTES=10\n\
+                CONNECTION_COUNTER_MAX_LINKS_PER_MESSAGE=1\nCONNECTION_COUNTER_LOG=debug\n";
+    it.reload(more, "these have changed: --log, --max-body-bytes,").await;
+    let mut second = it.server.try_viewer("a", &reader).await.unwrap();
+    second.subscribe(&["b", "c"]).await;
+    assert_eq!(second.next().await["code"], "too-many-links");
+    assert_eq!(it.server.request("GET", "/parties/page/a", &[], "eleven bytes").await.0, 413);
+    wait_until("the log says more", async || it.log().contains("DEBUG")).await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_changes_nothing_and_is_said() {
+    let it = Reloading::start("CONNECTION_COUNTER_SITE=one.example\n", &[]);
+    let same = async || [it.status("one.example").await, it.status("two.example").await] == [200, 403];
+    for (wrong, said) in [
+        ("CONNECTION_COUNTER_SITE=two.example\nCONNECTION_COUNTER_LOG=loud\n", "--log: this is no filter"),
+        ("CONNECTION_COUNTER_SITE=https://two.example\n", "--site https://two.example: this is no host"),
+        (
+            "CONNECTION_COUNTER_SITE=two.example\nCONNECTION_COUNTER_MAX_ROOMS=many\n",
+            "invalid value 'many' for '--max-rooms",
+        ),
+        ("CONNECTION_COUNTER_SITE=two.example\nCONNECTION_COUNTER_MAX_CALLS=0\n", "--max-calls: 0"),
+        ("CONNECTION_COUNTER_SITES=two.example\n", "line 1: CONNECTION_COUNTER_SITES is no setting"),
+        ("\nsite two.example\n", "line 2 is no setting"),
+    ] {
+        it.reload(wrong, said).await;
+        assert!(it.log().lines().last().unwrap().contains("the settings stay as they are"), "{}", it.log());
+        assert!(same().await, "{wrong}");
+    }
+    fs::remove_file(it.file()).unwrap();
+    it.hang_up("No such file").await;
+    assert!(same().await);
+}
+
+#[tokio::test]
+async fn what_needs_a_restart_is_named() {
+    let it = Reloading::start("CONNECTION_COUNTER_DATA=unused\n", &[]);
+    it.reload("CONNECTION_COUNTER_PREFIX=rooms\nCONNECTION_COUNTER_MAX_CONNECTIONS=7\n", "with a restart only").await;
+    assert!(
+        it.log().contains("these settings change with a restart only: --max-connections, --prefix"),
+        "{}",
+        it.log()
+    );
+    assert_eq!(it.status("one.example").await, 200);
+}
+
+#[test]
+fn flags_win_over_variables_and_those_over_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings");
+    let lines = ["SITE=file.example", "LOG=warn", "MAX_ROOMS=7", "PARTY_TOKEN=secret"];
+    fs::write(&file, lines.map(|line| format!("CONNECTION_COUNTER_{line}\n")).concat()).unwrap();
+    let mut command = Binary::command(&folder.path().join("data"), &["check", "--site=flag.example"]);
+    command.arg("--env-file").arg(&file).env("CONNECTION_COUNTER_LOG", "error");
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let row = |flag: &str| {
+        let line = said.lines().find(|line| line.split(' ').next() == Some(flag)).unwrap();
+        line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(row("--site"), ["flag.example", "flag"]);
+    assert_eq!(row("--log"), ["error", "CONNECTION_COUNTER_LOG"]);
+    assert_eq!(row("--max-rooms"), ["7", file.to_str().unwrap()]);
+    assert_eq!(row("--party-token"), ["(secret)", file.to_str().unwrap()]);
+    assert!(output.status.success() && said.contains("It would serve for flag.example"), "{said}");
+    let help = Binary::command(folder.path(), &["--help"]).env("CONNECTION_COUNTER_ENV_FILE", &file).output().unwrap();
+    assert!(!String::from_utf8(help.stdout).unwrap().contains("secret\n"), "help tells no secret");
+}
