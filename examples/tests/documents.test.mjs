@@ -163,7 +163,7 @@ async function runServer(args, folder) {
     const env = { CONNECTION_COUNTER_LISTEN: new URL(server.url).host };
     await run(programPath("connection-counter"), ["health"], { env: { ...process.env, ...env } });
     for (const { command } of commands().filter(({ command }) => command.startsWith("curl "))) {
-      await run("curl", ["--fail", "--silent", command.slice(5).replace("http://127.0.0.1:1999", server.url)]);
+      await run("curl", ["--fail", "--silent", command.slice(5).replaceAll("'", "").replace("http://127.0.0.1:1999", server.url)]);
     }
   } finally {
     assert.equal(await server.stop(), 0);

@@ -66,6 +66,11 @@ impl Access {
         self.sites.contains(site) || self.endings.iter().any(is_within)
     }
 
+    /// Whether this very site is listed, so that nobody else can have made it up.
+    pub(crate) fn names(&self, site: &str) -> bool {
+        self.sites.contains(site)
+    }
+
     /// The page that a page of an alias really is; `None` for all others.
     pub(crate) fn main_page(&self, page: &PageId) -> Option<PageId> {
         let alias = page.site()?;

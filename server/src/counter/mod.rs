@@ -1,6 +1,8 @@
 //! The counter party: how many viewers each page of a site has, and which pages want to know.
 
+mod history;
 mod past;
+mod recording;
 mod report;
 mod telling;
 
@@ -20,7 +22,9 @@ use crate::{
     party::{Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, text, unix_ms},
     stored,
 };
-use past::{PAGES, PATIENCE, PATIENCE_AT_START, Remembered, page_bytes, page_key};
+use history::History;
+use past::{ALL, PATIENCE, PATIENCE_AT_START, Remembered, page_bytes, page_key};
+use recording::Recording;
 use report::{Question, Reports};
 
 /// How long pages get to tell everything again, besides the interval that they may have to wait.
@@ -60,6 +64,10 @@ pub struct Counter {
     past: Option<(Reading, Instant)>,
     /// It was time to forget pages when the past was not known.
     clean_up_due: bool,
+    /// The highest counts over time.
+    history: History,
+    /// What makes the history go on.
+    recording: Recording,
 }
 
 /// One page that has viewers, had some, or is linked to.
@@ -120,7 +128,8 @@ impl Party for Counter {
     }
 
     async fn on_start(&mut self, room: &mut Room) -> Result {
-        self.past = Some((room.storage().read(PAGES), room.now()));
+        self.recording = Recording::start(room.now());
+        self.past = Some((room.storage().read(ALL), room.now()));
         self.read_past(room, PATIENCE_AT_START).await?;
         if room.failed_before() {
             self.recovering_until = Some(room.now() + RECOVERY_TIME + room.setting::<Settings>()?.update_interval);
@@ -164,6 +173,7 @@ impl Party for Counter {
     async fn on_tick(&mut self, room: &mut Room) -> Result {
         self.tick_at = None;
         self.read_past(room, PATIENCE).await?;
+        self.record_due(room)?;
         let mut due = Vec::new();
         let now = room.now();
         while self.waiting.first().is_some_and(|(at, _)| *at <= now)
@@ -196,7 +206,7 @@ impl Party for Counter {
 
 impl Counter {
     /// Takes in a page's count; says who is to be told.
-    fn update(&mut self, room: &Room, id: &PageId, viewers: u32, sequence: Option<u64>) -> Result<Vec<PageId>> {
+    fn update(&mut self, room: &mut Room, id: &PageId, viewers: u32, sequence: Option<u64>) -> Result<Vec<PageId>> {
         // A page that was never seen and has no viewers is nothing to keep.
         if viewers == 0 && !self.pages.contains_key(id) {
             return Ok(Vec::new());
@@ -211,7 +221,7 @@ impl Counter {
         if tally.viewers == viewers {
             return Ok(Vec::new());
         }
-        tally.viewers = viewers;
+        let before = std::mem::replace(&mut tally.viewers, viewers);
         tally.remembered.last_activity_ms = unix_ms();
         tally.unsaved = true;
         let is_peak = viewers > tally.remembered.peak;
@@ -236,6 +246,7 @@ impl Counter {
         } else {
             self.viewed.remove(id);
         }
+        self.record(room, id, before, viewers)?;
         Ok(interested)
     }
 
@@ -309,6 +320,9 @@ impl Counter {
             Ok(question) => question,
             Err(sentence) => return Ok(text(StatusCode::BAD_REQUEST, sentence)),
         };
+        if question.history.is_some() {
+            return self.report_history(room, question);
+        }
         let detail = |tally: &Tally| PageDetail {
             viewers: tally.viewers,
             peak: tally.remembered.peak,

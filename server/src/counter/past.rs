@@ -25,7 +25,19 @@ const PAGE_BYTES: usize = 400;
 /// all of them.
 const FREED_DIVISOR: usize = 8;
 /// How the keys begin of what is remembered of pages.
-pub(super) const PAGES: &str = "page:";
+const PAGES: &str = "page:";
+/// How all keys begin. Those of pages come first.
+pub(super) const ALL: &str = "";
+
+/// What is stored under a key.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    /// A part of the history.
+    Row(Vec<u32>),
+    /// What is remembered of a page.
+    Page(Remembered),
+}
 
 /// What of a page stays true after a restart.
 #[derive(Default, Serialize, Deserialize)]
@@ -58,6 +70,8 @@ impl Counter {
                 Ok(Progress::End) => {
                     self.past = None;
                     self.save(room)?;
+                    self.history.recalled(self.recording.moment(room.now()));
+                    self.save_history(room)?;
                     return if std::mem::take(&mut self.clean_up_due) { self.clean_up(room) } else { Ok(()) };
                 }
                 Ok(Progress::NotYet) => RETRY,
@@ -72,10 +86,17 @@ impl Counter {
     }
 
     /// Takes in what was stored. What has happened since counts as well.
-    fn recall(&mut self, room: &Room, rows: Vec<(String, Remembered)>) -> Result {
+    fn recall(&mut self, room: &Room, rows: Vec<(String, Stored)>) -> Result {
         let pages_per_site = room.setting::<Settings>()?.limits.pages_per_site;
-        for (id, past) in rows {
-            let Ok(id) = PageId::parse(&id) else { continue };
+        for (key, stored) in rows {
+            let past = match stored {
+                Stored::Row(values) => {
+                    self.history.recall(&key, &values);
+                    continue;
+                }
+                Stored::Page(past) => past,
+            };
+            let Some(Ok(id)) = key.strip_prefix(PAGES).map(PageId::parse) else { continue };
             if self.pages.len() >= pages_per_site && !self.pages.contains_key(&id) {
                 continue;
             }
@@ -146,7 +167,8 @@ impl Counter {
         self.crowded = 0;
         self.make_room(room)?;
         self.pages.shrink_to(2 * self.pages.len());
-        if !self.pages.is_empty() {
+        self.forget_history(room)?;
+        if !self.pages.is_empty() || !self.history.is_empty() {
             room.set_alarm(room.setting::<Settings>()?.cleanup_interval);
         }
         Ok(())

@@ -9,6 +9,7 @@ use std::{
 use connection_counter_protocol::{CounterReport, PageDetail, PageId};
 use percent_encoding::percent_decode_str;
 
+use super::history::{Format, Wanted};
 use crate::{
     Error, gate,
     party::{Response, Result},
@@ -27,7 +28,8 @@ const SHARE: u32 = 10;
 /// How far building may run ahead of its share, so that a few different questions at once are all answered.
 const CREDIT: Duration = Duration::from_secs(5);
 
-/// What a `GET` asks for: `?detail`, `?limit=100`, `?prefix=example.org/blog/`.
+/// What a `GET` asks for: `?detail`, `?limit=100`, `?prefix=example.org/blog/`; or `?history`, `?history&page=example.org/blog`,
+/// `?history&format=csv`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Question {
     /// Peaks and last activity as well, also of pages without viewers.
@@ -36,12 +38,15 @@ pub(super) struct Question {
     limit: usize,
     /// How their ids begin: as it was asked, and in the one spelling that ids have.
     prefixes: [String; 2],
+    /// The history, and not the counts of now.
+    pub(super) history: Option<Wanted>,
 }
 
 impl Question {
     /// Reads a URL's query; or says what is wrong with it. What it does not know is not for it.
     pub(super) fn parse(query: &str) -> std::result::Result<Self, String> {
-        let mut question = Self { detail: false, limit: DEFAULT_PAGES, prefixes: Default::default() };
+        let mut question = Self { detail: false, limit: DEFAULT_PAGES, prefixes: Default::default(), history: None };
+        let (mut asks_history, mut wanted) = (false, Wanted::default());
         for pair in query.split('&') {
             match pair.split_once('=').unwrap_or((pair, "")) {
                 ("detail", _) => question.detail = true,
@@ -54,9 +59,18 @@ impl Question {
                     let asked = percent_decode_str(text).decode_utf8_lossy().into_owned();
                     question.prefixes = [spelled(&asked), asked];
                 }
+                ("history", _) => asks_history = true,
+                ("page", text) => {
+                    let page = PageId::parse(&percent_decode_str(text).decode_utf8_lossy());
+                    wanted.page = Some(page.map_err(|error| format!("page={text}: {error}"))?);
+                }
+                ("format", "json") => wanted.format = Format::Json,
+                ("format", "csv") => wanted.format = Format::Csv,
+                ("format", text) => return Err(format!("format={text}: give json or csv")),
                 _ => {}
             }
         }
+        question.history = asks_history.then_some(wanted);
         Ok(question)
     }
 }
@@ -95,6 +109,19 @@ impl Reports {
     where
         P: Iterator<Item = (&'a PageId, PageDetail)>,
     {
+        self.kept_or(question, now, |question| build(question, still_reading, pages()))
+    }
+
+    /// Answers from what it has, or with what is built now.
+    ///
+    /// # Errors
+    /// As for [`answer`](Self::answer).
+    pub(super) fn kept_or(
+        &mut self,
+        question: Question,
+        now: Instant,
+        build: impl FnOnce(&Question) -> Result<Response>,
+    ) -> Result<Response> {
         self.kept.retain(|_, (built_at, _)| now.saturating_duration_since(*built_at) < LIFETIME);
         if let Some((_, response)) = self.kept.get(&question) {
             return Ok(response.clone());
@@ -103,7 +130,7 @@ impl Reports {
             return Err(Error::RoomBusy);
         }
         let start = Instant::now();
-        let response = build(&question, still_reading, pages())?;
+        let response = build(&question)?;
         self.charge(now, start.elapsed());
         if self.kept.len() >= MAX_KEPT {
             self.kept.clear();

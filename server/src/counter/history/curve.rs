@@ -1,0 +1,170 @@
+//! One curve: the highest counts of a page or a site, by the minute for a day and by the hour for 90 days.
+
+use std::{collections::BTreeMap, ops::RangeInclusive};
+
+/// Values of a row, which is stored as one: an hour of minutes, or two and a half days of hours. A row is written each minute in
+/// which it changes, so it is short.
+const ROW_VALUES: usize = 60;
+/// Rows beyond those that are shown. They hold what was counted while the clock was wrong, in place of nothing else.
+const SPARE_ROWS: usize = 3;
+
+/// How long each value of a curve stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::counter) enum Step {
+    Hour,
+    Minute,
+}
+
+impl Step {
+    pub(super) const ALL: [Self; 2] = [Self::Minute, Self::Hour];
+
+    pub(in crate::counter) fn ms(self) -> u64 {
+        match self {
+            Self::Hour => 3_600_000,
+            Self::Minute => 60_000,
+        }
+    }
+
+    /// How many values are shown: those of 90 days, and of one.
+    pub(in crate::counter) fn shown(self) -> usize {
+        match self {
+            Self::Hour => 90 * 24,
+            Self::Minute => 24 * 60,
+        }
+    }
+
+    /// How many rows a curve keeps: those shown, of which the first and the last are shown in part, and some to spare.
+    pub(super) fn rows(self) -> usize {
+        self.shown() / ROW_VALUES + 1 + SPARE_ROWS
+    }
+
+    /// Which row an instant is in, and which value of it.
+    fn place(self, at_ms: u64) -> (u64, usize) {
+        let number = at_ms / self.ms();
+        (number / ROW_VALUES as u64, (number % ROW_VALUES as u64) as usize)
+    }
+}
+
+/// Which row of a curve. The number counts from 1970.
+pub(super) type RowId = (Step, u64);
+
+/// The highest counts of one page, or of one site.
+#[derive(Debug, Default)]
+pub(super) struct Curve {
+    /// Only rows with a count above 0 are there.
+    rows: BTreeMap<RowId, Box<Row>>,
+    /// Some of them are newer than what is stored.
+    pub(super) is_unsaved: bool,
+}
+
+/// Values that are stored together.
+#[derive(Debug)]
+pub(super) struct Row {
+    highest: [u32; ROW_VALUES],
+    /// It is newer than what is stored.
+    pub(super) is_unsaved: bool,
+}
+
+impl Curve {
+    /// So many viewers were there at this time. Returns the rows that had to go for it.
+    pub(super) fn raise(&mut self, at_ms: u64, viewers: u32) -> Vec<RowId> {
+        let mut gone = Vec::new();
+        if viewers == 0 {
+            return gone;
+        }
+        for step in Step::ALL {
+            let (number, place) = step.place(at_ms);
+            let row = self.rows.entry((step, number)).or_default();
+            let Some(highest) = row.highest.get_mut(place) else { continue };
+            if *highest < viewers {
+                *highest = viewers;
+                row.is_unsaved = true;
+                self.is_unsaved = true;
+                gone.extend(self.bound(step, number));
+            }
+        }
+        gone
+    }
+
+    /// Lets the row go that is farthest from this one, when there are too many: by a wrong clock, some may be of years to come.
+    fn bound(&mut self, step: Step, number: u64) -> Option<RowId> {
+        let rows = || self.rows.range(of(step, 0..=u64::MAX)).map(|(id, _)| *id);
+        // One more than there may be, or all is well.
+        rows().nth(step.rows())?;
+        let farthest = rows().max_by_key(|(_, other)| other.abs_diff(number))?;
+        self.rows.remove(&farthest);
+        Some(farthest)
+    }
+
+    /// Takes in a row that was stored. What has been counted since counts as well.
+    pub(super) fn recall(&mut self, id: RowId, stored: &[u32]) {
+        let row = self.rows.entry(id).or_default();
+        // What was not there yet is as it is stored.
+        let stored = stored.iter().copied().chain(std::iter::repeat(0));
+        for (highest, stored) in row.highest.iter_mut().zip(stored) {
+            row.is_unsaved |= *highest > stored;
+            *highest = stored.max(*highest);
+        }
+        self.is_unsaved |= row.is_unsaved;
+    }
+
+    /// Lets go of rows that are not shown any more at this time; returns which.
+    pub(super) fn forget_old(&mut self, at_ms: u64) -> Vec<RowId> {
+        let is_old = |(step, number): &RowId| {
+            let (oldest, _) = step.place(at_ms.saturating_sub((step.shown() as u64 - 1) * step.ms()));
+            *number < oldest
+        };
+        self.rows.extract_if(.., |id, _| is_old(id)).map(|(id, _)| id).collect()
+    }
+
+    /// The values shown at this time, oldest first. The last one is of the minute or hour that it is.
+    pub(super) fn shown(&self, step: Step, at_ms: u64, values: usize) -> Vec<u32> {
+        let newest = at_ms / step.ms();
+        let oldest = (newest + 1).saturating_sub(values as u64);
+        (oldest..=newest).map(|number| self.at(step, number)).collect()
+    }
+
+    /// The highest count since an hour.
+    pub(super) fn highest_since(&self, hour: u64) -> u32 {
+        let first = hour / ROW_VALUES as u64;
+        let rows = self.rows.range(of(Step::Hour, first..=u64::MAX));
+        let values = rows.flat_map(|((_, number), row)| (number * ROW_VALUES as u64..).zip(row.highest));
+        values.filter(|(at, _)| *at >= hour).map(|(_, highest)| highest).max().unwrap_or(0)
+    }
+
+    fn at(&self, step: Step, number: u64) -> u32 {
+        let (row, place) = step.place(number * step.ms());
+        self.rows.get(&(step, row)).and_then(|row| row.highest.get(place)).copied().unwrap_or(0)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = RowId> {
+        self.rows.keys().copied()
+    }
+
+    pub(super) fn unsaved(&mut self) -> impl Iterator<Item = (RowId, &mut Row)> {
+        self.rows.iter_mut().filter(|(_, row)| row.is_unsaved).map(|(id, row)| (*id, &mut **row))
+    }
+}
+
+impl Default for Row {
+    fn default() -> Self {
+        Self { highest: [0; ROW_VALUES], is_unsaved: false }
+    }
+}
+
+impl Row {
+    /// The values up to the last one that is not 0.
+    pub(super) fn values(&self) -> &[u32] {
+        let end = self.highest.iter().rposition(|highest| *highest > 0).map_or(0, |last| last + 1);
+        self.highest.get(..end).unwrap_or_default()
+    }
+}
+
+/// These rows of a step.
+fn of(step: Step, numbers: RangeInclusive<u64>) -> RangeInclusive<RowId> {
+    (step, *numbers.start())..=(step, *numbers.end())
+}

@@ -1,0 +1,233 @@
+//! The history of a site: its highest counts and those of its busiest pages. No person is in it, and no path of a person.
+//!
+//! It has no clock and no disk. Whoever calls it says what time it is, and stores the rows that it hands out.
+
+mod answer;
+mod curve;
+
+use std::collections::HashMap;
+
+use connection_counter_protocol::PageId;
+
+pub(super) use answer::{Format, Wanted};
+pub(super) use curve::Step;
+use curve::{Curve, Row, RowId};
+
+/// Pages of a site that have a curve: the busiest ones. With rows of 240 bytes these take 20 MB at most, whatever the number of
+/// pages.
+pub(super) const MAX_PAGES: usize = 1_000;
+/// A page takes another's place when it has more than so many times the viewers that the other had at most in the last day.
+/// Else two pages that are equally busy would take it from each other all the time, each time with the loss of a curve.
+const TIMES_BUSIER: u32 = 2;
+/// The hours of that day.
+const DAY_HOURS: u64 = 24;
+/// How the keys of rows begin. It comes after the keys of pages, whose peaks are read first.
+const ROWS: &str = "past:";
+
+/// A time by two clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// Milliseconds since 1970, as the machine's clock has it. It may be set at any time, to any time.
+    pub(super) wall_ms: u64,
+    /// It is at least so late: the same, or less if that clock was set forward since the room started. What is old is judged by
+    /// this, so that a leap of the clock loses nothing.
+    pub(super) sure_ms: u64,
+}
+
+/// The highest counts of a site and of its busiest pages.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Of all pages of the site together.
+    site: Curve,
+    /// Of the busiest pages, each by itself.
+    pages: HashMap<PageId, Curve>,
+    /// Viewers of all pages now.
+    viewers: u64,
+    /// Keys of rows that are to be deleted.
+    gone: Vec<String>,
+    /// Something is newer than what is stored.
+    is_unsaved: bool,
+    /// The minute in which the least busy page was last looked for, and how many viewers it takes to be busier.
+    entry: Option<(u64, u32)>,
+}
+
+impl History {
+    /// The viewers of a page have changed.
+    pub(super) fn changed(&mut self, now: Moment, id: &PageId, before: u32, after: u32) {
+        let viewers = (self.viewers + u64::from(after)).saturating_sub(before.into());
+        // Those that have just left were there in this minute, too.
+        let highest = u32::try_from(viewers.max(self.viewers)).unwrap_or(u32::MAX);
+        self.viewers = viewers;
+        self.is_unsaved |= raise(&mut self.site, "", now, highest, &mut self.gone);
+        let highest = before.max(after);
+        if !self.pages.contains_key(id) {
+            if self.pages.len() >= MAX_PAGES && !self.make_place(now, highest) {
+                return;
+            }
+            self.pages.insert(id.clone(), Curve::default());
+        }
+        if let Some(curve) = self.pages.get_mut(id) {
+            self.is_unsaved |= raise(curve, id.as_str(), now, highest, &mut self.gone);
+        }
+    }
+
+    /// A minute has begun, and whoever is there is there in it as well.
+    pub(super) fn carry(&mut self, now: Moment, viewers_of: impl Fn(&PageId) -> u32) {
+        let viewers = u32::try_from(self.viewers).unwrap_or(u32::MAX);
+        self.is_unsaved |= raise(&mut self.site, "", now, viewers, &mut self.gone);
+        for (id, curve) in &mut self.pages {
+            self.is_unsaved |= raise(curve, id.as_str(), now, viewers_of(id), &mut self.gone);
+        }
+    }
+
+    /// Whether anyone is there, so that each minute must be told with [`carry`](Self::carry).
+    pub(super) fn has_viewers(&self) -> bool {
+        self.viewers > 0
+    }
+
+    /// Has the least busy page go, if this many viewers are clearly more than it has.
+    fn make_place(&mut self, now: Moment, viewers: u32) -> bool {
+        let minute = now.sure_ms / Step::Minute.ms();
+        if self.entry.is_some_and(|(at, needed)| at == minute && viewers <= needed) {
+            return false;
+        }
+        let Some((busy, id)) = self.least_busy(now) else { return false };
+        let needed = busy.saturating_mul(TIMES_BUSIER);
+        self.entry = Some((minute, needed));
+        if viewers > needed {
+            self.forget_page(&id);
+        }
+        viewers > needed
+    }
+
+    fn least_busy(&self, now: Moment) -> Option<(u32, PageId)> {
+        let busy = self.pages.iter().map(|(id, curve)| (curve.highest_since(day_before(now)), id));
+        busy.min().map(|(busy, id)| (busy, id.clone()))
+    }
+
+    fn forget_page(&mut self, id: &PageId) {
+        if let Some(curve) = self.pages.remove(id) {
+            self.gone.extend(curve.rows().map(|row| key(row, id.as_str())));
+        }
+    }
+
+    /// Lets go of what is not shown any more.
+    pub(super) fn forget_old(&mut self, now: Moment) {
+        let Self { site, pages, gone, .. } = self;
+        gone.extend(site.forget_old(now.sure_ms).into_iter().map(|row| key(row, "")));
+        pages.retain(|id, curve| {
+            gone.extend(curve.forget_old(now.sure_ms).into_iter().map(|row| key(row, id.as_str())));
+            !curve.is_empty()
+        });
+    }
+
+    /// Lets go of everything.
+    pub(super) fn forget_all(&mut self) {
+        self.gone.extend(self.site.rows().map(|row| key(row, "")));
+        self.gone.extend(self.pages.iter().flat_map(|(id, curve)| curve.rows().map(|row| key(row, id.as_str()))));
+        (self.site, self.pages) = Default::default();
+    }
+
+    /// Whether there is nothing to show and nothing to forget.
+    pub(super) fn is_empty(&self) -> bool {
+        self.site.is_empty() && self.pages.is_empty() && self.gone.is_empty()
+    }
+
+    /// Takes in a row that was stored; `false` if the key is of something else.
+    pub(super) fn recall(&mut self, stored: &str, values: &[u32]) -> bool {
+        let Some((row, page)) = read_key(stored) else { return false };
+        let curve = match PageId::parse(page) {
+            _ if page.is_empty() => &mut self.site,
+            Ok(id) => self.pages.entry(id).or_default(),
+            Err(_) => return true,
+        };
+        curve.recall(row, values);
+        self.is_unsaved |= curve.is_unsaved;
+        true
+    }
+
+    /// All that was stored has been recalled: pages that were busy before and those that are now are no more than there may be.
+    pub(super) fn recalled(&mut self, now: Moment) {
+        let mut busy: Vec<_> =
+            self.pages.iter().map(|(id, curve)| (curve.highest_since(day_before(now)), id.clone())).collect();
+        busy.sort_unstable();
+        for (_, id) in busy.iter().take(self.pages.len().saturating_sub(MAX_PAGES)) {
+            self.forget_page(id);
+        }
+    }
+
+    /// Whether something is to be stored.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.is_unsaved || !self.gone.is_empty()
+    }
+
+    /// The keys to delete, which [`deleted`](Self::deleted) then takes off the list. They go before rows are stored: one of
+    /// them may be there anew.
+    pub(super) fn gone(&self) -> &[String] {
+        &self.gone
+    }
+
+    /// The first so many keys are deleted.
+    pub(super) fn deleted(&mut self, keys: usize) {
+        self.gone.drain(..keys.min(self.gone.len()));
+    }
+
+    /// Hands out what is to be stored, so many rows at a time. `put` says whether it was; if not, all that is left waits.
+    pub(super) fn save<E>(
+        &mut self,
+        rows_at_a_time: usize,
+        mut put: impl FnMut(&[(&str, &[u32])]) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let site = std::iter::once(("", &mut self.site));
+        let pages = self.pages.iter_mut().map(|(id, curve)| (id.as_str(), curve));
+        let mut curves: Vec<_> = site.chain(pages).filter(|(_, curve)| curve.is_unsaved).collect();
+        let unsaved =
+            curves.iter_mut().flat_map(|(page, curve)| curve.unsaved().map(|(row, values)| (key(row, page), values)));
+        let mut unsaved: Vec<(String, &mut Row)> = unsaved.collect();
+        for some in unsaved.chunks_mut(rows_at_a_time) {
+            let rows: Vec<_> = some.iter().map(|(key, row)| (key.as_str(), row.values())).collect();
+            if !put(&rows)? {
+                return Ok(());
+            }
+            some.iter_mut().for_each(|(_, row)| row.is_unsaved = false);
+        }
+        curves.into_iter().for_each(|(_, curve)| curve.is_unsaved = false);
+        self.is_unsaved = false;
+        Ok(())
+    }
+}
+
+/// The hour with which the last day began.
+fn day_before(now: Moment) -> u64 {
+    (now.sure_ms / Step::Hour.ms()).saturating_sub(DAY_HOURS - 1)
+}
+
+/// Whether that changed the curve.
+fn raise(curve: &mut Curve, page: &str, now: Moment, viewers: u32, gone: &mut Vec<String>) -> bool {
+    gone.extend(curve.raise(now.wall_ms, viewers).into_iter().map(|row| key(row, page)));
+    curve.is_unsaved
+}
+
+/// What a row is stored as. The key of the site itself ends without a page.
+fn key((step, number): RowId, page: &str) -> String {
+    let letter = match step {
+        Step::Minute => 'm',
+        Step::Hour => 'h',
+    };
+    format!("{ROWS}{letter}:{number}:{page}")
+}
+
+/// The row and the page that a key names.
+fn read_key(key: &str) -> Option<(RowId, &str)> {
+    let (letter, rest) = key.strip_prefix(ROWS)?.split_once(':')?;
+    let (number, page) = rest.split_once(':')?;
+    let step = match letter {
+        "m" => Step::Minute,
+        "h" => Step::Hour,
+        _ => return None,
+    };
+    Some(((step, number.parse().ok()?), page))
+}
+
+#[cfg(test)]
+mod tests;
