@@ -6,17 +6,20 @@ use percent_encoding::percent_decode_str;
 use crate::{
     error::Error,
     party::{self, Result, RoomKey, Rooms},
-    server::QueryAddress,
+    server::{Addresses, QueryAddress},
 };
 
 /// The room that an address leads to: `/parties/:party/:room[/…]`, `/party/:room[/…]` for the party `main`, or the short
 /// address.
-pub(crate) fn room(uri: &Uri, rooms: &Rooms, query_address: Option<QueryAddress>) -> Option<Result<RoomKey>> {
+pub(crate) fn room(uri: &Uri, rooms: &Rooms, addresses: Addresses) -> Option<Result<RoomKey>> {
     if let Some((party, room)) = party_and_room(uri.path(), rooms) {
+        if addresses.operator_party == Some(party) {
+            return None;
+        }
         let room = percent_decode_str(room).decode_utf8().map_err(|_| Error::RoomEncoding);
         return Some(room.and_then(|room| rooms.room_key(party, &room)));
     }
-    let QueryAddress { segment, party } = query_address?;
+    let QueryAddress { segment, party } = addresses.query_address?;
     if uri.path().trim_end_matches('/').rsplit('/').next() != Some(segment) {
         return None;
     }

@@ -1,8 +1,9 @@
-//! The operator's own address: metrics, and how the server is. Not for readers, so it is another one than theirs.
+//! The operator's own address: metrics, how the server is, and the party that the program has for the operator. Not for readers, so it is another one than theirs.
 
 use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use data_encoding::BASE64;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, uri::Authority};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -11,6 +12,7 @@ use subtle::ConstantTimeEq;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{
+    error::Error,
     http::HttpServer,
     notice::Notice,
     party::{Response, Result, text},
@@ -27,11 +29,16 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(500);
 pub(crate) async fn serve(listener: TcpListener, server: Arc<HttpServer>) -> Infallible {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     if let Ok(address) = listener.local_addr() {
-        tracing::info!("metrics are at http://{address}/metrics");
+        let page = if server.has_operator_party() {
+            format!("the dashboard is at http://{address}/, ")
+        } else {
+            String::new()
+        };
+        tracing::info!("{page}metrics are at http://{address}/metrics");
     }
     loop {
         let accepted: io::Result<_> = listener.accept().await;
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             // The readers' own address tells of a lack of open files.
             tokio::time::sleep(ACCEPT_RETRY).await;
             continue;
@@ -39,15 +46,20 @@ pub(crate) async fn serve(listener: TcpListener, server: Arc<HttpServer>) -> Inf
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
         let server = Arc::clone(&server);
         let service = service_fn(move |request: Request<Incoming>| {
-            let answer = answer(&server, server.config().admin_token.as_deref(), &request);
-            std::future::ready(Ok::<_, Infallible>(answer.map(Full::new)))
+            let server = Arc::clone(&server);
+            async move {
+                let token = server.config().admin_token.as_deref();
+                let answer = answer(&server, token, request, peer.ip()).await;
+                Ok::<_, Infallible>(answer.map(Full::new))
+            }
         });
         // Ends with the connection, or with the program.
         tokio::spawn(async move {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(PATIENCE)
-                .serve_connection(TokioIo::new(stream), service);
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection of the operator failed");
             }
@@ -56,7 +68,7 @@ pub(crate) async fn serve(listener: TcpListener, server: Arc<HttpServer>) -> Inf
     }
 }
 
-fn answer<B>(server: &HttpServer, token: Option<&str>, request: &Request<B>) -> Response {
+async fn answer(server: &HttpServer, token: Option<&str>, request: Request<Incoming>, peer: IpAddr) -> Response {
     static REFUSED: Notice = Notice::warning();
     let headers = request.headers();
     if let Err(refusal) = check(token, headers) {
@@ -74,7 +86,10 @@ fn answer<B>(server: &HttpServer, token: Option<&str>, request: &Request<B>) -> 
         "/metrics" => metrics(server, headers),
         "/readyz" => server.readiness().answer(),
         "/healthz" => Ok(text(StatusCode::OK, "ok\n")),
-        _ => Ok(text(StatusCode::NOT_FOUND, "nothing is here; metrics are at /metrics")),
+        _ => match server.visit_of_operator(request, peer).await {
+            Err(Error::NotFound) => Ok(text(StatusCode::NOT_FOUND, "nothing is here; metrics are at /metrics")),
+            answer => answer,
+        },
     };
     answer.unwrap_or_else(Into::into)
 }
@@ -82,21 +97,44 @@ fn answer<B>(server: &HttpServer, token: Option<&str>, request: &Request<B>) -> 
 /// Lets in who has the token, or, where there is none, who names this machine by its address. A web page that has its own
 /// name lead here cannot.
 fn check(token: Option<&str>, headers: &HeaderMap) -> Result<(), Response> {
+    if !is_same_origin(headers) {
+        return Err(text(StatusCode::FORBIDDEN, "pages of other addresses have no business here"));
+    }
     match token {
         Some(token) => {
-            let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
             // In constant time: the time of an ordinary comparison tells how much of a guess was right.
-            if sent.is_some_and(|sent| token.as_bytes().ct_eq(sent).into()) {
+            if sent_token(headers).is_some_and(|sent| token.as_bytes().ct_eq(&sent).into()) {
                 return Ok(());
             }
-            let mut refusal =
-                text(StatusCode::UNAUTHORIZED, "send the token of --admin-token in Authorization: Bearer");
-            refusal.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            let sentence = "send the token of --admin-token in Authorization: Bearer, or as the password in a browser";
+            let mut refusal = text(StatusCode::UNAUTHORIZED, sentence);
+            for kind in ["Bearer", "Basic realm=\"connection-counter\", charset=\"UTF-8\""] {
+                refusal.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(kind));
+            }
             Err(refusal)
         }
         None if is_this_machine(headers) => Ok(()),
         None => Err(text(StatusCode::FORBIDDEN, "ask by the address itself, such as 127.0.0.1, or set --admin-token")),
     }
+}
+
+/// The token that programs send as it is, and browsers as the password of whatever name was typed in.
+fn sent_token(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let sent = headers.get(header::AUTHORIZATION)?.as_bytes();
+    if let Some(token) = sent.strip_prefix(b"Bearer ") {
+        return Some(token.to_vec());
+    }
+    let typed = BASE64.decode(sent.strip_prefix(b"Basic ")?).ok()?;
+    let colon = typed.iter().position(|byte| *byte == b':')?;
+    typed.get(colon + 1..).map(<[u8]>::to_vec)
+}
+
+/// Whether no web page has sent this, or one of this address. A browser adds the password also to what other pages send.
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    origin.is_some_and(|(_, named)| Some(named.as_bytes()) == host)
 }
 
 fn is_this_machine(headers: &HeaderMap) -> bool {
@@ -149,5 +187,32 @@ mod tests {
             assert_eq!(checked(Some("secret"), &[("host", "127.0.0.1"), ("authorization", wrong)]), 401, "{wrong}");
         }
         assert_eq!(checked(Some("secret"), &[("host", "127.0.0.1")]), 401);
+    }
+
+    #[test]
+    fn browsers_send_the_token_as_a_password() {
+        // `anyone:secret`, `:secret`, `secret:`, `anyone:secrets`, and no base64.
+        for (sent, status) in [
+            ("Basic YW55b25lOnNlY3JldA==", 200),
+            ("Basic OnNlY3JldA==", 200),
+            ("Basic c2VjcmV0Og==", 401),
+            ("Basic YW55b25lOnNlY3JldHM=", 401),
+            ("Basic secret", 401),
+        ] {
+            assert_eq!(checked(Some("secret"), &[("host", "10.0.0.1"), ("authorization", sent)]), status, "{sent}");
+        }
+    }
+
+    #[test]
+    fn pages_of_other_addresses_cannot_use_a_browser_that_is_let_in() {
+        for (origin, status) in [
+            ("http://127.0.0.1:2000", 200),
+            ("https://127.0.0.1:2000", 200),
+            ("http://127.0.0.1:3000", 403),
+            ("http://evil.example", 403),
+            ("null", 403),
+        ] {
+            assert_eq!(checked(None, &[("host", "127.0.0.1:2000"), ("origin", origin)]), status, "{origin}");
+        }
     }
 }

@@ -84,12 +84,12 @@ pub struct Config {
     #[arg(long = "drain-ms", env = "CONNECTION_COUNTER_DRAIN_MS", value_parser = milliseconds, default_value = "0")]
     pub drain: Duration,
 
-    /// Address for the operator, such as 127.0.0.1:2000: metrics at /metrics. One that other machines can reach needs
-    /// --admin-token. Without this flag there is none.
+    /// Address for the operator, such as 127.0.0.1:2000: the dashboard at /, where the program has one, and metrics at /metrics. One
+    /// that other machines can reach needs --admin-token. Without this flag there is none.
     #[arg(long, env = "CONNECTION_COUNTER_ADMIN", value_name = "ADDR:PORT", value_parser = listen_address)]
     pub admin: Option<SocketAddr>,
 
-    /// Secret that every request to --admin needs then (`Authorization: Bearer TOKEN`).
+    /// Secret that every request to --admin needs then: `Authorization: Bearer TOKEN`, or the password that a browser asks for.
     #[arg(long, env = "CONNECTION_COUNTER_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub admin_token: Option<String>,
 

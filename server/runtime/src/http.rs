@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{
         Arc,
@@ -38,12 +38,12 @@ use crate::{
     guest::Entrance,
     handshake,
     metrics::{Metrics, State},
-    notice::Notice,
-    party::{Response, Result, RoomKey, Rooms, text},
+    notice::{self, Notice},
+    party::{self, Response, Result, RoomKey, Rooms, text},
     readiness::Readiness,
     refusals,
     reload::Running,
-    server::QueryAddress,
+    server::Addresses,
     sockets::Sockets,
     stopping::Deadlines,
     storage::Db,
@@ -62,6 +62,9 @@ const TURN_TIME: Duration = Duration::from_millis(50);
 /// Wait after a failed accept, most often for lack of file descriptors: others will close some.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
+/// The room of the operator's party.
+const OPERATOR: &str = "operator";
+
 /// What every connection needs of the server.
 pub(crate) struct HttpServer {
     /// How the server is set up, and what the program serves beside its parties.
@@ -76,8 +79,8 @@ pub(crate) struct HttpServer {
     entrance: Entrance,
     /// The bodies that are arriving.
     bodies: Bodies,
-    /// A second address for the rooms of one party.
-    query_address: Option<QueryAddress>,
+    /// Addresses beside those that all parties have.
+    addresses: Addresses,
     /// What is counted for the operator.
     metrics: Arc<Metrics>,
     /// Which pages may send requests to rooms.
@@ -91,16 +94,10 @@ pub(crate) struct HttpServer {
 }
 
 impl HttpServer {
-    pub(crate) fn new(
-        running: Running,
-        rooms: Rooms,
-        sockets: Sockets<Rooms>,
-        db: Db,
-        query_address: Option<QueryAddress>,
-    ) -> Self {
+    pub(crate) fn new(running: Running, rooms: Rooms, sockets: Sockets<Rooms>, db: Db, addresses: Addresses) -> Self {
         let (config, metrics) = (running.config.get(), Arc::new(Metrics::new()));
         Self {
-            query_address,
+            addresses,
             assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
             leaving: AtomicBool::new(false),
             stopping: CancellationToken::new(),
@@ -262,7 +259,7 @@ impl HttpServer {
 
     async fn answer(&self, request: hyper::Request<Incoming>, visit: &Visit) -> Response {
         let method = request.method().clone();
-        if let Some(key) = address::room(request.uri(), &self.rooms, self.query_address) {
+        if let Some(key) = address::room(request.uri(), &self.rooms, self.addresses) {
             let asked = Asked::with(&request);
             let answer = match key {
                 Ok(key) => self.visit(key, request, visit).await,
@@ -287,6 +284,24 @@ impl HttpServer {
         } else {
             self.request(&key, request, visit).await
         }
+    }
+
+    pub(crate) fn has_operator_party(&self) -> bool {
+        self.addresses.operator_party.is_some()
+    }
+
+    /// Takes what the operator asks of the party that is theirs.
+    pub(crate) async fn visit_of_operator(
+        &self,
+        mut request: hyper::Request<Incoming>,
+        peer: IpAddr,
+    ) -> Result<Response> {
+        let party = self.addresses.operator_party.ok_or(Error::NotFound)?;
+        let key = self.rooms.room_key(party, OPERATOR)?;
+        let (metrics, faults, told) = (self.metrics(true), self.readiness().reasons(), notice::told());
+        request.extensions_mut().insert(party::Status { metrics, faults, told });
+        let visit = Visit::new(self.entrance.let_in(peer)?);
+        self.visit(key, request, &visit).await
     }
 
     /// Answers what is no room's.

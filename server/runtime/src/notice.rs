@@ -16,6 +16,13 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// Every notice that was ever given, so that [`flush_for_ever`] can tell what has been held back.
 static GIVEN: Mutex<Vec<&'static Notice>> = Mutex::new(Vec::new());
 
+/// What the operator was told of each kind, the kind that was told last at the end, and how often each has happened.
+pub(crate) fn told() -> Vec<(String, u64)> {
+    let mut told: Vec<_> = lock(&GIVEN).iter().filter_map(|notice| lock(&notice.pace).told()).collect();
+    told.sort_unstable_by_key(|(at, ..)| *at);
+    told.into_iter().map(|(_, sentence, times)| (sentence, times)).collect()
+}
+
 /// One kind of trouble.
 ///
 /// ```
@@ -97,23 +104,27 @@ struct Pace {
     since: u32,
     /// One of those that were not told since.
     example: Option<String>,
+    /// The sentence that was told last.
+    last: String,
+    /// How often it has happened.
+    times: u64,
 }
 
 impl Pace {
     const fn new() -> Self {
-        Self { told_at: None, since: 0, example: None }
+        Self { told_at: None, since: 0, example: None, last: String::new(), times: 0 }
     }
 
     /// The line to write now, if it is time for one.
     fn happened(&mut self, now: Instant, sentence: impl FnOnce() -> String) -> Option<String> {
+        self.times = self.times.saturating_add(1);
         if self.is_resting(now) {
             self.since = self.since.saturating_add(1);
             self.example.get_or_insert_with(sentence);
             return None;
         }
-        let line = format!("{}{}", sentence(), More(self.since));
-        *self = Self { told_at: Some(now), ..Self::new() };
-        Some(line)
+        let sentence = sentence();
+        Some(self.tell(now, sentence, self.since))
     }
 
     /// The line for what happened while it rested, if that is over.
@@ -121,9 +132,20 @@ impl Pace {
         if self.is_resting(now) {
             return None;
         }
-        let line = format!("{}{}", self.example.take()?, More(self.since - 1));
-        *self = Self { told_at: Some(now), ..Self::new() };
-        Some(line)
+        let example = self.example.take()?;
+        Some(self.tell(now, example, self.since - 1))
+    }
+
+    /// The line for a sentence, and how many more there were.
+    fn tell(&mut self, now: Instant, sentence: String, more: u32) -> String {
+        let line = format!("{sentence}{}", More(more));
+        *self = Self { told_at: Some(now), last: sentence, times: self.times, ..Self::new() };
+        line
+    }
+
+    /// When it was last told, what, and how often it has happened; `None` if it never was.
+    fn told(&self) -> Option<(Instant, String, u64)> {
+        Some((self.told_at?, self.last.clone(), self.times))
     }
 
     fn is_resting(&self, now: Instant) -> bool {
@@ -168,6 +190,16 @@ mod tests {
         assert_eq!(pace.held_back(at(59)), None);
         assert_eq!(pace.held_back(at(60)).as_deref(), Some("b (1 more of this kind since the last line)"));
         assert_eq!(pace.held_back(at(120)), None);
+    }
+
+    #[test]
+    fn what_was_told_last_is_remembered_with_how_often() {
+        let (mut pace, start) = (Pace::new(), Instant::now());
+        assert!(pace.told().is_none());
+        for (second, sentence) in [(0, "a"), (1, "b"), (60, "c"), (61, "d")] {
+            pace.happened(start + Duration::from_secs(second), || sentence.to_owned());
+        }
+        assert_eq!(pace.told(), Some((start + Duration::from_secs(60), "c".to_owned(), 4)));
     }
 
     #[test]

@@ -37,6 +37,10 @@ impl Readiness {
         self.add(Status::NotReady, reason.to_owned());
     }
 
+    pub(crate) fn reasons(self) -> Vec<String> {
+        self.reasons
+    }
+
     pub(crate) fn is_ready(&self) -> bool {
         self.status != Status::NotReady
     }

@@ -49,10 +49,18 @@ pub struct Server {
     assets: Option<PathBuf>,
     /// What answers on paths that are no party's.
     pages: Option<Pages>,
-    /// A second address for the rooms of one party.
-    query_address: Option<QueryAddress>,
+    /// Addresses beside those that all parties have.
+    addresses: Addresses,
     /// What the program says when it listens.
     greeting: Option<MakeGreeting>,
+}
+
+/// Addresses of rooms beside those that all parties have.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Addresses {
+    pub(crate) query_address: Option<QueryAddress>,
+    /// Its one room answers the operator, and nobody else.
+    pub(crate) operator_party: Option<&'static str>,
 }
 
 /// An address that names a room of `party` in its query.
@@ -86,7 +94,7 @@ impl Server {
             values: ::http::Extensions::new(),
             assets: None,
             pages: None,
-            query_address: None,
+            addresses: Addresses::default(),
             greeting: None,
         }
     }
@@ -103,6 +111,30 @@ impl Server {
             self.kinds = Err(error);
         }
         self
+    }
+
+    /// Adds a party for the operator. Its one room answers at the address of `--admin`, on all paths but `/metrics`, `/readyz` and
+    /// `/healthz`, and takes WebSockets there. Readers cannot reach it. Each request has a [`party::Status`] among its extensions.
+    ///
+    /// ```
+    /// use connection_counter_runtime::{Server, party::{Party, Request, Response, Result, Room, Status, http::StatusCode, text}};
+    ///
+    /// #[derive(Default)]
+    /// struct Faults;
+    ///
+    /// impl Party for Faults {
+    ///     async fn on_request(&mut self, _: &mut Room, request: Request) -> Result<Response> {
+    ///         let faults = request.extensions().get::<Status>().map(|status| status.faults.join("\n"));
+    ///         Ok(text(StatusCode::OK, faults.unwrap_or_default()))
+    ///     }
+    /// }
+    ///
+    /// let server = Server::builder().operator_party::<Faults>("faults");
+    /// ```
+    #[must_use]
+    pub fn operator_party<P: Party>(mut self, name: &'static str) -> Self {
+        self.addresses.operator_party = Some(name);
+        self.party::<P>(name)
     }
 
     /// Gives all parties a value of your own: a setting, a key, a client of some other service. Rooms and gatekeepers find
@@ -159,7 +191,7 @@ impl Server {
     /// leave queries alone.
     #[must_use]
     pub fn query_address(mut self, segment: &'static str, party: &'static str) -> Self {
-        self.query_address = Some(QueryAddress { segment, party });
+        self.addresses.query_address = Some(QueryAddress { segment, party });
         self
     }
 
@@ -235,7 +267,7 @@ impl Server {
             }
             None => None,
         };
-        let server = Arc::new(HttpServer::new(running.clone(), rooms.clone(), sockets, db.clone(), self.query_address));
+        let server = Arc::new(HttpServer::new(running.clone(), rooms.clone(), sockets, db.clone(), self.addresses));
         let admin = admin.map(|listener| admin::serve(listener, Arc::clone(&server)));
         serves(server.connections(), running);
         let deadlines = tokio::select! {

@@ -16,6 +16,18 @@ pub type Request = http::Request<Bytes>;
 /// An HTTP response with its whole body.
 pub type Response = http::Response<Bytes>;
 
+/// How the server is, for the [party of the operator](crate::Server::operator_party): an extension of each request to it.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// What a Prometheus would be told, in the format of OpenMetrics.
+    pub metrics: String,
+    /// What keeps the server from being all it should be, in sentences: what `/readyz` says.
+    pub faults: Vec<String>,
+    /// What the log said of refusals and faults, each kind once, the newest last; and how often each has happened. It has no
+    /// address of a reader.
+    pub told: Vec<(String, u64)>,
+}
+
 /// The response for an error: its [status](Error::status) and its text. This lets a gatekeeper use `?`.
 impl From<Error> for Response {
     fn from(error: Error) -> Self {
