@@ -1,5 +1,5 @@
 // Takes the pictures for the documentation: the demo's start page and the gallery of themes in both colour schemes, and
-// a page of the Rust documentation, all with real tabs behind their numbers. Run it with: npm run screenshots
+// a page of the Rust documentation, and the operator's dashboard, all with real tabs behind their numbers. Run it with: npm run screenshots
 
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -27,7 +27,7 @@ const DOCS_READERS = {
 };
 
 const data = await mkdtemp(join(tmpdir(), "connection-counter-"));
-const server = await Server.start(data);
+const server = await Server.start(data, ["--admin", "127.0.0.1:0", "--max-connections", "1000"]);
 const host = await startHost(server.url);
 const browser = await launch();
 
@@ -77,6 +77,11 @@ try {
     await themes.expectViewers('a[href="/plain/"]', 2);
     await take(themes, `themes-${scheme}.png`);
   }
+
+  const address = server.log.match(/dashboard is at (http:\S+?),/)[1];
+  const dashboard = await open(address, "light", { width: 1120, height: 900 });
+  await dashboard.page.waitForFunction(() => document.getElementById("state").textContent === "Live");
+  await take(dashboard, "dashboard.png");
 } finally {
   await browser.close();
   await host.stop();

@@ -66,6 +66,11 @@ impl Access {
         self.sites.contains(site) || self.endings.iter().any(is_within)
     }
 
+    /// The sites that are listed by their names.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
+        self.sites.iter().map(String::as_str)
+    }
+
     /// Whether this very site is listed, so that nobody else can have made it up.
     pub(crate) fn names(&self, site: &str) -> bool {
         self.sites.contains(site)

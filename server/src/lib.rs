@@ -22,6 +22,7 @@
 
 mod access;
 mod counter;
+mod dashboard;
 mod files;
 mod gate;
 mod manual;
@@ -39,6 +40,7 @@ pub use connection_counter_runtime::{
 
 pub use access::Access;
 pub use counter::Counter;
+pub use dashboard::Dashboard;
 pub use page::Page;
 pub use refusal::Refusal;
 pub use settings::{Settings, SettingsError, ViewerLimits};
@@ -74,5 +76,6 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartupError> {
     let server = Server::builder().party::<Page>("page").party::<Counter>("counter");
+    let server = server.operator_party::<Dashboard>("dashboard");
     settings.equip(server, &config)?.run(listener, config, shutdown).await
 }

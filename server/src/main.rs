@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use connection_counter::{Counter, Page, Server, Settings};
+use connection_counter::{Counter, Dashboard, Page, Server, Settings};
 
 /// glibc's allocator keeps what thousands of handshakes took at once, for it gives back only what lies at the end of its
 /// memory. How soon this one gives back is set in `.cargo/config.toml`.
@@ -11,5 +11,6 @@ use connection_counter::{Counter, Page, Server, Settings};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    Server::builder().party::<Page>("page").party::<Counter>("counter").main_with(Settings::equip)
+    let server = Server::builder().party::<Page>("page").party::<Counter>("counter");
+    server.operator_party::<Dashboard>("dashboard").main_with(Settings::equip)
 }

@@ -1,5 +1,7 @@
 //! Why the counter lets someone not in, or leaves a link out.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use connection_counter_protocol::PageIdError;
 use http::StatusCode;
 
@@ -54,6 +56,7 @@ impl Refusal {
         static TOKEN: Notice = Notice::warning();
         match self {
             Self::OriginRefused { origin, flag } => {
+                remember(origin, flag);
                 ORIGIN.give(|| format!("{origin} was refused, so its pages show no counts; --site {flag} lets it in"));
             }
             Self::OriginHidden => HIDDEN.give(|| format!("a page was refused: {self}")),
@@ -70,6 +73,50 @@ impl Refusal {
             Self::PageId(_) => tracing::debug!("refused: {self}"),
         }
     }
+}
+
+/// Origins that are remembered for the dashboard: as many as one reads. A new one takes the place of the one refused longest ago.
+const MAX_REFUSED: usize = 20;
+
+/// The scheme, and a host as long as they may be.
+const MAX_ORIGIN_CHARS: usize = 300;
+
+/// A site whose pages were refused.
+#[derive(Clone, Debug)]
+pub(crate) struct RefusedOrigin {
+    /// What the browser says.
+    pub(crate) origin: String,
+    /// What `--site` has to say to let it in.
+    pub(crate) flag: String,
+    pub(crate) times: u64,
+}
+
+/// Like notices, these belong to the process.
+static REFUSED: Mutex<Vec<RefusedOrigin>> = Mutex::new(Vec::new());
+
+/// The origins that were refused, the last one first.
+pub(crate) fn refused_origins() -> Vec<RefusedOrigin> {
+    lock().iter().rev().cloned().collect()
+}
+
+fn remember(origin: &str, flag: &str) {
+    // Whoever is no browser can send an origin of any length.
+    let short = |text: &str| text.chars().take(MAX_ORIGIN_CHARS).collect::<String>();
+    let (origin, flag) = (short(origin), short(flag));
+    let mut refused = lock();
+    let times = match refused.iter().position(|known| known.origin == origin) {
+        Some(known) => refused.remove(known).times,
+        None => 0,
+    };
+    if refused.len() >= MAX_REFUSED {
+        refused.remove(0);
+    }
+    refused.push(RefusedOrigin { origin, flag, times: times + 1 });
+}
+
+fn lock() -> MutexGuard<'static, Vec<RefusedOrigin>> {
+    // Nothing that holds the lock can panic halfway through a change.
+    REFUSED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How the runtime tells it.

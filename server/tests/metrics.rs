@@ -4,24 +4,9 @@
 
 mod support;
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::fs;
 
 use support::{Binary, Client, wait_until};
-
-/// A server with an address for its operator.
-async fn start(folder: &Path, args: &[&str]) -> (Binary, Client) {
-    let log = folder.join("log");
-    let args = [&["--admin=127.0.0.1:0"], args].concat();
-    let program = &mut Binary::command(&folder.join("data"), &args);
-    let server = Binary::spawn(program.stderr(fs::File::create(&log).unwrap()));
-    let admin = || -> Option<SocketAddr> {
-        let log = fs::read_to_string(&log).unwrap();
-        let (_, rest) = log.split_once("metrics are at http://")?;
-        rest.split_once("/metrics")?.0.parse().ok()
-    };
-    wait_until("the log names the operator's address", async || admin().is_some()).await;
-    (server, Client { address: admin().unwrap() })
-}
 
 /// The value of a metric, with its labels.
 async fn value(admin: &Client, metric: &str) -> Option<String> {
@@ -32,7 +17,7 @@ async fn value(admin: &Client, metric: &str) -> Option<String> {
 #[tokio::test]
 async fn an_operator_sees_what_the_server_does() {
     let folder = tempfile::tempdir().unwrap();
-    let (server, admin) = start(folder.path(), &["--max-rooms=2"]).await;
+    let (server, admin) = Binary::with_admin(folder.path(), &["--max-rooms=2"]).await;
     let mut anna = server.viewer("example.org%2Fsecret").await;
     anna.subscribe(&["example.org/other"]).await;
     anna.expect_viewers("example.org/other", 0).await;
@@ -55,7 +40,8 @@ async fn an_operator_sees_what_the_server_does() {
 #[tokio::test]
 async fn links_refused_for_an_addresss_memory_are_counted() {
     let folder = tempfile::tempdir().unwrap();
-    let (server, admin) = start(folder.path(), &["--trusted-proxy=127.0.0.1", "--max-bytes-per-address=20000"]).await;
+    let (server, admin) =
+        Binary::with_admin(folder.path(), &["--trusted-proxy=127.0.0.1", "--max-bytes-per-address=20000"]).await;
     let mut anna = server.try_viewer("a", &[("x-forwarded-for", "192.0.2.1")]).await.unwrap();
     let links: Vec<_> = (0..100).map(|number| format!("link-{number}")).collect();
     anna.subscribe(&links.iter().map(String::as_str).collect::<Vec<_>>()).await;
@@ -69,7 +55,8 @@ async fn links_refused_for_an_addresss_memory_are_counted() {
 #[tokio::test]
 async fn refused_tokens_are_in_the_log() {
     let folder = tempfile::tempdir().unwrap();
-    let (server, admin) = start(folder.path(), &["--admin-token=secret-one", "--party-token=secret-two"]).await;
+    let (server, admin) =
+        Binary::with_admin(folder.path(), &["--admin-token=secret-one", "--party-token=secret-two"]).await;
     let wrong = [("authorization", "Bearer guess")];
     for _ in 0..3 {
         assert_eq!(admin.request("GET", "/metrics", &wrong, "").await.0, 401);
@@ -86,7 +73,7 @@ async fn refused_tokens_are_in_the_log() {
 #[tokio::test]
 async fn collectors_get_the_format_they_ask_for() {
     let folder = tempfile::tempdir().unwrap();
-    let (server, admin) = start(folder.path(), &[]).await;
+    let (server, admin) = Binary::with_admin(folder.path(), &[]).await;
     for (accept, expected) in [
         ("*/*", "application/openmetrics-text"),
         (
@@ -106,7 +93,7 @@ async fn collectors_get_the_format_they_ask_for() {
 #[tokio::test]
 async fn a_token_keeps_others_out() {
     let folder = tempfile::tempdir().unwrap();
-    let (_server, admin) = start(folder.path(), &["--admin-token=secret"]).await;
+    let (_server, admin) = Binary::with_admin(folder.path(), &["--admin-token=secret"]).await;
     assert_eq!(admin.get("/metrics").await.0, 401);
     let sent = [("authorization", "Bearer secret")];
     assert_eq!(admin.exchange("GET", "/metrics", &sent, "").await.status, 200);

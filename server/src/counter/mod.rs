@@ -1,6 +1,7 @@
 //! The counter party: how many viewers each page of a site has, and which pages want to know.
 
 mod history;
+mod overview;
 mod past;
 mod recording;
 mod report;
@@ -23,6 +24,7 @@ use crate::{
     stored,
 };
 use history::History;
+pub(crate) use overview::{AskOverview, HOUR_MINUTES, MONTH_HOURS, Overview, PageOverview};
 use past::{ALL, PATIENCE, PATIENCE_AT_START, Remembered, page_bytes, page_key};
 use recording::Recording;
 use report::{Question, Reports};
@@ -140,6 +142,7 @@ impl Party for Counter {
 
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
         let response = match *request.method() {
+            Method::GET if request.extensions().get::<AskOverview>().is_some() => return Ok(self.overview(room)),
             Method::GET | Method::HEAD => return self.report(room, &request),
             Method::POST => match serde_json::from_slice(request.body())? {
                 CounterRequest::Update { id, connection_count, sequence } => {

@@ -1,7 +1,9 @@
 //! The real program, in a process of its own.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
+    net::SocketAddr,
     ops::Deref,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -53,8 +55,23 @@ impl Binary {
         Self { client: Client { address: address.parse().unwrap() }, child }
     }
 
+    /// A server that logs to a file in this folder, and its address for the operator.
+    pub async fn with_admin(folder: &Path, args: &[&str]) -> (Self, Client) {
+        let log = folder.join("log");
+        let args = [&["--admin=127.0.0.1:0"], args].concat();
+        let program = &mut Self::command(&folder.join("data"), &args);
+        let server = Self::spawn(program.stderr(fs::File::create(&log).unwrap()));
+        let admin = || -> Option<SocketAddr> {
+            let log = fs::read_to_string(&log).unwrap();
+            let (_, rest) = log.split_once("metrics are at http://")?;
+            rest.split_once("/metrics")?.0.parse().ok()
+        };
+        wait_until("the log names the operator's address", async || admin().is_some()).await;
+        (server, Client { address: admin().unwrap() })
+    }
+
     /// It is reached at this address, though it listens on all.
-    pub fn at(&mut self, address: std::net::SocketAddr) {
+    pub fn at(&mut self, address: SocketAddr) {
         self.client.address = address;
     }
 

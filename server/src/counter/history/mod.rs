@@ -85,6 +85,24 @@ impl History {
         self.viewers > 0
     }
 
+    pub(super) fn viewers(&self) -> u32 {
+        u32::try_from(self.viewers).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn has_page(&self, id: &PageId) -> bool {
+        self.pages.contains_key(id)
+    }
+
+    /// The last values of the site's curve, oldest first.
+    pub(super) fn last_of_site(&self, step: Step, wall_ms: u64, values: usize) -> Vec<u32> {
+        self.site.shown(step, wall_ms, values)
+    }
+
+    /// The last minutes of a page's curve, oldest first; none if it has no history.
+    pub(super) fn last_of_page(&self, id: &PageId, wall_ms: u64, minutes: usize) -> Vec<u32> {
+        self.pages.get(id).map_or_else(Vec::new, |curve| curve.shown(Step::Minute, wall_ms, minutes))
+    }
+
     /// Has the least busy page go, if this many viewers are clearly more than it has.
     fn make_place(&mut self, now: Moment, viewers: u32) -> bool {
         let minute = now.sure_ms / Step::Minute.ms();

@@ -1,0 +1,147 @@
+//! The dashboard: one page for the operator, at the address of `--admin`.
+//!
+//! It is a party with one room. The page is complete without scripts; with them its numbers are live, by the messages that
+//! every page of a reader gets.
+
+mod curve;
+mod escape;
+mod reading;
+mod view;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use connection_counter_protocol::{Counts, PageId, PageMessage};
+use http::{HeaderValue, Method, header};
+
+use crate::{
+    Access, Error,
+    counter::{AskOverview, Overview},
+    party::{
+        Connection, Message, Party, Request, Response, Result, Room, Status, bytes::Bytes, http::StatusCode, text,
+        unix_ms,
+    },
+};
+use reading::Reading;
+use view::Sites;
+
+/// How often numbers are told to an open dashboard. People read no faster.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Pages of the dashboard that may be open at a time: an operator's screens, and no more, for each costs as much as a reader.
+const MAX_OPEN: usize = 32;
+/// How the names of sites' numbers begin, beside those of pages.
+const SITE: &str = "site:";
+/// The name of the number of all sites together.
+const ALL_SITES: &str = "site:*";
+/// Sites that are asked for what they count. Beyond, the dashboard says how many there are.
+const MAX_SITES: usize = 200;
+
+const STYLE: &str = include_str!("dashboard.css");
+const SCRIPT: &str = include_str!("dashboard.js");
+/// The page loads its two files and talks to this address, and nothing else.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+/// The operator's page.
+#[derive(Default)]
+pub struct Dashboard {
+    /// The numbers that open pages have been told.
+    told: Counts,
+    /// A tick is on its way.
+    ticks: bool,
+}
+
+impl Party for Dashboard {
+    async fn on_connect(&mut self, room: &mut Room, connection: &Connection, _: &Request) -> Result {
+        if room.connections().count() > MAX_OPEN {
+            return Err(Error::refused(StatusCode::SERVICE_UNAVAILABLE, "too many dashboards are open"));
+        }
+        connection.send(update(self.told.clone())?)?;
+        if !std::mem::replace(&mut self.ticks, true) {
+            room.tick_in(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Err(Error::Method("GET, HEAD"));
+        }
+        match request.uri().path() {
+            "/" => {
+                let status = request.extensions().get::<Status>().cloned().unwrap_or_default();
+                let page = view::page(&Reading::new(&status), &sites(room).await?, unix_ms());
+                Ok(served("text/html; charset=utf-8", page))
+            }
+            "/dashboard.css" => Ok(served("text/css; charset=utf-8", STYLE)),
+            "/dashboard.js" => Ok(served("text/javascript; charset=utf-8", SCRIPT)),
+            _ => Ok(text(StatusCode::NOT_FOUND, "nothing is here; the dashboard is at /, metrics are at /metrics")),
+        }
+    }
+
+    async fn on_tick(&mut self, room: &mut Room) -> Result {
+        self.ticks = room.connections().next().is_some();
+        if !self.ticks {
+            self.told.clear();
+            return Ok(());
+        }
+        let new = numbers(&sites(room).await?);
+        // What is not there any more has no viewers.
+        let left = self.told.keys().filter(|name| !new.contains_key(*name)).map(|name| (name.clone(), 0));
+        let now: Counts = left.chain(new.clone()).collect();
+        let changed: Counts = now.into_iter().filter(|(name, viewers)| self.told.get(name) != Some(viewers)).collect();
+        self.told = new;
+        if !changed.is_empty() {
+            room.broadcast(&update(changed)?, &[]);
+        }
+        room.tick_in(INTERVAL);
+        Ok(())
+    }
+}
+
+/// What the sites count: those that are listed, and all others where someone is.
+async fn sites(room: &Room) -> Result<Sites> {
+    let counter = room.parties().get("counter")?;
+    let awake = counter.awake();
+    let listed = room.setting::<Access>()?.named().map(str::to_owned);
+    let names: BTreeSet<_> = listed.chain(awake.iter().map(|stub| stub.room_id().to_owned())).collect();
+    let mut sites = Sites { left_out: names.len().saturating_sub(MAX_SITES), ..Sites::default() };
+    for name in names.into_iter().take(MAX_SITES) {
+        let mut request = Request::default();
+        request.extensions_mut().insert(AskOverview);
+        match counter.room(&name)?.fetch(request).await {
+            Ok(answer) => sites.all.extend(answer.extensions().get::<Arc<Overview>>().cloned()),
+            // It has too much to do, or fails; the others can be seen all the same.
+            Err(error) => tracing::debug!(site = name, %error, "a site did not tell the dashboard what it counts"),
+        }
+    }
+    sites.all.sort_by(|a, b| b.viewers.cmp(&a.viewers).then_with(|| a.site.cmp(&b.site)));
+    Ok(sites)
+}
+
+/// The numbers that are live.
+fn numbers(sites: &Sites) -> Counts {
+    let of_sites = sites.all.iter().map(|site| (format!("{SITE}{}", site.site), site.viewers));
+    let all = std::iter::once((ALL_SITES.to_owned(), sites.viewers()));
+    // All of these are page ids: a name without a slash is one as well.
+    let named = of_sites.chain(all).filter_map(|(name, viewers)| Some((PageId::parse(&name).ok()?, viewers)));
+    let of_pages = sites.all.iter().flat_map(|site| site.busiest.iter().chain(&site.rising));
+    named.chain(of_pages.map(|page| (page.id.clone(), page.viewers))).collect()
+}
+
+fn update(connections: Counts) -> Result<Message> {
+    Ok(Message::text(serde_json::to_string(&PageMessage::Update { connections })?))
+}
+
+/// A file of the dashboard. No cache keeps it, and no other page can frame it or run it.
+fn served(kind: &'static str, body: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(body.into());
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    response.headers_mut().extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    response
+}
