@@ -159,3 +159,21 @@ fn flags_win_over_variables_and_those_over_the_file() {
     let help = Binary::command(folder.path(), &["--help"]).env("CONNECTION_COUNTER_ENV_FILE", &file).output().unwrap();
     assert!(!String::from_utf8(help.stdout).unwrap().contains("secret\n"), "help tells no secret");
 }
+
+#[test]
+fn the_packages_file_of_settings_is_understood() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings");
+    let packaged = include_str!("../deploy/connection-counter.default");
+    // What it suggests is a setting, too.
+    let lines =
+        packaged.lines().map(|line| line.strip_prefix("#CONN").map_or(line.to_owned(), |line| format!("CONN{line}")));
+    fs::write(&file, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let unit = include_str!("../deploy/connection-counter.service");
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    assert_eq!(start, "/usr/bin/connection-counter --env-file /etc/default/connection-counter");
+    let mut command = Binary::command(&folder.path().join("data"), &["check"]);
+    let output = command.arg("--env-file").arg(&file).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("It would serve for example.org"), "{said}");
+}
