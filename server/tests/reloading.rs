@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use support::{Binary, wait_until};
 
@@ -122,6 +122,9 @@ async fn what_is_wrong_changes_nothing_and_is_said() {
     }
     fs::remove_file(it.file()).unwrap();
     it.hang_up("No such file").await;
+    assert!(same().await);
+    assert!(Command::new("mkfifo").arg(it.file()).status().expect("this test needs the program mkfifo").success());
+    it.hang_up("this is no file").await;
     assert!(same().await);
 }
 

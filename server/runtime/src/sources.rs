@@ -99,8 +99,12 @@ impl EnvFile {
     /// If it cannot be read, or a line of it is no setting.
     pub(crate) fn read(path: &Path, command: &Command) -> Result<Self, StartupError> {
         let wrong = |problem| StartupError::EnvFile { path: path.to_owned(), problem };
-        let text = fs::read_to_string(path)
-            .map_err(|error| wrong(format!("{error}. Name a file that this program may read")))?;
+        let unreadable = |error: std::io::Error| wrong(format!("{error}. Name a file that this program may read"));
+        // A named pipe would be waited for, and nothing else would happen meanwhile.
+        if !fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(wrong("this is no file. Name a file that this program may read".to_owned()));
+        }
+        let text = fs::read_to_string(path).map_err(unreadable)?;
         let known = known(command);
         let mut values = BTreeMap::new();
         for (idx, line) in text.lines().enumerate() {
