@@ -37,6 +37,7 @@ pub(crate) struct Account {
     linger: Duration,
     /// Where refusals are counted.
     metrics: Arc<Metrics>,
+    /// What it holds now.
     balance: Mutex<Balance>,
 }
 

@@ -32,7 +32,9 @@ const FAIR_PART: usize = 8;
 
 /// The bodies that are arriving.
 pub(crate) struct Bodies {
+    /// How many bytes may come, and how slowly.
     config: Arc<Live<Config>>,
+    /// Those that are on their way.
     arriving: Mutex<Arriving>,
     /// One for each refused body that is taken in.
     discards: Semaphore,
@@ -54,6 +56,7 @@ struct Arriving {
 struct Part {
     /// The keyed hash of whose it is; none for a program on this machine.
     address: Option<u64>,
+    /// Bytes that have come of it.
     bytes: usize,
     /// Tells who reads it that it had to make room.
     given_up: CancellationToken,
@@ -147,7 +150,9 @@ impl Bodies {
 
 /// The place of a body among those that are arriving. Dropping it gives back what it held.
 struct Place<'a> {
+    /// Among which it has its place.
     bodies: &'a Bodies,
+    /// What it is known by there.
     key: u64,
 }
 

@@ -19,6 +19,7 @@ type Label = [(&'static str, &'static str); 1];
 
 /// All metrics of a server.
 pub(crate) struct Metrics {
+    /// All of them, as Prometheus is told.
     registry: Registry,
     /// Answers to requests, by the class of their status.
     requests: Family<Label, Counter>,
@@ -28,41 +29,59 @@ pub(crate) struct Metrics {
     refusals: Family<Label, Counter>,
     /// What is read when somebody asks.
     state: Gauges,
+    /// What is read of the process when somebody asks.
     process: ProcessGauges,
 }
 
 /// What the server holds at a moment.
 #[derive(Debug, Default)]
 pub(crate) struct State {
+    /// TCP connections, WebSockets or not.
     pub(crate) connections: usize,
+    /// How many there may be.
     pub(crate) connections_limit: usize,
+    /// WebSockets among them.
     pub(crate) websockets: usize,
     /// Rooms in memory of each party.
     pub(crate) rooms: Vec<(&'static str, usize)>,
     /// Values that wait to be written.
     pub(crate) storage_pending: usize,
+    /// What is stored reaches the disk.
     pub(crate) storage_takes_writes: bool,
+    /// `/readyz` says so.
     pub(crate) is_ready: bool,
 }
 
 #[derive(Default)]
 struct Gauges {
+    /// See [`State`].
     connections: Gauge,
+    /// See [`State`].
     connections_limit: Gauge,
+    /// See [`State`].
     websockets: Gauge,
+    /// See [`State`].
     rooms: Family<Label, Gauge>,
+    /// See [`State`].
     storage_pending: Gauge,
+    /// 1 or 0; see [`State`].
     storage_writable: Gauge,
+    /// 1 or 0; see [`State`].
     ready: Gauge,
 }
 
 /// What every program tells a Prometheus of itself, by the names that all of them use.
 #[derive(Default)]
 struct ProcessGauges {
+    /// Processor time, of the program and of the system for it.
     cpu_seconds: Counter<f64, AtomicU64>,
+    /// Memory it has.
     resident_bytes: Gauge,
+    /// Sockets are files, too.
     open_files: Gauge,
+    /// How many it may open.
     max_files: Gauge,
+    /// In seconds since 1970.
     started_at: Gauge<f64, AtomicU64>,
 }
 

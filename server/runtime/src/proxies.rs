@@ -12,6 +12,7 @@ use crate::{
 
 /// The proxies that the operator has named.
 pub(crate) struct Proxies {
+    /// Whose headers are believed.
     trusted: Vec<IpNet>,
     /// In which header they name whom they speak for.
     client_ip_header: HeaderName,

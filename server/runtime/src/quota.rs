@@ -32,7 +32,9 @@ const CONNECTIONS_PER_WEBSOCKET: u32 = 8;
 /// A bucket of tokens: full at first, refilled steadily, and whoever finds it empty is too fast.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bucket {
+    /// How many are in it, parts of one included.
     tokens: f64,
+    /// When it was last refilled.
     filled_at: Instant,
 }
 
@@ -77,17 +79,24 @@ impl Paced {
 
 /// What addresses and groups of rooms hold.
 pub(crate) struct Quotas {
+    /// What addresses and groups may hold.
     config: Arc<Live<Config>>,
     /// Makes names of groups into hashes.
     group_key: RandomState,
+    /// What they do hold.
     ledger: Mutex<Ledger>,
 }
 
 struct Ledger {
+    /// Makes addresses into hashes.
     key: RandomState,
+    /// When that key was made; it is replaced in time.
     key_since: Instant,
+    /// How many connections each address, or group, has.
     open: HashMap<Holder, u32>,
+    /// How many bytes each address holds.
     accounts: Accounts,
+    /// How fast each address may go on.
     pace: HashMap<(Paced, u64), Bucket>,
 }
 
@@ -103,6 +112,7 @@ enum Counted {
 ///
 /// Whose it is, is a hash.
 pub(crate) struct Slot {
+    /// Where it is given back.
     quotas: Arc<Quotas>,
     /// `None` once somebody else gives it back.
     holder: Option<Holder>,

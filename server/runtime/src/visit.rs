@@ -11,6 +11,7 @@ use crate::guest::Guest;
 
 /// A connection as long as it speaks HTTP.
 pub(crate) struct Visit {
+    /// Who it is, and what it holds.
     guest: Arc<Guest>,
     /// It has asked for something.
     has_asked: AtomicBool,

@@ -81,7 +81,9 @@ fn unmask(payload: &mut [u8], mask: [u8; 4]) {
 
 /// The header of a frame of ours.
 pub(super) struct Header {
+    /// The header, and zeros.
     bytes: [u8; MAX_HEADER_BYTES],
+    /// So many of the bytes are the header.
     length: usize,
 }
 

@@ -40,8 +40,11 @@ pub(super) enum Next {
 
 /// What a worker knows of a client as a speaker.
 pub(super) struct Hearing {
+    /// What it has said in part.
     reader: Reader,
+    /// How fast it may go on.
     pace: Pace,
+    /// How far it is listened to.
     listening: Listening,
     /// When it last said anything, in milliseconds of the worker's clock. That starts again after 49 days; no connection is
     /// silent for half of them.

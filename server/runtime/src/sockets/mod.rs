@@ -61,6 +61,7 @@ pub(crate) trait Ears: Clone + Send + Sync + 'static {
 
 /// All sockets of a server.
 pub(crate) struct Sockets<E: Ears> {
+    /// Each has its part of the sockets.
     workers: Vec<Arc<Worker<E>>>,
     /// Ends their tasks when dropped.
     tasks: Mutex<JoinSet<()>>,

@@ -29,7 +29,9 @@ pub(super) enum Incoming {
 
 /// What has come of a message so far.
 struct Parts {
+    /// Its bytes must be UTF-8.
     is_text: bool,
+    /// The parts so far.
     bytes: Vec<u8>,
     /// So many of the bytes are known to be UTF-8.
     checked: usize,

@@ -18,6 +18,7 @@ use crate::{close::Close, error::Error, party::Message};
 pub(crate) struct Socket(Mutex<Inner>);
 
 struct Inner {
+    /// Where bytes go.
     wire: Wire,
     /// What the kernel has not taken yet; most of the time nothing. Always there for one that is local.
     waiting: Option<Box<Waiting>>,

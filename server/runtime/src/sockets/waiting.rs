@@ -29,8 +29,11 @@ pub(super) struct Waiting {
     pub(super) rest: Bytes,
     /// The answer to the newest ping.
     pub(super) pong: Option<Bytes>,
+    /// Messages not begun yet.
     pub(super) queue: VecDeque<Message>,
+    /// Bytes of these.
     pub(super) queued_bytes: usize,
+    /// How far goodbye has come.
     pub(super) closing: Closing,
     /// When the frame that is next began to wait, or when goodbye was said. `None` before the handshake is answered.
     pub(super) since: Option<Instant>,

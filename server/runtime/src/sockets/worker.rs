@@ -36,27 +36,41 @@ const LARGE_LIST: usize = 1_024;
 
 /// A task with its sockets.
 pub(super) struct Worker<E: Ears> {
+    /// Who hears what is read.
     pub(super) ears: E,
+    /// What it needs of the limits.
     pub(super) limits: SocketLimits,
+    /// Where the system is asked to tell of sockets.
     registry: Registry,
+    /// From when its clock counts.
     started_at: Instant,
+    /// Its connections, by the token of their sockets.
     entries: Mutex<Slab<Entry<E>>>,
 }
 
 /// What a worker needs of the limits.
 pub(super) struct SocketLimits {
+    /// Bytes of one message of a client.
     pub(super) message_bytes: usize,
+    /// Bytes that may wait for a client.
     pub(super) send_queue_bytes: usize,
+    /// How fast a client may speak.
     pub(super) allowance: Allowance,
+    /// How long one is silent before it is pinged.
     ping_interval_ms: u64,
+    /// How long one is silent before it is given up.
     idle_timeout_ms: u64,
+    /// How long one may leave a frame untaken.
     write_timeout: Duration,
+    /// How long one may take to answer a goodbye.
     close_timeout: Duration,
 }
 
 /// One connection.
 struct Entry<E: Ears> {
+    /// Its record, with the socket.
     connection: E::Connection,
+    /// Given back when it is gone.
     _held: E::Held,
     /// `None` while it is its turn to be heard.
     hearing: Option<Hearing>,
