@@ -81,6 +81,11 @@ bench-check: widget _valgrind
     cargo build --workspace --all-targets
     target/debug/connection-counter-load check
 
+# The largest needs 5 GB of memory; `bench-scale 100000` stops there.
+# Show how memory and time grow up to a million connections, rooms and pages, without sockets.
+bench-scale *largest: widget
+    cargo run --release --package connection-counter --example scale -- {{ largest }}
+
 # Print what the widget weighs; fails when that is over the budget.
 size: widget
     node widget/build/size.mjs
