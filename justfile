@@ -1,4 +1,4 @@
-# What one does in this repository. Nothing but Rust and Node is needed: `npx --yes rust-just <recipe>` brings just along.
+# What one does in this repository. Rust, Node, and on Linux `make` with a C compiler are needed: `npx --yes rust-just <recipe>` brings just along.
 
 set shell := ["sh", "-euc"]
 
@@ -18,8 +18,8 @@ check: size
     RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps
     cargo test --workspace
 
-# All tests: the widget's size, Rust, real browsers.
-test: size && e2e
+# All tests: the widget's size, Rust, real browsers, what the server costs.
+test: size && e2e bench-check
     cargo test --workspace
 
 # Build the widget into widget/dist.

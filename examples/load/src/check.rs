@@ -45,14 +45,14 @@ fn noted() -> [Noted; 4] {
             plan: storm,
             figure: "messagesEach",
             beside: None,
-            value: 5.5,
+            value: 4.6,
         },
         Noted {
             what: "processor time of a storm, beside the bare loop",
             plan: storm,
             figure: "cpuMicrosEach",
             beside: Some(Kind::Bare),
-            value: 6.9,
+            value: 5.3,
         },
         Noted {
             what: "processor time of a message to one of many, beside the send loop",
@@ -61,7 +61,7 @@ fn noted() -> [Noted; 4] {
             beside: Some(Kind::SendLoop),
             value: 1.7,
         },
-        Noted { what: "bytes of an idle viewer", plan: idle, figure: "bytesEach", beside: None, value: 2_800.0 },
+        Noted { what: "bytes of an idle viewer", plan: idle, figure: "bytesEach", beside: None, value: 1_340.0 },
     ]
 }
 
