@@ -9,10 +9,11 @@ use crate::{
     server::{Addresses, QueryAddress},
 };
 
-/// The room that an address leads to: `/parties/:party/:room[/…]`, `/party/:room[/…]` for the party `main`, or the short
-/// address.
+/// The room that an address leads to: `/parties/:party/:room[/…]`, `/party/:room[/…]` for the party `main`, or one of
+/// those that the program added.
 pub(crate) fn room(uri: &Uri, rooms: &Rooms, addresses: Addresses) -> Option<Result<RoomKey>> {
-    if let Some((party, room)) = party_and_room(uri.path(), rooms) {
+    let named = party_and_room(uri.path(), rooms).or_else(|| shortened(uri.path(), addresses.short, rooms));
+    if let Some((party, room)) = named {
         if addresses.operator_party == Some(party) {
             return None;
         }
@@ -27,15 +28,35 @@ pub(crate) fn room(uri: &Uri, rooms: &Rooms, addresses: Addresses) -> Option<Res
 }
 
 fn party_and_room<'a>(path: &'a str, rooms: &Rooms) -> Option<(&'a str, &'a str)> {
-    // A proxy that joins two paths may leave a slash too many.
-    let without_slashes = |path: &'a str| path.trim_start_matches('/');
     let path = without_slashes(path.strip_prefix('/')?);
     let prefix = rooms.shared().config().prefix.as_str();
     let (party, rest) = match path.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')) {
         Some(rest) => without_slashes(rest).split_once('/')?,
         None => ("main", path.strip_prefix("party/")?),
     };
+    room_of(party, rest, rooms)
+}
+
+/// Party and room of a short address, below whatever path a proxy passes on.
+fn shortened<'a>(path: &'a str, short: Option<&'static str>, rooms: &Rooms) -> Option<(&'a str, &'a str)> {
+    let (party, mut rest) = (short?, path);
+    loop {
+        let (segment, after) = rest.split_once('/')?;
+        if segment == party {
+            return room_of(segment, after, rooms);
+        }
+        rest = after;
+    }
+}
+
+/// The party, and its room that the rest of a path names.
+fn room_of<'a>(party: &'a str, rest: &'a str, rooms: &Rooms) -> Option<(&'a str, &'a str)> {
     let rest = without_slashes(rest);
     let room = if rooms.id_has_slashes(party) { rest } else { rest.split('/').next()? };
     (!room.is_empty()).then_some((party, room))
+}
+
+/// A proxy that joins two paths may leave a slash too many.
+fn without_slashes(path: &str) -> &str {
+    path.trim_start_matches('/')
 }

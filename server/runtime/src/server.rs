@@ -59,6 +59,8 @@ pub struct Server {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Addresses {
     pub(crate) query_address: Option<QueryAddress>,
+    /// Its rooms are also at `/<party>/:room`.
+    pub(crate) short: Option<&'static str>,
     /// Its one room answers the operator, and nobody else.
     pub(crate) operator_party: Option<&'static str>,
 }
@@ -192,6 +194,13 @@ impl Server {
     #[must_use]
     pub fn query_address(mut self, segment: &'static str, party: &'static str) -> Self {
         self.addresses.query_address = Some(QueryAddress { segment, party });
+        self
+    }
+
+    /// Gives the rooms of one party a second address: `/<party>/:room`, also below a path, such as `/some/where/badge/:room`.
+    #[must_use]
+    pub fn short_address(mut self, party: &'static str) -> Self {
+        self.addresses.short = Some(party);
         self
     }
 
