@@ -23,7 +23,7 @@ mod viewer;
 mod visit;
 
 pub use page_id::{DEFAULT_COUNTER_ROOM, PageId, PageIdError, ParameterNames};
-pub use party::{CounterReport, CounterRequest, Counts, PageDetail, PageReport, PageRequest};
+pub use party::{CounterReport, CounterRequest, Counts, PageCount, PageDetail, PageReport, PageRequest};
 pub use viewer::{PageMessage, ViewerMessage};
 pub use viewer::{close, wire};
 

@@ -71,6 +71,15 @@ pub struct PageReport {
     pub connections: Counts,
 }
 
+/// `GET /parties/counter/:site?page=ID`: the viewers of one page of the site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageCount {
+    /// The page, in its one spelling.
+    pub id: PageId,
+    /// Who views it now. 0 if no one has ever viewed it.
+    pub viewers: u32,
+}
+
 /// `GET /parties/counter/:site`. With `?detail`, `T` is [`PageDetail`]. At most a second old.
 ///
 /// It lists the 1,000 busiest pages; `?limit=N` asks for 1 to 10,000, and `?prefix=TEXT` for those only whose id begins

@@ -5,7 +5,8 @@
 use std::fmt::Debug;
 
 use connection_counter_protocol::{
-    CounterReport, CounterRequest, PageDetail, PageId, PageMessage, PageReport, PageRequest, ViewerMessage, wire,
+    CounterReport, CounterRequest, PageCount, PageDetail, PageId, PageMessage, PageReport, PageRequest, ViewerMessage,
+    wire,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -67,6 +68,7 @@ fn page_requests() {
 #[test]
 fn reports() {
     let connections = [(id("b"), 3)].into();
+    bytes(&PageCount { id: id("a"), viewers: 1 }, r#"{"id":"a","viewers":1}"#);
     bytes(&PageReport { id: id("a"), viewers: 1, connections }, r#"{"id":"a","viewers":1,"connections":{"b":3}}"#);
     bytes(&CounterReport { pages: [(id("a"), 1)].into(), left_out: 0, still_reading: false }, r#"{"pages":{"a":1}}"#);
     bytes(

@@ -12,7 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use connection_counter_protocol::{CounterRequest, Counts, DEFAULT_COUNTER_ROOM, PageDetail, PageId, PageRequest};
+use connection_counter_protocol::{
+    CounterRequest, Counts, DEFAULT_COUNTER_ROOM, PageCount, PageDetail, PageId, PageRequest,
+};
 use http::{Method, StatusCode};
 
 use crate::{
@@ -20,7 +22,10 @@ use crate::{
     access::{Access, spell_site},
     gate,
     pace::{Average, Bill, Pace, Spending},
-    party::{Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, text, unix_ms},
+    party::{
+        Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, query_value, text,
+        unix_ms,
+    },
     stored,
 };
 use history::History;
@@ -319,6 +324,9 @@ impl Counter {
     }
 
     fn report(&mut self, room: &Room, request: &Request) -> Result<Response> {
+        if let Some(page) = query_value(request.uri(), "page") {
+            return self.count(room, &page);
+        }
         let question = match Question::parse(request.uri().query().unwrap_or_default()) {
             Ok(question) => question,
             Err(sentence) => return Ok(text(StatusCode::BAD_REQUEST, sentence)),
@@ -334,5 +342,17 @@ impl Counter {
         };
         let pages = || self.pages.iter().map(|(id, tally)| (id, detail(tally)));
         self.reports.answer(question, room.now(), self.past.is_some(), pages)
+    }
+
+    /// Answers with the viewers of one page, which costs the same however many pages there are.
+    fn count(&self, room: &Room, page: &str) -> Result<Response> {
+        let id = PageId::parse(page).map_err(Refusal::from)?;
+        let site = id.site().unwrap_or(DEFAULT_COUNTER_ROOM);
+        if site != room.id() {
+            let reason = format!("page={page}: this page is of {site}; ask /parties/counter/{site}");
+            return Ok(text(StatusCode::BAD_REQUEST, reason));
+        }
+        let viewers = self.pages.get(&id).map_or(0, |tally| tally.viewers);
+        gate::public(&PageCount { id, viewers })
     }
 }
