@@ -21,6 +21,7 @@
 //! - The protocol crate does no I/O. The server never trusts that a widget applied its rules.
 
 mod access;
+mod badge;
 mod counter;
 mod dashboard;
 mod files;
@@ -39,6 +40,7 @@ pub use connection_counter_runtime::{
 };
 
 pub use access::Access;
+pub use badge::Badge;
 pub use counter::Counter;
 pub use dashboard::Dashboard;
 pub use page::Page;

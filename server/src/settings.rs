@@ -5,7 +5,9 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{ArgAction, Args};
 use connection_counter_protocol::{MAX_LINKS_PER_CONNECTION, MAX_LINKS_PER_MESSAGE, PageIdError};
 
-use crate::{Access, Config, Greeting, Server, StartupError, files, files::Files, manual, milliseconds, yes_or_no};
+use crate::{
+    Access, Badge, Config, Greeting, Server, StartupError, files, files::Files, manual, milliseconds, yes_or_no,
+};
 
 /// Live viewer counts on the links of any web page.
 ///
@@ -40,6 +42,11 @@ pub struct Settings {
     #[arg(long, env = "CONNECTION_COUNTER_DEMO", default_value_t = true, action = ArgAction::Set, value_name = "BOOL",
           value_parser = yes_or_no)]
     pub demo: bool,
+
+    /// Serve badges: the viewers of a page as a picture at /badge/PAGE.svg, and as JSON at /badge/PAGE.json. Beside --assets it
+    /// takes a restart to turn this on.
+    #[arg(long, env = "CONNECTION_COUNTER_BADGES", value_parser = yes_or_no)]
+    pub badges: bool,
 
     /// The address readers reach this server under, such as `https://live.example.org`: for the tags it prints. Without it they
     /// name the address it listens on.
@@ -149,6 +156,9 @@ impl Settings {
         let users =
             if self.sites.is_empty() { "for every site".to_owned() } else { format!("for {}", self.sites.join(", ")) };
         let manual_url = public_url.clone();
+        // A project of one's own may have such a path, too.
+        let has_badges = self.badges || !has_assets;
+        let server = if has_badges { server.party::<Badge>("badge").short_address("badge") } else { server };
         let server = server.with(access).with(self).pages(move |request| {
             let manual = || manual::answer(request, manual_url.as_deref()).filter(|_| !has_assets);
             files.answer(request).or_else(manual)

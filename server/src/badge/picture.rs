@@ -1,0 +1,115 @@
+//! The picture of a badge: an SVG of two boxes, the label and the number, that needs nothing but itself.
+
+use super::look::{Look, Shape};
+
+/// Pixels from top to bottom, as other badges have.
+const HEIGHT: u32 = 20;
+/// Pixels beside a text, on either side.
+const PADDING: u32 = 6;
+/// Pixels of a round corner.
+const RADIUS: u32 = 3;
+
+/// The SVG. It says its text to screen readers, and as a hint where it is opened on its own.
+pub(super) fn draw(look: &Look, viewers: u32) -> String {
+    let number = viewers.to_string();
+    let spoken = if look.label.is_empty() { number.clone() } else { format!("{}: {number}", look.label) };
+    let spoken = escaped(&spoken);
+    let label = Part::new(&look.label, 0);
+    let number = Part::new(&number, label.width);
+    let width = label.width + number.width;
+    let radius = if look.shape == Shape::Flat { RADIUS } else { 0 };
+    let Look { color, label_color, text_color, .. } = look;
+    format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT}" viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{spoken}"><title>{spoken}</title><clipPath id="c"><rect width="{width}" height="{HEIGHT}" rx="{radius}"/></clipPath><g clip-path="url(#c)">{}{}</g><g fill="{text_color}" font-family="Verdana,DejaVu Sans,Geneva,sans-serif" font-size="11">{}{}</g></svg>"#,
+        label.bar(label_color),
+        number.bar(color),
+        label.text(),
+        number.text(),
+    )
+}
+
+/// A text in a box.
+struct Part {
+    /// As it stands in the SVG.
+    text: String,
+    /// Pixels from the left to the box.
+    left: u32,
+    /// Pixels of the box; 0 without a text.
+    width: u32,
+}
+
+impl Part {
+    fn new(text: &str, left: u32) -> Self {
+        let width = if text.is_empty() { 0 } else { text_width(text) + 2 * PADDING };
+        Self { text: escaped(text), left, width }
+    }
+
+    fn bar(&self, color: &str) -> String {
+        format!(r#"<rect x="{}" width="{}" height="{HEIGHT}" fill="{color}"/>"#, self.left, self.width)
+    }
+
+    /// Its length is given, so that it fits whatever font there is.
+    fn text(&self) -> String {
+        if self.width == 0 {
+            return String::new();
+        }
+        let (x, length) = (self.left + PADDING, self.width - 2 * PADDING);
+        format!(r#"<text x="{x}" y="14" textLength="{length}" lengthAdjust="spacingAndGlyphs">{}</text>"#, self.text)
+    }
+}
+
+/// Pixels that a text takes, about: as in Verdana of 11 pixels.
+fn text_width(text: &str) -> u32 {
+    const TENTHS: u32 = 10;
+    let tenths = |letter: char| match letter {
+        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' => 40,
+        'f' | 'r' | 't' | 's' | '(' | ')' | '/' | '-' => 50,
+        'm' | 'M' | 'w' | 'W' | '%' | '@' => 105,
+        'A'..='Z' => 78,
+        // Hangul, Chinese, Japanese, and pictures.
+        '\u{1100}'..='\u{11ff}' | '\u{2e80}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{1f000}'.. => 115,
+        _ => 69,
+    };
+    text.chars().map(tenths).sum::<u32>().div_ceil(TENTHS)
+}
+
+/// Text as it stands between tags and in attributes.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '&' => safe.push_str("&amp;"),
+            '"' => safe.push_str("&quot;"),
+            // What XML has no place for: a document with it is not shown at all.
+            '\u{fffe}' | '\u{ffff}' => safe.push('\u{fffd}'),
+            letter => safe.push(letter),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_cannot_leave_its_place() {
+        let look = Look { label: r#"<a>"&'x"#.into(), ..Look::default() };
+        let svg = draw(&look, 7);
+        assert!(svg.contains(r#"aria-label="&lt;a&gt;&quot;&amp;'x: 7""#), "{svg}");
+        assert!(!svg.contains("<a>"), "{svg}");
+    }
+
+    #[test]
+    fn boxes_follow_their_texts() {
+        let width = |label: &str, viewers| {
+            let svg = draw(&Look { label: label.into(), ..Look::default() }, viewers);
+            svg.split('"').nth(3).unwrap().parse::<u32>().unwrap()
+        };
+        assert!(width("readers", 1000) > width("readers", 1));
+        assert!(width("readers of this", 1) > width("readers", 1));
+        assert_eq!(width("", 1), text_width("1") + 2 * PADDING);
+    }
+}
