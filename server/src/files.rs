@@ -20,6 +20,9 @@ include!(concat!(env!("OUT_DIR"), "/files.rs"));
 /// What the demo's pages may do: load what is theirs, compile the widget, and connect to this server.
 const DEMO_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; \
                            form-action 'none'; frame-ancestors 'none'";
+/// The same for the preview, which the start page has in a frame.
+const PREVIEW_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; \
+                              form-action 'none'; frame-ancestors 'self'";
 /// A file whose name changes with its content.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// A file that must fit to the others: browsers ask each time, and are told that nothing changed.
@@ -159,7 +162,8 @@ impl File {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
         } else {
-            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DEMO_POLICY));
+            let policy = if name == "/preview" { PREVIEW_POLICY } else { DEMO_POLICY };
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
         }
         response
     }
