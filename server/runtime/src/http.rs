@@ -32,6 +32,7 @@ use crate::{
     assets::Assets,
     body::Bodies,
     close::{self, Close},
+    companions::Complaint,
     config::Config,
     cors::{Asked, Cors},
     error::Error,
@@ -43,7 +44,7 @@ use crate::{
     readiness::Readiness,
     refusals,
     reload::Running,
-    server::Addresses,
+    server::{Additions, Addresses},
     sockets::Sockets,
     stopping::Deadlines,
     storage::Db,
@@ -81,6 +82,8 @@ pub(crate) struct HttpServer {
     bodies: Bodies,
     /// Addresses beside those that all parties have.
     addresses: Addresses,
+    /// What may be wrong, as the program sees it.
+    complaints: Vec<Complaint>,
     /// What is counted for the operator.
     metrics: Arc<Metrics>,
     /// Which pages may send requests to rooms.
@@ -94,10 +97,11 @@ pub(crate) struct HttpServer {
 }
 
 impl HttpServer {
-    pub(crate) fn new(running: Running, rooms: Rooms, sockets: Sockets<Rooms>, db: Db, addresses: Addresses) -> Self {
-        let (config, metrics) = (running.config.get(), Arc::new(Metrics::new()));
+    pub(crate) fn new(running: Running, rooms: Rooms, sockets: Sockets<Rooms>, db: Db, additions: Additions) -> Self {
+        let (config, metrics) = (running.config.get(), Arc::new(Metrics::new().with(additions.measures)));
         Self {
-            addresses,
+            addresses: additions.addresses,
+            complaints: additions.complaints,
             assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
             leaving: AtomicBool::new(false),
             stopping: CancellationToken::new(),
@@ -355,6 +359,9 @@ impl HttpServer {
                 "the open files allow {} connections, not the {wanted} of --max-connections",
                 self.connections()
             ));
+        }
+        for reason in self.complaints.iter().filter_map(|complaint| complaint()) {
+            readiness.limit(reason);
         }
         readiness
     }

@@ -99,7 +99,7 @@ impl Server {
     #[must_use]
     pub fn main_with<S: Args>(self, set_up: impl Fn(S, Self, &Config) -> Result<Self, StartupError>) -> ExitCode {
         let program = program_name();
-        let parties = self.names();
+        let (parties, quiet) = (self.names(), self.quiet_libraries());
         let mut told = match config::read::<S>(&program, &parties) {
             Ok(told) => told,
             Err(Refused::Said(error)) => error.exit(),
@@ -114,7 +114,7 @@ impl Server {
             return check(&program, &settings, told, |own, config| set_up(own, self, config));
         }
         let (config, own, first) = (told.config, told.own, told.values);
-        let served = log::start(&config)
+        let served = log::start(&config, &quiet)
             .and_then(|log| config.validate().map(|()| log))
             .and_then(|log| Ok((log, set_up(own, self, &config)?)))
             .and_then(|ready| Ok((ready, tokio::runtime::Runtime::new().map_err(StartupError::Runtime)?)))
@@ -123,7 +123,7 @@ impl Server {
                 let read = |now: &Config| {
                     let told = config::read::<S>(&program, &parties).map_err(|refused| refused.to_string())?;
                     let config = reload::merged(now, told.config);
-                    let checked = config.validate().and_then(|()| log::filter(&config.log));
+                    let checked = config.validate().and_then(|()| log::filter(&config.log, &quiet));
                     let checked = checked.and_then(|filter| Ok((filter, set_up(told.own, Self::builder(), &config)?)));
                     let (filter, server) = checked.map_err(|error| error.to_string())?;
                     log(filter);
@@ -189,7 +189,8 @@ fn check<S>(
     set_up: impl FnOnce(S, &Config) -> Result<Server, StartupError>,
 ) -> ExitCode {
     let config = told.config;
-    let checked = log::filter(&config.log).and_then(|_| config.validate()).and_then(|()| set_up(told.own, &config));
+    let checked =
+        log::filter(&config.log, &[]).and_then(|_| config.validate()).and_then(|()| set_up(told.own, &config));
     let server = match checked {
         Ok(server) => server,
         Err(error) => return failed(program, &error),
@@ -261,8 +262,9 @@ async fn reload_for_ever(
                 continue;
             }
         };
+        let lasting = reread.server.lasting_flags();
         running.take_over(reread.config, reread.server);
-        let (taken_over, waiting) = reload::changed(&values, &reread.values);
+        let (taken_over, waiting) = reload::changed(&values, &reread.values, lasting);
         let flags = |names: &[&str]| names.iter().map(|name| format!("--{name}")).collect::<Vec<_>>().join(", ");
         match taken_over.is_empty() {
             true => tracing::info!("the settings were read again; nothing changes"),

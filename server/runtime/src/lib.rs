@@ -36,6 +36,7 @@ mod check;
 pub mod close;
 #[doc = include_str!("../COMING_FROM_PARTYKIT.md")]
 pub mod coming_from_partykit {}
+mod companions;
 mod config;
 mod cors;
 mod error;
@@ -47,6 +48,7 @@ mod http;
 mod launch;
 mod limits;
 mod log;
+mod measures;
 mod metrics;
 pub mod notice;
 pub mod party;
@@ -69,5 +71,6 @@ pub use close::Close;
 pub use config::{Config, LogFormat, defaults, milliseconds, yes_or_no};
 pub use error::{Error, StartupError};
 pub use limits::Limits;
+pub use measures::Measure;
 pub use server::{Greeting, Server};
 pub use storage::{ListOptions, Progress, Reading, Storage, StorageError};

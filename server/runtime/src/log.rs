@@ -16,8 +16,8 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 pub(crate) type Refilter = Box<dyn Fn(EnvFilter)>;
 
 /// Starts the log on standard error.
-pub(crate) fn start(config: &Config) -> Result<Refilter, StartupError> {
-    let filter = filter(&config.log)?;
+pub(crate) fn start(config: &Config, quiet: &[&'static str]) -> Result<Refilter, StartupError> {
+    let filter = filter(&config.log, quiet)?;
     // Colours are for terminals, not for files and log collectors.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let log = log.with_ansi(io::stderr().is_terminal());
@@ -38,8 +38,8 @@ pub(crate) fn start(config: &Config) -> Result<Refilter, StartupError> {
     })
 }
 
-/// Reads a filter. A word that is no level would be taken for the name of a module, and silence everything else.
-pub(crate) fn filter(text: &str) -> Result<EnvFilter, StartupError> {
+/// Reads a filter, in which libraries that are to be quiet say nothing unless it names them. A word that is no level would be taken for the name of a module, and silence everything else.
+pub(crate) fn filter(text: &str, quiet: &[&'static str]) -> Result<EnvFilter, StartupError> {
     let problem =
         "this is no filter; give off, error, warn, info, debug, trace, or a list such as info,connection_counter=debug";
     let wrong = || StartupError::Setting { setting: "log", problem };
@@ -50,7 +50,9 @@ pub(crate) fn filter(text: &str) -> Result<EnvFilter, StartupError> {
     if !text.split(',').all(has_level) {
         return Err(wrong());
     }
-    EnvFilter::try_new(text).map_err(|_| wrong())
+    // What comes later counts.
+    let silence = quiet.iter().map(|library| format!("{library}=off,"));
+    EnvFilter::try_new(silence.collect::<String>() + text).map_err(|_| wrong())
 }
 
 #[cfg(test)]
@@ -60,10 +62,18 @@ mod tests {
     #[test]
     fn a_filter_says_how_much() {
         for text in ["info", "WARN", "off", "info,connection_counter=debug", "connection_counter_runtime::http=trace"] {
-            assert!(filter(text).is_ok(), "{text}");
+            assert!(filter(text, &["chatty"]).is_ok(), "{text}");
         }
         for text in ["verbose", "", "connection_counter", "info,verbose", "connection_counter=loud", "4", "info,"] {
-            assert!(filter(text).is_err(), "{text}");
+            assert!(filter(text, &["chatty"]).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_quiet_library_is_heard_when_it_is_named() {
+        let heard = |text: &str| filter(text, &["chatty"]).unwrap().to_string();
+        assert!(heard("info").contains("chatty=off"), "{}", heard("info"));
+        assert!(heard("info,chatty=debug").contains("chatty=debug"), "{}", heard("info,chatty=debug"));
+        assert!(!heard("info,chatty=debug").contains("off"), "{}", heard("info,chatty=debug"));
     }
 }

@@ -14,8 +14,14 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::measures::{Measured, Measures};
+
 /// One label and its value.
 type Label = [(&'static str, &'static str); 1];
+
+/// How our own begin. One word, as the conventions want it: an underscore would set `counter` apart, which is a type of
+/// metric.
+const PREFIX: &str = "connectioncounter";
 
 /// All metrics of a server.
 pub(crate) struct Metrics {
@@ -90,8 +96,7 @@ impl Metrics {
         let mut registry = Registry::default();
         let (requests, websockets_opened, refusals) = (Family::default(), Counter::default(), Family::default());
         let (state, process) = (Gauges::default(), ProcessGauges::default());
-        // One word, as the conventions want it: an underscore would set `counter` apart, which is a type of metric.
-        let ours = registry.sub_registry_with_prefix("connectioncounter");
+        let ours = registry.sub_registry_with_prefix(PREFIX);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         ours.register("build", "Version of the server", version);
         ours.register("requests", "Answers to HTTP requests, by the class of their status", requests.clone());
@@ -107,6 +112,14 @@ impl Metrics {
         let process_registry = registry.sub_registry_with_prefix("process");
         process.register(process_registry);
         Self { registry, requests, websockets_opened, refusals, state, process }
+    }
+
+    /// Adds numbers of the program's own.
+    pub(crate) fn with(mut self, measures: Vec<Measures>) -> Self {
+        for measures in measures {
+            self.registry.sub_registry_with_prefix(PREFIX).register_collector(Box::new(Measured(measures)));
+        }
+        self
     }
 
     /// A request was answered.
@@ -213,6 +226,7 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Measure;
 
     fn written(metrics: &Metrics, state: &State) -> String {
         metrics.write(state, true)
@@ -220,7 +234,11 @@ mod tests {
 
     #[test]
     fn names_and_values_are_as_prometheus_wants_them() {
-        let metrics = Metrics::new();
+        let measures = || {
+            let by_node = [("a".to_owned(), 0.5), ("b".to_owned(), 2.0)];
+            vec![Measure::total("gaps", "Gaps", 3), Measure::gauge("silence", "Silence", 0.0).by("node", by_node)]
+        };
+        let metrics = Metrics::new().with(vec![Box::new(measures)]);
         metrics.answered(StatusCode::SWITCHING_PROTOCOLS);
         metrics.answered(StatusCode::TOO_MANY_REQUESTS);
         metrics.refused("address");
@@ -235,6 +253,8 @@ mod tests {
             "connectioncounter_rooms{party=\"page\"} 7",
             "connectioncounter_storage_writable 1",
             "connectioncounter_ready 0",
+            "connectioncounter_gaps_total 3.0",
+            "connectioncounter_silence{node=\"b\"} 2.0",
         ] {
             assert!(text.lines().any(|written| written == line), "{line} is not in\n{text}");
         }

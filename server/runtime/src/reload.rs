@@ -58,6 +58,8 @@ impl<T> Live<T> {
 pub(crate) struct Program {
     /// Its own values, by their types.
     pub(crate) values: Extensions,
+    /// Those of them that a reload does not replace.
+    lasting: Extensions,
     /// What answers on paths that are no party's.
     pub(crate) pages: Option<Pages>,
 }
@@ -79,8 +81,9 @@ pub(crate) struct Reread {
 }
 
 impl Running {
-    pub(crate) fn new(config: Config, values: Extensions, pages: Option<Pages>) -> Self {
-        Self { config: Live::new(config), program: Live::new(Program { values, pages }) }
+    pub(crate) fn new(config: Config, mut values: Extensions, lasting: Extensions, pages: Option<Pages>) -> Self {
+        values.extend(lasting.clone());
+        Self { config: Live::new(config), program: Live::new(Program { values, lasting, pages }) }
     }
 
     /// From here on these settings hold.
@@ -88,6 +91,7 @@ impl Running {
         let mut program = self.program.get().clone();
         let (values, pages) = server.into_program();
         program.values.extend(values);
+        program.values.extend(program.lasting.clone());
         program.pages = pages.or(program.pages);
         self.program.set(program);
         self.config.set(config);
@@ -119,9 +123,10 @@ pub(crate) fn merged(now: &Config, new: Config) -> Config {
 pub(crate) fn changed<'a>(
     before: &BTreeMap<String, Vec<OsString>>,
     now: &'a BTreeMap<String, Vec<OsString>>,
+    lasting: &[&str],
 ) -> (Vec<&'a str>, Vec<&'a str>) {
     let changed = now.iter().filter(|(flag, values)| before.get(*flag) != Some(values)).map(|(flag, _)| flag.as_str());
-    changed.partition(|flag| !AT_START_ONLY.contains(flag))
+    changed.partition(|flag| !AT_START_ONLY.contains(flag) && !lasting.contains(flag))
 }
 
 #[cfg(test)]
@@ -159,9 +164,19 @@ mod tests {
         let values = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(flag, value)| ((*flag).to_owned(), vec![OsString::from(value)])).collect()
         };
-        let before = values(&[("listen", "a"), ("site", "a"), ("log", "info")]);
-        let now = values(&[("listen", "b"), ("site", "b"), ("log", "info")]);
-        assert_eq!(changed(&before, &now), (vec!["site"], vec!["listen"]));
-        assert_eq!(changed(&now, &now), (vec![], vec![]));
+        let before = values(&[("cluster", "a"), ("listen", "a"), ("site", "a"), ("log", "info")]);
+        let now = values(&[("cluster", "b"), ("listen", "b"), ("site", "b"), ("log", "info")]);
+        assert_eq!(changed(&before, &now, &["cluster"]), (vec!["site"], vec!["cluster", "listen"]));
+        assert_eq!(changed(&now, &now, &["cluster"]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_lasting_value_outlives_a_reload() {
+        let mut lasting = Extensions::new();
+        lasting.insert("started");
+        let running = Running::new(Config::default(), Extensions::new(), lasting, None);
+        running.take_over(Config::default(), Server::builder().with("read again").with(7_u8));
+        let values = &running.program.get().values;
+        assert_eq!((values.get::<&str>(), values.get::<u8>()), (Some(&"started"), Some(&7)));
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    pin::Pin,
     sync::Arc,
 };
 
@@ -12,9 +13,11 @@ use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
     admin,
+    companions::{Companions, Complaint, Lasting},
     config::Config,
     error::StartupError,
     http::HttpServer,
+    measures::{Measure, Measures},
     notice,
     party::{self, AlarmClock, Kinds, Party, Response, Result},
     reload::Running,
@@ -53,6 +56,10 @@ pub struct Server {
     addresses: Addresses,
     /// What the program says when it listens.
     greeting: Option<MakeGreeting>,
+    /// What is as it is for as long as it runs.
+    lasting: Lasting,
+    /// Libraries that are kept out of the log.
+    quiet: Vec<&'static str>,
 }
 
 /// Addresses of rooms beside those that all parties have.
@@ -72,6 +79,16 @@ pub(crate) struct QueryAddress {
     pub(crate) segment: &'static str,
     /// The party, and the parameter with the room's id.
     pub(crate) party: &'static str,
+}
+
+/// What a program adds to the HTTP server, for as long as it runs.
+pub(crate) struct Additions {
+    /// Addresses beside those that all parties have.
+    pub(crate) addresses: Addresses,
+    /// What may be wrong, besides what the server itself knows.
+    pub(crate) complaints: Vec<Complaint>,
+    /// Its numbers for the operator.
+    pub(crate) measures: Vec<Measures>,
 }
 
 /// What a program serves on paths that are no party's.
@@ -98,6 +115,8 @@ impl Server {
             pages: None,
             addresses: Addresses::default(),
             greeting: None,
+            lasting: Lasting::default(),
+            quiet: Vec::new(),
         }
     }
 
@@ -211,11 +230,61 @@ impl Server {
         self
     }
 
+    /// Runs this beside the server. The future it is given is ready once all connections are closed; then the server waits
+    /// for it to end, for a part of the shutdown timeout.
+    #[must_use]
+    pub fn beside<F>(mut self, run: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.lasting.companions.push(Box::new(move |stop| Box::pin(run(stop))));
+        self
+    }
+
+    /// [`with`](Self::with) for a value that stays when the settings are read again, such as one that belongs to what runs
+    /// [`beside`](Self::beside) the server. These flags, by which it was made, then wait for a restart.
+    #[must_use]
+    pub fn with_lasting<T: Clone + Send + Sync + 'static>(mut self, value: T, flags: &'static [&'static str]) -> Self {
+        self.lasting.values.insert(value);
+        self.lasting.flags = flags;
+        self
+    }
+
+    /// While this has something to say, `/readyz` answers that the server is degraded, with that sentence as a reason.
+    #[must_use]
+    pub fn degraded_by(mut self, complaint: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.lasting.complaints.push(Box::new(complaint));
+        self
+    }
+
+    /// Adds these numbers to the metrics of the operator's address. It is called whenever somebody asks for them.
+    #[must_use]
+    pub fn measures(mut self, measures: impl Fn() -> Vec<Measure> + Send + Sync + 'static) -> Self {
+        self.lasting.measures.push(Box::new(measures));
+        self
+    }
+
+    /// Keeps a library that says too much out of the log of [`main`](Self::main), unless `--log` names it.
+    #[must_use]
+    pub fn quiet(mut self, library: &'static str) -> Self {
+        self.quiet.push(library);
+        self
+    }
+
+    pub(crate) fn quiet_libraries(&self) -> Vec<&'static str> {
+        self.quiet.clone()
+    }
+
     pub(crate) fn greet(&self, address: SocketAddr) -> Greeting {
         self.greeting.as_ref().map(|greeting| greeting(address)).unwrap_or_default()
     }
 
     /// What the program has given it, without the parties.
+    /// The flags that wait for a restart, besides the runtime's.
+    pub(crate) fn lasting_flags(&self) -> &'static [&'static str] {
+        self.lasting.flags
+    }
+
     pub(crate) fn into_program(self) -> (::http::Extensions, Option<Pages>) {
         (self.values, self.pages)
     }
@@ -266,7 +335,8 @@ impl Server {
         }
         let alarms = AlarmClock::load(db.clone(), party::unix_ms, |party, id| kinds.key(party, id)).await;
         let alarms = alarms.map_err(|error| data(&config.data, error))?;
-        let running = Running::new(config, self.values, self.pages);
+        let Lasting { values: lasting, companions, complaints, measures, .. } = self.lasting;
+        let running = Running::new(config, self.values, lasting, self.pages);
         let config = running.config.get();
         let rooms = kinds.into_rooms(running.clone(), alarms, db.clone());
         let sockets = Sockets::start(&rooms, &config.limits).map_err(StartupError::Runtime)?;
@@ -276,7 +346,9 @@ impl Server {
             }
             None => None,
         };
-        let server = Arc::new(HttpServer::new(running.clone(), rooms.clone(), sockets, db.clone(), self.addresses));
+        let additions = Additions { addresses: self.addresses, complaints, measures };
+        let server = Arc::new(HttpServer::new(running.clone(), rooms.clone(), sockets, db.clone(), additions));
+        let companions = Companions::start(companions);
         let admin = admin.map(|listener| admin::serve(listener, Arc::clone(&server)));
         serves(server.connections(), running);
         let deadlines = tokio::select! {
@@ -285,6 +357,7 @@ impl Server {
             never = notice::flush_for_ever() => match never {},
             Some(never) = OptionFuture::from(admin) => match never {},
         };
+        companions.end(deadlines.rooms).await;
         rooms.end(deadlines.rooms).await;
         db.close(deadlines.disk.saturating_duration_since(Instant::now())).await;
         Ok(())
