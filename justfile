@@ -11,15 +11,41 @@ default:
 dev *arguments: widget
     cargo run --release --package connection-counter -- {{ arguments }}
 
+# Kill a node, and its viewers come back on the others; they count twice for some seconds, then all is exact.
+# Run the demo site on three nodes that count together, with a NATS server and a balancer.
+dev-cluster: widget _nats _proxies
+    #!/bin/sh
+    set -eu
+    PATH="$PATH:/usr/sbin"
+    cargo build --release --package connection-counter
+    folder=$(mktemp -d)
+    running=
+    trap 'kill $running 2>/dev/null || true; wait; rm -rf "$folder"' EXIT
+    trap 'exit 0' INT TERM
+    export CONNECTION_COUNTER_CLUSTER=nats://127.0.0.1:4222 CONNECTION_COUNTER_CLUSTER_SECRET=only-for-this-demonstration
+    export CONNECTION_COUNTER_PUBLIC_URL=http://127.0.0.1:1999 CONNECTION_COUNTER_TRUSTED_PROXY=127.0.0.1
+    nats-server --addr 127.0.0.1 --port 4222 >"$folder/nats.log" 2>&1 & running="$running $!"
+    for node in 1 2 3; do
+        target/release/connection-counter --listen 127.0.0.1:200$node --data "$folder/data-$node" >/dev/null & running="$running $!"
+        echo "node $node is at http://127.0.0.1:200$node; to kill it: kill -9 $!"
+    done
+    printf '%s\n' '{' 'admin off' '}' 'http://127.0.0.1:1999 {' \
+        'reverse_proxy 127.0.0.1:2001 127.0.0.1:2002 127.0.0.1:2003 {' 'lb_policy round_robin' 'lb_try_duration 2s' \
+        'fail_duration 2s' '}' '}' >"$folder/Caddyfile"
+    caddy run --config "$folder/Caddyfile" --adapter caddyfile >"$folder/caddy.log" 2>&1 & running="$running $!"
+    echo "the balancer is at http://127.0.0.1:1999: open it in several tabs. Ctrl-C ends all."
+    wait
+
 # What must hold for every commit: format, clippy, documentation, the Rust tests, the widget's size.
-check: size
+check: size _nats
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- --deny warnings
+    cargo check --package connection-counter --lib --no-default-features
     RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps
     cargo test --workspace
 
 # All tests: the widget's size, Rust, real browsers, what the server costs.
-test: size && e2e bench-check
+test: size _nats && e2e bench-check
     cargo test --workspace
 
 # Build the widget into widget/dist.
@@ -67,6 +93,13 @@ test-packages: widget _packages
 test-metrics: widget _prometheus
     cargo build --workspace --bins
     cd examples; npm run test-metrics
+
+# It takes three minutes. Partitions need network namespaces, so it must run as root.
+# Test what several machines promise when nodes, the network or the NATS server fail, with a real NATS server.
+test-cluster: _nats
+    cargo build --package connection-counter --bins
+    cargo test --package connection-counter --test cluster_faults -- --ignored --test-threads 1 --nocapture
+    cargo test --release --package connection-counter --lib cluster::drill -- --ignored --test-threads 1 --nocapture
 
 # It takes a quarter of an hour, and a machine that does nothing else. `--times 1` takes five minutes.
 # Measure the server beside Bun, ws and a bare loop: a JSON line a run, a table, a plot for the README.
@@ -187,6 +220,27 @@ _prometheus:
         exit
     fi
     echo "These tests need Prometheus; please install it (on Debian: sudo apt-get install prometheus)." >&2
+    exit 1
+
+# Make sure there is a NATS server, and openssl for its certificates.
+_nats:
+    #!/bin/sh
+    set -eu
+    PATH="$PATH:/usr/sbin"
+    missing=
+    for name in nats-server openssl; do command -v "$name" >/dev/null || missing="$missing $name"; done
+    if [ -z "$missing" ]; then exit 0; fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing$missing with apt-get"
+        apt-get update >/dev/null
+        # It is run by the tests only, on ports of their own, never as a service of this machine.
+        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
+        exit
+    fi
+    echo "Several machines are tested with nats-server and openssl; please install what is missing (on Debian: sudo" \
+        "apt-get install$missing)." >&2
     exit 1
 
 # Make sure that instructions can be counted.

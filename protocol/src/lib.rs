@@ -10,6 +10,7 @@
 //! | page → counter | `{"action":"subscribe","subscriberId":"a","subscribeToRoomIds":["b"]}`: answered with counts |
 //! | page → counter | `{"action":"unsubscribe","subscriberId":"a","unsubscribeFromRoomIds":["b"]}` |
 //! | page → counter | `{"action":"forget","subscriberId":"a"}`: the page failed and watches nothing any more |
+//! | cluster → counter | `{"action":"elsewhere"}`: viewers on other machines came or left |
 //! | counter → page | `{"action":"update","connections":{"b":3},"sequence":8}` |
 //! | counter → page | `{"action":"resync"}`: the counter failed and wants to hear everything again |
 //!

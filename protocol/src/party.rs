@@ -42,6 +42,8 @@ pub enum CounterRequest {
         /// The page that wanted to know.
         subscriber_id: PageId,
     },
+    /// "Other machines count other numbers now: ask which."
+    Elsewhere,
 }
 
 /// What a counter tells a page that subscribed.

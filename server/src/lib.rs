@@ -22,6 +22,8 @@
 
 mod access;
 mod badge;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod counter;
 mod dashboard;
 mod files;
@@ -35,12 +37,14 @@ mod settings;
 use tokio::net::TcpListener;
 
 pub use connection_counter_runtime::{
-    Config, Error, Greeting, Limits, ListOptions, LogFormat, Progress, Reading, Reservation, Server, StartupError,
-    Storage, StorageError, close, coming_from_partykit, defaults, milliseconds, notice, party, yes_or_no,
+    Config, Error, Greeting, Limits, ListOptions, LogFormat, Measure, Progress, Reading, Reservation, Server,
+    StartupError, Storage, StorageError, close, coming_from_partykit, defaults, milliseconds, notice, party, yes_or_no,
 };
 
 pub use access::Access;
 pub use badge::Badge;
+#[cfg(feature = "cluster")]
+pub use cluster::ClusterSettings;
 pub use counter::Counter;
 pub use dashboard::Dashboard;
 pub use page::Page;

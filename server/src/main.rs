@@ -11,6 +11,7 @@ use connection_counter::{Counter, Dashboard, Page, Server, Settings};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let server = Server::builder().party::<Page>("page").party::<Counter>("counter");
+    // The client of NATS reports every attempt to connect; we say once what is wrong.
+    let server = Server::builder().party::<Page>("page").party::<Counter>("counter").quiet("async_nats");
     server.operator_party::<Dashboard>("dashboard").main_with(Settings::equip)
 }

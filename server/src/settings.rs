@@ -72,6 +72,11 @@ pub struct Settings {
     /// Bounds on what viewers can ask for.
     #[command(flatten)]
     pub limits: ViewerLimits,
+
+    /// How several machines count together.
+    #[cfg(feature = "cluster")]
+    #[command(flatten)]
+    pub cluster: crate::ClusterSettings,
 }
 
 /// Bounds on what viewers can ask for, beside the [`Limits`](crate::Limits) of the runtime.
@@ -159,6 +164,8 @@ impl Settings {
         // A project of one's own may have such a path, too.
         let has_badges = self.badges || !has_assets;
         let server = if has_badges { server.party::<Badge>("badge").short_address("badge") } else { server };
+        #[cfg(feature = "cluster")]
+        let server = self.cluster.equip(server)?;
         let server = server.with(access).with(self).pages(move |request| {
             let manual = || manual::answer(request, manual_url.as_deref()).filter(|_| !has_assets);
             files.answer(request).or_else(manual)

@@ -1,10 +1,12 @@
 //! The counter party: how many viewers each page of a site has, and which pages want to know.
 
+pub(crate) mod elsewhere;
 mod history;
 mod overview;
 mod past;
 mod recording;
 mod report;
+mod tally;
 mod telling;
 
 use std::{
@@ -12,9 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use connection_counter_protocol::{
-    CounterRequest, Counts, DEFAULT_COUNTER_ROOM, PageCount, PageDetail, PageId, PageRequest,
-};
+use connection_counter_protocol::{CounterRequest, Counts, DEFAULT_COUNTER_ROOM, PageId, PageRequest};
 use http::{Method, StatusCode};
 
 use crate::{
@@ -22,17 +22,15 @@ use crate::{
     access::{Access, spell_site},
     gate,
     pace::{Average, Bill, Pace, Spending},
-    party::{
-        Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, query_value, text,
-        unix_ms,
-    },
-    stored,
+    party::{Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, text},
 };
+use elsewhere::Feed;
 use history::History;
 pub(crate) use overview::{AskOverview, HOUR_MINUTES, MONTH_HOURS, Overview, PageOverview};
-use past::{ALL, PATIENCE, PATIENCE_AT_START, Remembered, page_bytes, page_key};
+use past::{ALL, PATIENCE, PATIENCE_AT_START};
 use recording::Recording;
-use report::{Question, Reports};
+use report::Reports;
+use tally::Tally;
 
 /// How long pages get to tell everything again, besides the interval that they may have to wait.
 const RECOVERY_TIME: Duration = Duration::from_millis(200);
@@ -75,21 +73,8 @@ pub struct Counter {
     history: History,
     /// What makes the history go on.
     recording: Recording,
-}
-
-/// One page that has viewers, had some, or is linked to.
-#[derive(Default)]
-struct Tally {
-    /// What it last told us.
-    viewers: u32,
-    /// Of the last report.
-    sequence: u64,
-    /// The pages whose viewers watch it.
-    subscribers: HashSet<PageId>,
-    /// What is remembered of it.
-    remembered: Remembered,
-    /// That is newer than what is stored.
-    unsaved: bool,
+    /// What other machines count, if there are any.
+    feed: Option<Box<dyn Feed>>,
 }
 
 /// A page whose viewers watch others.
@@ -136,6 +121,7 @@ impl Party for Counter {
 
     async fn on_start(&mut self, room: &mut Room) -> Result {
         self.recording = Recording::start(room.now());
+        self.join_others(room)?;
         self.past = Some((room.storage().read(ALL), room.now()));
         self.read_past(room, PATIENCE_AT_START).await?;
         if room.failed_before() {
@@ -168,6 +154,11 @@ impl Party for Counter {
                     let watched = self.subscribers.get(&subscriber_id).into_iter().flat_map(|state| &state.pages);
                     let pages: Vec<PageId> = watched.cloned().collect();
                     self.unsubscribe(&subscriber_id, &pages);
+                    json(&gate::SUCCESS)
+                }
+                CounterRequest::Elsewhere => {
+                    let interested = self.hear_elsewhere(room)?;
+                    self.tell(room, interested).await?;
                     json(&gate::SUCCESS)
                 }
             },
@@ -219,7 +210,6 @@ impl Counter {
         if viewers == 0 && !self.pages.contains_key(id) {
             return Ok(Vec::new());
         }
-        let past_is_known = self.past.is_none();
         let tally = self.page(room, id)?;
         // Reports can overtake each other once there is more than one machine; an old count must not stick.
         if sequence.is_some_and(|sequence| sequence <= tally.sequence) {
@@ -229,45 +219,24 @@ impl Counter {
         if tally.viewers == viewers {
             return Ok(Vec::new());
         }
-        let before = std::mem::replace(&mut tally.viewers, viewers);
-        tally.remembered.last_activity_ms = unix_ms();
-        tally.unsaved = true;
-        let is_peak = viewers > tally.remembered.peak;
-        if is_peak {
-            tally.remembered.peak = viewers;
-            tally.remembered.peak_at_ms = tally.remembered.last_activity_ms;
+        let before = tally.total();
+        tally.viewers = viewers;
+        if let Some(feed) = &mut self.feed {
+            feed.set(id, viewers);
         }
-        // Not at each change: on a lively site these are thousands a second. The rest is stored with the next clean-up.
-        if (is_peak || viewers == 0) && past_is_known {
-            tally.unsaved = !stored(room.storage().put(&page_key(id), &tally.remembered))?;
-        }
-        let mut interested = Vec::new();
-        for subscriber in self.pages.get(id).into_iter().flat_map(|tally| &tally.subscribers) {
-            let Some(state) = self.subscribers.get_mut(subscriber) else { continue };
-            state.news.insert(id.clone());
-            if !state.waits {
-                interested.push(subscriber.clone());
-            }
-        }
-        if viewers > 0 {
-            self.viewed.insert(id.clone());
-        } else {
-            self.viewed.remove(id);
-        }
-        self.record(room, id, before, viewers)?;
-        Ok(interested)
+        self.changed(room, id, before)
     }
 
-    fn subscribe(&mut self, room: &Room, subscriber: &PageId, pages: Vec<PageId>) -> Result<Counts> {
+    fn subscribe(&mut self, room: &mut Room, subscriber: &PageId, pages: Vec<PageId>) -> Result<Counts> {
         let mut counts = Counts::new();
         for id in pages {
-            if !self.pages.contains_key(&id) && self.pages.len() >= room.setting::<Settings>()?.limits.pages_per_site {
+            if !self.pages.contains_key(&id) && !self.has_place(room)? {
                 tracing::debug!(site = room.id(), "the site has as many pages as it may; a new link is not watched");
                 continue;
             }
             let tally = self.page(room, &id)?;
             tally.subscribers.insert(subscriber.clone());
-            counts.insert(id.clone(), tally.viewers);
+            counts.insert(id.clone(), tally.total());
             let state = match self.subscribers.entry(subscriber.clone()) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => {
@@ -302,18 +271,6 @@ impl Counter {
         }
     }
 
-    /// The page's tally.
-    fn page(&mut self, room: &Room, id: &PageId) -> Result<&mut Tally> {
-        if !self.pages.contains_key(id) {
-            if room.alarm().is_none() {
-                room.set_alarm(room.setting::<Settings>()?.cleanup_interval);
-            }
-            self.make_room(room)?;
-            self.bytes += page_bytes(id);
-        }
-        Ok(self.pages.entry(id.clone()).or_default())
-    }
-
     /// After a failure of this room nothing is left of who views and who watches; the pages know.
     fn ask_for_everything(&self, room: &Room) -> Result {
         // Pages of other sites may watch ours, so all are asked.
@@ -321,38 +278,5 @@ impl Counter {
             page.send(post(&PageRequest::Resync)?)?;
         }
         Ok(())
-    }
-
-    fn report(&mut self, room: &Room, request: &Request) -> Result<Response> {
-        if let Some(page) = query_value(request.uri(), "page") {
-            return self.count(room, &page);
-        }
-        let question = match Question::parse(request.uri().query().unwrap_or_default()) {
-            Ok(question) => question,
-            Err(sentence) => return Ok(text(StatusCode::BAD_REQUEST, sentence)),
-        };
-        if question.history.is_some() {
-            return self.report_history(room, question);
-        }
-        let detail = |tally: &Tally| PageDetail {
-            viewers: tally.viewers,
-            peak: tally.remembered.peak,
-            peak_at_ms: tally.remembered.peak_at_ms,
-            last_activity_ms: tally.remembered.last_activity_ms,
-        };
-        let pages = || self.pages.iter().map(|(id, tally)| (id, detail(tally)));
-        self.reports.answer(question, room.now(), self.past.is_some(), pages)
-    }
-
-    /// Answers with the viewers of one page, which costs the same however many pages there are.
-    fn count(&self, room: &Room, page: &str) -> Result<Response> {
-        let id = PageId::parse(page).map_err(Refusal::from)?;
-        let site = id.site().unwrap_or(DEFAULT_COUNTER_ROOM);
-        if site != room.id() {
-            let reason = format!("page={page}: this page is of {site}; ask /parties/counter/{site}");
-            return Ok(text(StatusCode::BAD_REQUEST, reason));
-        }
-        let viewers = self.pages.get(&id).map_or(0, |tally| tally.viewers);
-        gate::public(&PageCount { id, viewers })
     }
 }

@@ -65,7 +65,7 @@ impl Counter {
     pub(super) fn overview(&self, room: &Room) -> Response {
         let now_ms = unix_ms();
         let viewed = || self.viewed.iter().filter_map(|id| Some((id, self.pages.get(id)?)));
-        let mut busiest: Vec<_> = viewed().map(|(id, tally)| (Reverse(tally.viewers), id)).collect();
+        let mut busiest: Vec<_> = viewed().map(|(id, tally)| (Reverse(tally.total()), id)).collect();
         // Far cheaper than to sort them all.
         if busiest.len() > BUSIEST {
             busiest.select_nth_unstable(BUSIEST);
@@ -74,7 +74,7 @@ impl Counter {
         busiest.sort_unstable();
         let of = |id: &PageId, tally: &Tally| PageOverview {
             id: id.clone(),
-            viewers: tally.viewers,
+            viewers: tally.total(),
             peak: tally.remembered.peak,
             peak_at_ms: tally.remembered.peak_at_ms,
             hour: self.history.last_of_page(id, now_ms, HOUR_MINUTES),

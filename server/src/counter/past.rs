@@ -86,7 +86,7 @@ impl Counter {
     }
 
     /// Takes in what was stored. What has happened since counts as well.
-    fn recall(&mut self, room: &Room, rows: Vec<(String, Stored)>) -> Result {
+    fn recall(&mut self, room: &mut Room, rows: Vec<(String, Stored)>) -> Result {
         let pages_per_site = room.setting::<Settings>()?.limits.pages_per_site;
         for (key, stored) in rows {
             let past = match stored {
@@ -128,7 +128,7 @@ impl Counter {
         if self.bytes <= most.max(self.crowded) {
             return Ok(());
         }
-        let idle = self.pages.iter().filter(|(_, tally)| tally.viewers == 0 && tally.subscribers.is_empty());
+        let idle = self.pages.iter().filter(|(_, tally)| tally.total() == 0 && tally.subscribers.is_empty());
         let mut idle: Vec<_> = idle.map(|(id, tally)| (tally.remembered.last_activity_ms, id.clone())).collect();
         idle.sort_unstable();
         let freed = most / FREED_DIVISOR;
@@ -148,6 +148,9 @@ impl Counter {
     pub(super) fn remove(&mut self, id: &PageId) {
         if self.pages.remove(id).is_some() {
             self.bytes -= page_bytes(id);
+            if let Some(feed) = &mut self.feed {
+                feed.forget(id);
+            }
         }
     }
 
@@ -157,11 +160,14 @@ impl Counter {
         let forget_after = u64::try_from(room.setting::<Settings>()?.forget_after.as_millis()).unwrap_or(u64::MAX);
         let before = unix_ms().saturating_sub(forget_after);
         let inactive = |tally: &Tally| {
-            tally.viewers == 0 && tally.subscribers.is_empty() && tally.remembered.last_activity_ms <= before
+            tally.total() == 0 && tally.subscribers.is_empty() && tally.remembered.last_activity_ms <= before
         };
         for (id, _) in self.pages.extract_if(|_, tally| inactive(tally)) {
             self.bytes -= page_bytes(&id);
             stored(room.storage().delete(&page_key(&id)))?;
+            if let Some(feed) = &mut self.feed {
+                feed.forget(&id);
+            }
         }
         // Pages that were viewed when room was last made may have been left since.
         self.crowded = 0;

@@ -8,6 +8,7 @@ use super::{
     Counter,
     history::{Moment, Step},
     report::Question,
+    tally::Tally,
 };
 use crate::{
     Access, Storage,
@@ -59,7 +60,7 @@ impl Counter {
         if self.recording.minute_at.is_some_and(|at| at <= now) {
             self.recording.minute_at = None;
             let Self { history, pages, .. } = self;
-            history.carry(self.recording.moment(now), |id| pages.get(id).map_or(0, |tally| tally.viewers));
+            history.carry(self.recording.moment(now), |id| pages.get(id).map_or(0, Tally::total));
         }
         self.go_on_recording(room)
     }

@@ -6,13 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use connection_counter_protocol::{CounterReport, PageDetail, PageId};
+use connection_counter_protocol::{CounterReport, DEFAULT_COUNTER_ROOM, PageCount, PageDetail, PageId};
 use percent_encoding::percent_decode_str;
 
-use super::history::{Format, Wanted};
+use super::{
+    Counter, Tally,
+    history::{Format, Wanted},
+};
 use crate::{
-    Error, gate,
-    party::{Response, Result},
+    Error, Refusal, gate,
+    party::{Request, Response, Result, Room, http::StatusCode, query_value, text},
 };
 
 /// How long an answer stands: whoever asks the same within it hears the same.
@@ -28,12 +31,51 @@ const SHARE: u32 = 10;
 /// How far building may run ahead of its share, so that a few different questions at once are all answered.
 const CREDIT: Duration = Duration::from_secs(5);
 
-/// What a `GET` asks for: `?detail`, `?limit=100`, `?prefix=example.org/blog/`; or `?history`, `?history&page=example.org/blog`,
-/// `?history&format=csv`.
+impl Counter {
+    /// Answers a `GET`.
+    pub(super) fn report(&mut self, room: &Room, request: &Request) -> Result<Response> {
+        if let Some(page) = query_value(request.uri(), "page") {
+            return self.count(room, &page);
+        }
+        let question = match Question::parse(request.uri().query().unwrap_or_default()) {
+            Ok(question) => question,
+            Err(sentence) => return Ok(text(StatusCode::BAD_REQUEST, sentence)),
+        };
+        if question.history.is_some() {
+            return self.report_history(room, question);
+        }
+        let here = question.here;
+        let detail = |tally: &Tally| PageDetail {
+            viewers: if here { tally.viewers } else { tally.total() },
+            peak: tally.remembered.peak,
+            peak_at_ms: tally.remembered.peak_at_ms,
+            last_activity_ms: tally.remembered.last_activity_ms,
+        };
+        let pages = || self.pages.iter().map(|(id, tally)| (id, detail(tally)));
+        self.reports.answer(question, room.now(), self.past.is_some(), pages)
+    }
+
+    /// Answers with the viewers of one page, which costs the same however many pages there are.
+    fn count(&self, room: &Room, page: &str) -> Result<Response> {
+        let id = PageId::parse(page).map_err(Refusal::from)?;
+        let site = id.site().unwrap_or(DEFAULT_COUNTER_ROOM);
+        if site != room.id() {
+            let reason = format!("page={page}: this page is of {site}; ask /parties/counter/{site}");
+            return Ok(text(StatusCode::BAD_REQUEST, reason));
+        }
+        let viewers = self.pages.get(&id).map_or(0, Tally::total);
+        gate::public(&PageCount { id, viewers })
+    }
+}
+
+/// What a `GET` asks for: `?detail`, `?limit=100`, `?prefix=example.org/blog/`, `?here`; or `?history`,
+/// `?history&page=example.org/blog`, `?history&format=csv`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Question {
     /// Peaks and last activity as well, also of pages without viewers.
     detail: bool,
+    /// Only viewers on this machine.
+    here: bool,
     /// How many pages: the busiest.
     limit: usize,
     /// How their ids begin: as it was asked, and in the one spelling that ids have.
@@ -45,11 +87,13 @@ pub(super) struct Question {
 impl Question {
     /// Reads a URL's query; or says what is wrong with it. What it does not know is not for it.
     pub(super) fn parse(query: &str) -> std::result::Result<Self, String> {
-        let mut question = Self { detail: false, limit: DEFAULT_PAGES, prefixes: Default::default(), history: None };
+        let mut question =
+            Self { detail: false, here: false, limit: DEFAULT_PAGES, prefixes: Default::default(), history: None };
         let (mut asks_history, mut wanted) = (false, Wanted::default());
         for pair in query.split('&') {
             match pair.split_once('=').unwrap_or((pair, "")) {
                 ("detail", _) => question.detail = true,
+                ("here", _) => question.here = true,
                 ("limit", text) => {
                     let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGES).contains(limit));
                     question.limit =

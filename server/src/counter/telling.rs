@@ -7,7 +7,7 @@ use std::{
 
 use connection_counter_protocol::{PageId, PageRequest};
 
-use super::Counter;
+use super::{Counter, Tally};
 use crate::{
     Settings,
     pace::RETRY,
@@ -77,7 +77,7 @@ impl Counter {
         let request = match bodies.get(&state.news) {
             Some(request) => request.clone(),
             None => {
-                let viewers = |id: &PageId| self.pages.get(id).map_or(0, |tally| tally.viewers);
+                let viewers = |id: &PageId| self.pages.get(id).map_or(0, Tally::total);
                 let connections = state.news.iter().map(|id| (id.clone(), viewers(id))).collect();
                 let update = PageRequest::Update { connections, sequence: Some(room.next_sequence()) };
                 let mut request = post(&update)?;

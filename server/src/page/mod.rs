@@ -18,7 +18,9 @@ use connection_counter_protocol::{PageId, PageReport, PageRequest, ViewerMessage
 use http::Method;
 
 use crate::{
-    Access, Error, Reading, Refusal, Reservation, Settings, gate,
+    Access, Error, Reading, Refusal, Reservation, Settings,
+    counter::elsewhere::OtherMachines,
+    gate,
     pace::{Bill, Pace},
     party::{
         Connection, Group, Lobby, Message, Party, Request, Response, Result, Room, RoomId, http::HeaderMap, json,
@@ -243,7 +245,10 @@ impl Party for Page {
             Method::GET | Method::HEAD => {
                 self.recall(room).await;
                 let connections = self.links.iter().map(|(id, link)| (id.clone(), link.count.unwrap_or(0))).collect();
-                gate::public(&PageReport { id: page_id(room), viewers: self.count(), connections })
+                let id = page_id(room);
+                // There is no such setting where nothing joins machines.
+                let elsewhere = room.setting::<OtherMachines>().map_or(0, |machines| machines.viewers(&id));
+                gate::public(&PageReport { viewers: self.count().saturating_add(elsewhere), id, connections })
             }
             Method::POST => {
                 let start = room.processor_time();

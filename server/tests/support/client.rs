@@ -128,6 +128,12 @@ impl Client {
         .await;
     }
 
+    /// The value of a metric, with its labels, at the operator's address.
+    pub async fn metric(&self, name: &str) -> Option<String> {
+        let (_, text) = self.get("/metrics").await;
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned))
+    }
+
     /// The server still serves.
     pub async fn expect_health(&self) {
         assert_eq!(self.get("/healthz").await, (200, "ok\n".to_owned()));

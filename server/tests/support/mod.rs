@@ -11,6 +11,7 @@
 
 mod binary;
 mod client;
+pub mod nats;
 mod viewer;
 
 use std::{

@@ -1,0 +1,181 @@
+//! Carries the frames over NATS, and notices when it does not.
+
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, connection::State};
+use futures_util::StreamExt;
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use super::{Cluster, member::TICK};
+
+/// Between two pings: a NATS server that hangs is noticed with the third.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+/// How long one attempt to connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// The first and the longest wait between two attempts.
+const RETRY_MS: std::ops::RangeInclusive<u64> = 50..=800;
+/// How long one tick may take to hand over its messages. What does not fit is told again later.
+const PUBLISH_TIMEOUT: Duration = Duration::from_millis(20);
+/// How long the goodbye may take.
+const GOODBYE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long the first connection may take before the log says that there is none: two attempts.
+const FIRST_PATIENCE: Duration = Duration::from_secs(2);
+/// Events of the connection that wait for us. Beyond, the client waits.
+const EVENTS: usize = 64;
+/// Messages that wait to be read: a tick of 40 nodes that refresh all is some 3,000.
+const WAITING_MESSAGES: usize = 65_536;
+
+/// How to reach the engine.
+pub(super) struct Bus {
+    pub(super) servers: Vec<ServerAddr>,
+    pub(super) options: ConnectOptions,
+    /// Where all nodes of the cluster speak and listen.
+    pub(super) subject: String,
+}
+
+/// Takes part in the cluster until `stop` is ready; then says goodbye.
+pub(super) async fn run(cluster: Cluster, bus: Bus, stop: impl Future<Output = ()>) {
+    let mut stop = pin!(stop);
+    let (tell, mut events) = mpsc::channel(EVENTS);
+    let options = bus
+        .options
+        .name("connection-counter")
+        .no_echo()
+        .retry_on_initial_connect()
+        .ping_interval(PING_INTERVAL)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .subscription_capacity(WAITING_MESSAGES)
+        .reconnect_delay_callback(retry_delay)
+        .event_callback(move |event| {
+            let tell = tell.clone();
+            async move {
+                // It fails only when we have stopped.
+                let _ = tell.send(event).await;
+            }
+        });
+    let subscribed = async {
+        let client = options.connect(bus.servers.as_slice()).await.map_err(|error| error.to_string())?;
+        let messages = client.subscribe(bus.subject.clone()).await.map_err(|error| error.to_string())?;
+        Ok::<_, String>((client, messages))
+    };
+    let (client, mut messages) = match subscribed.await {
+        Ok(subscribed) => subscribed,
+        Err(error) => {
+            tracing::error!(
+                "the cluster cannot be joined: {error}. Check --cluster; viewers on other machines do not count"
+            );
+            return;
+        }
+    };
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut link = Link::default();
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            Some(event) = events.recv() => {
+                link.hear(&event);
+                if matches!(event, Event::SlowConsumer(_)) {
+                    cluster.missed_something();
+                }
+            }
+            Some(message) = messages.next() => cluster.on_message(Instant::now(), &message.payload),
+            _ = ticks.tick() => {
+                let connected = client.connection_state() == State::Connected;
+                if link.turn(connected) {
+                    cluster.set_connected(Instant::now(), connected);
+                }
+                if !publish(&client, &bus.subject, cluster.on_tick(Instant::now()), PUBLISH_TIMEOUT).await {
+                    cluster.missed_something();
+                }
+            }
+        }
+    }
+    if link.is_connected() {
+        publish(&client, &bus.subject, cluster.goodbye(), GOODBYE_TIMEOUT).await;
+        let _ = timeout(GOODBYE_TIMEOUT, client.flush()).await;
+    }
+}
+
+/// What is known of the connection, for the log.
+struct Link {
+    /// Whether it was there when we last looked; `None` until it was there or has been tried for a while.
+    connected: Option<bool>,
+    /// When we began.
+    started_at: Instant,
+    /// Why it could not be made, as far as we heard.
+    reason: Option<String>,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { connected: None, started_at: Instant::now(), reason: None }
+    }
+}
+
+impl Link {
+    fn is_connected(&self) -> bool {
+        self.connected == Some(true)
+    }
+
+    /// Takes note of what the connection tells of itself.
+    fn hear(&mut self, event: &Event) {
+        match event {
+            Event::ServerError(error) => tracing::warn!(%error, "the cluster's NATS server reports an error"),
+            Event::ClientError(error) => {
+                tracing::debug!(%error, "the cluster's NATS server could not be reached");
+                self.reason = Some(error.to_string());
+            }
+            Event::SlowConsumer(_) => {
+                tracing::warn!("this machine reads the cluster's messages too slowly; all is asked for again")
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the connection came or went. Says so in the log.
+    fn turn(&mut self, connected: bool) -> bool {
+        if self.connected == Some(connected) {
+            return false;
+        }
+        if self.connected.is_none() && !connected && self.started_at.elapsed() < FIRST_PATIENCE {
+            return false;
+        }
+        self.connected = Some(connected);
+        if connected {
+            self.reason = None;
+            tracing::info!("the cluster's NATS server is reached; counts are of all machines");
+        } else {
+            tracing::warn!(
+                reason = self.reason.as_deref().unwrap_or("the connection was lost"),
+                "the cluster's NATS server cannot be reached; only viewers on this machine count until it can. Check that \
+                 it runs, --cluster, and for TLS --cluster-ca"
+            );
+        }
+        true
+    }
+}
+
+/// Longer with each attempt, and not the same for all nodes.
+fn retry_delay(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts).unwrap_or(u32::MAX).min(8);
+    let longest = (RETRY_MS.start() << doublings).min(*RETRY_MS.end());
+    Duration::from_millis(fastrand::u64(longest / 2..=longest))
+}
+
+/// Says whether all went out in time.
+async fn publish(client: &Client, subject: &str, messages: Vec<Vec<u8>>, patience: Duration) -> bool {
+    let all = async {
+        for message in messages {
+            client.publish(subject.to_owned(), message.into()).await.ok()?;
+        }
+        Some(())
+    };
+    matches!(timeout(patience, all).await, Ok(Some(())))
+}

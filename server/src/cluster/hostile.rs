@@ -1,0 +1,115 @@
+//! Whatever a member of the cluster sends: nothing panics, and no bound is passed.
+
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use super::{
+    key::Key,
+    member::{Member, Versions},
+    wire::{Body, Frame, MAX_COUNT, Node, Refused},
+};
+
+const ROUNDS: u64 = 20_000;
+
+fn frame(node: u64, sequence: u64, payload: Vec<u8>) -> Frame {
+    Frame { version: 1, node: Node(node), sequence, payload }
+}
+
+fn member() -> Member {
+    let mut member = Member::new(Node(1), Versions::default());
+    member.connected(Instant::now());
+    member
+}
+
+/// Something like a frame: bytes of each kind, of any length, some of them changed.
+fn payload(rng: &mut Rng) -> Vec<u8> {
+    let key = Key([rng.u8(..); 16]);
+    let body = match rng.u8(..8) {
+        0 => Body::Delta(vec![(key, rng.u32(..)); rng.usize(..5)]),
+        1 => Body::Full { low: 0, high: u32::MAX, entries: vec![(key, rng.u32(..=MAX_COUNT)); rng.usize(..5)] },
+        2 => Body::Alive { oldest: rng.u8(..), newest: rng.u8(..) },
+        3 => Body::Who,
+        4 => Body::NamesWanted(vec![key; rng.usize(..200)]),
+        5 => Body::Names(vec!["example.org/a".into(); rng.usize(..5)]),
+        6 => Body::Bye,
+        _ => return (0..rng.usize(..100)).map(|_| rng.u8(..)).collect(),
+    };
+    let mut bytes = body.write();
+    for _ in 0..rng.usize(..3) {
+        let idx = rng.usize(..bytes.len());
+        bytes[idx] = rng.u8(..);
+    }
+    bytes.truncate(rng.usize(..=bytes.len() * 2));
+    bytes
+}
+
+#[test]
+fn any_bytes_are_survived_within_bounds() {
+    let (mut rng, mut member, mut now) = (Rng::with_seed(9), member(), Instant::now());
+    for round in 1..=ROUNDS {
+        now += Duration::from_millis(1);
+        // As many nodes as there may be, and more.
+        let hostile = frame(rng.u64(3..400), rng.u64(..), payload(&mut rng));
+        let _ = member.on_frame(now, &hostile);
+        if round % 100 == 0 {
+            for sent in member.on_tick(now) {
+                assert!(sent.payload.len() < 256 * 1024);
+            }
+            assert!(member.peers(now).count() <= 256);
+            assert!(member.take_changed().len() <= 2_000_000);
+        }
+    }
+}
+
+#[test]
+fn what_is_malformed_is_refused_by_its_reason() {
+    let (mut member, now) = (member(), Instant::now());
+    let key = Key([7; 16]);
+    let too_many = Body::Delta(vec![(key, MAX_COUNT + 1)]);
+    for (sequence, payload, reason) in [
+        (1, Vec::new(), Refused::Malformed),
+        (1, too_many.write(), Refused::Malformed),
+        (1, b"f\x10\x02\0\0\0\x01\0\0\0".to_vec(), Refused::Malformed),
+        (1, b"f\x40\0\0\0\0\0\0\0\0".to_vec(), Refused::Malformed),
+        (1, b"z\x10".to_vec(), Refused::Kind),
+        (1, Body::Who.write(), Refused::Late),
+    ] {
+        assert_eq!(member.on_frame(now, &frame(2, sequence, payload)).err(), Some(reason));
+    }
+    let newer = Frame { version: 2, ..frame(2, 9, Body::Who.write()) };
+    assert_eq!(member.on_frame(now, &newer).err(), Some(Refused::Version));
+}
+
+#[test]
+fn a_node_that_floods_is_cut_off() {
+    let (mut member, now) = (member(), Instant::now());
+    let entries = (0..2_000_u32).map(|idx| (Key([idx.to_be_bytes(); 4].concat().try_into().unwrap()), 1)).collect();
+    let payload = Body::Delta(entries).write();
+    let refused = (1..2_000).find_map(|sequence| member.on_frame(now, &frame(2, sequence, payload.clone())).err());
+    assert_eq!(refused, Some(Refused::TooFast));
+    let later = now + Duration::from_secs(1);
+    assert!(member.on_frame(later, &frame(2, 2_000, payload)).is_ok());
+}
+
+#[test]
+fn a_node_with_other_shards_is_understood() {
+    let (mut member, now) = (member(), Instant::now());
+    let entry = |first: u8| (Key([first; 16]), 5);
+    let full = |shard_bits: u8, low: u32, high: u32, first: u8| {
+        let mut bytes = vec![b'f', shard_bits];
+        bytes.extend(low.to_le_bytes());
+        bytes.extend(high.to_le_bytes());
+        bytes.extend(entry(first).0.0);
+        bytes.extend(5_u32.to_le_bytes());
+        bytes
+    };
+    // Four shards: the second begins with 0x40.
+    member.on_frame(now, &frame(2, 1, full(2, 1, 1, 0x41))).unwrap();
+    member.on_frame(now, &frame(2, 2, full(2, 2, 3, 0xff))).unwrap();
+    assert_eq!([member.elsewhere(entry(0x41).0), member.elsewhere(entry(0xff).0)], [5, 5]);
+    // The first of them again, with another page.
+    member.on_frame(now, &frame(2, 3, full(2, 1, 1, 0x7f))).unwrap();
+    assert_eq!([member.elsewhere(entry(0x41).0), member.elsewhere(entry(0x7f).0)], [0, 5]);
+    assert_eq!(member.on_frame(now, &frame(2, 4, full(2, 1, 1, 0x80))).err(), Some(Refused::Malformed));
+}

@@ -1,0 +1,123 @@
+//! What a page is called between machines: a hash, so that every name is as long and no path is read on the way.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
+
+/// Bytes of a key.
+pub(crate) const KEY_BYTES: usize = 16;
+/// Parts of a table: one is refreshed at a time. As many as the first byte of a key has values.
+pub(crate) const BUCKETS: usize = 256;
+
+/// The keyed hash of a page id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key(pub(crate) [u8; KEY_BYTES]);
+
+impl Key {
+    /// Its first four bytes as a number: ranges of keys are ranges of these.
+    pub(crate) fn prefix(self) -> u32 {
+        let [a, b, c, d, ..] = self.0;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    /// The part of a table that it is in.
+    pub(crate) fn bucket(self) -> usize {
+        let [first, ..] = self.0;
+        first.into()
+    }
+}
+
+/// Keys are as good as random already, so some of their bytes are the hash. Only members of the cluster can choose them.
+#[derive(Default)]
+pub(crate) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Not the first bytes: they are much the same within a bucket.
+        if let Some(last) = bytes.last_chunk() {
+            self.0 = u64::from_le_bytes(*last);
+        }
+    }
+
+    /// The length of a key, which is always the same.
+    fn write_usize(&mut self, _: usize) {}
+}
+
+/// A map by page.
+pub(crate) type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<KeyHasher>>;
+
+/// Counts by page, in buckets.
+#[derive(Default)]
+pub(crate) struct Table {
+    buckets: Vec<KeyMap<u32>>,
+    len: usize,
+}
+
+impl Table {
+    /// The count of a page.
+    pub(crate) fn get(&self, key: Key) -> u32 {
+        self.buckets.get(key.bucket()).and_then(|bucket| bucket.get(&key)).copied().unwrap_or(0)
+    }
+
+    /// Pages with a count.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Sets the count of a page; 0 removes it. Says whether that changed anything.
+    pub(crate) fn set(&mut self, key: Key, count: u32) -> bool {
+        if self.buckets.is_empty() {
+            self.buckets.resize_with(BUCKETS, KeyMap::default);
+        }
+        let Some(bucket) = self.buckets.get_mut(key.bucket()) else { return false };
+        let before = if count == 0 { bucket.remove(&key) } else { bucket.insert(key, count) };
+        self.len = self.len + usize::from(count != 0) - usize::from(before.is_some());
+        before.unwrap_or(0) != count
+    }
+
+    /// Puts `fresh` in place of all counts of keys with these prefixes. Adds the keys whose count changed to `changed`.
+    pub(crate) fn replace(&mut self, low: u32, high: u32, mut fresh: KeyMap<u32>, changed: &mut Vec<Key>) {
+        let Table { buckets, len } = self;
+        let within = buckets.iter_mut().skip((low >> 24) as usize).take(((high >> 24) - (low >> 24) + 1) as usize);
+        for bucket in within {
+            let before = bucket.len();
+            bucket.retain(|&key, count| {
+                if !(low..=high).contains(&key.prefix()) {
+                    return true;
+                }
+                let now = fresh.remove(&key).unwrap_or(0);
+                if now != *count {
+                    changed.push(key);
+                    *count = now;
+                }
+                now != 0
+            });
+            *len = *len + bucket.len() - before;
+        }
+        for (key, count) in fresh {
+            if self.set(key, count) {
+                changed.push(key);
+            }
+        }
+    }
+
+    /// All of one bucket.
+    pub(crate) fn bucket(&self, idx: usize) -> impl Iterator<Item = (Key, u32)> {
+        self.buckets.get(idx).into_iter().flatten().map(|(&key, &count)| (key, count))
+    }
+
+    /// How many are in one bucket.
+    pub(crate) fn bucket_len(&self, idx: usize) -> usize {
+        self.buckets.get(idx).map_or(0, KeyMap::len)
+    }
+
+    /// All keys.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.buckets.iter().flat_map(KeyMap::keys).copied()
+    }
+}

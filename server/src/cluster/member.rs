@@ -1,0 +1,377 @@
+//! The protocol between nodes, without a network and without a clock: frames in, frames out.
+//!
+//! Each node tells its own counts and no others. A page's total is the sum of what the living nodes said last. Changes go
+//! out with the next tick; and all counts, part after part, again and again, so that whatever was lost, doubled or came too
+//! late is set right by the next word about that part. No frame needs an earlier one to be understood.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use super::{
+    key::{BUCKETS, Key, KeyMap, Table},
+    peer::{Peer, State},
+    wire::{Body, ENTRIES_PER_FRAME, Entry, Frame, MAX_COUNT, NEWEST, Node, OLDEST, Refused},
+};
+
+/// Between two calls of [`Member::on_tick`]: how long a change waits for others to travel with.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+/// Between two signs of life.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
+/// Buckets told again in each tick when someone has missed something: all of them within 0.8 s.
+const HASTY_BUCKETS: usize = 32;
+/// Otherwise each tick tells one bucket, and more while these are fewer pages: 40 KB a second, and all within 25.6 s.
+const STEADY_PAGES: usize = 200;
+/// Between two questions for everything, when a node came or we were away.
+const ASK_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two such questions because frames are missing. Where a bus loses frames as it is overloaded, more must not follow.
+const ASK_INTERVAL_AFTER_LOSS: Duration = Duration::from_secs(2);
+/// After we connect we write the oldest version: until then every node has said what it reads.
+const SETTLING: Duration = Duration::from_secs(2);
+/// Other nodes. A cluster of 40 holds ten million viewers.
+const MAX_NODES: usize = 256;
+/// Pages of all other nodes, 24 to 48 bytes each.
+const MAX_PAGES: usize = 8_000_000;
+
+/// A range of versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Versions {
+    pub(crate) oldest: u8,
+    pub(crate) newest: u8,
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        Self { oldest: OLDEST, newest: NEWEST }
+    }
+}
+
+/// Something an operator wants to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A node was heard for the first time, or again.
+    Came(Node),
+    /// A node has not been heard for [`super::peer::TTL`]: its viewers do not count.
+    Silent(Node),
+    /// A node stopped.
+    Left(Node),
+}
+
+/// What a frame led to, besides what [`Member`] keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// Pages whose names someone wants to know.
+    pub(crate) wanted: Vec<Key>,
+    /// Ids of pages.
+    pub(crate) names: Vec<Box<str>>,
+}
+
+/// What the protocol did, for operators.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tallies {
+    /// Frames that others sent and that did not come.
+    pub(crate) lost: u64,
+    /// Changes that we told the others.
+    pub(crate) told: u64,
+    /// Times we asked for everything.
+    pub(crate) asked: u64,
+    /// Frames not taken, by reason.
+    pub(crate) refused: Vec<(Refused, u64)>,
+}
+
+impl Tallies {
+    pub(crate) fn refuse(&mut self, reason: Refused) {
+        match self.refused.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, times)) => *times += 1,
+            None => self.refused.push((reason, 1)),
+        }
+    }
+}
+
+/// One node's side of the protocol.
+pub(crate) struct Member {
+    me: Node,
+    reads: Versions,
+    /// Of the last frame we sent.
+    sequence: u64,
+    /// Our own counts.
+    local: Table,
+    /// Pages whose count was not told since it changed.
+    dirty: KeyMap<()>,
+    peers: HashMap<Node, Peer>,
+    /// Since when frames go out and come in; `None` while they do not.
+    connected_at: Option<Instant>,
+    /// The bucket to tell next.
+    next_bucket: usize,
+    /// Buckets to tell in haste.
+    hasty_buckets: usize,
+    /// We want to hear everything, and asked last at least so long ago.
+    ask_after: Option<Duration>,
+    asked_at: Option<Instant>,
+    told_alive_at: Option<Instant>,
+    /// The version of our last frames.
+    writes: u8,
+    /// Pages whose count on other nodes is another than when it was last asked for.
+    changed: Vec<Key>,
+    events: Vec<Event>,
+    pub(crate) tallies: Tallies,
+}
+
+impl Member {
+    pub(crate) fn new(me: Node, reads: Versions) -> Self {
+        Self {
+            me,
+            reads,
+            sequence: 0,
+            local: Table::default(),
+            dirty: KeyMap::default(),
+            peers: HashMap::new(),
+            connected_at: None,
+            next_bucket: 0,
+            hasty_buckets: 0,
+            ask_after: None,
+            asked_at: None,
+            told_alive_at: None,
+            writes: reads.oldest,
+            changed: Vec::new(),
+            events: Vec::new(),
+            tallies: Tallies::default(),
+        }
+    }
+
+    /// How many view the page here.
+    pub(crate) fn set_local(&mut self, key: Key, viewers: u32) {
+        if self.local.set(key, viewers.min(MAX_COUNT)) {
+            self.dirty.insert(key, ());
+        }
+    }
+
+    pub(crate) fn local(&self, key: Key) -> u32 {
+        self.local.get(key)
+    }
+
+    /// How many view the page on the other nodes.
+    pub(crate) fn elsewhere(&self, key: Key) -> u32 {
+        self.peers.values().fold(0, |sum, peer| sum.saturating_add(peer.viewers(key)))
+    }
+
+    /// Pages whose count on other nodes may be another than before.
+    pub(crate) fn take_changed(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.changed)
+    }
+
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// The nodes that count: who, how long ago it was heard, and how many pages it has viewers of.
+    pub(crate) fn peers(&self, now: Instant) -> impl Iterator<Item = (Node, Duration, usize)> {
+        let alive = self.peers.iter().filter(|(_, peer)| peer.state == State::Alive);
+        alive.map(move |(node, peer)| (*node, now.saturating_duration_since(peer.heard), peer.pages()))
+    }
+
+    /// The bus can be reached again. What was said meanwhile did not reach anyone.
+    pub(crate) fn connected(&mut self, now: Instant) {
+        self.connected_at = Some(now);
+        self.told_alive_at = None;
+        self.missed_something();
+    }
+
+    /// The bus cannot be reached.
+    pub(crate) fn disconnected(&mut self) {
+        self.connected_at = None;
+    }
+
+    /// Frames were lost, ours or others': tell everything, and ask for everything.
+    pub(crate) fn missed_something(&mut self) {
+        self.dirty.clear();
+        self.hasty_buckets = BUCKETS;
+        self.ask(ASK_INTERVAL);
+    }
+
+    fn ask(&mut self, interval: Duration) {
+        self.ask_after = Some(self.ask_after.map_or(interval, |sooner| sooner.min(interval)));
+    }
+
+    /// What is to be sent now. Call it every [`TICK`], connected or not.
+    pub(crate) fn on_tick(&mut self, now: Instant) -> Vec<Frame> {
+        self.look_for_silence(now);
+        let Some(connected_at) = self.connected_at else { return Vec::new() };
+        let mut frames = Vec::new();
+        let writes = self.version_all_read(now, connected_at);
+        if writes != std::mem::replace(&mut self.writes, writes) {
+            // Someone may not have been able to read what we said last.
+            self.hasty_buckets = BUCKETS;
+        }
+        if is_due(self.told_alive_at, now, ALIVE_INTERVAL) {
+            self.told_alive_at = Some(now);
+            let Versions { oldest, newest } = self.reads;
+            frames.extend(self.frames_for_all(&Body::Alive { oldest, newest }));
+        }
+        if self.ask_after.is_some_and(|interval| is_due(self.asked_at, now, interval)) {
+            self.asked_at = Some(now);
+            self.ask_after = None;
+            self.tallies.asked += 1;
+            frames.extend(self.frames_for_all(&Body::Who));
+        }
+        self.tell_changes(&mut frames);
+        self.tell_again(&mut frames);
+        frames
+    }
+
+    /// Takes in a frame of another node.
+    ///
+    /// # Errors
+    /// Why it was not taken. The caller counts that with [`Tallies::refuse`].
+    pub(crate) fn on_frame(&mut self, now: Instant, frame: &Frame) -> Result<Heard, Refused> {
+        let mut heard = Heard::default();
+        if frame.node == self.me {
+            return Ok(heard);
+        }
+        if !(self.reads.oldest..=self.reads.newest).contains(&frame.version) {
+            // It did come, so it is not missing.
+            self.peers.entry(frame.node).and_modify(|peer| peer.pass_over(frame.sequence));
+            return Err(Refused::Version);
+        }
+        let body = match Body::read(&frame.payload) {
+            Err(Refused::Kind) => Err(Refused::Kind),
+            read => Ok(read?),
+        };
+        let (nodes, pages) = (self.peers.len(), self.peers.values().map(Peer::pages).sum::<usize>());
+        let is_new = !self.peers.contains_key(&frame.node);
+        if is_new && nodes >= MAX_NODES {
+            return Err(Refused::TooManyNodes);
+        }
+        let peer = self.peers.entry(frame.node).or_insert_with(|| Peer::new(now, frame));
+        let lost = peer.admit(now, frame.sequence, frame.payload.len())?;
+        if is_new || peer.state == State::Silent {
+            peer.turn(State::Alive, &mut self.changed);
+            self.events.push(Event::Came(frame.node));
+            self.ask(ASK_INTERVAL);
+        } else if lost > 0 {
+            self.tallies.lost = self.tallies.lost.saturating_add(lost);
+            self.ask(ASK_INTERVAL_AFTER_LOSS);
+        }
+        match body? {
+            Body::Delta(_) | Body::Full { .. } if pages > MAX_PAGES => return Err(Refused::TooManyPages),
+            Body::Who => self.hasty_buckets = BUCKETS,
+            Body::NamesWanted(keys) => heard.wanted = keys,
+            Body::Names(names) => heard.names = names,
+            body => {
+                if body == Body::Bye {
+                    self.events.push(Event::Left(frame.node));
+                }
+                if let Some(peer) = self.peers.get_mut(&frame.node) {
+                    peer.apply(body, &mut self.changed)?;
+                }
+            }
+        }
+        Ok(heard)
+    }
+
+    /// The last frames, for when all viewers here have left.
+    pub(crate) fn goodbye(&mut self) -> Vec<Frame> {
+        self.frames_for_all(&Body::Bye)
+    }
+
+    /// A question for the names of pages.
+    pub(crate) fn ask_names(&mut self, keys: &[Key]) -> Frame {
+        self.frame(&Body::NamesWanted(keys.to_vec()))
+    }
+
+    /// The answer to such a question.
+    pub(crate) fn tell_names(&mut self, names: Vec<Box<str>>) -> Frame {
+        self.frame(&Body::Names(names))
+    }
+
+    fn look_for_silence(&mut self, now: Instant) {
+        for (node, peer) in &mut self.peers {
+            if peer.is_overdue(now) {
+                peer.turn(State::Silent, &mut self.changed);
+                self.events.push(Event::Silent(*node));
+            }
+        }
+        self.peers.retain(|_, peer| !peer.is_forgotten(now));
+    }
+
+    /// The newest version that all nodes read.
+    fn version_all_read(&self, now: Instant, connected_at: Instant) -> u8 {
+        if now.saturating_duration_since(connected_at) < SETTLING {
+            return self.reads.oldest;
+        }
+        let alive = self.peers.values().filter(|peer| peer.state == State::Alive);
+        let theirs = alive.map(|peer| peer.newest).min().unwrap_or(self.reads.newest);
+        theirs.clamp(self.reads.oldest, self.reads.newest)
+    }
+
+    fn tell_changes(&mut self, frames: &mut Vec<Frame>) {
+        let dirty: Vec<Entry> = self.dirty.drain().map(|(key, ())| (key, self.local.get(key))).collect();
+        self.tallies.told += u64::try_from(dirty.len()).unwrap_or(0);
+        for entries in dirty.chunks(ENTRIES_PER_FRAME) {
+            frames.push(self.frame(&Body::Delta(entries.to_vec())));
+        }
+    }
+
+    /// Tells the next buckets, several in a frame where they fit.
+    fn tell_again(&mut self, frames: &mut Vec<Frame>) {
+        let in_haste = self.hasty_buckets > 0;
+        let (mut buckets, mut pages) = (0, 0);
+        while buckets < HASTY_BUCKETS && (in_haste || buckets == 0 || pages < STEADY_PAGES) {
+            let first = self.next_bucket;
+            let mut last = first;
+            let mut entries: Vec<Entry> = self.local.bucket(first).collect();
+            while last + 1 < BUCKETS
+                && buckets + last + 1 - first < HASTY_BUCKETS
+                && (in_haste || pages + entries.len() < STEADY_PAGES)
+                && entries.len() + self.local.bucket_len(last + 1) <= ENTRIES_PER_FRAME
+            {
+                last += 1;
+                entries.extend(self.local.bucket(last));
+            }
+            buckets += last + 1 - first;
+            pages += entries.len();
+            self.next_bucket = (last + 1) % BUCKETS;
+            self.tell_range(frames, prefix_of(first), prefix_of(last) | LAST_OF_BUCKET, entries);
+        }
+        self.hasty_buckets = self.hasty_buckets.saturating_sub(buckets);
+    }
+
+    /// Tells all counts of a range of keys, in halves where they are too many for a frame.
+    fn tell_range(&mut self, frames: &mut Vec<Frame>, low: u32, high: u32, entries: Vec<Entry>) {
+        if entries.len() <= ENTRIES_PER_FRAME || high - low <= LAST_OF_SHARD {
+            frames.push(self.frame(&Body::Full { low, high, entries }));
+            return;
+        }
+        let middle = low + (high - low) / 2;
+        let (lower, upper) = entries.into_iter().partition(|(key, _)| key.prefix() <= middle);
+        self.tell_range(frames, low, middle, lower);
+        self.tell_range(frames, middle + 1, high, upper);
+    }
+
+    /// A frame of the newest version that all read.
+    fn frame(&mut self, body: &Body) -> Frame {
+        self.sequence += 1;
+        Frame { version: self.writes, node: self.me, sequence: self.sequence, payload: body.write() }
+    }
+
+    /// What every node must understand, also one whose versions are not known yet: written in all versions that we read.
+    fn frames_for_all(&mut self, body: &Body) -> Vec<Frame> {
+        let Versions { oldest, newest } = self.reads;
+        (oldest..=newest).map(|version| Frame { version, ..self.frame(body) }).collect()
+    }
+}
+
+/// The part of a prefix that is the same for all keys of a bucket.
+fn prefix_of(bucket: usize) -> u32 {
+    u32::try_from(bucket).unwrap_or(0) << 24
+}
+
+/// The other part, of the last key of a bucket.
+const LAST_OF_BUCKET: u32 = (1 << 24) - 1;
+/// The same for a shard.
+const LAST_OF_SHARD: u32 = (1 << (32 - super::wire::SHARD_BITS)) - 1;
+
+fn is_due(last: Option<Instant>, now: Instant, interval: Duration) -> bool {
+    last.is_none_or(|last| now.saturating_duration_since(last) >= interval)
+}

@@ -1,0 +1,358 @@
+//! More than one machine: what the counters of other nodes say.
+//!
+//! [`member::Member`] is the protocol, without network and clock. [`bus`] carries its frames over NATS. This file is what stands
+//! between them and the counters: which pages the counters here care about, and which counter is to be told of a change.
+
+mod bus;
+#[cfg(test)]
+mod drill;
+#[cfg(test)]
+mod hostile;
+mod key;
+mod member;
+#[cfg(test)]
+mod model;
+mod names;
+mod peer;
+mod report;
+mod seal;
+mod settings;
+mod wire;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use connection_counter_protocol::{CounterRequest, PageId};
+
+use crate::{
+    counter::elsewhere::{Elsewhere, Feed},
+    party::{Stub, post},
+};
+use key::{Key, KeyMap};
+use member::{Event, Heard, Member, Versions};
+use names::Names;
+use seal::Seal;
+use wire::Node;
+
+pub use settings::ClusterSettings;
+
+/// When the counter of a site has failed, its counts stand this long: pages tell the next one theirs within it.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What the other machines count. All clones are of the same.
+#[derive(Clone)]
+pub(crate) struct Cluster(Arc<Shared>);
+
+struct Shared {
+    seal: Seal,
+    state: Mutex<State>,
+}
+
+struct State {
+    member: Member,
+    /// Pages whose id is known here.
+    pages: KeyMap<Page>,
+    /// Sites by the names of their counters.
+    sites: HashMap<String, Site>,
+    names: Names,
+    /// Since when the bus is away, for who asks how the server is.
+    away_since: Option<Instant>,
+}
+
+/// A page whose id is known.
+struct Page {
+    id: PageId,
+    /// The counter here keeps a tally of it.
+    watched: bool,
+    /// It is among those of its site that changed.
+    changed: bool,
+    /// Its count here is one that a counter left behind.
+    stale: bool,
+}
+
+/// A site that has a counter here, or had one a moment ago.
+#[derive(Default)]
+struct Site {
+    counter: Option<Stub>,
+    /// Pages whose viewers elsewhere may be others than the counter knows.
+    changed: Vec<Key>,
+    /// The counter knows that there are some.
+    told: bool,
+    /// When a counter was last gone, as long as pages may be stale.
+    left_at: Option<Instant>,
+}
+
+impl Cluster {
+    fn new(seal: Seal, node: Node) -> Self {
+        let state = State {
+            member: Member::new(node, Versions::default()),
+            pages: KeyMap::default(),
+            sites: HashMap::new(),
+            names: Names::default(),
+            away_since: Some(Instant::now()),
+        };
+        Self(Arc::new(Shared { seal, state: Mutex::new(state) }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change of it is complete in itself.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bus can be reached, or not any more.
+    fn set_connected(&self, now: Instant, connected: bool) {
+        let mut state = self.state();
+        if connected {
+            state.member.connected(now);
+            state.away_since = None;
+        } else {
+            state.member.disconnected();
+            state.away_since.get_or_insert(now);
+        }
+    }
+
+    /// Messages were lost on the way.
+    fn missed_something(&self) {
+        self.state().member.missed_something();
+    }
+
+    fn on_message(&self, now: Instant, bytes: &[u8]) {
+        let frame = self.0.seal.open(bytes);
+        let mut state = self.state();
+        let heard = frame.and_then(|frame| state.member.on_frame(now, &frame));
+        match heard {
+            Ok(heard) => state.hear(heard, &self.0.seal),
+            Err(reason) => state.member.tallies.refuse(reason),
+        }
+        state.follow_changes();
+    }
+
+    /// The messages to send now.
+    fn on_tick(&self, now: Instant) -> Vec<Vec<u8>> {
+        let mut state = self.state();
+        state.forget_stale(now);
+        let mut frames = state.member.on_tick(now);
+        if !frames.is_empty() {
+            state.exchange_names(now, &mut frames);
+        }
+        state.follow_changes();
+        drop(state);
+        frames.into_iter().filter_map(|frame| self.0.seal.seal(frame)).collect()
+    }
+
+    fn goodbye(&self) -> Vec<Vec<u8>> {
+        let frames = self.state().member.goodbye();
+        frames.into_iter().filter_map(|frame| self.0.seal.seal(frame)).collect()
+    }
+}
+
+impl State {
+    fn hear(&mut self, heard: Heard, seal: &Seal) {
+        self.names.wanted_by_others(heard.wanted);
+        for name in heard.names {
+            // It may be any text; only what is asked for and has this hash is taken.
+            let Ok(id) = PageId::parse(&name) else { continue };
+            let key = seal.key(&id);
+            if self.names.learn(key) {
+                let page = self.pages.entry(key).or_insert_with(|| Page::new(id));
+                page.mark_changed(key, &mut self.sites);
+            }
+        }
+    }
+
+    /// Asks for names that we lack, and tells those that others lack.
+    fn exchange_names(&mut self, now: Instant, frames: &mut Vec<wire::Frame>) {
+        let member = &mut self.member;
+        for keys in self.names.take_questions(now, |key| member.elsewhere(key) > 0) {
+            frames.push(member.ask_names(&keys));
+        }
+        let pages = &self.pages;
+        let name = |key: Key| pages.get(&key).filter(|_| member.local(key) > 0).map(|page| Box::from(page.id.as_str()));
+        for names in self.names.take_answers(name) {
+            frames.push(member.tell_names(names));
+        }
+    }
+
+    /// Tells the counters that pages of theirs changed, and writes down who came and went.
+    fn follow_changes(&mut self) {
+        for event in self.member.take_events() {
+            match event {
+                Event::Came(node) => {
+                    tracing::info!(node = name(node), "a node of the cluster is heard; its viewers count")
+                }
+                Event::Left(node) => tracing::info!(node = name(node), "a node of the cluster has stopped"),
+                Event::Silent(node) => tracing::warn!(
+                    node = name(node),
+                    "a node of the cluster has not been heard for {} s; its viewers do not count until it is",
+                    peer::TTL.as_secs()
+                ),
+            }
+        }
+        for key in self.member.take_changed() {
+            match self.pages.get_mut(&key) {
+                // No counter here cares, and no one is there any more.
+                Some(page) if !page.is_cared_for(&self.sites) && self.member.elsewhere(key) == 0 => {
+                    self.pages.remove(&key);
+                }
+                Some(page) => page.mark_changed(key, &mut self.sites),
+                None => self.names.lack(key),
+            }
+        }
+        for site in self.sites.values_mut().filter(|site| !site.told && !site.changed.is_empty()) {
+            if let Some(counter) = &site.counter
+                && let Ok(request) = post(&CounterRequest::Elsewhere)
+            {
+                // If it has no room for this now, it is told with the next tick.
+                site.told = counter.send(request).is_ok();
+            }
+        }
+    }
+
+    /// Forgets what a counter left behind that is gone for good.
+    fn forget_stale(&mut self, now: Instant) {
+        let due = |site: &Site| site.left_at.is_some_and(|at| now.saturating_duration_since(at) >= GRACE);
+        if !self.sites.values().any(due) {
+            return;
+        }
+        let State { member, pages, sites, .. } = self;
+        pages.retain(|key, page| {
+            if !page.stale || !sites.get(page.id.counter_room()).is_some_and(due) {
+                return true;
+            }
+            page.stale = false;
+            member.set_local(*key, 0);
+            page.watched || member.elsewhere(*key) > 0
+        });
+        sites.retain(|_, site| {
+            if due(site) {
+                site.left_at = None;
+            }
+            site.counter.is_some() || site.left_at.is_some()
+        });
+    }
+}
+
+impl Page {
+    fn new(id: PageId) -> Self {
+        Self { id, watched: false, changed: false, stale: false }
+    }
+
+    fn is_cared_for(&self, sites: &HashMap<String, Site>) -> bool {
+        self.watched || sites.contains_key(self.id.counter_room())
+    }
+
+    /// Its counter, if there is one, is to hear of it.
+    fn mark_changed(&mut self, key: Key, sites: &mut HashMap<String, Site>) {
+        if let Some(site) = sites.get_mut(self.id.counter_room()).filter(|_| !self.changed) {
+            self.changed = true;
+            site.changed.push(key);
+        }
+    }
+}
+
+impl Elsewhere for Cluster {
+    fn join(&self, site: &str, counter: Stub) -> Box<dyn Feed> {
+        let mut state = self.state();
+        let State { member, pages, sites, .. } = &mut *state;
+        let joined = sites.entry(site.to_owned()).or_default();
+        joined.counter = Some(counter);
+        joined.told = false;
+        // What is viewed elsewhere is news to it.
+        let viewed =
+            pages.iter_mut().filter(|(key, page)| page.id.counter_room() == site && member.elsewhere(**key) > 0);
+        joined.changed = viewed
+            .map(|(key, page)| {
+                page.changed = true;
+                *key
+            })
+            .collect();
+        drop(state);
+        Box::new(ClusterFeed { cluster: self.clone(), site: site.to_owned() })
+    }
+
+    fn viewers(&self, page: &PageId) -> u32 {
+        let key = self.0.seal.key(page);
+        self.state().member.elsewhere(key)
+    }
+}
+
+/// The side of one counter.
+struct ClusterFeed {
+    cluster: Cluster,
+    site: String,
+}
+
+impl Feed for ClusterFeed {
+    fn watch(&mut self, page: &PageId) -> u32 {
+        let key = self.cluster.0.seal.key(page);
+        let mut state = self.cluster.state();
+        state.names.learn(key);
+        let known = state.pages.entry(key).or_insert_with(|| Page::new(page.clone()));
+        known.watched = true;
+        state.member.elsewhere(key)
+    }
+
+    fn set(&mut self, page: &PageId, viewers: u32) {
+        let key = self.cluster.0.seal.key(page);
+        let mut state = self.cluster.state();
+        if let Some(page) = state.pages.get_mut(&key) {
+            page.stale = false;
+        }
+        state.member.set_local(key, viewers);
+    }
+
+    fn forget(&mut self, page: &PageId) {
+        let key = self.cluster.0.seal.key(page);
+        let mut state = self.cluster.state();
+        state.member.set_local(key, 0);
+        if state.member.elsewhere(key) == 0 {
+            state.pages.remove(&key);
+        } else if let Some(page) = state.pages.get_mut(&key) {
+            page.watched = false;
+        }
+    }
+
+    fn changes(&mut self) -> Vec<(PageId, u32)> {
+        let mut state = self.cluster.state();
+        let State { member, pages, sites, .. } = &mut *state;
+        let Some(site) = sites.get_mut(&self.site) else { return Vec::new() };
+        site.told = false;
+        let mut changes = Vec::new();
+        for key in std::mem::take(&mut site.changed) {
+            let Some(page) = pages.get_mut(&key) else { continue };
+            page.changed = false;
+            let viewers = member.elsewhere(key);
+            changes.push((page.id.clone(), viewers));
+            if viewers == 0 && !page.watched {
+                pages.remove(&key);
+            }
+        }
+        changes
+    }
+}
+
+impl Drop for ClusterFeed {
+    fn drop(&mut self) {
+        let mut state = self.cluster.state();
+        let State { pages, sites, .. } = &mut *state;
+        if let Some(site) = sites.get_mut(&self.site) {
+            // It holds all rooms, and must not outlive them.
+            site.counter = None;
+            site.changed = Vec::new();
+            site.left_at = Some(Instant::now());
+        }
+        for page in pages.values_mut().filter(|page| page.id.counter_room() == self.site) {
+            page.stale = true;
+            page.watched = false;
+            page.changed = false;
+        }
+    }
+}
+
+/// What a node is called in the log.
+fn name(Node(node): Node) -> String {
+    format!("{node:012x}")
+}

@@ -1,0 +1,221 @@
+//! What is in a frame, byte by byte. Numbers are little endian.
+//!
+//! | part | bytes |
+//! |---|---|
+//! | version | 1 |
+//! | node, sequence | 6 + 6: see [`super::seal`] |
+//! | kind | 1, and all that follows is sealed |
+//! | number of shards, as the power of two | 1 |
+//! | body | see [`Body`] |
+
+use connection_counter_protocol::PageId;
+
+use super::key::{KEY_BYTES, Key};
+
+/// The version that this program writes when all others read it.
+pub(crate) const NEWEST: u8 = 1;
+/// The oldest version that it reads.
+pub(crate) const OLDEST: u8 = 1;
+
+/// Shards are ranges of keys: this many bits of the key say which.
+pub(super) const SHARD_BITS: u8 = 16;
+/// Entries in a frame that we send: 40 KB, well below what one message of the engine may have (1 MB unless set).
+pub(super) const ENTRIES_PER_FRAME: usize = 2_000;
+/// Entries in a frame that we read.
+const MAX_ENTRIES_PER_FRAME: usize = 8_000;
+/// Viewers that one node can have on one page. A machine holds a million or so; whole regions may be nodes one day.
+pub(super) const MAX_COUNT: u32 = 100_000_000;
+/// Bytes of an entry: a key and a count.
+const ENTRY_BYTES: usize = KEY_BYTES + 4;
+/// Names in a frame: as long as they may be, these are 50 KB.
+pub(super) const NAMES_PER_FRAME: usize = 100;
+
+/// Who sent a frame: a random number of 48 bits, new with each start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Node(pub(crate) u64);
+
+/// One message between nodes, opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// Of the format of `payload`.
+    pub(crate) version: u8,
+    pub(crate) node: Node,
+    /// Grows with every frame of the node. 48 bits last for ever.
+    pub(crate) sequence: u64,
+    /// Kind, shards and body.
+    pub(crate) payload: Vec<u8>,
+}
+
+/// A page and how many view it on the node that says so.
+pub(super) type Entry = (Key, u32);
+
+/// What a frame says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// These pages have these counts now.
+    Delta(Vec<Entry>),
+    /// All pages with viewers whose key has one of these prefixes.
+    Full { low: u32, high: u32, entries: Vec<Entry> },
+    /// The node lives, and reads these versions.
+    Alive { oldest: u8, newest: u8 },
+    /// The node wants to hear everything.
+    Who,
+    /// The node stops.
+    Bye,
+    /// The node wants to know the names of these pages.
+    NamesWanted(Vec<Key>),
+    /// The ids of pages.
+    Names(Vec<Box<str>>),
+}
+
+/// Why a frame was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It is not sealed with a secret of this cluster.
+    Forged,
+    /// It is of a version that we do not read.
+    Version,
+    /// We know no such kind: the sender is newer.
+    Kind,
+    /// It is not as its kind should be.
+    Malformed,
+    /// It came twice, or after a later one.
+    Late,
+    /// There are as many nodes as there may be.
+    TooManyNodes,
+    /// The node has as many pages as it may.
+    TooManyPages,
+    /// The node sends more bytes a second than it may.
+    TooFast,
+}
+
+impl Refused {
+    /// What it is called among the metrics.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Forged => "forged",
+            Self::Version => "version",
+            Self::Kind => "kind",
+            Self::Malformed => "malformed",
+            Self::Late => "late",
+            Self::TooManyNodes => "too_many_nodes",
+            Self::TooManyPages => "too_many_pages",
+            Self::TooFast => "too_fast",
+        }
+    }
+}
+
+impl Body {
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Delta(_) => b'd',
+            Self::Full { .. } => b'f',
+            Self::Alive { .. } => b'h',
+            Self::Who => b'w',
+            Self::Bye => b'b',
+            Self::NamesWanted(_) => b'q',
+            Self::Names(_) => b'n',
+        }
+    }
+
+    pub(super) fn write(&self) -> Vec<u8> {
+        let mut bytes = vec![self.kind(), SHARD_BITS];
+        match self {
+            Self::Delta(entries) => write_entries(&mut bytes, entries),
+            Self::Full { low, high, entries } => {
+                for prefix in [low, high] {
+                    bytes.extend((prefix >> (32 - SHARD_BITS)).to_le_bytes());
+                }
+                write_entries(&mut bytes, entries);
+            }
+            Self::Alive { oldest, newest } => bytes.extend([oldest, newest]),
+            Self::Who | Self::Bye => {}
+            Self::NamesWanted(keys) => bytes.extend(keys.iter().flat_map(|key| key.0)),
+            Self::Names(names) => {
+                for name in names {
+                    bytes.extend(u16::try_from(name.len()).unwrap_or(0).to_le_bytes());
+                    bytes.extend(name.as_bytes());
+                }
+            }
+        }
+        bytes
+    }
+
+    /// Reads what anyone with the secret may have written. What follows a body that has an end is of a newer version.
+    pub(super) fn read(payload: &[u8]) -> Result<Self, Refused> {
+        let [kind, shard_bits, body @ ..] = payload else { return Err(Refused::Malformed) };
+        match kind {
+            b'd' => Ok(Self::Delta(read_entries(body, 0)?)),
+            b'f' => read_full(*shard_bits, body).ok_or(Refused::Malformed)?,
+            b'h' => match body {
+                [oldest, newest, ..] if oldest <= newest => Ok(Self::Alive { oldest: *oldest, newest: *newest }),
+                _ => Err(Refused::Malformed),
+            },
+            b'w' => Ok(Self::Who),
+            b'b' => Ok(Self::Bye),
+            b'q' => {
+                let (keys, []) = body.as_chunks() else { return Err(Refused::Malformed) };
+                let is_short = keys.len() <= NAMES_PER_FRAME;
+                is_short
+                    .then(|| Self::NamesWanted(keys.iter().map(|key| Key(*key)).collect()))
+                    .ok_or(Refused::Malformed)
+            }
+            b'n' => read_names(body).map(Self::Names).ok_or(Refused::Malformed),
+            _ => Err(Refused::Kind),
+        }
+    }
+}
+
+fn write_entries(bytes: &mut Vec<u8>, entries: &[Entry]) {
+    bytes.reserve(entries.len() * ENTRY_BYTES);
+    for (key, count) in entries {
+        bytes.extend(key.0);
+        bytes.extend(count.to_le_bytes());
+    }
+}
+
+/// Reads entries whose counts are at least `least`.
+fn read_entries(body: &[u8], least: u32) -> Result<Vec<Entry>, Refused> {
+    let (entries, []) = body.as_chunks::<ENTRY_BYTES>() else { return Err(Refused::Malformed) };
+    if entries.len() > MAX_ENTRIES_PER_FRAME {
+        return Err(Refused::Malformed);
+    }
+    let read = |entry: &[u8; ENTRY_BYTES]| {
+        let (key, count) = (entry.first_chunk()?, u32::from_le_bytes(*entry.last_chunk()?));
+        (least..=MAX_COUNT).contains(&count).then_some((Key(*key), count))
+    };
+    entries.iter().map(read).collect::<Option<_>>().ok_or(Refused::Malformed)
+}
+
+/// Reads a range of shards, of however many the sender has, and what is in it.
+fn read_full(shard_bits: u8, body: &[u8]) -> Option<Result<Body, Refused>> {
+    let (low, body) = body.split_first_chunk()?;
+    let (high, body) = body.split_first_chunk()?;
+    let shards = 1_u64.checked_shl(shard_bits.into()).filter(|_| shard_bits <= 32)?;
+    let keys_per_shard = (1_u64 << 32) / shards;
+    let (low, high) = (u64::from(u32::from_le_bytes(*low)), u64::from(u32::from_le_bytes(*high)));
+    if low > high || high >= shards {
+        return None;
+    }
+    let low = u32::try_from(low * keys_per_shard).ok()?;
+    let high = u32::try_from((high + 1) * keys_per_shard - 1).ok()?;
+    let entries = match read_entries(body, 1) {
+        Ok(entries) => entries,
+        Err(refused) => return Some(Err(refused)),
+    };
+    let all_within = entries.iter().all(|(key, _)| (low..=high).contains(&key.prefix()));
+    all_within.then_some(Ok(Body::Full { low, high, entries }))
+}
+
+fn read_names(mut body: &[u8]) -> Option<Vec<Box<str>>> {
+    let mut names = Vec::new();
+    while let Some((len, rest)) = body.split_first_chunk() {
+        let (name, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
+        if names.len() >= NAMES_PER_FRAME || name.len() > PageId::MAX_BYTES {
+            return None;
+        }
+        names.push(std::str::from_utf8(name).ok()?.into());
+        body = rest;
+    }
+    body.is_empty().then_some(names)
+}

@@ -1,0 +1,101 @@
+//! What a counter keeps of each page.
+
+use std::collections::HashSet;
+
+use connection_counter_protocol::PageId;
+
+use super::{
+    Counter,
+    past::{Remembered, page_bytes, page_key},
+};
+use crate::{
+    Settings,
+    party::{Result, Room, unix_ms},
+    stored,
+};
+
+/// One page that has viewers, had some, or is linked to.
+#[derive(Default)]
+pub(super) struct Tally {
+    /// Viewers on this machine, as it last told us.
+    pub(super) viewers: u32,
+    /// Viewers on other machines.
+    pub(super) elsewhere: u32,
+    /// Of the last report.
+    pub(super) sequence: u64,
+    /// The pages whose viewers watch it.
+    pub(super) subscribers: HashSet<PageId>,
+    /// What is remembered of it.
+    pub(super) remembered: Remembered,
+    /// That is newer than what is stored.
+    pub(super) unsaved: bool,
+}
+
+impl Tally {
+    /// Viewers on all machines.
+    pub(super) fn total(&self) -> u32 {
+        self.viewers.saturating_add(self.elsewhere)
+    }
+}
+
+impl Counter {
+    /// A page has more or fewer viewers than `before`; says who is to be told.
+    pub(super) fn changed(&mut self, room: &mut Room, id: &PageId, before: u32) -> Result<Vec<PageId>> {
+        let past_is_known = self.past.is_none();
+        let Some(tally) = self.pages.get_mut(id) else { return Ok(Vec::new()) };
+        let viewers = tally.total();
+        tally.remembered.last_activity_ms = unix_ms();
+        tally.unsaved = true;
+        let is_peak = viewers > tally.remembered.peak;
+        if is_peak {
+            tally.remembered.peak = viewers;
+            tally.remembered.peak_at_ms = tally.remembered.last_activity_ms;
+        }
+        // Not at each change: on a lively site these are thousands a second. The rest is stored with the next clean-up.
+        if (is_peak || viewers == 0) && past_is_known {
+            tally.unsaved = !stored(room.storage().put(&page_key(id), &tally.remembered))?;
+        }
+        let mut interested = Vec::new();
+        for subscriber in self.pages.get(id).into_iter().flat_map(|tally| &tally.subscribers) {
+            let Some(state) = self.subscribers.get_mut(subscriber) else { continue };
+            state.news.insert(id.clone());
+            if !state.waits {
+                interested.push(subscriber.clone());
+            }
+        }
+        if viewers > 0 {
+            self.viewed.insert(id.clone());
+        } else {
+            self.viewed.remove(id);
+        }
+        self.record(room, id, before, viewers)?;
+        Ok(interested)
+    }
+
+    /// Whether it may keep one page more.
+    pub(super) fn has_place(&self, room: &Room) -> Result<bool> {
+        Ok(self.pages.len() < room.setting::<Settings>()?.limits.pages_per_site)
+    }
+
+    /// Whether it may list one page more that nobody here views or watches. Others' pages must not push out our own.
+    pub(super) fn has_place_for_others(&self, room: &Room) -> Result<bool> {
+        Ok(self.has_place(room)? && self.bytes < room.setting::<Settings>()?.limits.bytes_per_site)
+    }
+
+    /// The page's tally.
+    pub(super) fn page(&mut self, room: &mut Room, id: &PageId) -> Result<&mut Tally> {
+        if !self.pages.contains_key(id) {
+            if room.alarm().is_none() {
+                room.set_alarm(room.setting::<Settings>()?.cleanup_interval);
+            }
+            self.make_room(room)?;
+            self.bytes += page_bytes(id);
+            let elsewhere = self.feed.as_mut().map_or(0, |feed| feed.watch(id));
+            self.pages.insert(id.clone(), Tally { elsewhere, ..Tally::default() });
+            if elsewhere > 0 {
+                self.changed(room, id, 0)?;
+            }
+        }
+        Ok(self.pages.entry(id.clone()).or_default())
+    }
+}

@@ -1,0 +1,171 @@
+//! Several servers that count together, through a real NATS server.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
+#![cfg(feature = "cluster")]
+
+mod support;
+
+use std::{fs, process::Command};
+
+use support::{
+    nats::{Nats, Node, SECRET, expect_everywhere},
+    wait_until,
+};
+
+const CAME: &str = "a node of the cluster is heard";
+const STOPPED: &str = "a node of the cluster has stopped";
+const SILENT: &str = "a node of the cluster has not been heard";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_show_the_same_count() {
+    let nats = Nats::start().await;
+    let (one, two) = (nats.node().await, nats.node().await);
+    let mut reader = two.viewer("example.org/home").await;
+    reader.subscribe(&["example.org/a"]).await;
+    reader.expect_viewers("example.org/a", 0).await;
+    let here = one.viewer("example.org/a").await;
+    reader.expect_viewers("example.org/a", 1).await;
+    let there = two.viewer("example.org/a").await;
+    reader.expect_viewers("example.org/a", 2).await;
+    // The one who comes last knows of all, by name.
+    let three = nats.node().await;
+    for node in [&one, &two, &three] {
+        node.expect_counted("example.org", "example.org/a", 2).await;
+        node.expect_counted("example.org", "example.org/home", 1).await;
+    }
+    let only_here = one.get_json("/parties/counter/example.org?here").await;
+    assert_eq!(only_here["pages"]["example.org/a"], 1, "{only_here}");
+    for node in [&one, &three] {
+        let detail = node.get_json("/parties/counter/example.org?detail").await;
+        assert_eq!(detail["pages"]["example.org/a"]["peak"], 2, "{detail}");
+    }
+    assert_eq!(three.viewers("example.org/a").await, 2);
+    here.close().await;
+    there.close().await;
+    reader.expect_viewers("example.org/a", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stops_or_dies_does_not_count() {
+    let nats = Nats::start().await;
+    let (stays, mut stops, dies) = (nats.node().await, nats.node().await, nats.node().await);
+    let _viewers = (stops.viewer("example.org/a").await, dies.viewer("example.org/a").await);
+    let _own = stays.viewer("example.org/a").await;
+    expect_everywhere(&[&stays, &stops, &dies], "example.org/a", 3).await;
+    assert_eq!([CAME, STOPPED, SILENT].map(|line| stays.logged(line)), [2, 0, 0], "{}", stays.log());
+    stops.signal("TERM");
+    expect_everywhere(&[&stays, &dies], "example.org/a", 2).await;
+    assert!(stops.server.exit().await.success());
+    stays.expect_peers(1).await;
+    dies.server.kill();
+    expect_everywhere(&[&stays], "example.org/a", 1).await;
+    stays.expect_peers(0).await;
+    assert_eq!([CAME, STOPPED, SILENT].map(|line| stays.logged(line)), [2, 1, 1], "{}", stays.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_count_on_without_the_engine_and_together_after_it() {
+    let mut nats = Nats::start().await;
+    let (one, two) = (nats.node().await, nats.node().await);
+    let first = one.viewer("example.org/a").await;
+    expect_everywhere(&[&one, &two], "example.org/a", 1).await;
+    assert_eq!(one.metric("connectioncounter_cluster_connected").await, 1.0);
+    nats.kill();
+    // It is ready all the same.
+    wait_until("readiness says what is wrong", async || one.complaints().await.contains("NATS")).await;
+    assert_eq!(one.metric("connectioncounter_cluster_connected").await, 0.0);
+    assert_eq!(one.metric("connectioncounter_ready").await, 1.0);
+    let _more = (two.viewer("example.org/a").await, two.viewer("example.org/a").await);
+    first.close().await;
+    let _own = one.viewer("example.org/b").await;
+    one.expect_counted("example.org", "example.org/b", 1).await;
+    nats.restart();
+    expect_everywhere(&[&one, &two], "example.org/a", 2).await;
+    expect_everywhere(&[&one, &two], "example.org/b", 1).await;
+    wait_until("readiness has no such reason any more", async || !one.complaints().await.contains("NATS")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_on_the_bus_are_not_heard() {
+    let nats = Nats::start().await;
+    let (one, two) = (nats.node().await, nats.node().await);
+    let stranger = Node::start(&nats.url(""), &["quite another secret"]).await;
+    let _viewers = (stranger.viewer("example.org/a").await, two.viewer("example.org/a").await);
+    expect_everywhere(&[&one, &two], "example.org/a", 1).await;
+    wait_until("the stranger's frames are refused", async || {
+        one.metric("connectioncounter_cluster_frames_refused_total{reason=\"forged\"}").await > 5.0
+    })
+    .await;
+    expect_everywhere(&[&one, &two, &stranger], "example.org/a", 1).await;
+    one.expect_peers(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_secret_is_changed_while_nodes_count() {
+    let nats = Nats::start().await;
+    let url = nats.url("");
+    let old = Node::start(&url, &[SECRET]).await;
+    let _viewer = old.viewer("example.org/a").await;
+    let both = Node::start(&url, &[SECRET, "the new secret of all"]).await;
+    let _another = both.viewer("example.org/a").await;
+    expect_everywhere(&[&old, &both], "example.org/a", 2).await;
+    let newer = Node::start(&url, &["the new secret of all", SECRET]).await;
+    let newest = Node::start(&url, &["the new secret of all"]).await;
+    let _third = newest.viewer("example.org/a").await;
+    // Each understands those of the step before and after its own.
+    newer.expect_peers(3).await;
+    expect_everywhere(&[&newer], "example.org/a", 3).await;
+    newest.expect_peers(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_and_tokens_are_used_and_never_logged() {
+    const PASSWORD: &str = "pass/word";
+    let by_user = Nats::with(&["--user", "counter", "--pass", PASSWORD]).await;
+    let by_token = Nats::with(&["--auth", PASSWORD]).await;
+    let debug = ["--log=debug"];
+    for url in [by_user.url("counter:pass%2Fword@"), by_token.url("pass%2Fword@")] {
+        let one = Node::with(&url, &[SECRET], &debug).await;
+        let two = Node::with(&url, &[SECRET], &debug).await;
+        let _viewer = one.viewer("example.org/a").await;
+        expect_everywhere(&[&one, &two], "example.org/a", 1).await;
+        for log in [one.log(), two.log()] {
+            assert!(!["pass/word", "pass%2Fword", SECRET].iter().any(|secret| log.contains(secret)), "{log}");
+        }
+    }
+    let refused = Node::start(&by_user.url("counter:wrongword@"), &[SECRET]).await;
+    wait_until("the log says why", async || refused.logged("cannot be reached") > 0).await;
+    assert_eq!(refused.logged("authorization violation"), 1, "{}", refused.log());
+    assert!(refused.complaints().await.contains("NATS"), "{}", refused.complaints().await);
+    assert!(!refused.log().contains("wrongword"), "{}", refused.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_reach_a_nats_server_with_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    // A certificate that vouches for itself would do for openssl; rustls wants another one to vouch for it.
+    fs::write(file("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+    for arguments in [
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca",
+        "req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=nats",
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile names",
+    ] {
+        let made = Command::new("openssl").args(arguments.split(' ')).current_dir(folder.path()).output();
+        let made = made.expect("this test needs openssl; please install it (on Debian: sudo apt-get install openssl)");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+    let nats = Nats::with(&["--tls", "--tlscert", &file("server.pem"), "--tlskey", &file("server.key")]).await;
+    let url = format!("tls://{}", nats.address);
+    let ca = format!("--cluster-ca={}", file("ca.pem"));
+    let one = Node::with(&url, &[SECRET], &[&ca]).await;
+    let two = Node::with(&url, &[SECRET], &[&ca]).await;
+    let _viewer = one.viewer("example.org/a").await;
+    expect_everywhere(&[&one, &two], "example.org/a", 1).await;
+    // Who does not know the authority does not talk to the server.
+    let wary = Node::start(&url, &[SECRET]).await;
+    wait_until("the log says why", async || wary.logged("cannot be reached") > 0).await;
+    assert!(wary.complaints().await.contains("NATS"), "{}", wary.complaints().await);
+    one.expect_peers(1).await;
+    assert_eq!(wary.metric("connectioncounter_cluster_connected").await, 0.0);
+}

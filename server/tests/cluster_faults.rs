@@ -1,0 +1,252 @@
+//! What several servers promise when nodes, the network or the NATS server fail, with the time that each may take.
+//!
+//! These take minutes, so they run with `just test-cluster` only.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
+#![cfg(feature = "cluster")]
+
+mod support;
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use support::{
+    Binary, Client, TestViewer,
+    nats::{Nats, Node, SECRET, expect_everywhere},
+    wait_until,
+};
+
+/// How long the engine is away: longer than a silent node counts.
+const AWAY: Duration = Duration::from_secs(7);
+/// Changes of which the slowest are compared.
+const CHANGES: u64 = 300;
+/// Between two changes, so that each is told by itself; not a multiple of a tick.
+const PAUSE: Duration = Duration::from_millis(67);
+
+fn within(what: &str, took: Duration, promised: Duration) {
+    println!("{what}: {took:.2?} of {promised:?}");
+    assert!(took <= promised, "{what}: it took {took:?}, not {promised:?}");
+}
+
+/// How long it takes a viewer that comes to `here` to be seen by a reader on `there`: the time that 99 of 100 do not pass.
+async fn p99_of_changes(here: &Client, there: &Client, page: &str) -> Duration {
+    let mut reader = there.viewer("example.org/reader").await;
+    reader.subscribe(&[page]).await;
+    reader.expect_viewers(page, 0).await;
+    let (mut viewers, mut took): (Vec<TestViewer>, Vec<Duration>) = Default::default();
+    for count in 1..=CHANGES {
+        let start = Instant::now();
+        viewers.push(here.viewer(page).await);
+        reader.expect_viewers(page, count).await;
+        took.push(start.elapsed());
+        tokio::time::sleep(PAUSE).await;
+        // An address may hold so many sockets.
+        if viewers.len() == 50 {
+            break;
+        }
+    }
+    took.sort();
+    took[took.len() * 99 / 100]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run it with `just test-cluster`"]
+async fn a_change_is_seen_elsewhere_as_soon_and_a_tick() {
+    let nats = Nats::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let single = Binary::start(folder.path(), &[]);
+    let (one, two) = (nats.node().await, nats.node().await);
+    one.expect_peers(1).await;
+    two.expect_peers(1).await;
+    let alone = p99_of_changes(&single, &single, "example.org/a").await;
+    let elsewhere = p99_of_changes(&one, &two, "example.org/a").await;
+    println!("p99 of a change: {alone:.2?} on one machine");
+    within("p99 of a change, seen on another node", elsewhere, alone.mul_f64(1.3) + Duration::from_millis(100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run it with `just test-cluster`"]
+async fn a_node_that_stops_or_dies_is_gone_in_time() {
+    let nats = Nats::start().await;
+    let (stays, mut stops, dies) = (nats.node().await, nats.node().await, nats.node().await);
+    let _viewers = (stops.viewer("example.org/a").await, dies.viewer("example.org/a").await);
+    let _own = stays.viewer("example.org/a").await;
+    expect_everywhere(&[&stays, &stops, &dies], "example.org/a", 3).await;
+    let start = Instant::now();
+    stops.signal("TERM");
+    expect_everywhere(&[&stays, &dies], "example.org/a", 2).await;
+    within("a node says goodbye", start.elapsed(), Duration::from_millis(500));
+    assert!(stops.server.exit().await.success());
+    let start = Instant::now();
+    dies.server.kill();
+    expect_everywhere(&[&stays], "example.org/a", 1).await;
+    within("a node is killed", start.elapsed(), Duration::from_millis(5_500));
+}
+
+/// Viewers come and go on both nodes while the engine is away. Each node's own must be right all the time.
+async fn churn(one: &Node, two: &Node, start: Instant) -> Vec<TestViewer> {
+    let mut stay = Vec::new();
+    let before = [one.viewers("example.org/b").await, two.viewers("example.org/c").await];
+    while start.elapsed() < AWAY {
+        let passing = one.viewer("example.org/b").await;
+        expect_everywhere(&[one], "example.org/b", before[0] + stay.len() as u64 / 2 + 1).await;
+        passing.close().await;
+        expect_everywhere(&[one], "example.org/b", before[0] + stay.len() as u64 / 2).await;
+        if stay.len() < 20 {
+            stay.push(one.viewer("example.org/b").await);
+            stay.push(two.viewer("example.org/c").await);
+        }
+        expect_everywhere(&[two], "example.org/c", before[1] + stay.len() as u64 / 2).await;
+        tokio::time::sleep(PAUSE).await;
+    }
+    stay
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run it with `just test-cluster`"]
+async fn counts_are_exact_soon_after_the_engine_is_back() {
+    let mut nats = Nats::start().await;
+    let (one, two) = (nats.node().await, nats.node().await);
+    let _first = one.viewer("example.org/a").await;
+    expect_everywhere(&[&one, &two], "example.org/a", 1).await;
+    nats.kill();
+    let stayed = churn(&one, &two, Instant::now()).await;
+    let viewers = stayed.len() as u64 / 2;
+    nats.restart();
+    wait_until("nats-server listens", async || tokio::net::TcpStream::connect(nats.address).await.is_ok()).await;
+    let start = Instant::now();
+    for (page, viewers) in [("example.org/a", 1), ("example.org/b", viewers), ("example.org/c", viewers)] {
+        expect_everywhere(&[&one, &two], page, viewers).await;
+    }
+    within("the engine was killed for 7 s and is back", start.elapsed(), Duration::from_secs(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run it with `just test-cluster`"]
+async fn a_frozen_engine_is_noticed_and_healed() {
+    let nats = Nats::start().await;
+    let (one, two) = (nats.node().await, nats.node().await);
+    let _first = one.viewer("example.org/a").await;
+    expect_everywhere(&[&one, &two], "example.org/a", 1).await;
+    let start = Instant::now();
+    nats.signal("STOP");
+    wait_until("readiness says that the engine is away", async || one.complaints().await.contains("NATS")).await;
+    within("the engine is frozen, and that is noticed", start.elapsed(), Duration::from_secs(4));
+    let stayed = churn(&one, &two, start).await;
+    let viewers = stayed.len() as u64 / 2;
+    nats.signal("CONT");
+    let start = Instant::now();
+    for (page, viewers) in [("example.org/a", 1), ("example.org/b", viewers), ("example.org/c", viewers)] {
+        expect_everywhere(&[&one, &two], page, viewers).await;
+    }
+    within("the engine thaws", start.elapsed(), Duration::from_secs(2));
+}
+
+/// Two halves of a network, taken down when it is dropped.
+struct Halves {
+    names: [String; 2],
+}
+
+impl Halves {
+    /// `left` and `right` reach each other by 10.77.3.1 and .2, and we reach them by 10.77.1.2 and 10.77.2.2.
+    fn new() -> Self {
+        let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+        assert!(root, "this test makes network namespaces, which takes root: run `just test-cluster` as root");
+        let names = ["left", "right"].map(|side| format!("cc-{side}-{}", std::process::id()));
+        let halves = Self { names };
+        let [left, right] = &halves.names;
+        for name in &halves.names {
+            ip(&format!("netns add {name}"));
+            ip(&format!("-n {name} link set lo up"));
+        }
+        ip(&format!("link add middle netns {left} type veth peer name middle netns {right}"));
+        for (idx, name) in halves.names.iter().enumerate() {
+            let (number, outside) = (idx + 1, format!("cc{}-{}", idx, std::process::id()));
+            ip(&format!("link add {outside} type veth peer name outside netns {name}"));
+            ip(&format!("address add 10.77.{number}.1/24 dev {outside}"));
+            ip(&format!("link set {outside} up"));
+            ip(&format!("-n {name} address add 10.77.{number}.2/24 dev outside"));
+            ip(&format!("-n {name} address add 10.77.3.{number}/24 dev middle"));
+            ip(&format!("-n {name} link set outside up"));
+            ip(&format!("-n {name} link set middle up"));
+        }
+        halves
+    }
+
+    fn part(&self) {
+        ip(&format!("-n {} link set middle down", self.names[0]));
+    }
+
+    fn heal(&self) {
+        ip(&format!("-n {} link set middle up", self.names[0]));
+    }
+
+    /// A program in one of them.
+    fn run(&self, idx: usize, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.names[idx], program]).args(args);
+        command
+    }
+}
+
+impl Drop for Halves {
+    fn drop(&mut self) {
+        for name in &self.names {
+            let _ = Command::new("ip").args(["netns", "delete", name]).status();
+        }
+    }
+}
+
+fn ip(arguments: &str) {
+    let done = Command::new("ip").args(arguments.split(' ')).output();
+    let done = done.expect("this test needs ip; please install it (on Debian: apt-get install iproute2)");
+    assert!(done.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run it with `just test-cluster`"]
+async fn halves_of_a_network_count_their_own_and_come_together() {
+    let halves = Halves::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (mut engines, mut nodes) = (Vec::new(), Vec::new());
+    for idx in 0..2 {
+        let (number, other) = (idx + 1, 2 - idx);
+        // NATS servers notice each other's silence with these, and try again every second.
+        let settings = format!(
+            "listen: 127.0.0.1:4222\nping_interval: \"1s\"\nping_max: 2\n\
+             cluster {{ name: cc, listen: \"10.77.3.{number}:6222\", routes: [\"nats://10.77.3.{other}:6222\"] }}\n"
+        );
+        let file = folder.path().join(format!("nats-{idx}.conf"));
+        std::fs::write(&file, settings).unwrap();
+        engines.push(Nats::of(halves.run(idx, "nats-server", &["--config", file.to_str().unwrap()])));
+        let program = env!("CARGO_BIN_EXE_connection-counter");
+        let listen = format!("10.77.{number}.2:1999");
+        let data = folder.path().join(format!("data-{idx}"));
+        let mut command = halves.run(idx, program, &["--open", "--listen", &listen, "--data", data.to_str().unwrap()]);
+        let log = std::fs::File::create(folder.path().join(format!("log-{idx}"))).unwrap();
+        command.args(["--cluster=nats://127.0.0.1:4222", &format!("--cluster-secret={SECRET}")]).stderr(log);
+        nodes.push(Binary::spawn(&mut command));
+    }
+    let viewers = async |idx: usize| {
+        let page = nodes[idx].get_json("/parties/page/example.org%2Fa").await;
+        page["viewers"].as_u64().unwrap()
+    };
+    let both_show = async |count: [u64; 2]| {
+        wait_until(&format!("the halves show {count:?}"), async || [viewers(0).await, viewers(1).await] == count).await;
+    };
+    let _first = (nodes[0].viewer("example.org/a").await, nodes[1].viewer("example.org/a").await);
+    both_show([2, 2]).await;
+    halves.part();
+    let start = Instant::now();
+    both_show([1, 1]).await;
+    within("the network parts", start.elapsed(), Duration::from_millis(5_500));
+    let _more = (nodes[0].viewer("example.org/a").await, nodes[0].viewer("example.org/a").await);
+    both_show([3, 1]).await;
+    halves.heal();
+    let start = Instant::now();
+    both_show([4, 4]).await;
+    within("the network heals", start.elapsed(), Duration::from_secs(2));
+    drop(engines);
+}
