@@ -32,7 +32,7 @@ const NEW: Versions = Versions { oldest: 1, newest: 2 };
 struct Engine {
     child: Child,
     address: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Engine {
@@ -44,15 +44,16 @@ impl Engine {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let needed = "this test needs nats-server; please install it (on Debian: sudo apt-get install nats-server)";
         let child = command.spawn().unwrap_or_else(|error| panic!("{needed}: {error}"));
-        loop {
-            let files = fs::read_dir(folder.path()).unwrap().filter_map(Result::ok);
+        let mut engine = Self { child, address: String::new(), folder };
+        while engine.address.is_empty() {
+            let files = fs::read_dir(engine.folder.path()).unwrap().filter_map(Result::ok);
             let told: String = files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
             if let Some((_, rest)) = told.split_once("nats://").filter(|_| told.contains('}')) {
-                let address = format!("nats://{}", rest.split('"').next().unwrap());
-                return Self { child, address, _folder: folder };
+                engine.address = format!("nats://{}", rest.split('"').next().unwrap());
             }
             sleep(Duration::from_millis(10)).await;
         }
+        engine
     }
 
     /// Seconds of processor time that it has used.
