@@ -43,8 +43,7 @@ async fn unknown_parties_are_404() {
 #[tokio::test]
 async fn empty_rooms_are_404() {
     let server = TestServer::start().await;
-    let paths =
-        ["/parties/page/", "/parties/page", "/parties/counter//a", "/parties/", "/parties", "/party/", "/party"];
+    let paths = ["/parties/page/", "/parties/page", "/parties/counter//", "/parties/", "/parties", "/party/", "/party"];
     assert_eq!(statuses(&server, paths).await, [404; 7]);
     assert_eq!(server.handshake_status("/parties/page/", &[]).await, 404);
 }
