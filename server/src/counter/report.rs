@@ -34,15 +34,15 @@ const CREDIT: Duration = Duration::from_secs(5);
 impl Counter {
     /// Answers a `GET`.
     pub(super) fn report(&mut self, room: &Room, request: &Request) -> Result<Response> {
-        if let Some(page) = query_value(request.uri(), "page") {
-            return self.count(room, &page);
-        }
         let question = match Question::parse(request.uri().query().unwrap_or_default()) {
             Ok(question) => question,
             Err(sentence) => return Ok(text(StatusCode::BAD_REQUEST, sentence)),
         };
         if question.history.is_some() {
             return self.report_history(room, question);
+        }
+        if let Some(page) = query_value(request.uri(), "page") {
+            return self.count(room, &page);
         }
         let here = question.here;
         let detail = |tally: &Tally| PageDetail {
