@@ -79,6 +79,11 @@ impl Counter {
             let minute_ms = Step::Minute.ms();
             recording.minute_at = Some(now + Duration::from_millis(minute_ms - unix_ms() % minute_ms));
         }
+        // Nobody is there for whom a minute has to begin. A tick at once takes its place: while one is due, the room stays in memory.
+        if !self.history.has_viewers() && self.recording.minute_at.take().is_some() {
+            self.tick_by(room, Duration::ZERO);
+        }
+        let recording = &self.recording;
         if let Some(at) = save_at.into_iter().chain(recording.minute_at).min() {
             self.tick_by(room, at.saturating_duration_since(now));
         }
