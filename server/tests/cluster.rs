@@ -35,6 +35,10 @@ async fn all_nodes_show_the_same_count() {
     }
     let only_here = one.get_json("/parties/counter/example.org?here").await;
     assert_eq!(only_here["pages"]["example.org/a"], 1, "{only_here}");
+    for (query, viewers) in [("page=example.org%2Fa", 2), ("page=example.org%2Fa&here", 1)] {
+        let page = one.get_json(&format!("/parties/counter/example.org?{query}")).await;
+        assert_eq!(page["viewers"], viewers, "{query}: {page}");
+    }
     for node in [&one, &three] {
         let detail = node.get_json("/parties/counter/example.org?detail").await;
         assert_eq!(detail["pages"]["example.org/a"]["peak"], 2, "{detail}");

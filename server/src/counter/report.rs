@@ -42,7 +42,7 @@ impl Counter {
             return self.report_history(room, question);
         }
         if let Some(page) = query_value(request.uri(), "page") {
-            return self.count(room, &page);
+            return self.count(room, &page, question.here);
         }
         let here = question.here;
         let detail = |tally: &Tally| PageDetail {
@@ -56,14 +56,14 @@ impl Counter {
     }
 
     /// Answers with the viewers of one page, which costs the same however many pages there are.
-    fn count(&self, room: &Room, page: &str) -> Result<Response> {
+    fn count(&self, room: &Room, page: &str, here: bool) -> Result<Response> {
         let id = PageId::parse(page).map_err(Refusal::from)?;
         let site = id.site().unwrap_or(DEFAULT_COUNTER_ROOM);
         if site != room.id() {
             let reason = format!("page={page}: this page is of {site}; ask /parties/counter/{site}");
             return Ok(text(StatusCode::BAD_REQUEST, reason));
         }
-        let viewers = self.pages.get(&id).map_or(0, Tally::total);
+        let viewers = self.pages.get(&id).map_or(0, |tally| if here { tally.viewers } else { tally.total() });
         gate::public(&PageCount { id, viewers })
     }
 }
