@@ -54,7 +54,7 @@ widget:
 
 # All targets are built, just as `cargo test` builds them, so that nothing is compiled twice.
 # Test in a real browser, with the real server.
-e2e: widget _chromium _autobahn
+e2e: widget _chromium _autobahn _nats
     cargo build --workspace --all-targets
     cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     cd examples; npm test

@@ -1,7 +1,8 @@
 // What documents promise is there: links lead somewhere, flags and options exist with the defaults named, commands run.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -157,7 +158,9 @@ const commands = () =>
 /** Runs what starts the server: with the flags as they stand, but a free port and a folder that goes away. */
 async function runServer(args, folder) {
   const given = args.filter((arg, idx) => ![arg, args[idx - 1]].some((part) => ["--listen", "--data"].includes(part)));
-  const server = await Server.start(join(folder, "data"), given.map((arg) => arg.replace("127.0.0.1:2000", "127.0.0.1:0")));
+  // As `openssl rand -hex 32` makes one.
+  const fill = (arg) => arg.replace("127.0.0.1:2000", "127.0.0.1:0").replace('"$SECRET"', "5e".repeat(32));
+  const server = await Server.start(join(folder, "data"), given.map(fill));
   try {
     // No flag at all asks for what is there: the server on this machine.
     const env = { CONNECTION_COUNTER_LISTEN: new URL(server.url).host };
@@ -168,6 +171,20 @@ async function runServer(args, folder) {
   } finally {
     assert.equal(await server.stop(), 0);
   }
+}
+
+/** Runs a NATS server until it is ready, with the flags as they stand, but on a free port. */
+async function runNats(args) {
+  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
+  const nats = spawn("nats-server", [...args, "-p", "-1"], { env, stdio: ["ignore", "ignore", "pipe"] });
+  const ended = once(nats, "exit");
+  let log = "";
+  for await (const text of nats.stderr) {
+    log += text;
+    if (log.includes("Server is ready")) nats.kill();
+  }
+  await ended;
+  assert.ok(log.includes("Server is ready"), log);
 }
 
 /** Checks or runs a command; answers false if nobody knows how. */
@@ -190,6 +207,8 @@ async function check(command, folder) {
       assert.ok(targets.includes(name), `${flag} ${name}`);
     }
     assert.ok(["build", "run", "doc", "test", "install"].includes(args[0]));
+  } else if (program === "nats-server") {
+    await runNats(args);
   } else if (command.startsWith("npm run ")) {
     assert.ok(JSON.parse(read("examples/package.json")).scripts[args[1]], `examples has no script ${args[1]}`);
   } else if (command.startsWith("node --test ")) {
