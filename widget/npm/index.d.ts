@@ -47,6 +47,11 @@ export interface Options {
   mergeTabs?: boolean;
   /** Whether to watch without being counted. Browsers that send Global Privacy Control always do. Default: `false`. */
   observe?: boolean;
+  /**
+   * Whether a link to the page that the reader is on counts this tab, too. Every number then says the same to all readers. With
+   * `"omit"` it is how many others there are. Default: `"count"`.
+   */
+  self?: "count" | "omit";
   /** Whether browsers that are driven by programs, and crawlers, are counted or only `"watch"`. Default: `"watch"`. */
   bots?: "watch" | "count";
   /** Whether to tell on the console what the widget knows of the page. Default: `false`. */
