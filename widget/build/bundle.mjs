@@ -22,7 +22,7 @@ const binaryen = (program, ...args) => {
 };
 // What it may take for granted: Rust checks before whatever could trap by itself, and the lowest kilobyte is the end of a stack
 // of a thousand, which is never reached.
-const assumptions = ["--ignore-implicit-traps", "--low-memory-unused"];
+const assumptions = ["--low-memory-unused"];
 // The section that is stripped tells tools which features the module uses; browsers find out themselves.
 const passes = ["--flatten", "--rereloop", "-Oz", "-Oz", "-Oz", "--reorder-functions", "--strip-target-features", "--strip-producers"];
 const shrink = [...assumptions, ...passes, path.join(glue, "widget.wasm")];
