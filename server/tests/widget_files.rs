@@ -201,9 +201,12 @@ async fn nothing_in_the_demo_is_missing() {
     let server = TestServer::start().await;
     for page in ["/", "/pages/a", "/pages/b", "/pages/c", "/pages/d"] {
         let html = get(&server, page, &[]).await.text();
-        // What ends with `=` is the beginning of addresses: the default of an option.
-        let is_target = |text: &&str| text.starts_with('/') && !text.contains([' ', '<']) && !text.ends_with('=');
-        let targets = html.split(['"', '\'']).filter(is_target);
+        // Values and patterns of the options are no targets.
+        let quoted: Vec<_> = html.split(['"', '\'']).collect();
+        let targets = quoted.windows(2).filter_map(|pair| {
+            let is_of_option = pair[0].ends_with("value=") || pair[0].ends_with("pattern=");
+            (!is_of_option && pair[1].starts_with('/') && !pair[1].contains([' ', '<'])).then_some(pair[1])
+        });
         for target in targets {
             assert_eq!(get(&server, target, &[]).await.status, 200, "{target} on {page}");
         }
