@@ -1,72 +1,72 @@
 /** Types of the npm package `connection-counter`. */
 
-/** What the widget may be told. On a script tag these are `data-*` attributes: `hiddenAfter` is `data-hidden-after`. */
+/** Options of the widget. On a script tag these are `data-*` attributes: `hiddenAfter` is `data-hidden-after`. */
 export interface Options {
   /** Address of the server, such as `"https://live.example.com"`. */
   server: string;
-  /** Where the server has its page rooms: a page's id is appended. It ends with `/` or `=`. Default: `"/live?page="`. */
+  /** Path of the page rooms on the server. A page's id is appended. It ends with `/` or `=`. Default: `"/live?page="`. */
   path?: string;
-  /** CSS selector for the links to consider. Default: `"a,area"`, all with an `href`. */
+  /** CSS selector for the links to count. Each needs an `href`. Default: `"a,area"`. */
   links?: string;
-  /** Which pages are counted on links: those of this page's own `"site"`, or `"all"` that the server knows. Default: `"site"`. */
+  /** `"site"`: links to pages of the same site get counts. `"all"`: links to every site the server serves. Default: `"site"`. */
   scope?: "site" | "all";
   /** Links show no number below this. Default: `1`. */
   min?: number;
   /**
-   * What is shown for a count, with `{count}` for the number. Plural forms are separated by `|`, each but `other` with its
-   * category: `"one={count} reader|other={count} readers"`. Default: `"{count}"`.
+   * The text shown for a count, with `{count}` for the number. Separate plural forms by `|`. Each begins with its category, and
+   * `other=` may be left out: `"one={count} reader|other={count} readers"`. Default: `"{count}"`.
    */
   label?: string;
-  /** What screen readers hear after a link, with `{count}` for the number. Default: `"({count} viewing now)"`. */
+  /** The text that screen readers say after a link, with `{count}` for the number. Default: `"({count} viewing now)"`. */
   text?: string;
-  /** Whether fragments like `#/inbox` and `#!inbox` are pages of their own. Default: `false`. */
+  /** Whether addresses with different fragments like `#/inbox` and `#!inbox` are different pages. Default: `false`. */
   hash?: boolean;
   /**
-   * Which parameters of an address tell pages apart: `"keep"` for all but known tracking parameters, `"drop"` for none, or
-   * the names of those that matter. Default: `"keep"`.
+   * Which parameters of an address tell pages apart: `"keep"` for all except known tracking parameters, `"drop"` for none, or
+   * a list of names. Default: `"keep"`.
    */
   query?: "keep" | "drop" | string | string[];
   /**
-   * Whether a page counts as what its `<link rel=canonical>` names (`"follow"`), or as its address (`"ignore"`). Ignore it where
-   * links lead to other addresses than canonical links name. Default: `"follow"`.
+   * `"follow"`: a page counts as the page that its `<link rel=canonical>` names. `"ignore"`: a page counts by its own address. Use
+   * `"ignore"` if links lead to addresses that differ from the canonical links. Default: `"follow"`.
    */
   canonical?: "follow" | "ignore";
   /**
    * Parts of addresses that do not tell pages apart, separated by spaces: parameters (`?color`, `?filter*`), and the bracketed
-   * parts of paths (`[/collections/*]/products/*`, where `*` is any text without a slash, and `**` any text). Default: none.
+   * parts of paths (`[/collections/*]/products/*`). `*` is any text without a slash, and `**` is any text. Default: none.
    */
   omit?: string;
   /**
-   * Which page an address is: the address that stands for it, `null` for no page, `undefined` for the address as it is. It is
-   * asked about links and about this page, so it should be quick, and answer alike on all pages of a site.
+   * Returns the address to count a URL as: another address, `null` if the URL is no page, or `undefined` to keep the URL. It is
+   * called for links and for this page. It should be quick, and give the same results on all pages of a site.
    */
   pageOf?: (url: URL) => string | URL | null | undefined;
-  /** Seconds until a tab that is out of sight is no viewer any more. Default: `30`. */
+  /** Seconds after which a hidden tab is no longer counted. Default: `30`. */
   hiddenAfter?: number;
-  /** Whether all tabs of a browser on one page are one viewer. Nothing is stored for it. Default: `false`. */
+  /** Whether all tabs of a browser on one page are one viewer. Nothing is stored for this. Default: `false`. */
   mergeTabs?: boolean;
-  /** Whether to watch without being counted. Browsers that send Global Privacy Control always do. Default: `false`. */
+  /** Whether to show counts without counting this reader. Browsers with Global Privacy Control always do this. Default: `false`. */
   observe?: boolean;
-  /** Whether browsers that are driven by programs, and crawlers, are counted or only `"watch"`. Default: `"watch"`. */
+  /** `"watch"`: crawlers and automated browsers see counts but are not counted. `"count"`: count them, too. Default: `"watch"`. */
   bots?: "watch" | "count";
-  /** Whether to tell on the console what the widget knows of the page. Default: `false`. */
+  /** Whether to print in the console what the widget knows. Default: `false`. */
   debug?: boolean;
 }
 
 /** A running widget. */
 export interface Handle {
   /**
-   * Resolves when the widget runs. Rejects when it cannot, such as where there is no WebAssembly, which is also a warning on the
-   * console; who does not wait for it is not troubled.
+   * Resolves when the widget runs. Rejects if it cannot run, for example without WebAssembly. The console then shows a warning,
+   * too. If you ignore this promise, its rejection is not reported.
    */
   readonly ready: Promise<void>;
-  /** Viewers of all pages that anything here shows or asks about, each page once. */
+  /** The sum of the viewers of all pages that links, elements or subscriptions here watch. Each page counts once. */
   readonly total: number;
-  /** The viewers of the page at `url`, or of this page without one; `undefined` as long as nothing here asks about it. */
+  /** The viewers of the page at `url`, or of this page without `url`. `undefined` if nothing here watches that page. */
   count(url?: string | URL): number | undefined;
   /**
-   * Calls back with the viewers of the page at `url`, or of this page without one: now, if they are known, and whenever they
-   * change; with `undefined` when nobody knows them any more. Answers with the function that ends this.
+   * Calls `callback` with the viewers of the page at `url`, or of this page without `url`: at once if the count is known, and
+   * whenever it changes. It gets `undefined` when the count is no longer known. Returns a function that ends the subscription.
    *
    * @example
    * const leave = handle.subscribe("/checkout", (viewers) => (badge.textContent = viewers ?? ""));
@@ -79,8 +79,8 @@ export interface Handle {
 /**
  * Shows live viewer counts on the links of this page.
  *
- * A page has one widget: while it runs, every call answers with its handle, whatever the options. Never throws; what goes
- * wrong is one warning on the console. Without a document (on a server) nothing happens.
+ * A page has one widget. While it runs, every call returns its handle and ignores the options. This never throws: an error
+ * is one warning in the console. Without a document (on a server) nothing happens.
  *
  * @example
  * const handle = start({ server: "https://live.example.com", label: "one={count} reader|other={count} readers" });
@@ -88,20 +88,23 @@ export interface Handle {
 export function start(options: Options): Handle;
 
 /**
- * As `Handle.subscribe`, for whichever widget runs on this page, now or later: this package's, or a script tag's. Without a
+ * Like `Handle.subscribe`, for the widget of this page, whether this package or a script tag starts it, now or later. Without a
  * document (on a server) it never calls back.
  */
 export const subscribe: Handle["subscribe"];
 
-/** As `Handle.count`, for whichever widget runs on this page. */
+/** Like `Handle.count`, for the widget of this page. */
 export const count: Handle["count"];
 
-/** What `viewers` events carry: on links that show counts, on `<viewer-count>`, and, because they bubble, on `document`. */
+/** The event that links with counts and `<viewer-count>` dispatch when a count changes. It bubbles to `document`. */
 export interface ViewersEvent extends CustomEvent<{ readonly viewers: number | undefined }> {
   readonly type: "viewers";
 }
 
-/** `<viewer-count href="…" label="…">`: a number anywhere, of this page without `href`. What stands in it shows until it is known. */
+/**
+ * `<viewer-count href="…" label="…">` shows a number anywhere. Without `href` it is the number of this page. The element's content
+ * shows until the count is known.
+ */
 export interface ViewerCountElement extends HTMLElement {}
 
 declare global {

@@ -1,6 +1,6 @@
 /**
- * Types of `connection-counter/no-wasm`: the widget as JavaScript alone, for pages whose content security policy has no
- * `'wasm-unsafe-eval'`. In all else it is `connection-counter`.
+ * Types of `connection-counter/no-wasm`: the widget in JavaScript only, for pages whose content security policy has no
+ * `'wasm-unsafe-eval'`. Otherwise it is the same as `connection-counter`.
  *
  * @example
  * import { start } from "connection-counter/no-wasm";

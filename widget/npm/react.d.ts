@@ -1,12 +1,12 @@
-/** Types of `connection-counter/react`. It shows counts; `start` of `connection-counter`, or a script tag, brings them. */
+/** Types of `connection-counter/react`. It shows the counts of the widget, which `start` of `connection-counter` or a script tag starts. */
 
 import type { ComponentPropsWithoutRef, DetailedHTMLProps, HTMLAttributes, ReactElement, ReactNode } from "react";
 
 import type { ViewerCountElement } from "./index.js";
 
 /**
- * The viewers of the page at `url`, or of this page without one, live: a whole number from 0, or `undefined` as long as
- * nobody knows, as on a server. The widget may be started before or after; without one it stays `undefined`.
+ * The current viewers of the page at `url`, or of this page without `url`: a whole number from 0, or `undefined` until the count is
+ * known. On a server it is always `undefined`. The widget may start before or after this. Without a widget the value stays `undefined`.
  *
  * @example
  * function Readers({ article }) {
@@ -16,18 +16,18 @@ import type { ViewerCountElement } from "./index.js";
  */
 export function useViewers(url?: string | URL): number | undefined;
 
-/** What {@link ViewerCount} takes; everything else goes to its `span`. */
+/** Properties of {@link ViewerCount}. All others are passed to its `span`. */
 export interface ViewerCountProps extends ComponentPropsWithoutRef<"span"> {
   /** Address of the page that is counted. Default: this page. */
   href?: string | URL;
-  /** What to show for the number, as the option `label` of the widget. Default: `"{count}"`. */
+  /** The text shown for the number, like the option `label` of the widget. Default: `"{count}"`. */
   label?: string;
-  /** What to show as long as nobody knows. Default: nothing. */
+  /** What to show until the count is known. Default: nothing. */
   children?: ReactNode;
 }
 
 /**
- * A `span` with the viewers of the page at `href`, or of this page without one, live.
+ * A `span` with the current viewers of the page at `href`, or of this page without `href`.
  *
  * @example
  * <ViewerCount href="/checkout" label="one={count} customer|other={count} customers">…</ViewerCount>

@@ -1,11 +1,11 @@
-/** Types of `connection-counter/vue`. It shows counts; `start` of `connection-counter`, or a script tag, brings them. */
+/** Types of `connection-counter/vue`. It shows the counts of the widget, which `start` of `connection-counter` or a script tag starts. */
 
 import type { AllowedComponentProps, ComponentCustomProps, MaybeRefOrGetter, Ref, VNodeChild, VNodeProps } from "vue";
 
 /**
- * The viewers of the page at `url`, or of this page without one, live: a whole number from 0, or `undefined` as long as
- * nobody knows, as on a server. A ref or a getter is followed. The widget may be started before or after; without one it
- * stays `undefined`. It ends with the component, or the effect scope, that it is called in.
+ * The current viewers of the page at `url`, or of this page without `url`: a whole number from 0, or `undefined` until the count is
+ * known. On a server it is always `undefined`. If `url` is a ref or a getter, the value follows its changes. The widget may start before
+ * or after this. Without a widget the value stays `undefined`. The subscription ends with the component or effect scope that calls this.
  *
  * @example
  * const props = defineProps<{ article: string }>();
@@ -13,19 +13,19 @@ import type { AllowedComponentProps, ComponentCustomProps, MaybeRefOrGetter, Ref
  */
 export function useViewers(url?: MaybeRefOrGetter<string | URL | undefined>): Readonly<Ref<number | undefined>>;
 
-/** What every component takes. */
+/** Properties of every component. */
 type PublicProps = VNodeProps & AllowedComponentProps & ComponentCustomProps;
 
-/** What {@link ViewerCount} takes. */
+/** Properties of {@link ViewerCount}. */
 export interface ViewerCountProps {
   /** Address of the page that is counted. Default: this page. */
   href?: string | URL;
-  /** What to show for the number, as the option `label` of the widget. Default: `"{count}"`. */
+  /** The text shown for the number, like the option `label` of the widget. Default: `"{count}"`. */
   label?: string;
 }
 
 /**
- * A `span` with the viewers of the page at `href`, or of this page without one, live. Its slot shows as long as nobody knows.
+ * A `span` with the current viewers of the page at `href`, or of this page without `href`. Its slot shows until the count is known.
  *
  * @example
  * <ViewerCount href="/checkout" label="one={count} customer|other={count} customers">…</ViewerCount>
