@@ -150,7 +150,7 @@ point(
       await until(`everyone alive hears round ${rounds}`, () => [ada, bob].every((line) => poured(line) === rounds));
     }
     const { code, ...rest } = goodbye(ada);
-    assert.deepEqual(rest, { left: "dead", reason: "messages are read too slowly", stay: 2 });
+    assert.deepEqual(rest, { left: "dead", reason: "the client reads its messages too slowly", stay: 2 });
     // Whether the server's goodbye still fits into what the kernels hold for that client is theirs to decide.
     assert.ok([1013, 1006].includes(code), `it is closed as too slow, or gone: ${code}`);
     await until("the other one is told, too", () => goodbye(bob));

@@ -1,4 +1,4 @@
-//! Why the counter lets someone not in, or leaves a link out.
+//! Why the counter refuses a page, a link or a request.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,22 +11,22 @@ use crate::{Error, notice::Notice};
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// Only listed sites may use this server, and the request does not say where it comes from.
-    #[error("the Origin header is missing; this server answers the pages of its listed sites only")]
+    #[error("the Origin header is missing; this server answers only pages of its listed sites")]
     OriginMissing,
-    /// Only listed sites may use this server, and the browser does not say which one this is.
+    /// Only listed sites may use this server, and the browser does not say which site this is.
     #[error(
         "this page is sandboxed or a file, so its site is unknown (Origin: null); add allow-same-origin to the frame"
     )]
     OriginHidden,
-    /// Only listed sites may use this server, and this is none of them.
+    /// Only listed sites may use this server, and this one is not listed.
     #[error("origin {origin} may not use this server, unless it is started with --site {flag}")]
     OriginRefused {
-        /// What the browser says.
+        /// The origin that the browser sent.
         origin: String,
         /// The value of the flag.
         flag: String,
     },
-    /// A page of one site tried to pass for a page of another.
+    /// A page of one site asked to be counted as a page of another.
     #[error("pages of {origin} cannot be counted as {site}")]
     ForeignPage {
         /// Site of the request's origin.
@@ -34,19 +34,19 @@ pub enum Refusal {
         /// Site of the room.
         site: String,
     },
-    /// The page or counter belongs to a site this server does not serve.
-    #[error("{0} is not served here; the operator can allow it with --site")]
+    /// The page or counter belongs to a site that may not use this server.
+    #[error("{0} may not use this server; the operator can allow it with --site")]
     SiteNotServed(String),
     /// Changing counts from outside needs the party token.
-    #[error("counts are not set from outside; operators send `Authorization: Bearer` with the party token")]
+    #[error("counts cannot be set from outside, except with `Authorization: Bearer` and the token of --party-token")]
     TokenNeeded,
-    /// It is no page id.
+    /// The text is not a page id.
     #[error("{0}")]
     PageId(#[from] PageIdError),
 }
 
 impl Refusal {
-    /// Tells the operator of a page that gets no counts.
+    /// Logs that a page gets no counts.
     pub(crate) fn tell(&self) {
         static ORIGIN: Notice = Notice::warning();
         static FOREIGN: Notice = Notice::warning();
@@ -65,42 +65,44 @@ impl Refusal {
                 SITE.give(|| format!("{site} was refused, so links to it show no counts; --site {site} lets it in"));
             }
             Self::OriginMissing => MISSING.give(|| {
-                "a connection was refused that has no Origin header; browsers send one, so check what the proxy drops".to_owned()
+                "a connection was refused because it has no Origin header; browsers send one, so check whether a proxy drops it"
+                    .to_owned()
             }),
             Self::TokenNeeded => TOKEN.give(|| {
-                "a request that would change counts was refused: it does not carry the token of --party-token".to_owned()
+                "a request to change counts was refused because it does not carry the token of --party-token".to_owned()
             }),
             Self::PageId(_) => tracing::debug!("refused: {self}"),
         }
     }
 }
 
-/// Origins that are remembered for the dashboard: as many as one reads. A new one takes the place of the one refused longest ago.
+/// Refused origins that are kept for the dashboard: as many as a person reads. A new one replaces the one refused longest ago.
 const MAX_REFUSED: usize = 20;
 
-/// The scheme, and a host as long as they may be.
+/// Characters that are kept of an origin: enough for a scheme and the longest host.
 const MAX_ORIGIN_CHARS: usize = 300;
 
 /// A site whose pages were refused.
 #[derive(Clone, Debug)]
 pub(crate) struct RefusedOrigin {
-    /// What the browser says.
+    /// The origin that the browser sent.
     pub(crate) origin: String,
-    /// What `--site` has to say to let it in.
+    /// The value of `--site` that lets it in.
     pub(crate) flag: String,
+    /// How often it was refused.
     pub(crate) times: u64,
 }
 
-/// Like notices, these belong to the process.
+/// Like notices, these belong to the whole process.
 static REFUSED: Mutex<Vec<RefusedOrigin>> = Mutex::new(Vec::new());
 
-/// The origins that were refused, the last one first.
+/// The origins that were refused, the newest first.
 pub(crate) fn refused_origins() -> Vec<RefusedOrigin> {
     lock().iter().rev().cloned().collect()
 }
 
 fn remember(origin: &str, flag: &str) {
-    // Whoever is no browser can send an origin of any length.
+    // A program can send an origin of any length.
     let short = |text: &str| text.chars().take(MAX_ORIGIN_CHARS).collect::<String>();
     let (origin, flag) = (short(origin), short(flag));
     let mut refused = lock();
@@ -119,7 +121,7 @@ fn lock() -> MutexGuard<'static, Vec<RefusedOrigin>> {
     REFUSED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How the runtime tells it.
+/// The runtime's form of the refusal.
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {

@@ -1,4 +1,4 @@
-//! The settings of the counter, beside those of the runtime it runs on.
+//! The settings of the counter. The runtime has its own.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,30 +11,31 @@ use crate::{
 
 /// Live viewer counts on the links of any web page.
 ///
-/// Start it, then put one tag on your pages (see below). Every link to a page of the same site then shows how many people
-/// are viewing that page right now. Without --site anyone who reaches the server may use it, so it only listens on this
-/// machine. Behind a proxy such as Caddy or nginx, listen on loopback and name your sites with --site.
+/// Start the server, then put one tag on your pages (see below). Every link to a page of the same site then shows how many
+/// people are viewing that page right now. Without --site, every site may use the server, so it listens only on this machine.
+/// Behind a proxy such as Caddy or nginx, listen on loopback and name your sites with --site.
 #[derive(Clone, Debug, Args)]
 #[command(
     version,
     next_help_heading = "Viewer counts",
-    after_help = "Embed with (the address is the one your readers reach the server under):\n    \
+    after_help = "Put this tag on your pages, with the address at which your readers reach the server:\n    \
                   <script async src=\"https://live.example.org/live.js\"></script>"
 )]
 #[non_exhaustive]
 pub struct Settings {
-    /// A site whose pages may use this server, such as example.org or localhost:3000. Repeat it for several
-    /// (comma-separated in the variable). `example.org=www.example.org` gives a site another name: its pages are the same.
-    /// `*.example.org` stands for all sub-domains, each a site of its own, but not for example.org itself. Without any, every site may. Where the server has pages of its own (--demo or
-    /// --assets) its own address is one too: let your proxy pass on only the names that are yours.
+    /// A site whose pages may use this server, such as example.org or localhost:3000. Repeat it for several, or separate them
+    /// by commas in the variable. `example.org=www.example.org` makes two names one site. `*.example.org` allows all
+    /// sub-domains, each as a separate site, but not example.org itself. Without this flag, every site may use the server. If
+    /// the server has its own pages (--demo or --assets), its own address is also allowed, so let your proxy forward only
+    /// your own host names.
     #[arg(long = "site", env = "CONNECTION_COUNTER_SITE", value_name = "HOST", value_delimiter = ',', value_parser = trimmed)]
     pub sites: Vec<String>,
 
-    /// Let every site use this server although it can be reached from other machines.
+    /// Let every site use this server, even if other machines can reach it.
     #[arg(long, env = "CONNECTION_COUNTER_OPEN", value_parser = yes_or_no)]
     pub open: bool,
 
-    /// Secret that lets a request from outside change counts (`Authorization: Bearer TOKEN`). Without one, none can.
+    /// Secret that lets a request from outside change counts (`Authorization: Bearer TOKEN`). Without it, no request can.
     #[arg(long, env = "CONNECTION_COUNTER_PARTY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub party_token: Option<String>,
 
@@ -43,18 +44,18 @@ pub struct Settings {
           value_parser = yes_or_no)]
     pub demo: bool,
 
-    /// Serve badges: the viewers of a page as a picture at /badge/PAGE.svg, and as JSON at /badge/PAGE.json. Beside --assets it
-    /// takes a restart to turn this on.
+    /// Serve badges: the viewers of a page as a picture at /badge/PAGE.svg, and as JSON at /badge/PAGE.json. With --assets,
+    /// turning this on needs a restart.
     #[arg(long, env = "CONNECTION_COUNTER_BADGES", value_parser = yes_or_no)]
     pub badges: bool,
 
-    /// The address readers reach this server under, such as `https://live.example.org`: for the tags it prints. Without it they
-    /// name the address it listens on.
+    /// The address at which readers reach this server, such as `https://live.example.org`. The server prints it in its tags.
+    /// Without it the tags have the address on which the server listens.
     #[arg(long, env = "CONNECTION_COUNTER_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 
-    /// Least milliseconds between two updates of one page; the first change after a quiet time goes out at once. Up to 5 s
-    /// where updates are dear: a page, and a site, spends at most a quarter of a core on them.
+    /// Shortest time between two updates of one page, in milliseconds. The first change after a quiet time is sent at once.
+    /// The time grows by itself, up to 5 s, so that one page, or one site, uses at most a quarter of a core for updates.
     #[arg(long = "update-interval-ms", env = "CONNECTION_COUNTER_UPDATE_INTERVAL_MS", value_parser = milliseconds,
           default_value = "16")]
     pub update_interval: Duration,
@@ -69,7 +70,7 @@ pub struct Settings {
           default_value = "86400000")]
     pub forget_after: Duration,
 
-    /// Bounds on what viewers can ask for.
+    /// Limits on what viewers can ask for.
     #[command(flatten)]
     pub limits: ViewerLimits,
 
@@ -79,59 +80,60 @@ pub struct Settings {
     pub cluster: crate::ClusterSettings,
 }
 
-/// Bounds on what viewers can ask for, beside the [`Limits`](crate::Limits) of the runtime.
+/// Limits on what viewers can ask for. The runtime's are in [`Limits`](crate::Limits).
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Limits")]
 #[non_exhaustive]
 pub struct ViewerLimits {
-    /// WebSockets of one site; 0 is no bound. Beyond: status 503.
+    /// WebSockets of one site. 0 means no limit. Beyond: status 503.
     #[arg(long = "max-connections-per-site", env = "CONNECTION_COUNTER_MAX_CONNECTIONS_PER_SITE", default_value_t = 0)]
     pub connections_per_site: u32,
 
-    /// Links one message may name. Beyond: an error message, nothing is subscribed.
+    /// Links that one message may name. Beyond: an error message, and no link of the message is watched.
     #[arg(long = "max-links-per-message", env = "CONNECTION_COUNTER_MAX_LINKS_PER_MESSAGE",
           default_value_t = MAX_LINKS_PER_MESSAGE)]
     pub links_per_message: usize,
 
-    /// Links one connection may watch. Beyond: an error message, the first ones are watched.
+    /// Links that one connection may watch. Beyond: an error message, and only the first links are watched.
     #[arg(long = "max-links-per-connection", env = "CONNECTION_COUNTER_MAX_LINKS_PER_CONNECTION",
           default_value_t = MAX_LINKS_PER_CONNECTION)]
     pub links_per_connection: usize,
 
-    /// Different links all viewers of one page may watch. One address may bring as many as it leaves free, so half of them at
-    /// most. Beyond: as above.
+    /// Different links that all viewers of one page together may watch. One address may add as many as it leaves free, so at
+    /// most half of them. Beyond: an error message, and only the first links are watched.
     #[arg(long = "max-links-per-room", env = "CONNECTION_COUNTER_MAX_LINKS_PER_ROOM", default_value_t = 4096)]
     pub links_per_room: usize,
 
-    /// Pages one site's counter keeps. Beyond: only pages with viewers are taken in, and links to others stay without count.
+    /// Pages that one site's counter keeps. Beyond: only pages with viewers are added, and links to others show no count.
     #[arg(long = "max-pages-per-site", env = "CONNECTION_COUNTER_MAX_PAGES_PER_SITE", default_value_t = 1_000_000)]
     pub pages_per_site: usize,
 
-    /// Bytes of memory that one site's pages may take at its counter. Beyond: pages that no one views or watches are
-    /// forgotten with their peaks, those viewed longest ago first. A page takes 400 bytes and its address.
+    /// Bytes of memory that one site's counter may use for its pages. A page takes 400 bytes plus its address. Beyond: pages
+    /// that no one views or watches are forgotten with their peaks, those viewed longest ago first.
     #[arg(long = "max-bytes-per-site", env = "CONNECTION_COUNTER_MAX_BYTES_PER_SITE", default_value_t = 64 * 1024 * 1024)]
     pub bytes_per_site: usize,
 }
 
-/// Why the counter's settings make no sense. A person reads it on the terminal.
+/// Why the counter's settings are invalid. A person reads this on the terminal.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// Anyone on the network could use the server for any site.
     #[error(
-        "{address} can be reached from other machines, but no site is named. Say who may use the server with --site HOST \
-         (repeat it for several), listen on 127.0.0.1, or let everyone use it with --open"
+        "other machines can reach {address}, but no site is named. Name the sites that may use the server with --site HOST \
+         (repeat it for several), listen on 127.0.0.1, or let every site use it with --open"
     )]
     OpenToTheNetwork {
-        /// What `--listen` said.
+        /// The value of `--listen`.
         address: SocketAddr,
     },
-    /// A `--site` is no host.
+    /// A `--site` is not a host.
     #[error(
-        "--site {site}: this is no host. Give one such as example.org or localhost:3000, without a scheme or a path, or \
-         *.example.org for all sub-domains. To serve every site, name none, and add --open if other machines can reach the server"
+        "--site {site}: this is not a host. Give one such as example.org or localhost:3000, without a scheme or a path, or \
+         *.example.org for all sub-domains. To serve every site, leave out --site, and add --open if other machines can \
+         reach the server"
     )]
     Site {
-        /// What `--site` said.
+        /// The value of `--site`.
         site: String,
         /// What is wrong with it.
         source: PageIdError,
@@ -145,23 +147,23 @@ impl From<SettingsError> for StartupError {
 }
 
 impl Settings {
-    /// Gives a server with the parties `page` and `counter` all they need: these settings, who may use the server, and the
-    /// files of the widget and the demo site.
+    /// Adds to a server what the parties `page` and `counter` need: these settings, the access rules, and the files of the
+    /// widget and the demo site.
     ///
     /// # Errors
-    /// The first setting that makes no sense, and what to do about it.
+    /// Returns the first invalid setting, and how to correct it.
     pub fn equip(mut self, server: Server, config: &Config) -> Result<Server, StartupError> {
         self.sites.retain(|site| !site.is_empty());
         self.validate(config)?;
         let has_assets = config.assets.is_some();
         let access = Access::new(&self, has_assets)?;
-        // A project of one's own has a start page of its own.
+        // A project with --assets has its own start page.
         let files = Files::new(self.demo && !has_assets);
         let public_url = self.public_url.clone();
         let users =
             if self.sites.is_empty() { "for every site".to_owned() } else { format!("for {}", self.sites.join(", ")) };
         let manual_url = public_url.clone();
-        // A project of one's own may have such a path, too.
+        // A project with --assets may use this path itself.
         let has_badges = self.badges || !has_assets;
         let server = if has_badges { server.party::<Badge>("badge").short_address("badge") } else { server };
         #[cfg(feature = "cluster")]
@@ -175,7 +177,7 @@ impl Settings {
             .greeting(move |address| Greeting { lines: tags(address, public_url.as_deref()), users: users.clone() }))
     }
 
-    /// Checks what the types cannot.
+    /// Checks the settings for errors that the types do not rule out.
     fn validate(&self, config: &Config) -> Result<(), StartupError> {
         if self.sites.is_empty() && !self.open && !config.listen.ip().is_loopback() {
             return Err(SettingsError::OpenToTheNetwork { address: config.listen }.into());
@@ -185,7 +187,7 @@ impl Settings {
             return Err(StartupError::Setting { setting, problem: "give 1 or more" });
         }
         if self.party_token.as_deref().is_some_and(str::is_empty) {
-            let problem = "an empty token would let anyone change counts; leave it away or give one";
+            let problem = "an empty token would let anyone change counts; remove the setting, or give a token";
             return Err(StartupError::Setting { setting: "party-token", problem });
         }
         if self.public_url.as_deref().is_some_and(|url| !is_address(url.trim())) {
@@ -207,14 +209,14 @@ impl Settings {
     }
 }
 
-/// The defaults are those of the flags.
+/// The defaults are the defaults of the flags.
 impl Default for Settings {
     fn default() -> Self {
         crate::defaults()
     }
 }
 
-/// The tags that pages embed the widget with, each with what to call it.
+/// The tags that embed the widget in a page, each with its label.
 fn tags(listens_on: SocketAddr, public_url: Option<&str>) -> Vec<(&'static str, String)> {
     let server =
         public_url.map_or_else(|| format!("http://{listens_on}"), |url| url.trim().trim_end_matches('/').to_owned());
@@ -228,13 +230,13 @@ fn tags(listens_on: SocketAddr, public_url: Option<&str>) -> Vec<(&'static str, 
     tags
 }
 
-/// Whether this is a web address that a tag can name: with a host, and without anything that would end an attribute.
+/// Whether this is a web address that can stand in a tag: it has a host, and no character that would end an attribute.
 fn is_address(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
     !rest.is_empty() && !rest.starts_with('/') && !url.contains(['"', '<', '>', '?', '#', ' '])
 }
 
-/// An entry of a list, without the blanks around it.
+/// Removes the blanks around an entry of a list.
 fn trimmed(text: &str) -> Result<String, std::convert::Infallible> {
     Ok(text.trim().to_owned())
 }

@@ -186,7 +186,9 @@ async fn a_silent_room_is_not_listened_to_for_ever() {
 #[tokio::test]
 async fn mistakes_fail_at_the_call() {
     let server = start().await;
-    for (how, hint) in [("unknown", "\"nothing\" not found"), ("bad-room", "empty"), ("bad-path", "\"*\" is no path")] {
+    for (how, hint) in
+        [("unknown", "\"nothing\" not found"), ("bad-room", "empty"), ("bad-path", "\"*\" is not a path")]
+    {
         let (status, sentence) = server.get(&format!("/parties/asker/x/{how}")).await;
         assert!(status >= 400 && sentence.contains(hint), "{how}: {status} {sentence}");
     }

@@ -465,7 +465,7 @@ async fn bytes_that_wait_to_be_sent() {
         anna.send("say 10000000").await;
     }
     let goodbye = anna.expect_close().await;
-    assert_eq!((u16::from(goodbye.code), goodbye.reason.as_str()), (1013, "messages are read too slowly"));
+    assert_eq!((u16::from(goodbye.code), goodbye.reason.as_str()), (1013, "the client reads its messages too slowly"));
 }
 
 #[tokio::test]

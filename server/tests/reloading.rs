@@ -81,7 +81,7 @@ async fn sites_and_tokens_change_without_a_restart() {
     it.reload("CONNECTION_COUNTER_SITE=two.example\n", "these have changed: --party-token, --site").await;
     assert_eq!([it.status("one.example").await, it.status("two.example").await], [403, 200]);
     assert_eq!(it.posted("new").await, 403, "there is no token any more");
-    it.hang_up("nothing changes").await;
+    it.hang_up("none has changed").await;
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn what_is_wrong_changes_nothing_and_is_said() {
 #[tokio::test]
 async fn what_needs_a_restart_is_named() {
     let it = Reloading::start("CONNECTION_COUNTER_DATA=unused\n", &[]);
-    it.reload("CONNECTION_COUNTER_PREFIX=rooms\nCONNECTION_COUNTER_MAX_CONNECTIONS=7\n", "with a restart only").await;
+    it.reload("CONNECTION_COUNTER_PREFIX=rooms\nCONNECTION_COUNTER_MAX_CONNECTIONS=7\n", "only with a restart").await;
     assert!(
         it.log().contains("these settings change with a restart only: --max-connections, --prefix"),
         "{}",
@@ -158,7 +158,7 @@ fn flags_win_over_variables_and_those_over_the_file() {
     assert_eq!(row("--log"), ["error", "CONNECTION_COUNTER_LOG"]);
     assert_eq!(row("--max-rooms"), ["7", file.to_str().unwrap()]);
     assert_eq!(row("--party-token"), ["(secret)", file.to_str().unwrap()]);
-    assert!(output.status.success() && said.contains("It would serve for flag.example"), "{said}");
+    assert!(output.status.success() && said.contains("The server would serve for flag.example"), "{said}");
     let help = Binary::command(folder.path(), &["--help"]).env("CONNECTION_COUNTER_ENV_FILE", &file).output().unwrap();
     assert!(!String::from_utf8(help.stdout).unwrap().contains("secret\n"), "help tells no secret");
 }
@@ -178,5 +178,5 @@ fn the_packages_file_of_settings_is_understood() {
     let mut command = Binary::command(&folder.path().join("data"), &["check"]);
     let output = command.arg("--env-file").arg(&file).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && said.contains("It would serve for example.org"), "{said}");
+    assert!(output.status.success() && said.contains("The server would serve for example.org"), "{said}");
 }

@@ -177,7 +177,7 @@ fn a_variable_that_is_no_setting_is_named() {
     let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
     assert!(said.contains("CONNECTION_COUNTER_SITES is no setting") && !said.contains("SERVICE_HOST"), "{said}");
     let (code, said) = outcome(Binary::command(folder.path(), &[]).env("CONNECTION_COUNTER_OPEN", "maybe"));
-    assert!(code == Some(2) && said.contains("\"maybe\" says neither yes nor no; give true or false"), "{said}");
+    assert!(code == Some(2) && said.contains("\"maybe\" is neither true nor false; give one of them"), "{said}");
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn nothing_is_printed_before_it_serves() {
     let second = Binary::command(&data, &[]).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     assert_eq!(String::from_utf8(second.stdout).unwrap(), "");
-    assert!(String::from_utf8(second.stderr).unwrap().contains("in use by another server"));
+    assert!(String::from_utf8(second.stderr).unwrap().contains("another server uses"));
 }
 
 #[tokio::test]

@@ -31,11 +31,11 @@ pub struct Config {
     )]
     pub listen: SocketAddr,
 
-    /// Folder for what outlives a restart: what rooms store, and their alarms. Made if missing.
+    /// Folder for data that is kept across restarts: what rooms store, and their alarms. It is created if it is missing.
     #[arg(long, env = "CONNECTION_COUNTER_DATA", value_name = "DIR", default_value = "data")]
     pub data: PathBuf,
 
-    /// Proxy whose X-Forwarded-For is believed: its address, or a network such as 172.18.0.0/16. Repeat it for several.
+    /// Proxy whose X-Forwarded-For header is trusted: its address, or a network such as 172.18.0.0/16. Repeat it for several.
     #[arg(
         long = "trusted-proxy",
         env = "CONNECTION_COUNTER_TRUSTED_PROXY",
@@ -54,8 +54,8 @@ pub struct Config {
     )]
     pub client_ip_header: HeaderName,
 
-    /// Origin whose pages may send requests to parties of your own and read the answers, such as `https://app.example.org`.
-    /// Repeat it for several; `*` stands for every origin. A party that sends CORS headers of its own decides for itself.
+    /// Origin whose pages may send requests to your own parties and read the answers, such as `https://app.example.org`.
+    /// Repeat it for several. `*` means every origin. If a party sends its own CORS headers, those are used instead.
     #[arg(
         long = "cors-origin",
         env = "CONNECTION_COUNTER_CORS_ORIGIN",
@@ -66,36 +66,36 @@ pub struct Config {
     )]
     pub cors_origins: Vec<HeaderValue>,
 
-    /// First part of the parties' addresses: /PREFIX/:party/:room. May contain slashes.
+    /// First part of the parties' addresses: /PREFIX/:party/:room. It may contain slashes.
     #[arg(long, env = "CONNECTION_COUNTER_PREFIX", default_value = "parties")]
     pub prefix: String,
 
-    /// Folder of files to serve on every path that is no party's: the pages of a project of your own. Not for files of more
-    /// than 16 MiB.
+    /// Folder of files to serve on all paths that do not belong to a party, for the pages of your own project. Files larger
+    /// than 16 MiB are not served.
     #[arg(long, env = "CONNECTION_COUNTER_ASSETS", value_name = "DIR")]
     pub assets: Option<PathBuf>,
 
-    /// Answer navigations to paths without a file with the folder's index.html, for apps that route in the browser.
+    /// Answer navigations to unknown paths with the index.html of --assets, for apps that route in the browser.
     #[arg(long, env = "CONNECTION_COUNTER_SINGLE_PAGE", value_parser = yes_or_no)]
     pub single_page: bool,
 
-    /// Milliseconds between the signal to stop and the goodbyes: /readyz says no meanwhile, and everything else goes on, so
-    /// that a balancer can send newcomers elsewhere.
+    /// Milliseconds to wait after the signal to stop before connections are closed. During this time /readyz says no, and
+    /// everything else goes on, so that a load balancer can send new readers elsewhere.
     #[arg(long = "drain-ms", env = "CONNECTION_COUNTER_DRAIN_MS", value_parser = milliseconds, default_value = "0")]
     pub drain: Duration,
 
-    /// Address for the operator, such as 127.0.0.1:2000: the dashboard at /, where the program has one, and metrics at /metrics. One
-    /// that other machines can reach needs --admin-token. Without this flag there is none.
+    /// Address for the operator, such as 127.0.0.1:2000. It serves metrics at /metrics, and the dashboard at / if the program
+    /// has one. If other machines can reach the address, it needs --admin-token. Without this flag there is no such address.
     #[arg(long, env = "CONNECTION_COUNTER_ADMIN", value_name = "ADDR:PORT", value_parser = listen_address)]
     pub admin: Option<SocketAddr>,
 
-    /// Secret that every request to --admin needs then: `Authorization: Bearer TOKEN`, or the password that a browser asks for.
+    /// Secret that every request to the --admin address needs, as `Authorization: Bearer TOKEN`. Browsers ask for it as a
+    /// password.
     #[arg(long, env = "CONNECTION_COUNTER_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub admin_token: Option<String>,
 
-    /// File of settings, with a line for each such as CONNECTION_COUNTER_LOG=debug. Flags and variables of the environment
-    /// win over it. On SIGHUP it is read again, and limits, tokens and --log change without a restart, as do those settings
-    /// of the program that can.
+    /// File of settings, one on each line, such as CONNECTION_COUNTER_LOG=debug. Flags and environment variables win over it.
+    /// On SIGHUP the file is read again. Limits, tokens, --log and some settings of the program then change without a restart.
     #[arg(long = "env-file", env = "CONNECTION_COUNTER_ENV_FILE", value_name = "FILE")]
     pub env_file: Option<PathBuf>,
 
@@ -103,44 +103,44 @@ pub struct Config {
     #[arg(long, env = "CONNECTION_COUNTER_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
 
-    /// For people or for programs.
+    /// Format of the log: for people or for programs.
     #[arg(long, env = "CONNECTION_COUNTER_LOG_FORMAT", value_enum, ignore_case = true,
           default_value_t = LogFormat::Human)]
     pub log_format: LogFormat,
 
-    /// Bounds on what strangers can cost.
+    /// Limits on what strangers can cost.
     #[command(flatten)]
     pub limits: Limits,
 }
 
-/// What a program is asked to do.
+/// What the command line asks a program to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// To serve.
+    /// Serve.
     Serve,
-    /// To ask a running server whether it is ready.
+    /// Ask a running server whether it is ready.
     Health,
-    /// To say what it would do with these settings, each of which is a line of this text.
+    /// Print the settings without serving. The text has a line for each setting.
     Check(String),
 }
 
 /// The subcommand for [`Command::Check`].
 const CHECK: &str = "check";
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// One readable line each.
+    /// A readable line for each entry.
     Human,
-    /// One JSON object each.
+    /// A JSON object for each entry.
     Json,
 }
 
 impl Config {
-    /// Checks what the types cannot.
+    /// Checks the settings for errors that the types do not rule out.
     ///
     /// # Errors
-    /// The first setting that makes no sense, and what to do about it.
+    /// Returns the first invalid setting, and how to correct it.
     pub fn validate(&self) -> Result<(), StartupError> {
         if self.single_page && self.assets.is_none() {
             let problem = "there is no page to answer with; name its folder with --assets";
@@ -156,7 +156,7 @@ impl Config {
             return Err(StartupError::Setting { setting: "prefix", problem });
         }
         if self.admin_token.as_deref().is_some_and(str::is_empty) {
-            let problem = "an empty token would let anyone in; leave it away or give one";
+            let problem = "an empty token would let anyone in; remove the setting, or give a token";
             return Err(StartupError::Setting { setting: "admin-token", problem });
         }
         if self.admin.is_some_and(|address| !address.ip().is_loopback()) && self.admin_token.is_none() {
@@ -167,8 +167,7 @@ impl Config {
     }
 }
 
-/// The defaults are those of the flags, in one place; what the environment says is for programs, which ask for it with
-/// [`Server::main`](crate::Server::main).
+/// The defaults are the defaults of the flags. They ignore the environment: only [`Server::main`](crate::Server::main) reads that.
 impl Default for Config {
     fn default() -> Self {
         defaults()
@@ -178,35 +177,36 @@ impl Default for Config {
 /// Reads a flag in milliseconds, for clap's `value_parser`.
 ///
 /// # Errors
-/// If it is no whole number.
+/// Fails if the text is not a whole number.
 pub fn milliseconds(text: &str) -> Result<Duration, String> {
-    let wrong = |_| format!("{text:?} is no number of milliseconds; give a whole number such as 5000");
+    let wrong = |_| format!("{text:?} is not a number of milliseconds; give a whole number such as 5000");
     text.trim().parse().map(Duration::from_millis).map_err(wrong)
 }
 
-/// Reads a switch, for clap's `value_parser`.
+/// Reads a flag that is on or off, for clap's `value_parser`.
 ///
 /// # Errors
-/// If it says neither yes nor no.
+/// Fails if the text is neither yes nor no.
 pub fn yes_or_no(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "y" | "on" | "t" | "1" => Ok(true),
         "false" | "no" | "n" | "off" | "f" | "0" => Ok(false),
-        _ => Err(format!("{text:?} says neither yes nor no; give true or false")),
+        _ => Err(format!("{text:?} is neither true nor false; give one of them")),
     }
 }
 
 /// Reads an address to listen on.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    let wrong =
-        |_| format!("{text:?} is no address with a port; give one such as 127.0.0.1:1999, 0.0.0.0:1999 or [::]:1999");
+    let wrong = |_| {
+        format!("{text:?} is not an address with a port; give one such as 127.0.0.1:1999, 0.0.0.0:1999 or [::]:1999")
+    };
     text.trim().parse().map_err(wrong)
 }
 
-/// What flags say when no one says anything, the environment included.
+/// The defaults of the flags. The environment is ignored.
 ///
 /// # Panics
-/// If a flag has no default, or a bad one.
+/// Panics if a flag has no default, or an invalid one.
 #[must_use]
 pub fn defaults<T: Args>() -> T {
     let command = without_environment(T::augment_args(clap::Command::new("defaults")));
@@ -217,22 +217,22 @@ fn without_environment(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| arg.env(None::<&'static str>))
 }
 
-/// What a program was told to do, and with which settings.
+/// What the command line, the environment and the file of settings ask a program to do.
 pub(crate) struct Told<S> {
     pub(crate) config: Config,
-    /// The settings that are the program's own.
+    /// The program's own settings.
     pub(crate) own: S,
     pub(crate) command: Command,
-    /// What each flag says, as text, wherever it comes from.
+    /// The value of each flag as text, from whichever source.
     pub(crate) values: BTreeMap<String, Vec<OsString>>,
-    /// Variables that look like settings and are none.
+    /// Variables that look like settings but are none.
     pub(crate) unknown: Vec<String>,
 }
 
-/// The settings on a program's command line, in its environment and in its file of settings.
+/// Reads the settings from a program's command line, its environment and its file of settings.
 ///
 /// # Errors
-/// What is wrong, or the help that was asked for: to be printed before the program ends.
+/// Returns what is wrong, or the help that was asked for. The caller prints it and ends the program.
 pub(crate) fn read<S: Args>(program: &str, parties: &[&str]) -> Result<Told<S>, Refused> {
     let plain = command_of::<S>(program, parties);
     let (mut known, mut sources) = sources::apply(plain.clone(), None);
@@ -258,9 +258,9 @@ pub(crate) fn read<S: Args>(program: &str, parties: &[&str]) -> Result<Told<S>, 
 
 /// Why settings cannot be read.
 pub(crate) enum Refused {
-    /// By what they say, each for itself. Also if help was asked for.
+    /// A flag or a variable is wrong, or help was asked for.
     Said(clap::Error),
-    /// By their file.
+    /// The file of settings cannot be read, or a line of it is wrong.
     File(StartupError),
 }
 
@@ -276,7 +276,7 @@ impl From<StartupError> for Refused {
     }
 }
 
-/// In one line.
+/// Everything in one line.
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -290,22 +290,22 @@ impl fmt::Display for Refused {
     }
 }
 
-/// The command line of a program with these parties and settings. What its settings say about the program goes first.
+/// The command line of a program with these parties and settings. If the settings have a doc comment, the help begins with it.
 pub(crate) fn command_of<S: Args>(program: &str, parties: &[&str]) -> clap::Command {
     let about = format!("A server of parties: {}.", parties.join(", "));
     let reached = "Each is at /parties/PARTY/ROOM, over HTTP and WebSocket.";
     let command = Config::command().bin_name(program).display_name(program);
     let command = command.about(about.clone()).long_about(format!("{about} {reached}"));
     let command = command.version(concat!("on connection-counter ", env!("CARGO_PKG_VERSION")));
-    let health = clap::Command::new("health").about("Ask a running server whether it is ready: exit code 0 if it is");
+    let health = clap::Command::new("health").about("Ask a running server whether it is ready. Exit code 0 means yes");
     let check =
-        clap::Command::new(CHECK).about("Check the settings without serving: prints each, and where it comes from");
+        clap::Command::new(CHECK).about("Check the settings without serving. Print each one and where it comes from");
     let command = command.subcommands([health, check]).disable_help_subcommand(true);
-    // They may stand before the subcommand or after it.
+    // Flags may come before or after the subcommand.
     S::augment_args(command.next_help_heading(None::<&'static str>)).mut_args(|arg| arg.global(true))
 }
 
-// The settings of a program that has none of its own. A doc comment would be what its `--help` says first.
+// The settings of a program that has none. This is no doc comment, because `--help` would begin with it.
 #[derive(Args)]
 pub(crate) struct NoSettings {}
 

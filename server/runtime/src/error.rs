@@ -1,4 +1,4 @@
-//! What can go wrong, and the one table from an error to a status and a close code.
+//! The errors, and the one table that maps each to a status and a close code.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -6,26 +6,26 @@ use http::StatusCode;
 
 use crate::close::{self, Close};
 
-/// Why the server did not start. A person reads it on the terminal.
+/// Why the server did not start. A person reads this on the terminal.
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
-    /// The address cannot be listened on.
+    /// The server cannot listen on its address.
     #[error("cannot listen on {address}: {source}. Choose another address with --listen")]
     Listen {
-        /// What `--listen` said.
+        /// The value of `--listen`.
         address: SocketAddr,
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// The operator's address cannot be listened on.
+    /// The server cannot listen on the operator's address.
     #[error("cannot listen on {address}: {source}. Choose another address with --admin")]
     Admin {
-        /// What `--admin` said.
+        /// The value of `--admin`.
         address: SocketAddr,
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// A setting contradicts another.
+    /// A setting is invalid, or contradicts another.
     #[error("--{setting}: {problem}")]
     Setting {
         /// The flag, without dashes.
@@ -34,15 +34,15 @@ pub enum StartupError {
         problem: &'static str,
     },
     /// The data folder belongs to another running server.
-    #[error("{path} is in use by another server. Stop that one, or choose another folder with --data", path = path.display())]
+    #[error("another server uses {path}. Stop that server, or choose another folder with --data", path = path.display())]
     DataInUse {
-        /// What `--data` said.
+        /// The value of `--data`.
         path: PathBuf,
     },
     /// The data folder cannot be used.
     #[error("cannot use the data folder {path}: {source}. Choose another one with --data", path = path.display())]
     Data {
-        /// What `--data` said.
+        /// The value of `--data`.
         path: PathBuf,
         /// The reason.
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -50,26 +50,26 @@ pub enum StartupError {
     /// The folder of files to serve cannot be read.
     #[error("--assets {path}: {source}. Name a folder that this program may read", path = path.display())]
     Assets {
-        /// What `--assets` said.
+        /// The value of `--assets`.
         path: PathBuf,
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// The file of settings cannot be read, or says what is no setting.
+    /// The file of settings cannot be read, or a line of it is not a setting.
     #[error("--env-file {path}: {problem}", path = path.display())]
     EnvFile {
-        /// What `--env-file` said.
+        /// The value of `--env-file`.
         path: PathBuf,
         /// What is wrong, and what to do.
         problem: String,
     },
-    /// The operating system gives no threads.
-    #[error("cannot start threads: {0}. Raise the limits of this user or machine")]
+    /// The operating system cannot start threads.
+    #[error("cannot start threads: {0}. Raise the thread limit of this user or machine")]
     Runtime(std::io::Error),
-    /// There is no party at all.
+    /// The server has no party.
     #[error("a server needs at least one party; add one with Server::party")]
     NoParty,
-    /// A setting of the program's own makes no sense.
+    /// One of the program's own settings is invalid.
     #[error(transparent)]
     Program(Box<dyn std::error::Error + Send + Sync>),
     /// A party cannot be added.
@@ -86,7 +86,7 @@ pub enum StartupError {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is nothing at this address.
-    #[error("nothing is here; parties are at /parties/:party/:room")]
+    #[error("nothing is at this address; parties are at /parties/:party/:room")]
     NotFound,
     /// The server has no such party.
     #[error("party {0:?} not found; check the name after /parties/")]
@@ -95,51 +95,52 @@ pub enum Error {
     #[error("bad room: {0}")]
     RoomId(String),
     /// The room's id in the URL is not UTF-8.
-    #[error("bad room: after percent-decoding it is not UTF-8")]
+    #[error("bad room: its percent-decoded id is not UTF-8")]
     RoomEncoding,
     /// A path given to a stub does not start with `/`.
-    #[error("{0:?} is no path; start it with /")]
+    #[error("{0:?} is not a path; start it with /")]
     Path(String),
-    /// The method is not offered here; these are, as in an `Allow` header.
-    #[error("only {0} here")]
+    /// This address does not allow the method. The text lists the allowed ones, as in an `Allow` header.
+    #[error("this address allows only {0}")]
     Method(&'static str),
-    /// A proxy on the way lost what makes a request a WebSocket handshake. It says what is missing.
-    #[error("no WebSocket handshake: {0}; a proxy on the way lost it")]
+    /// A proxy dropped a part of the WebSocket handshake. The text says which part.
+    #[error("not a WebSocket handshake: {0}; a proxy dropped it")]
     UpgradeLost(&'static str),
     /// The WebSocket handshake is malformed.
-    #[error("no WebSocket handshake: {0}")]
+    #[error("not a WebSocket handshake: {0}")]
     Handshake(Box<dyn std::error::Error + Send + Sync>),
-    /// The body is larger than [`Limits::body_bytes`](crate::Limits::body_bytes), or came too slowly, or broke off.
+    /// The body is larger than [`Limits::body_bytes`](crate::Limits::body_bytes), arrived too slowly, or broke off.
     #[error("the body is larger than {limit} bytes, or did not arrive in time")]
     Body {
         /// Bytes allowed.
         limit: usize,
     },
-    /// [`Limits::body_bytes_in_all`](crate::Limits::body_bytes_in_all) of bodies have arrived in part, and this one is the slowest.
+    /// Bodies that have arrived in part hold [`Limits::body_bytes_in_all`](crate::Limits::body_bytes_in_all), and this one is the
+    /// slowest.
     #[error("too many bodies arrive slowly; try again later")]
     TooManyBodies,
-    /// The server has as many connections as it may, or as the open files allow.
+    /// The server has as many connections as `--max-connections` or the limit of open files allows.
     #[error("the server is full; try again later")]
     ServerFull,
-    /// Too many connections from one address, or connections or requests too fast.
+    /// One address has too many connections, or opens connections or sends requests too fast.
     #[error("too many connections or requests from your address; try again later")]
     TooManyFromAddress,
     /// An address holds [`Limits::bytes_per_address`](crate::Limits::bytes_per_address) of memory.
     #[error("your address holds as much of the server's memory as it may; close other pages or try again later")]
     TooMuchFromAddress,
-    /// The rooms of a [`Group`](crate::party::Group) have as many connections as they may have together.
+    /// The rooms of a [`Group`](crate::party::Group) have reached their common limit of connections.
     #[error("too many connections to {0}; try again later")]
     GroupFull(String),
     /// The room has [`Limits::connections_per_room`](crate::Limits::connections_per_room) connections.
     #[error("the room is full; try again later")]
     RoomFull,
-    /// [`Limits::rooms`](crate::Limits::rooms) are in memory, or as many as whoever asked may start.
+    /// [`Limits::rooms`](crate::Limits::rooms) are in memory, or as many as requests or connections may start.
     #[error("too many rooms are open; try again later")]
     TooManyRooms,
     /// [`Limits::mailbox_events`](crate::Limits::mailbox_events) wait for the room.
     #[error("the room is busy; try again later")]
     RoomBusy,
-    /// [`Limits::calls`](crate::Limits::calls) between rooms are under way.
+    /// [`Limits::calls`](crate::Limits::calls) between rooms are running.
     #[error("too many calls between rooms; try again later")]
     TooManyCalls,
     /// The room did not answer in time.
@@ -148,8 +149,8 @@ pub enum Error {
     /// The call would wait for a room that waits for the caller.
     #[error("a call must not come back to a waiting room: {0}")]
     CallCycle(String),
-    /// A party asked for a value that the server was not given.
-    #[error("the server was given no {0}; give it one with Server::with")]
+    /// A party asked for a value that `Server::with` did not get.
+    #[error("the server has no {0}; give it one with Server::with")]
     Setting(&'static str),
     /// The room ended before it answered.
     #[error("the room failed; try again")]
@@ -160,19 +161,19 @@ pub enum Error {
     /// The connection is closing.
     #[error("the connection is closed")]
     ConnectionClosed,
-    /// More waits to be sent than [`Limits::send_queue_bytes`](crate::Limits::send_queue_bytes).
-    #[error("messages are read too slowly")]
+    /// More than [`Limits::send_queue_bytes`](crate::Limits::send_queue_bytes) wait to be sent.
+    #[error("the client reads its messages too slowly")]
     SlowConnection,
-    /// No close frame may carry this code.
-    #[error("close code {0} cannot be sent; use 1000 to 1003, 1007 to 1014, or one of your own from 4000 to 4999")]
+    /// A close frame must not have this code.
+    #[error("close code {0} cannot be sent; use 1000 to 1003, 1007 to 1014, or your own from 4000 to 4999")]
     CloseCode(u16),
     /// A connection's state is too large.
-    #[error("a connection's state holds 2048 bytes, not {bytes}")]
+    #[error("a connection's state has {bytes} bytes; at most 2048 are allowed")]
     StateTooLarge {
         /// Its size as JSON.
         bytes: usize,
     },
-    /// A party gave a connection bad tags.
+    /// `connection_tags` returned too many tags, or a tag that is empty or too long.
     #[error("a connection has at most 9 tags of 1 to 256 bytes")]
     Tags,
     /// A value could not be written or read as JSON.
@@ -181,24 +182,25 @@ pub enum Error {
     /// Storage refused or failed.
     #[error("storage: {0}")]
     Storage(#[from] crate::StorageError),
-    /// A request that was made wrong, such as one with a bad URI.
+    /// A request was built wrong, for example with a bad URI.
     #[error("bad request: {0}")]
     Http(#[from] http::Error),
-    /// A party's own refusal; see [`Error::refused`].
+    /// A party refused the request; see [`Error::refused`].
     #[error("{reason}")]
     Refused {
-        /// The HTTP status that tells it.
+        /// The HTTP status of the answer.
         status: StatusCode,
-        /// What whoever is refused gets to read.
+        /// The text of the answer.
         reason: String,
     },
-    /// A party's own failure.
+    /// A party failed for a reason of its own.
     #[error(transparent)]
     Party(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// A party's refusal: from [`on_request`](crate::party::Party::on_request) or a gatekeeper, this is the answer.
+    /// A party's refusal. If [`on_request`](crate::party::Party::on_request) or a gatekeeper returns it, the client gets this status
+    /// and reason.
     ///
     /// ```
     /// use connection_counter_runtime::{Error, party::{Request, Result, http::StatusCode}};
@@ -214,7 +216,7 @@ impl Error {
         Self::Refused { status, reason: reason.into() }
     }
 
-    /// The HTTP status that tells it.
+    /// The HTTP status for this error.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
@@ -249,14 +251,14 @@ impl Error {
         }
     }
 
-    /// The end of a connection that tells it: [code](Self::close_code) and text.
+    /// The close frame for this error: its [code](Self::close_code) and its text.
     #[must_use]
     pub fn close(&self) -> Close {
         Close::new(self.close_code(), &self.to_string())
     }
 
-    /// The WebSocket close code that tells it: what a client should not repeat, what it should repeat later, and what
-    /// is our fault.
+    /// The WebSocket close code for this error. It tells the client whether to stop, to try again later, or that the fault is the
+    /// server's.
     #[must_use]
     pub fn close_code(&self) -> u16 {
         match self.status() {

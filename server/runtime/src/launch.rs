@@ -1,4 +1,4 @@
-//! What a binary does around a server: listens, says where once it serves, and stops when the system asks.
+//! What a binary does around a server: it listens, prints the address, and stops when the system asks for it.
 
 use std::{
     collections::BTreeMap,
@@ -29,19 +29,22 @@ use crate::{
     signals,
 };
 
-/// Handshakes the operating system may hold for us while we are busy: all clients come back at once after a restart.
+/// Connections that may wait in the operating system while we are busy. After a restart all clients come back at once.
 const BACKLOG: u32 = 4096;
 
 impl Server {
-    /// The whole `main` of a program: all that the `connection-counter` binary does, with the parties of this server.
+    /// The whole `main` of a program. It does all that the `connection-counter` binary does, with the parties of this server:
     ///
-    /// Reads the settings from the command line and the environment (`--help` tells them), logs to standard error, and
-    /// says there why it could not start. Prints the address it listens on once it serves. Serves until Ctrl-C, SIGTERM or
-    /// SIGHUP; a second signal ends the program at once. With `--env-file`, SIGHUP has it read the settings again instead. Takes over a socket that systemd holds, and tells systemd when it
-    /// serves and when it stops. With `health` as its argument it only asks a running server whether it is ready; with `check` it
-    /// only says what the settings are.
+    /// - It reads the settings from the command line, the environment and the file of `--env-file`. `--help` lists them.
+    /// - It logs to standard error, also the reason if it cannot start.
+    /// - It prints its address when it serves.
+    /// - It serves until Ctrl-C, SIGTERM or SIGHUP. A second signal ends the program at once. With `--env-file`, SIGHUP makes it read
+    ///   the settings again instead.
+    /// - It takes over a socket that systemd holds, and tells systemd when it serves and when it stops.
+    /// - With the argument `health` it only asks a running server whether it is ready.
+    /// - With the argument `check` it only prints the settings.
     ///
-    /// To do any of this in another way, or in a program that already runs tokio, use [`run`](Self::run).
+    /// If you want something else, or your program already runs tokio, use [`run`](Self::run).
     ///
     /// ```no_run
     /// use connection_counter_runtime::{Server, party::Party};
@@ -60,20 +63,20 @@ impl Server {
         self.main_with(|_: NoSettings, server, _| Ok(server))
     }
 
-    /// [`main`](Self::main) for a program with settings of its own: `S` is read from the same command line, and `set_up`
-    /// gives them to the server. The doc comment of `S` is what `--help` says first.
+    /// Like [`main`](Self::main), for a program with its own settings. `S` is read from the same command line, and `set_up`
+    /// gives the settings to the server. `--help` begins with the doc comment of `S`.
     ///
-    /// When the settings are read again, `set_up` is called once more, with a server of no parties. The values and pages
-    /// that it gives to that one take the place of the earlier ones, unless it fails.
+    /// When the settings are read again, `set_up` runs again, with a server without parties. If it succeeds, the values and pages
+    /// that it gives to that server replace the earlier ones.
     ///
     /// ```no_run
     /// use clap::Args;
     /// use connection_counter_runtime::{Config, Server, StartupError, party::Party};
     ///
-    /// /// A place to chat.
+    /// /// A chat server.
     /// #[derive(Args, Clone)]
     /// struct Settings {
-    ///     /// What the place is called.
+    ///     /// Name of the chat.
     ///     #[arg(long, default_value = "the lounge")]
     ///     name: String,
     /// }
@@ -81,7 +84,7 @@ impl Server {
     /// impl Settings {
     ///     fn set_up(self, server: Server, _: &Config) -> Result<Server, StartupError> {
     ///         if self.name.is_empty() {
-    ///             return Err(StartupError::Setting { setting: "name", problem: "give the place a name" });
+    ///             return Err(StartupError::Setting { setting: "name", problem: "give the chat a name" });
     ///         }
     ///         Ok(server.with(self))
     ///     }
@@ -130,7 +133,7 @@ impl Server {
                     Ok(Reread { config, server, values: told.values })
                 };
                 let served = runtime.block_on(serve(server, config, first, read));
-                // Whatever still hangs, such as a read from a disk that does not answer, must not hold up the end.
+                // A task that hangs, such as a read from a disk that does not answer, must not delay the end.
                 runtime.shutdown_background();
                 served
             });
@@ -148,7 +151,7 @@ impl Server {
     ///
     /// #[derive(Args)]
     /// struct Settings {
-    ///     /// What the place is called.
+    ///     /// Name of the chat.
     ///     #[arg(long)]
     ///     name: Option<String>,
     /// }
@@ -167,17 +170,17 @@ fn failed(program: &str, error: &StartupError) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// What the user called, without its folder.
+/// The name under which the user started the program, without its folder.
 fn program_name() -> String {
     let path = env::args_os().next().unwrap_or_default();
     let name = Path::new(&path).file_stem().unwrap_or_default().to_string_lossy();
     if name.is_empty() { "server".to_owned() } else { name.into_owned() }
 }
 
-/// Says which variables have no effect.
+/// Logs which variables have no effect.
 fn tell_unknown(names: &[String]) {
     for name in names {
-        tracing::warn!("the variable {name} is no setting, so it has no effect; --help names all that are");
+        tracing::warn!("the variable {name} is no setting, so it has no effect; --help lists all settings");
     }
 }
 
@@ -195,11 +198,12 @@ fn check<S>(
         Ok(server) => server,
         Err(error) => return failed(program, &error),
     };
-    let unknown = told.unknown.iter().map(|name| format!("The variable {name} is no setting and has no effect.\n"));
+    let unknown = told.unknown.iter().map(|name| format!("The variable {name} is no setting, so it has no effect.\n"));
     let (unknown, users) = (unknown.collect::<String>(), server.greet(config.listen).users);
     let listen = config.listen;
-    let said = format!("{settings}\n{unknown}These settings are sound. It would serve {users} on http://{listen}\n");
-    // Whoever asked may not read all of it.
+    let said =
+        format!("{settings}\n{unknown}These settings are valid. The server would serve {users} on http://{listen}\n");
+    // The reader of our output may have closed it.
     let _ = io::stdout().write_all(said.as_bytes());
     ExitCode::SUCCESS
 }
@@ -220,17 +224,17 @@ async fn serve(
     let settings = config.clone();
     let (hand_over, handed_over) = oneshot::channel();
     let serves = move |connections, running: Running| {
-        // Whoever started us may not read it.
+        // The reader of our output may have closed it.
         let _ = io::stdout().write_all(told(address, &greeting, settings.log_format).as_bytes());
         log_start(address, &greeting, &settings, connections);
         tell_systemd(SystemdState::Serving);
-        // The other end is waited for below, for as long as the server runs.
+        // The receiver below waits for as long as the server runs.
         let _ = hand_over.send(running);
     };
     let reloads = async {
         match handed_over.await {
             Ok(running) => reload_for_ever(&running, hangups, values, read).await,
-            // It never served.
+            // The server never served.
             Err(_) => std::future::pending().await,
         }
     };
@@ -246,7 +250,7 @@ async fn serve(
     Ok(())
 }
 
-/// Reads the settings again at each SIGHUP. What is wrong changes nothing.
+/// Reads the settings again at each SIGHUP. If one is wrong, nothing changes.
 async fn reload_for_ever(
     running: &Running,
     mut hangups: signals::Hangups,
@@ -258,7 +262,7 @@ async fn reload_for_ever(
         let reread = match read(running.config.get()) {
             Ok(reread) => reread,
             Err(problem) => {
-                tracing::error!("the settings stay as they are, for they cannot be read again: {problem}");
+                tracing::error!("the settings stay as they are, because they cannot be read again: {problem}");
                 continue;
             }
         };
@@ -267,30 +271,30 @@ async fn reload_for_ever(
         let (taken_over, waiting) = reload::changed(&values, &reread.values, lasting);
         let flags = |names: &[&str]| names.iter().map(|name| format!("--{name}")).collect::<Vec<_>>().join(", ");
         match taken_over.is_empty() {
-            true => tracing::info!("the settings were read again; nothing changes"),
+            true => tracing::info!("the settings were read again; none has changed"),
             false => tracing::info!("the settings were read again; these have changed: {}", flags(&taken_over)),
         }
         if !waiting.is_empty() {
-            tracing::warn!("these settings change with a restart only: {}", flags(&waiting));
+            tracing::warn!("these settings change only with a restart: {}", flags(&waiting));
         }
         values = reread.values;
     }
 }
 
-/// The socket that systemd holds for us, or one of our own.
+/// The socket that systemd holds for us, or a new one.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     if let Some(listener) = ListenFd::from_env().take_tcp_listener(0)? {
         listener.set_nonblocking(true)?;
         return TcpListener::from_std(listener);
     }
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A restarted server must not wait for the old one's last packets.
+    // A restarted server must not have to wait until the old one's connections have expired.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// What goes to standard output, for people and for scripts that gave port 0. Everything else goes to the log.
+/// The text for standard output, for people and for scripts that chose port 0. Everything else goes to the log.
 fn told(address: SocketAddr, greeting: &Greeting, format: LogFormat) -> String {
     let listening = format!("http://{address}");
     match format {
@@ -307,7 +311,7 @@ fn told(address: SocketAddr, greeting: &Greeting, format: LogFormat) -> String {
     }
 }
 
-/// The one line from which an operator sees what runs.
+/// Writes the first line of the log, which says what runs and where.
 fn log_start(address: SocketAddr, greeting: &Greeting, config: &Config, connections: usize) {
     let version = env!("CARGO_PKG_VERSION");
     let data = config.data.display();
@@ -317,8 +321,8 @@ fn log_start(address: SocketAddr, greeting: &Greeting, config: &Config, connecti
     );
     if connections < config.limits.connections {
         tracing::warn!(
-            "this machine allows {connections} connections, not the {} of --max-connections: each takes an open file. Raise \
-             the limit of open files (`ulimit -n`, or LimitNOFILE= of systemd)",
+            "this machine allows {connections} connections, not the {} of --max-connections, because each needs an open file. \
+             Raise the limit of open files (`ulimit -n`, or LimitNOFILE= of systemd)",
             config.limits.connections
         );
     }
@@ -329,7 +333,7 @@ enum SystemdState {
     Stopping,
 }
 
-/// Tells systemd, where it has started us and wants to know (`Type=notify`).
+/// Tells systemd the state, if systemd has started us with `Type=notify`.
 #[cfg(unix)]
 fn tell_systemd(state: SystemdState) {
     let state = match state {
@@ -337,7 +341,7 @@ fn tell_systemd(state: SystemdState) {
         SystemdState::Stopping => sd_notify::NotifyState::Stopping,
     };
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "systemd could not be told; check NOTIFY_SOCKET");
+        tracing::warn!(%error, "the state could not be sent to systemd; check NOTIFY_SOCKET");
     }
 }
 

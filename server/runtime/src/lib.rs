@@ -1,4 +1,5 @@
-//! A small runtime for parties: rooms with code of their own, reached over HTTP and WebSocket, that reach each other.
+//! A small runtime for parties. A party is a kind of room with its own code. Rooms are reached over HTTP and WebSocket, and can
+//! reach each other.
 //!
 //! ```text
 //! http ── handshake ──▶ room ⇢ storage (fjall): a cache the server can start without
@@ -8,24 +9,24 @@
 //!                  they read for the room, and the room writes to them
 //! ```
 //!
-//! Implement [`party::Party`], give it to [`Server::party`], and call [`Server::main`]. Whoever knows PartyKit finds
-//! its words in [`coming_from_partykit`].
+//! Implement [`party::Party`], give it to [`Server::party`], and call [`Server::main`]. [`coming_from_partykit`] maps PartyKit's
+//! names to ours.
 //!
-//! One connection, from file to file:
+//! To follow one connection through the files:
 //! 1. `http` accepts it, and `guest` counts it. The path names a room, whose id `party::key` holds.
-//! 2. For a WebSocket, `handshake` answers once the party's gatekeeper has agreed, which `party::kinds` calls. From then on
-//!    `sockets` reads what the client says, and the room writes to the socket itself.
-//! 3. `party::rooms` puts events into the room's `party::mailbox`, which `party::table` finds or makes.
+//! 2. For a WebSocket, `party::kinds` calls the party's gatekeeper. If it agrees, `handshake` answers. From then on `sockets` reads
+//!    the client's messages, and the room writes to the socket itself.
+//! 3. `party::rooms` puts events into the room's `party::mailbox`, which `party::table` finds or creates.
 //! 4. `party::life` takes the events one after another, and runs the hooks of the [`party::Party`] with its [`party::Room`].
-//! 5. What the room stores goes through `storage` to a thread of its own.
+//! 5. `storage` hands the values that the room stores to a separate thread.
 //!
-//! What holds throughout, and cannot be seen in any one place:
-//! - Nothing here knows what the parties are for. Whatever a program needs beyond its parties, it gives to [`Server`].
-//! - Who knows whom: `server` → `http` → `handshake` → `party` → `storage`, and `party` → `sockets`. In `party`: `kinds` →
-//!   `life` → `Party` → `room` → `stub` → `rooms` → `table` → `mailbox` → `event` → `key`. `rooms` knows a party only as a
-//!   trait that `kinds` implements.
-//! - Only `storage` knows fjall; only `http`, `body` and `handshake` know hyper; only `sockets` knows mio and frames.
-//! - Rooms share no memory. A room's fields are touched by its own loop alone, so there are no locks around them.
+//! These rules hold in all files:
+//! - Nothing here knows what the parties are for. A program gives to [`Server`] whatever it needs beyond its parties.
+//! - The modules depend on each other in this order: `server` → `http` → `handshake` → `party` → `storage`, and `party` → `sockets`.
+//!   In `party`: `kinds` → `life` → `Party` → `room` → `stub` → `rooms` → `table` → `mailbox` → `event` → `key`. `rooms` knows a
+//!   party only as a trait that `kinds` implements.
+//! - Only `storage` uses fjall. Only `http`, `body` and `handshake` use hyper. Only `sockets` uses mio and frames.
+//! - Rooms share no memory. Only a room's own loop touches its fields, so they need no locks.
 
 mod account;
 mod address;

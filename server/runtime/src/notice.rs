@@ -1,7 +1,7 @@
-//! What the operator should know and can change, told at a human pace: each kind at once, then at most once a minute with
-//! how often it happened.
+//! Log lines for the operator, limited to one a minute for each kind: the first is written at once, later ones with how often
+//! it happened.
 //!
-//! The log belongs to the whole process, and so does its pace: a notice is a `static` beside the code that gives it.
+//! The log belongs to the whole process, so each notice is a `static` beside the code that gives it.
 
 use std::{
     convert::Infallible,
@@ -10,20 +10,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two lines of one kind: often enough to see that it goes on, seldom enough to read everything else.
+/// Time between two lines of one kind. It is short enough to see that the problem goes on, and long enough to read other lines.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Every notice that was ever given, so that [`flush_for_ever`] can tell what has been held back.
+/// Every notice that was given, so that [`flush_for_ever`] can write what was held back.
 static GIVEN: Mutex<Vec<&'static Notice>> = Mutex::new(Vec::new());
 
-/// What the operator was told of each kind, the kind that was told last at the end, and how often each has happened.
+/// The last line of each kind, and how often it has happened. The newest line is at the end.
 pub(crate) fn told() -> Vec<(String, u64)> {
     let mut told: Vec<_> = lock(&GIVEN).iter().filter_map(|notice| lock(&notice.pace).told()).collect();
     told.sort_unstable_by_key(|(at, ..)| *at);
     told.into_iter().map(|(_, sentence, times)| (sentence, times)).collect()
 }
 
-/// One kind of trouble.
+/// One kind of problem.
 ///
 /// ```
 /// use connection_counter_runtime::notice::Notice;
@@ -34,27 +34,27 @@ pub(crate) fn told() -> Vec<(String, u64)> {
 /// ```
 #[derive(Debug)]
 pub struct Notice {
-    /// It is the server's fault, and not something that the operator can change.
+    /// The problem is a fault of the server, which the operator cannot change.
     is_fault: bool,
-    /// What was told, and what was not.
+    /// What was written, and what was held back.
     pace: Mutex<Pace>,
 }
 
 impl Notice {
-    /// A kind that the operator can do something about; told as a warning.
+    /// A problem that the operator can solve. It is logged as a warning.
     #[must_use]
     pub const fn warning() -> Self {
         Self { is_fault: false, pace: Mutex::new(Pace::new()) }
     }
 
-    /// A kind that is a fault of this program; told as an error.
+    /// A problem that is a fault of this program. It is logged as an error.
     #[must_use]
     pub const fn fault() -> Self {
         Self { is_fault: true, pace: Mutex::new(Pace::new()) }
     }
 
-    /// It happened. `sentence` says what, why, and which flag or header changes it. It contains no query and no address of
-    /// a reader. It is asked for only when it is needed.
+    /// Reports that the problem happened. `sentence` says what happened, why, and which flag or header changes it. It contains no
+    /// query and no reader's address. It is called only if the sentence is needed.
     pub fn give(&'static self, sentence: impl FnOnce() -> String) {
         let now = Instant::now();
         let (line, is_first) = {
@@ -77,7 +77,7 @@ impl Notice {
     }
 }
 
-/// Tells what was held back for a minute, for as long as the server runs.
+/// Writes the lines that were held back for a minute, for as long as the server runs.
 pub(crate) async fn flush_for_ever() -> Infallible {
     loop {
         tokio::time::sleep(INTERVAL / 4).await;
@@ -95,18 +95,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// When a kind was last told, and what has happened since.
+/// When a kind was last written to the log, and what has happened since.
 #[derive(Debug)]
 struct Pace {
-    /// When it was last told.
+    /// When a line was last written.
     told_at: Option<Instant>,
-    /// How often it happened since, and the first sentence of those.
+    /// How often it has happened since then.
     since: u32,
-    /// One of those that were not told since.
+    /// The first sentence that was held back since then.
     example: Option<String>,
-    /// The sentence that was told last.
+    /// The sentence of the last line.
     last: String,
-    /// How often it has happened.
+    /// How often it has happened in all.
     times: u64,
 }
 
@@ -115,7 +115,7 @@ impl Pace {
         Self { told_at: None, since: 0, example: None, last: String::new(), times: 0 }
     }
 
-    /// The line to write now, if it is time for one.
+    /// Records that it happened. Returns the line to write, if it is time for one.
     fn happened(&mut self, now: Instant, sentence: impl FnOnce() -> String) -> Option<String> {
         self.times = self.times.saturating_add(1);
         if self.is_resting(now) {
@@ -127,7 +127,7 @@ impl Pace {
         Some(self.tell(now, sentence, self.since))
     }
 
-    /// The line for what happened while it rested, if that is over.
+    /// The line for what was held back, if a minute has passed.
     fn held_back(&mut self, now: Instant) -> Option<String> {
         if self.is_resting(now) {
             return None;
@@ -136,14 +136,14 @@ impl Pace {
         Some(self.tell(now, example, self.since - 1))
     }
 
-    /// The line for a sentence, and how many more there were.
+    /// The line for a sentence. `more` is how many others it stands for.
     fn tell(&mut self, now: Instant, sentence: String, more: u32) -> String {
         let line = format!("{sentence}{}", More(more));
         *self = Self { told_at: Some(now), last: sentence, times: self.times, ..Self::new() };
         line
     }
 
-    /// When it was last told, what, and how often it has happened; `None` if it never was.
+    /// When a line was last written, its sentence, and how often it has happened. `None` if no line was written.
     fn told(&self) -> Option<(Instant, String, u64)> {
         Some((self.told_at?, self.last.clone(), self.times))
     }
@@ -153,7 +153,7 @@ impl Pace {
     }
 }
 
-/// How many more there were than the one that a line tells of.
+/// How many more there were than the one in the line.
 struct More(u32);
 
 impl fmt::Display for More {

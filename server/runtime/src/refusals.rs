@@ -1,4 +1,4 @@
-//! How a request that failed is answered, and what the operator is told of it.
+//! Answers to failed requests, and what the log says about them.
 
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::net::TcpStream;
@@ -11,7 +11,7 @@ use crate::{
     party::{Response, text},
 };
 
-/// The answer to a request that failed. The operator is told where it is our fault, or a flag would change it.
+/// The answer to a failed request. The log says so if the fault is ours, or if a flag would change it.
 pub(crate) fn answer(method: &Method, error: &Error, metrics: &Metrics) -> Response {
     static FAILED: Notice = Notice::fault();
     let status = error.status();
@@ -37,29 +37,29 @@ pub(crate) fn answer(method: &Method, error: &Error, metrics: &Metrics) -> Respo
     response
 }
 
-/// Answers without reading: the guest is one too many, and a task for it would be too.
+/// Answers without reading the request. The connection is one too many, so it gets no task.
 pub(crate) fn answer_unread(stream: &TcpStream, error: &Error) {
-    tracing::debug!(%error, "a connection was not let in");
+    tracing::debug!(%error, "a connection was refused");
     let (status, seconds) = (error.status(), retry_after());
     let answer =
         format!("HTTP/1.1 {status}\r\nretry-after: {seconds}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-    // A fresh socket has room for this; if not, the close says enough.
+    // A new socket has space for this. If it has none, the close is answer enough.
     let _ = stream.try_write(answer.as_bytes());
 }
 
-/// Seconds, spread so that those turned away together do not come back together.
+/// Seconds to wait. They are random, so that clients that are refused together do not come back together.
 fn retry_after() -> u32 {
     fastrand::u32(1..=10)
 }
 
-/// Counts a refusal, and tells the operator why strangers are refused, when that is for a limit of ours and not for what they sent.
+/// Counts and logs a refusal if one of our limits is the reason, rather than what the stranger sent.
 pub(crate) fn tell(error: &Error, metrics: &Metrics) {
     if let Some(reason) = note(error) {
         metrics.refused(reason);
     }
 }
 
-/// Tells the operator of a refusal that is for a limit of ours. Answers with the word for it in metrics.
+/// Logs a refusal if one of our limits is the reason. Returns the reason's name in the metrics.
 fn note(error: &Error) -> Option<&'static str> {
     static FULL: Notice = Notice::warning();
     static ADDRESS: Notice = Notice::warning();
@@ -75,44 +75,51 @@ fn note(error: &Error) -> Option<&'static str> {
         Error::ServerFull => (
             &FULL,
             "connections",
-            "a connection was refused: there are as many as --max-connections and the open files allow",
+            "a connection was refused: the server has as many connections as --max-connections and the limit of open files allow",
         ),
         Error::TooManyFromAddress => (
             &ADDRESS,
             "address",
-            "an address was refused: it has --max-connections-per-address connections, or came faster than \
+            "an address was refused: it has more connections than --max-connections-per-address allows, or is faster than \
              --handshakes-per-second or --requests-per-second. If it is a proxy, name it with --trusted-proxy",
         ),
         Error::TooMuchFromAddress => (
             &MEMORY,
             "address_memory",
-            "an address holds as much memory as --max-bytes-per-address allows, so some of its requests were refused, or some of \
-             its links show no counts. If it is a proxy, name it with --trusted-proxy",
+            "an address holds as much memory as --max-bytes-per-address allows, so some of its requests were refused, or some \
+             links show no counts there. If it is a proxy, name it with --trusted-proxy",
         ),
         Error::GroupFull(_) => (
             &GROUP,
             "group",
-            "a connection was refused: its group has as many as it may, such as a site has \
+            "a connection was refused: its group of rooms has as many connections as it may. For a site the limit is \
              --max-connections-per-site",
         ),
-        Error::RoomFull => {
-            (&ROOM, "room_connections", "a connection was refused: its room has --max-connections-per-room")
-        }
+        Error::RoomFull => (
+            &ROOM,
+            "room_connections",
+            "a connection was refused: its room has as many as --max-connections-per-room allows",
+        ),
         Error::TooManyRooms => {
-            (&ROOMS, "rooms", "a room could not be started: as many of --max-rooms are in memory as may be")
+            (&ROOMS, "rooms", "a room could not start: as many rooms are in memory as --max-rooms allows for this use")
         }
-        Error::RoomBusy => (&MAILBOX, "mailbox", "a room had no time for an event: --max-mailbox others wait for it"),
-        Error::TooManyCalls => (&CALLS, "calls", "a room could not call another: --max-calls are under way"),
+        Error::RoomBusy => {
+            (&MAILBOX, "mailbox", "an event was refused: as many events wait for its room as --max-mailbox allows")
+        }
+        Error::TooManyCalls => {
+            (&CALLS, "calls", "a room could not call another: as many calls are running as --max-calls allows")
+        }
         Error::TooManyBodies => (
             &BODIES,
             "bodies",
-            "a request was refused: the bodies that arrive slowly hold --max-body-bytes-in-all, and its own was the slowest",
+            "a request was refused: the bodies that arrive slowly hold as much as --max-body-bytes-in-all allows, and its \
+             body was the slowest",
         ),
         Error::UpgradeLost(lost) => {
             UPGRADE.give(|| {
                 format!(
-                    "a WebSocket handshake was refused, so its page shows no counts: {lost}. A proxy on the way does that; it \
-                     must speak HTTP/1.1 and pass on the headers Upgrade and Connection"
+                    "a WebSocket handshake was refused, so its page shows no counts: {lost}. Usually a proxy dropped it. The \
+                     proxy must speak HTTP/1.1 and pass on the headers Upgrade and Connection"
                 )
             });
             return Some("upgrade_lost");
@@ -123,14 +130,14 @@ fn note(error: &Error) -> Option<&'static str> {
     Some(reason)
 }
 
-/// A connection that hyper has given up, most often because the other side has.
+/// Logs that hyper gave up a connection, usually because the client is gone.
 pub(crate) fn note_failure(error: &hyper::Error) {
     static HEADERS: Notice = Notice::warning();
     if error.is_parse_too_large() {
         HEADERS.give(|| {
             format!(
                 "a request was refused with 431: its address and headers are larger than {MAX_HEADER_BYTES} bytes, or it has \
-                 more than 100 headers. Serve it under a host name that gets fewer cookies, or look at what the proxy adds"
+                 more than 100 headers. Serve it under a host name that gets fewer cookies, or check which headers the proxy adds"
             )
         });
     } else {

@@ -1,4 +1,4 @@
-//! A server: its parties, what they are given, and how it starts and stops.
+//! A server: its parties, the values and pages of the program, and how it starts and stops.
 
 use std::{
     net::SocketAddr,
@@ -48,27 +48,28 @@ pub struct Server {
     kinds: Result<Kinds, StartupError>,
     /// The program's own values, by their types.
     values: ::http::Extensions,
-    /// The folder to serve where the settings name none.
+    /// The folder to serve if the settings name none.
     assets: Option<PathBuf>,
-    /// What answers on paths that are no party's.
+    /// Answers paths that do not belong to a party.
     pages: Option<Pages>,
-    /// Addresses beside those that all parties have.
+    /// Additional addresses of rooms.
     addresses: Addresses,
-    /// What the program says when it listens.
+    /// What the program prints when the server listens.
     greeting: Option<MakeGreeting>,
-    /// What is as it is for as long as it runs.
+    /// What a reload does not change.
     lasting: Lasting,
     /// Libraries that are kept out of the log.
     quiet: Vec<&'static str>,
 }
 
-/// Addresses of rooms beside those that all parties have.
+/// Additional addresses of rooms. All rooms are at `/parties/:party/:room`.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Addresses {
+    /// An address that names a room in its query.
     pub(crate) query_address: Option<QueryAddress>,
-    /// Its rooms are also at `/<party>/:room`.
+    /// The party whose rooms are also at `/<party>/:room`.
     pub(crate) short: Option<&'static str>,
-    /// Its one room answers the operator, and nobody else.
+    /// The party whose one room answers only the operator.
     pub(crate) operator_party: Option<&'static str>,
 }
 
@@ -81,31 +82,31 @@ pub(crate) struct QueryAddress {
     pub(crate) party: &'static str,
 }
 
-/// What a program adds to the HTTP server, for as long as it runs.
+/// What a program adds to the HTTP server, for as long as the server runs.
 pub(crate) struct Additions {
-    /// Addresses beside those that all parties have.
+    /// Additional addresses of rooms.
     pub(crate) addresses: Addresses,
-    /// What may be wrong, besides what the server itself knows.
+    /// Problems that the program reports to `/readyz`.
     pub(crate) complaints: Vec<Complaint>,
-    /// Its numbers for the operator.
+    /// The program's numbers for the metrics.
     pub(crate) measures: Vec<Measures>,
 }
 
-/// What a program serves on paths that are no party's.
+/// Answers paths that do not belong to a party.
 pub(crate) type Pages = Arc<dyn Fn(&Parts) -> Option<Result<Response>> + Send + Sync>;
 type MakeGreeting = Box<dyn Fn(SocketAddr) -> Greeting + Send>;
 
-/// What a program says when it listens, besides its address.
+/// What a program prints when the server listens, after the address.
 #[derive(Clone, Debug, Default)]
 pub struct Greeting {
-    /// Lines for standard output: what each is, and the text itself.
+    /// Lines for standard output, each with its label.
     pub lines: Vec<(&'static str, String)>,
-    /// For whom it serves, for the line in the log: `for example.org`.
+    /// Whom the server is for, as in `for example.org`. The first line of the log says so.
     pub users: String,
 }
 
 impl Server {
-    /// A server without any party yet.
+    /// A server without a party.
     #[must_use]
     pub fn builder() -> Self {
         Self {
@@ -134,8 +135,8 @@ impl Server {
         self
     }
 
-    /// Adds a party for the operator. Its one room answers at the address of `--admin`, on all paths but `/metrics`, `/readyz` and
-    /// `/healthz`, and takes WebSockets there. Readers cannot reach it. Each request has a [`party::Status`] among its extensions.
+    /// Adds a party for the operator. Its one room answers requests and WebSockets at the address of `--admin`, on all paths except
+    /// `/metrics`, `/readyz` and `/healthz`. Readers cannot reach it. Each request has a [`party::Status`] in its extensions.
     ///
     /// ```
     /// use connection_counter_runtime::{Server, party::{Party, Request, Response, Result, Room, Status, http::StatusCode, text}};
@@ -158,9 +159,9 @@ impl Server {
         self.party::<P>(name)
     }
 
-    /// Gives all parties a value of your own: a setting, a key, a client of some other service. Rooms and gatekeepers find
-    /// it by its type with [`Room::setting`](party::Room::setting) and [`Lobby::setting`](party::Lobby::setting). Another
-    /// value of the same type takes its place.
+    /// Gives all parties a value: a setting, a key, a client of another service. Rooms and gatekeepers find it by its type with
+    /// [`Room::setting`](party::Room::setting) and [`Lobby::setting`](party::Lobby::setting). A second value of the same type replaces
+    /// the first.
     ///
     /// ```
     /// use connection_counter_runtime::{Server, party::{Party, Request, Response, Result, Room, json}};
@@ -185,15 +186,15 @@ impl Server {
         self
     }
 
-    /// Serves the files of this folder on every path that is no party's, unless the settings name another folder.
+    /// Serves the files of this folder on all paths that do not belong to a party, unless the settings name another folder.
     #[must_use]
     pub fn assets(mut self, folder: impl Into<PathBuf>) -> Self {
         self.assets = Some(folder.into());
         self
     }
 
-    /// Serves pages of your own on paths that are no party's and no file's of the assets folder. `None` is the answer for
-    /// paths you do not know: then the client gets 404.
+    /// Serves your own pages on all paths that belong neither to a party nor to a file of the assets folder. If `pages` returns
+    /// `None`, the client gets status 404.
     ///
     /// ```
     /// use connection_counter_runtime::{Server, party::{http::StatusCode, text}};
@@ -207,31 +208,31 @@ impl Server {
         self
     }
 
-    /// Gives the rooms of a party a second address: any path that ends in this segment, with the room's id as the parameter
-    /// of the party's name, such as `/some/where/live?page=<id>`. Proxies change or refuse escaped characters in paths, and
-    /// leave queries alone.
+    /// Gives the rooms of a party a second address, such as `/some/where/live?page=<id>`: any path that ends in this segment, with
+    /// the room's id as a parameter with the party's name. Proxies may change or refuse escaped characters in paths, but they do not
+    /// change queries.
     #[must_use]
     pub fn query_address(mut self, segment: &'static str, party: &'static str) -> Self {
         self.addresses.query_address = Some(QueryAddress { segment, party });
         self
     }
 
-    /// Gives the rooms of one party a second address: `/<party>/:room`, also below a path, such as `/some/where/badge/:room`.
+    /// Gives the rooms of one party a second address: `/<party>/:room`, also below any path, such as `/some/where/badge/:room`.
     #[must_use]
     pub fn short_address(mut self, party: &'static str) -> Self {
         self.addresses.short = Some(party);
         self
     }
 
-    /// Has [`main`](Self::main) say this when the server listens, after the address.
+    /// Sets what [`main`](Self::main) prints when the server listens, after the address.
     #[must_use]
     pub fn greeting(mut self, greeting: impl Fn(SocketAddr) -> Greeting + Send + 'static) -> Self {
         self.greeting = Some(Box::new(greeting));
         self
     }
 
-    /// Runs this beside the server. The future it is given is ready once all connections are closed; then the server waits
-    /// for it to end, for a part of the shutdown timeout.
+    /// Runs this future beside the server. `run` gets a future that is ready when all connections are closed. The server then waits a
+    /// part of the shutdown timeout for `run` to end.
     #[must_use]
     pub fn beside<F>(mut self, run: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>) -> F + Send + 'static) -> Self
     where
@@ -241,8 +242,8 @@ impl Server {
         self
     }
 
-    /// [`with`](Self::with) for a value that stays when the settings are read again, such as one that belongs to what runs
-    /// [`beside`](Self::beside) the server. These flags, by which it was made, then wait for a restart.
+    /// Like [`with`](Self::with), for a value that a reload does not replace, such as one that something
+    /// [`beside`](Self::beside) the server uses. `flags` are the flags that the value depends on. They change with a restart only.
     #[must_use]
     pub fn with_lasting<T: Clone + Send + Sync + 'static>(mut self, value: T, flags: &'static [&'static str]) -> Self {
         self.lasting.values.insert(value);
@@ -250,21 +251,21 @@ impl Server {
         self
     }
 
-    /// While this has something to say, `/readyz` answers that the server is degraded, with that sentence as a reason.
+    /// While `complaint` returns a sentence, `/readyz` answers that the server is degraded, with that sentence as a reason.
     #[must_use]
     pub fn degraded_by(mut self, complaint: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
         self.lasting.complaints.push(Box::new(complaint));
         self
     }
 
-    /// Adds these numbers to the metrics of the operator's address. It is called whenever somebody asks for them.
+    /// Adds these numbers to the metrics at the operator's address. `measures` is called each time somebody reads the metrics.
     #[must_use]
     pub fn measures(mut self, measures: impl Fn() -> Vec<Measure> + Send + Sync + 'static) -> Self {
         self.lasting.measures.push(Box::new(measures));
         self
     }
 
-    /// Keeps a library that says too much out of the log of [`main`](Self::main), unless `--log` names it.
+    /// Keeps a library that logs too much out of the log of [`main`](Self::main), unless `--log` names it.
     #[must_use]
     pub fn quiet(mut self, library: &'static str) -> Self {
         self.quiet.push(library);
@@ -279,32 +280,32 @@ impl Server {
         self.greeting.as_ref().map(|greeting| greeting(address)).unwrap_or_default()
     }
 
-    /// What the program has given it, without the parties.
-    /// The flags that wait for a restart, besides the runtime's.
+    /// The program's flags that change with a restart only.
     pub(crate) fn lasting_flags(&self) -> &'static [&'static str] {
         self.lasting.flags
     }
 
+    /// The values and pages that the program gave.
     pub(crate) fn into_program(self) -> (::http::Extensions, Option<Pages>) {
         (self.values, self.pages)
     }
 
-    /// The names of its parties.
+    /// The names of the parties.
     pub(crate) fn names(&self) -> Vec<&'static str> {
         self.kinds.as_ref().map(Kinds::names).unwrap_or_default()
     }
 
-    /// Fills in what the settings leave to the program.
+    /// Adds the program's default to settings that are not set.
     pub(crate) fn complete(&self, config: &mut Config) {
         if config.assets.is_none() {
             config.assets.clone_from(&self.assets);
         }
     }
 
-    /// Serves until `shutdown` is ready; then says goodbye to every connection, writes what is to be kept, and returns.
+    /// Serves until `shutdown` is ready. Then it closes every connection, writes the stored values to the disk, and returns.
     ///
     /// # Errors
-    /// If a party or a setting makes no sense, or the data folder cannot be used.
+    /// Fails if a party or a setting is invalid, or if the data folder cannot be used.
     pub async fn run(
         self,
         listener: TcpListener,
@@ -314,8 +315,8 @@ impl Server {
         self.run_and_tell(listener, config, shutdown, |_, _| {}).await
     }
 
-    /// [`run`](Self::run), which calls `serves` when everything has been checked and opened, with the number of connections
-    /// there may be, and with what a reload changes.
+    /// Like [`run`](Self::run). Calls `serves` when everything is checked and opened, with the limit of connections and with what a
+    /// reload changes.
     pub(crate) async fn run_and_tell(
         self,
         listener: TcpListener,

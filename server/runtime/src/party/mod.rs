@@ -1,7 +1,7 @@
 //! A party: a kind of room with its own code.
 //!
-//! Parties know rooms, connections, requests and messages; how those travel is none of their business. `use
-//! connection_counter_runtime::party::*` brings all that most parties need.
+//! Parties know rooms, connections, requests and messages. They do not know how these are sent. `use
+//! connection_counter_runtime::party::*` imports all that most parties need.
 
 mod alarm;
 mod calls;
@@ -20,7 +20,7 @@ mod table;
 
 use std::future::{Future, ready};
 
-/// The crates whose types requests, responses and messages are made of.
+/// The crates whose types are used in requests, responses and messages.
 pub use {bytes, http};
 
 pub use alarm::unix_ms;
@@ -39,32 +39,32 @@ pub(crate) use key::RoomKey;
 pub(crate) use kinds::Kinds;
 pub(crate) use rooms::{Attached, Rooms};
 
-/// Rooms whose connections are bounded together; see [`Party::group`].
+/// Rooms with a common limit on their connections; see [`Party::group`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// What tells it from other groups. Whoever is refused gets to read it.
+    /// The name of the group, unlike that of all other groups. A client that is refused reads it in the error.
     pub name: String,
     /// How many connections its rooms may have together.
     pub connections: u32,
 }
 
-/// A kind of room: implement it to write a party of your own.
+/// A kind of room. Implement it to write your own party.
 ///
-/// Each room is one value of the type, made with `Default`. Its events run one after another, and nothing else touches its
-/// fields. Every hook has a default.
+/// Each room is one value of the type, created with `Default`. A room handles its events one after another, and nothing else
+/// touches its fields. Every hook has a default.
 ///
-/// **The room fails** when one of its hooks panics: its connections are closed with code 1011, without
-/// [`on_close`](Self::on_close). Whoever waits for an answer gets [`Error::RoomFailed`], status 500. The next event, or else
-/// half a second, starts the room again with a new value; see [`Room::failed_before`]. Other rooms do not notice. The panic
-/// is logged.
+/// **The room fails** when one of its hooks panics. Its connections are closed with code 1011, without
+/// [`on_close`](Self::on_close). Callers that wait for an answer get [`Error::RoomFailed`], status 500. The room starts again
+/// with a new value at the next event, or after half a second; see [`Room::failed_before`]. Other rooms are not affected. The
+/// panic is logged.
 ///
-/// **An error is logged** for the operator if it is the server's fault, and at level `debug` if it is the client's: the
-/// [status](Error::status) says which.
+/// **An error is logged** for the operator if it is the server's fault, and at level `debug` if it is the client's. The
+/// [status](Error::status) decides which.
 ///
 /// ```
 /// use connection_counter_runtime::party::{Connection, Message, Party, Result, Room};
 ///
-/// /// Everyone hears what anyone says.
+/// /// Sends each message to everyone else.
 /// #[derive(Default)]
 /// struct Chat;
 ///
@@ -76,72 +76,71 @@ pub struct Group {
 /// }
 /// ```
 pub trait Party: Default + Send + 'static {
-    /// Whether an idle room leaves memory although it has connections. Use it if the fields are only a copy of what is in
+    /// Whether an idle room leaves memory even if it has connections. Use this if the fields are only a copy of what is in
     /// storage and in the connections' state. The connections stay open and keep id, URL, tags and state. The next event
-    /// starts the room again. Without connections every idle room leaves memory.
+    /// starts the room again. An idle room without connections always leaves memory.
     const HIBERNATES: bool = false;
 
-    /// Whether the server forgets what the rooms have stored when it starts. Use it for what is true only while the server
-    /// runs, such as who is here. A room that only left memory still finds what it stored.
+    /// Whether the server deletes the storage of all rooms of this party when it starts. Use this for values that are true only
+    /// while the server runs, such as who is connected. A room that only left memory keeps its storage.
     const FORGETS: bool = false;
 
-    /// Whether slashes in a URL belong to the room's id. If not, the id ends at the first one, and what follows is a path
-    /// within the room.
+    /// Whether slashes in a URL belong to the room's id. If not, the id ends at the first slash, and the rest is a path within
+    /// the room.
     const ID_HAS_SLASHES: bool = false;
 
-    /// Reads a room's id, and gives it its one spelling. By default the id is taken as it is. Every id has 1 to 512 bytes
-    /// and no control characters.
+    /// Checks a room's id and returns its one spelling. By default the id stays as it is. Every id has 1 to 512 bytes and no
+    /// control characters.
     ///
-    /// **Runs** when anyone asks for a room by its id. An id from a URL is percent-decoded once before.
+    /// **Runs** when anyone asks for a room by its id. An id from a URL has been percent-decoded once.
     ///
     /// **If it fails**, the answer is the error's status, 400 for [`Error::RoomId`]. The room is not started.
     ///
-    /// **If it panics**, the connection of whoever asked breaks.
+    /// **If it panics**, the connection of the caller breaks.
     fn room_id(id: &str) -> Result<RoomId> {
         Ok(RoomId::new(id.to_owned()))
     }
 
-    /// Another room that stands for the one asked for, where the program's settings say that both are one. By default each
-    /// room stands for itself.
+    /// Returns the room to use instead, if the program's settings say that two rooms are one. By default no room is replaced.
     ///
-    /// **Runs** when anyone asks for a room by its id, after [`room_id`](Self::room_id). It is not asked about the room that it
-    /// names.
+    /// **Runs** when anyone asks for a room by its id, after [`room_id`](Self::room_id). It does not run again for the room that it
+    /// returns. It cannot fail.
     ///
-    /// **If it panics**, the connection of whoever asked breaks.
+    /// **If it panics**, the connection of the caller breaks.
     fn same_as(lobby: &Lobby) -> Option<RoomId> {
         let _ = lobby;
         None
     }
 
-    /// The group of rooms that share a bound on their connections, such as all rooms of one customer. By default a room
-    /// is in none.
+    /// Returns the group of rooms with a common limit on their connections, such as all rooms of one customer. By default a room
+    /// is in no group.
     ///
-    /// **Runs** before a WebSocket is let in. Beyond the group's bound the handshake is answered with status 503.
+    /// **Runs** before a WebSocket is accepted. Beyond the group's limit the handshake is answered with status 503. It cannot fail.
     ///
-    /// **If it panics**, the connection of whoever asked breaks.
+    /// **If it panics**, the connection of the caller breaks.
     fn group(lobby: &Lobby) -> Option<Group> {
         let _ = lobby;
         None
     }
 
-    /// Whether a request counts towards the rate of its address, `--request-burst`. By default all do. A secret in a header
-    /// can let an operator's own programs off.
+    /// Returns whether a request counts towards the rate of its address, `--request-burst`. By default every request does. Use it to
+    /// exempt an operator's own programs, which send a secret in a header.
     ///
-    /// **Runs** before the body of a request from outside is read.
+    /// **Runs** before the body of a request from outside is read. It cannot fail.
     ///
-    /// **If it panics**, the connection of whoever asked breaks.
+    /// **If it panics**, the connection of the caller breaks.
     fn is_paced(headers: &HeaderMap, lobby: &Lobby) -> bool {
         let _ = (headers, lobby);
         true
     }
 
-    /// Decides whether a request from outside reaches the room. To tell the room what it found out, it adds to the
-    /// request's headers, or to its extensions, which nobody outside can set.
+    /// Decides whether a request from outside reaches the room. It can pass results to the room in the request's headers, or in
+    /// its extensions, which nobody outside can set.
     ///
-    /// **Runs** before the room is started, and before the request's body is read: the body it sees is empty, and the room
-    /// gets the client's. Requests of other rooms skip it.
+    /// **Runs** before the room is started and before the request's body is read. So it sees an empty body. The room gets the real
+    /// one. Requests of other rooms skip this hook.
     ///
-    /// **If it fails**, that is, returns `Err(response)`, the client gets that response, and the room is not told.
+    /// **If it fails**, which means it returns `Err(response)`, the client gets that response, and the room is not told.
     ///
     /// **If it panics**, the answer is status 500, and the room is not told.
     ///
@@ -151,7 +150,7 @@ pub trait Party: Default + Send + 'static {
     /// #[derive(Default)]
     /// struct Guarded;
     ///
-    /// /// Who somebody is, for the room to find with `request.extensions().get::<User>()`.
+    /// /// The user's name. The room finds it with `request.extensions().get::<User>()`.
     /// #[derive(Clone)]
     /// struct User(String);
     ///
@@ -174,13 +173,14 @@ pub trait Party: Default + Send + 'static {
     /// [`on_before_request`](Self::on_before_request), so one check covers both. [`on_connect`](Self::on_connect) sees the
     /// request that it returns.
     ///
-    /// It may choose the subprotocol: of those that `Sec-WebSocket-Protocol` offers, it leaves the chosen one in the request's
-    /// header. Otherwise the first one is chosen, and the answer shows it. So it must choose where the first one is a secret.
+    /// It may choose the subprotocol: of those in the request's `Sec-WebSocket-Protocol`, it leaves only the chosen one there.
+    /// Otherwise the server chooses the first one. The answer shows the chosen one to the client. So if the first one is a secret,
+    /// choose another.
     ///
-    /// **Runs** before the handshake is answered. Sockets of other rooms skip it.
+    /// **Runs** before the handshake is answered. Sockets of other rooms skip this hook.
     ///
-    /// **If it fails**, that is, returns `Err(response)`, the client gets that response instead of a WebSocket, and the room
-    /// is not told. Pages cannot read it; [`refusal_in_words`] makes one that they can.
+    /// **If it fails**, which means it returns `Err(response)`, the client gets that response instead of a WebSocket, and the room
+    /// is not told. Pages cannot read that response. Use [`refusal_in_words`] for one that they can read.
     ///
     /// **If it panics**, the answer is status 500, and the room is not told.
     fn on_before_connect(request: Request, lobby: &Lobby) -> impl Future<Output = Result<Request, Response>> + Send {
@@ -189,10 +189,10 @@ pub trait Party: Default + Send + 'static {
 
     /// Prepares the room.
     ///
-    /// **Runs** once before any other hook of the room, each time the room comes to memory.
+    /// **Runs** before all other hooks of the room, once each time the room is loaded into memory.
     ///
-    /// **If it fails**, so does the event that started the room: a connection is closed with code 1011, a request gets the
-    /// error's status, an alarm rings again later, a message is lost. The next event starts the room again.
+    /// **If it fails**, the event that started the room fails, too: a connection is closed with code 1011, a request gets the
+    /// error's status, an alarm runs again later, a message is lost. The next event starts the room again.
     ///
     /// **If it panics**, the room fails.
     fn on_start(&mut self, room: &mut Room) -> impl Future<Output = Result> + Send {
@@ -214,9 +214,9 @@ pub trait Party: Default + Send + 'static {
         Ok(Vec::new())
     }
 
-    /// Greets a connection.
+    /// Handles a new connection.
     ///
-    /// **Runs** when a connection is new. The handshake is answered when it returns; what it sent arrives right after.
+    /// **Runs** once for each connection, before the handshake is answered. Messages that it sends arrive right after the answer.
     ///
     /// **If it fails**, the handshake is answered, and the connection is closed with code 1011 and the error's text, cut to
     /// 123 bytes. [`on_close`](Self::on_close) follows.
@@ -234,7 +234,7 @@ pub trait Party: Default + Send + 'static {
 
     /// Handles a message.
     ///
-    /// **Runs** for each message of a connection, in order. The text `ping` never comes here: the server answers it with
+    /// **Runs** for each message of a connection, in order. It never gets the text `ping`, because the server answers that with
     /// `pong`.
     ///
     /// **If it fails**, the error is logged, and the connection stays open.
@@ -250,7 +250,7 @@ pub trait Party: Default + Send + 'static {
         ready(Ok(()))
     }
 
-    /// Takes leave of a connection. [`Room::connections`] no longer contains it.
+    /// Handles the end of a connection. [`Room::connections`] no longer contains it.
     ///
     /// **Runs** exactly once for each connection that [`on_connect`](Self::on_connect) saw, unless the room fails. `code` is
     /// 1006 if the connection broke.
@@ -269,11 +269,11 @@ pub trait Party: Default + Send + 'static {
         ready(Ok(()))
     }
 
-    /// Hears that a connection broke, by an error or by silence.
+    /// Handles a broken connection: one that had an error or fell silent.
     ///
-    /// **Runs** before [`on_close`](Self::on_close), for connections that did not say goodbye.
+    /// **Runs** before [`on_close`](Self::on_close), for connections that ended without a close message.
     ///
-    /// **If it fails**, the error is logged, and [`on_close`](Self::on_close) runs all the same.
+    /// **If it fails**, the error is logged, and [`on_close`](Self::on_close) still runs.
     ///
     /// **If it panics**, the room fails.
     fn on_error(
@@ -288,7 +288,7 @@ pub trait Party: Default + Send + 'static {
 
     /// Answers a request. By default the answer is status 404.
     ///
-    /// **Runs** for each request on the room's URL or below it, of any method, from outside or from another room.
+    /// **Runs** for each request to the room's URL or a path below it, with any method, from outside or from another room.
     ///
     /// **If it fails**, the answer is [`Error::status`] with the error's text.
     ///
@@ -298,21 +298,21 @@ pub trait Party: Default + Send + 'static {
         ready(Err(Error::NotFound))
     }
 
-    /// Does what the room set its alarm for; see [`Room::set_alarm`].
+    /// Handles the room's alarm; see [`Room::set_alarm`].
     ///
     /// **Runs** when the alarm is due: at least once for each alarm, also after a restart.
     ///
-    /// **If it fails**, it runs again after 2 s, then after twice as long each time, six times at most. The error is logged.
+    /// **If it fails**, it runs again after 2 s, then after twice as long each time, at most six times. The error is logged.
     ///
-    /// **If it panics**, the room fails, and the alarm rings again as after an error.
+    /// **If it panics**, the room fails, and the alarm runs again as after an error.
     fn on_alarm(&mut self, room: &mut Room) -> impl Future<Output = Result> + Send {
         let _ = room;
         ready(Ok(()))
     }
 
-    /// Does what the room asked for with [`Room::tick_in`].
+    /// Handles a tick that the room asked for with [`Room::tick_in`].
     ///
-    /// **Runs** when that moment has come. Unlike an alarm it does not outlive the room.
+    /// **Runs** when the tick is due. Unlike an alarm, a tick is lost when the room leaves memory.
     ///
     /// **If it fails**, the error is logged.
     ///
@@ -323,5 +323,5 @@ pub trait Party: Default + Send + 'static {
     }
 }
 
-/// What hooks return. What gatekeepers return is a `Result<Request, Response>`.
+/// The result of hooks. Gatekeepers return a `Result<Request, Response>`.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
