@@ -1,32 +1,32 @@
-/** What the widget tells a site's owner: why numbers do not show, and with `debug` all that it knows of a page. Loaded on demand. */
+/** What the widget prints for a site's owner: why numbers do not show, and with `debug` all it knows. Loaded on demand. */
 
 import { page } from "./page.js";
 import { warn } from "./warn.js";
 
-/** How often to see whether there is something new to tell. */
+/** How often to check whether something has changed. */
 const EVERY_MS = 1000;
-/** Pages listed at most: more would hide the rest. */
+/** Pages that are listed at most. A longer list would hide the other lines. */
 const MOST_PAGES = 20;
 
-/** A path as page ids have it, near enough to compare. */
+/** A path in nearly the form that page ids have, to compare two. */
 const plain = (path) => path.replace(/\/index\.html$/, "").replace(/\/+$/, "");
 
 /**
- * Warns where a link of this site led to an address of this page under which it is not counted: such links never show a number.
+ * Warns if a link of this site led to an address of this page other than the canonical one. Such links never show a number.
  * @param {string} canonical the address in the page's canonical link
  * @param {string} address the page's own
  */
 export function explainCanonical(canonical, address) {
-  // One that is no address is not heeded.
+  // The widget ignores a canonical link that is not an address.
   if (!URL.canParse(canonical)) return;
   const [named, here] = [new URL(canonical), new URL(address)];
   const cameByLink = document.referrer.startsWith(`${here.origin}/`);
-  // A start page that is left on every page is not heeded.
+  // The widget ignores a canonical link to the start page on any other page.
   if (!cameByLink || named.host !== here.host || named.pathname === "/" || plain(named.pathname) === plain(here.pathname)) return;
   warn(
     "canonical",
-    `links to ${here.host}${here.pathname} show no number, because its <link rel=canonical> has it counted as ${named.host}${named.pathname}. ` +
-      'Link there, or set the option canonical to "ignore" (data-canonical="ignore") on all pages.',
+    `links to ${here.host}${here.pathname} show no number, because its <link rel=canonical> says to count it as ${named.host}${named.pathname}. ` +
+      'Link to that address, or set the option canonical to "ignore" (data-canonical="ignore") on all pages.',
   );
 }
 
@@ -34,33 +34,33 @@ export function explainCanonical(canonical, address) {
 const idIn = (address, rooms) =>
   new URL(address).searchParams.get("page") ?? decodeURIComponent(address.slice(rooms.length).split("?")[0]);
 
-/** Which page this is taken for, and why. */
+/** The lines about which page this is, and why. */
 function tellPage({ canonical, omit, pageOf }, rooms, room) {
   const named = document.head?.querySelector("link[rel~=canonical]")?.href;
   if (!room) return ["this page: not known, because there was no connection yet"];
   const id = idIn(room.socket.url, rooms);
   const reasons = [`its address is ${location.href}`];
   if (!named) reasons.push("it has no <link rel=canonical>");
-  else if (canonical === "ignore") reasons.push(`its canonical link, ${named}, is ignored because the option says so`);
+  else if (canonical === "ignore") reasons.push(`its canonical link, ${named}, is ignored because of the option canonical`);
   else if (id.split("?")[0].endsWith(plain(new URL(named).pathname) || "/")) reasons.push(`its canonical link is ${named}`);
-  else reasons.push(`its canonical link, ${named}, is not heeded: it names another site or the start page, or did not follow the address`);
+  else reasons.push(`its canonical link, ${named}, is ignored: it names another site or the start page, or did not change with the address`);
   if (omit || pageOf) reasons.push("your own rule (omit or pageOf) was applied");
   return [`this page: ${id}`, ...reasons.map((reason) => `  ${reason}`)];
 }
 
-/** Whether this reader is counted, and why not. */
+/** The line about whether this reader is counted, and if not, why. */
 function tellViewer({ observe, bots }) {
   if (!observe) return "this reader: counted";
   if (navigator.globalPrivacyControl) return "this reader: not counted, because the browser sends Global Privacy Control";
-  if (navigator.webdriver && bots === "watch") return 'this reader: not counted, because the browser is driven by a program; bots="count" counts it';
-  return "this reader: not counted, because of the option observe or a browser that calls itself a program";
+  if (navigator.webdriver && bots === "watch") return 'this reader: not counted, because a program controls the browser; bots="count" counts it';
+  return "this reader: not counted, because of the option observe, or because the browser says that it is a crawler";
 }
 
-/** How many links lead where. */
+/** The lines about how many links lead to which pages. */
 function tellLinks(options) {
   const { handle } = page();
   const pages = new Map();
-  const others = { "to other sites": 0, "within this page": 0, "to pages nobody asks about (far away, ignored or too long)": 0, "to no web address": 0 };
+  const others = { "to other sites": 0, "within this page": 0, "without a count (far away, ignored or too long)": 0, "to no web address": 0 };
   const links = [...document.querySelectorAll(options.links)].filter((link) => link.hasAttribute("href"));
   for (const link of links) {
     const href = link.href?.baseVal === undefined ? link.href : new URL(link.href.baseVal, document.baseURI).href;
@@ -70,7 +70,7 @@ function tellLinks(options) {
     else if (viewers !== undefined) pages.set(address, { viewers, links: (pages.get(address)?.links ?? 0) + 1 });
     else if (!/^https?:/.test(href)) others["to no web address"] += 1;
     else if (new URL(href).host !== location.host && options.scope === "site") others["to other sites"] += 1;
-    else others["to pages nobody asks about (far away, ignored or too long)"] += 1;
+    else others["without a count (far away, ignored or too long)"] += 1;
   }
   const list = [...pages].sort(([, one], [, other]) => other.viewers - one.viewers || other.links - one.links);
   return [
@@ -83,14 +83,14 @@ function tellLinks(options) {
 
 /** What a close code means for the owner, and what to do. */
 function remedy(code, wasOpen) {
-  if (code === 1008) return "the server refuses this page; it will not be asked again";
-  if (code === 1013) return "the server is full or this reader too slow; see its limits";
+  if (code === 1008) return "the server refuses this page; the widget does not try again";
+  if (code === 1013) return "the server is full, or this reader is too slow; see the server's limits";
   if (code === 1001 || code === 1012) return "the server is restarting";
-  if (wasOpen) return "the connection broke; it is brought back";
-  return "no connection came about: is the server running, does its proxy pass WebSockets on, does the page's policy allow it in connect-src?";
+  if (wasOpen) return "the connection broke; the widget connects again";
+  return "the widget could not connect. Is the server running? Does its proxy pass WebSockets on? Does the page's policy allow it in connect-src?";
 }
 
-/** How the connection is. */
+/** The lines about the connection. */
 function tellConnection(room) {
   if (!room) return ["connection: none"];
   const states = ["connecting", "open", "closing", "closed"];
@@ -100,10 +100,10 @@ function tellConnection(room) {
 }
 
 /**
- * Writes all that the widget knows of the page on the console, now and whenever it changes.
+ * Prints all that the widget knows in the console, now and whenever it changes.
  * @param {object} options as `readOptions` has understood them
  * @param {string} rooms the start of every room's address
- * @returns {() => void} ends it
+ * @returns {() => void} stops the printing
  */
 export function startDebugging(options, rooms) {
   let last;

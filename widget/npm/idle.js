@@ -1,13 +1,13 @@
 /** Waits until the page has done its own work. */
 
-/** A page that is never idle must not wait for ever. */
+/** Longest wait for an idle moment, for pages that are never idle. */
 const LONGEST_WAIT_MS = 2000;
-/** A picture that never comes must not keep numbers away: after this long, what is still loading is not worth waiting for. */
+/** Longest wait for the page to load, so that a picture that never arrives does not keep numbers away. */
 const LONGEST_LOAD_MS = 5000;
-/** Where nobody tells us when the page is idle (Safari before 27): a moment in which it gets its own work done. */
+/** The wait in browsers that do not say when a page is idle (Safari before 27). The page gets its own work done in that time. */
 const SHORT_WAIT_MS = 200;
 
-/** Resolves in the first idle moment after the page has loaded, or should have. */
+/** Resolves in the first idle moment after the page has loaded, or after the longest wait for that. */
 export const pageIsIdle = () =>
   new Promise((resolve) => {
     const wait = () =>

@@ -1,4 +1,4 @@
-/** The npm package: the same widget, with its wasm module inside, started by code. */
+/** The npm package: the widget with its wasm module inside, started by code. */
 
 import module from "widget-wasm";
 

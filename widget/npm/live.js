@@ -1,25 +1,25 @@
 /**
- * live.js, the script tag: finds its own address, lets the page finish its work, then loads the widget from beside itself. As
- * little as possible, because it is what every page waits for, and the only file that browsers ask for again each time.
+ * live.js, the script of the tag. It finds its own address, waits until the page is idle, then loads the widget from the same
+ * server. It is as small as possible, because every page loads it, and browsers ask for it again each time.
  */
 
 import { pageIsIdle } from "./idle.js";
 import { fail, warn } from "./warn.js";
 
 /**
- * The tag. Known for sure only while a classic script runs for the first time, so it is read here. Not asked of the document
- * itself, which may answer with an element that merely goes by this name, such as an `<img name=currentScript>` that someone
- * smuggled into the page. Modules, and what loaders run, look for the tag by its address.
+ * The tag. Only a classic script that runs for the first time knows its tag, so it is read here. It is read through the prototype,
+ * because `document.currentScript` may be an element of that name, such as an `<img name=currentScript>` that someone put into the
+ * page. Modules and loaded scripts find the tag by its address.
  */
 const script =
   Reflect.get(Document.prototype, "currentScript", document) ?? document.querySelector('script[src*="/live.js"]');
 const address = script?.src;
-// The page may take the tag away.
+// The page may remove the tag later.
 const attributes = { ...script?.dataset };
 
 async function load() {
   await pageIsIdle();
-  // The module at the same time as its user, not after it.
+  // The wasm module is loaded at the same time as the script that needs it.
   const wasm = attributes.engine === "js" ? undefined : fetch(new URL(WASM_FILE, address));
   wasm?.catch(() => {});
   const { startFrom } = await import(new URL(MODULE_FILE, address));

@@ -1,29 +1,29 @@
 /**
- * What a page has of us: the one widget that runs on it, and whoever wants to know a count, for however long. It is one for
- * everyone, a script tag, two copies of the npm package, a console, and it outlives the widget.
+ * The state that all copies of our code on a page share: the one widget that runs, and all subscriptions. A script tag, two copies
+ * of the npm package and the console all use this one object. It stays when the widget stops.
  */
 
-/** Where it is. */
+/** The key of that object in `globalThis`. */
 export const KEY = Symbol.for("connection-counter");
 
 /**
- * `handle`: that of the running widget. `widget`: takes and drops subscriptions. `subscriptions`: all there are. `room`: the
- * last WebSocket, whether one was ever open, and the code and reason of the last close.
+ * `handle`: the handle of the running widget. `widget`: attaches and detaches subscriptions. `subscriptions`: all of them. `room`:
+ * the last WebSocket, whether one was ever open, and the code and reason of the last close.
  */
 export const page = () => (globalThis[KEY] ??= { handle: undefined, widget: undefined, subscriptions: new Set(), room: undefined });
 
-/** Forgets everything unless it is still needed. */
+/** Deletes the object if nothing needs it any more. */
 export function tidy() {
   const { handle, subscriptions } = page();
   if (!handle && subscriptions.size === 0) delete globalThis[KEY];
 }
 
-/** Calls back with the viewers of the page at `url` (of this page without one) now, if known, and whenever they change. */
+/** Calls `callback` with the viewers of the page at `url` (or of this page): at once if they are known, and whenever they change. */
 export function subscribe(url, callback) {
-  // On a server nothing would ever end it.
+  // On a server nothing would ever end the subscription.
   if (typeof document === "undefined") return () => {};
   const { widget, subscriptions } = page();
-  // In Angular, whoever asks to be called back is called in the zone where they asked.
+  // In Angular, the callback runs in the zone in which it was given.
   const zone = globalThis.Zone?.current;
   const subscription = { url, callback: zone?.wrap?.(callback, "viewers") ?? callback };
   subscriptions.add(subscription);
@@ -35,12 +35,12 @@ export function subscribe(url, callback) {
   };
 }
 
-/** The viewers of the page at `url` (of this page without one), if known. */
+/** The viewers of the page at `url` (or of this page), if they are known. */
 export const count = (url) => globalThis[KEY]?.widget?.count(url);
 
-/** A number of viewers, as people know it: below none nobody does. */
+/** The number of viewers for the page's code. A number below 0 means that the count is not known. */
 export const known = (viewers) => (viewers < 0 ? undefined : viewers);
 
-/** The event that tells of a count. */
+/** The event for a changed count. */
 export const viewersEvent = (viewers) =>
   new CustomEvent("viewers", { __proto__: null, bubbles: true, composed: true, detail: { viewers: known(viewers) } });

@@ -1,4 +1,4 @@
-/** The engine without wasm, for pages whose content security policy refuses that: the same code, compiled to JavaScript. */
+/** The engine compiled to JavaScript, for pages whose content security policy refuses wasm. */
 
 import instantiate from "widget-plain";
 

@@ -1,12 +1,12 @@
-/** The rules of a site's owner: which page an address leads to, where the widget cannot know. Loaded only where there are any. */
+/** The owner's rules about which page an address is (`omit` and `pageOf`). Loaded only if there are any. */
 
 import { fail } from "./warn.js";
 
-/** What a text with `*` matches: anything, and in a path with a single `*` anything but a slash. */
+/** The source of a regular expression for a text with `*`. `**` matches any text, and `*` matches what `anything` says. */
 const source = (text, anything) =>
   text.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replace(/\*+/g, (stars) => (stars === "*" ? anything : ".*"));
 
-/** Takes from a URL the parameters that go by such a name: `?color`, `?filter*`. */
+/** Removes from a URL the parameters with such a name: `?color`, `?filter*`. */
 function withoutParameters(part) {
   const name = new RegExp(`^${source(part.slice(1), ".*")}$`);
   return ({ searchParams }) => {
@@ -14,7 +14,7 @@ function withoutParameters(part) {
   };
 }
 
-/** Takes from a URL what is in brackets, where its path is such a one: `[/collections/*]/products/*`, `/topic/*[/*]`. */
+/** Removes from a URL the part in brackets if its path matches: `[/collections/*]/products/*`, `/topic/*[/*]`. */
 function withoutBrackets(part) {
   // Every second piece was in brackets.
   const pieces = part.split(/[[\]]/).map((piece, idx) => {
@@ -28,7 +28,7 @@ function withoutBrackets(part) {
   };
 }
 
-/** The option `omit`, parts of addresses separated by blanks, as functions that take them away. */
+/** The parts of the option `omit`, as functions that remove them from a URL. */
 const readParts = (omit) =>
   omit
     .split(/\s+/)
@@ -36,16 +36,16 @@ const readParts = (omit) =>
     .map((part) => (part[0] === "?" ? withoutParameters(part) : withoutBrackets(part)));
 
 /**
- * The function from an address to the one that stands for it, which is an empty text where that is no page.
+ * Returns the function that maps an address to the address it counts as, or to an empty text if it is no page.
  *
- * @param {object} options as `readOptions` has understood them
+ * @param {object} options the result of `readOptions`
  */
 export function createRule({ omit, pageOf }) {
   let parts = [];
   try {
     parts = readParts(omit);
   } catch (error) {
-    // Such as a `%` that encodes nothing.
+    // For example a `%` that encodes nothing.
     fail(error);
   }
   return (address) => {
@@ -56,7 +56,7 @@ export function createRule({ omit, pageOf }) {
       for (const take of parts) take(url);
       return url.href;
     } catch (error) {
-      // An `href` may be no address at all.
+      // An `href` may not be an address at all.
       if (URL.canParse?.(address)) fail(error);
       return address;
     }

@@ -1,4 +1,4 @@
-/** The npm package with the wasm module in a file of its own, for bundlers that handle `new URL(…, import.meta.url)`. */
+/** The npm package with the wasm module in a separate file, for bundlers that handle `new URL(…, import.meta.url)`. */
 
 import { bringUp } from "./wasm.js";
 import { startPackage, withAdvice } from "./start.js";

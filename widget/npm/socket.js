@@ -1,22 +1,21 @@
-/** The page's WebSocket, one at a time. */
+/** The page's WebSocket. There is one at a time. */
 
 import { page } from "./page.js";
 import { safely, warn } from "./warn.js";
 
-/** The close code of a server that does not want us: as final as the page's own policy. */
+/** The close code of a server that refuses this page. We use it, too, if the page's own policy refuses the server. */
 const REFUSED = 1008;
-/** The close code of a connection that is gone without a word. */
+/** The close code of a connection that broke without a close message. */
 const LOST = 1006;
 
 /**
- * Whether this is Firefox, the one browser with this property. When its reader sets out, right after `beforeunload`, it stops
- * the WebSockets of the page, and for that alone keeps the page out of its back/forward cache: an open one, and one that is
- * closing, too (seen in 153). Only one whose window was removed before is gone in time, so in Firefox ours gets an empty
- * frame for a window, which leaves the page when the viewer does.
+ * Whether this is Firefox, the only browser with this property. Firefox keeps a page out of its back/forward cache if the page has
+ * a WebSocket right after `beforeunload`, even if the WebSocket is closing (seen in 153). It does not count a WebSocket whose window
+ * was removed before. So in Firefox our WebSocket belongs to the window of an empty frame, which we remove when the viewer leaves.
  */
 export const isFirefox = "mozInnerScreenX" in globalThis;
 
-/** The counts in a message from the server, a line each. A newer server may say more, a broken one anything. */
+/** The counts in a message from the server, one on each line. A newer server may send other messages, a broken one anything. */
 function read(text) {
   let lines = "";
   try {
@@ -27,21 +26,21 @@ function read(text) {
       }
     }
   } catch {
-    // No message of ours.
+    // This is not one of our messages.
   }
   return lines;
 }
 
-/** The window of an empty frame, for Firefox; the page's own where the page is sandboxed, and its frames are strangers to it. */
+/** The window of an empty frame, for Firefox. If the page is sandboxed it cannot use its frames, so this returns its own window. */
 function emptyWindow(frame, engine, onViolation) {
   if (!frame.isConnected) {
-    // Whatever the page's stylesheet says of frames. As an attribute, the page's policy might refuse it.
+    // This hides the frame whatever the page's stylesheets say. The page's policy might refuse it as an attribute.
     frame.style.cssText = "display: none !important";
     document.documentElement.append(frame);
   }
   const empty = frame.contentDocument?.defaultView;
   if (!empty) return window;
-  // If the page takes the frame away, the WebSocket goes with it and tells no one.
+  // If the page removes the frame, the WebSocket ends without an event.
   empty.onpagehide = () => engine.closed(LOST, "");
   empty.document.addEventListener("securitypolicyviolation", onViolation);
   return empty;
@@ -55,7 +54,7 @@ export function createSocket(engine, listening) {
   const frame = isFirefox && document.createElement("iframe");
   let current;
 
-  // Without this we would try again for ever, and the browser complain each time.
+  // Without this we would try again for ever, and the browser would report each attempt.
   const onViolation = ({ blockedURI, disposition }) => {
     if (blockedURI === current?.url && disposition === "enforce") {
       engine.closed(REFUSED, "the page's policy lacks it in connect-src");
@@ -93,7 +92,7 @@ export function createSocket(engine, listening) {
         open(address);
         return true;
       } catch {
-        // Such as `ws:` on an `https:` page.
+        // For example `ws:` on an `https:` page.
         return false;
       }
     },

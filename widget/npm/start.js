@@ -1,13 +1,13 @@
-/** What the entries of the npm package that start the widget share. */
+/** Common code of the entries of the npm package that start the widget. */
 
 import { count, subscribe } from "./page.js";
 import { startOnce } from "./widget.js";
 
-/** The handle where there is no page to show anything on: on a server. */
+/** The handle on a server, where there is no page. */
 const NOWHERE = { ready: Promise.resolve(), total: 0, count, subscribe, stop() {} };
 
 /**
- * Brings up the widget where WebAssembly may be missing.
+ * Loads the engine. If WebAssembly is missing, the error says what to import instead.
  * @param {() => Promise<object>} loadEngine
  */
 export const withAdvice = (loadEngine) => () =>
@@ -16,9 +16,9 @@ export const withAdvice = (loadEngine) => () =>
     throw new Error(`WebAssembly does not start (${cause?.message}); ${where} import start from "connection-counter/no-wasm"`);
   });
 
-/** Starts the widget with the engine that `loadEngine` answers with. */
+/** Starts the widget with the engine that `loadEngine` returns. */
 export function startPackage(options, loadEngine) {
-  // On a server there is nothing to do, and nothing to complain about.
+  // On a server there is nothing to do, and nothing to warn about.
   if (typeof document === "undefined") return NOWHERE;
   const given = Object.entries(options ?? {}).map(([name, value]) => [name, name, value]);
   return startOnce(given, undefined, loadEngine);

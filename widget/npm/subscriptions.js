@@ -1,16 +1,16 @@
-/** Whoever on the page wants to know a count: where the page's callbacks and the Rust's numbers meet. */
+/** The subscriptions to counts. This connects the page's callbacks to the numbers of the Rust code. */
 
 import { known, page } from "./page.js";
 
 /**
- * @param {object} engine the functions that the Rust exports
+ * @param {object} engine the functions that the Rust code exports
  * @param {(address: string) => string} rule the owner's rule
  */
 export function createSubscriptions(engine, rule) {
   /** The subscriptions by their numbers. */
   const all = [undefined];
 
-  /** What the engine takes for an address: nothing for this page; ` ` for an address that is none, and has no viewers. */
+  /** An address in the form that the engine expects: an empty text for this page, and ` ` for an invalid address. */
   const addressOf = (url) => {
     try {
       return url === undefined ? "" : rule(new URL(url, document.baseURI).href) || " ";
@@ -23,7 +23,7 @@ export function createSubscriptions(engine, rule) {
     try {
       subscription?.callback(known(viewers));
     } catch (error) {
-      // The page's own functions throw the page's own exceptions.
+      // This exception comes from the page's own code, so it is reported as the page's.
       reportError(error);
     }
   };
@@ -43,9 +43,9 @@ export function createSubscriptions(engine, rule) {
     },
     count: (url) => known(engine.count(addressOf(url)) ?? -1),
     notify,
-    /** Every address may mean another page. */
+    /** Attaches all subscriptions again, because their addresses may now mean other pages. */
     renew: () => page().subscriptions.forEach(attach),
-    /** They hear that nobody knows any more. */
+    /** Drops all subscriptions. */
     stop() {
       all.length = 0;
     },

@@ -1,6 +1,6 @@
 /**
- * The widget as it is loaded from its server: by live.js, or by a script tag of type `module` with this file's own, immutable
- * address and its integrity.
+ * The widget as browsers load it from the server. live.js imports it, or a script tag of type `module` names its pinned address
+ * and its hash.
  */
 
 import { bringUp } from "./wasm.js";
@@ -9,12 +9,12 @@ import { camel, kebab } from "./names.js";
 import { startOnce } from "./widget.js";
 
 const fetchModule = () => fetch(new URL(WASM_FILE, import.meta.url), { __proto__: null, integrity: WASM_INTEGRITY });
-/** The same code as JavaScript: where wasm is refused, or not wanted. */
+/** Loads the same code as JavaScript, for pages where wasm is refused or not wanted. */
 const loadPlain = async () => (await import(new URL(PLAIN_FILE, import.meta.url))).engine;
 
 /**
  * Starts the widget for the script tag with this address and these `data-*` attributes. Options may also be parameters of the
- * address, because tag managers drop attributes that they do not know. `getModule` answers with its wasm module.
+ * address, because tag managers drop attributes that they do not know. `getModule` returns the wasm module.
  */
 export function startFrom(address, attributes, getModule = fetchModule) {
   const { searchParams } = new URL(address);

@@ -1,8 +1,8 @@
-/** Our one voice on the host's console. */
+/** The widget's warnings in the console of the host page, at most one of each kind. */
 
 const kinds = new Set();
 
-/** Writes a warning, the first of its kind. What follows it is a consequence, or noise. */
+/** Writes a warning if it is the first of its kind. Later ones would only repeat it. */
 export function warn(kind, ...words) {
   if (kinds.has(kind)) return;
   kinds.add(kind);
@@ -13,10 +13,10 @@ export function warn(kind, ...words) {
   }
 }
 
-/** Warns of an exception that nobody expected. */
+/** Warns of an unexpected exception. */
 export const fail = (error) => warn("error", error);
 
-/** The function, with its exceptions kept from the page: each becomes our one warning, and the answer what it is `otherwise`. */
+/** Wraps a function so that its exceptions never reach the page. An exception becomes a warning, and the result is `otherwise`. */
 export const safely =
   (work, otherwise) =>
   (...values) => {
@@ -28,7 +28,7 @@ export const safely =
     }
   };
 
-/** Works outside of the zone in which Angular watches for what its page does: ours is no reason to look at the page again. */
+/** Runs work outside of Angular's zone, so that it does not make Angular check the page for changes. */
 export const outside = (work) => {
   const root = globalThis.Zone?.root;
   return typeof root?.run === "function" ? root.run(work) : work();

@@ -1,18 +1,18 @@
 /**
- * Brings up the engine: the Rust as a wasm module. Numbers cross as they are; a text crosses as two, where it begins in the
- * module's memory and how long it is, for which the Rust has wasm-bindgen's code.
+ * Loads the engine, which is the Rust code as a wasm module. Numbers are passed as they are. A text is passed as two numbers: its
+ * position in the module's memory, and its length. On the Rust side, wasm-bindgen's code handles them.
  */
 
 import { ANSWER_TEXT, CALLS, ENTRIES, TAKE_TEXT } from "widget-glue";
 
 import { safely } from "./warn.js";
 
-/** What is brought up once, stays. */
+/** The loaded engine. It is loaded once and stays. */
 let engine;
-/** What the module exports, and what it calls: see `dom.d.ts`. */
+/** The functions that the module exports, and those that it calls: see `dom.d.ts`. */
 let wasm, dom;
 
-// As JavaScript, the module has other bytes for a memory when that has grown: none may be kept.
+// In the JavaScript version the memory is a new buffer after it has grown, so a view of it must not be kept.
 const read = (at, length) => new TextDecoder("utf-8", { __proto__: null, ignoreBOM: true }).decode(new Uint8Array(wasm.memory.buffer, at, length));
 function pass(text) {
   const bytes = new TextEncoder().encode(text);
@@ -21,7 +21,7 @@ function pass(text) {
   return [at, bytes.length];
 }
 
-// What is thrown here stays here: an exception would leave the Rust half done.
+// Exceptions are caught here, because they would stop the Rust code in the middle of its work.
 const call = safely((name, ...values) => dom[name](...values));
 const imports = { __proto__: null };
 CALLS.split(" ").forEach((name, idx) => {
@@ -56,7 +56,7 @@ async function instantiate(getModule) {
   return open(instance.exports);
 }
 
-/** The functions of a module's exports, under their names. They throw nothing. */
+/** The functions that a module exports, under their names. They never throw. */
 function open(exports) {
   wasm = exports;
   const opened = { __proto__: null, setDom: (value) => (dom = value) };
