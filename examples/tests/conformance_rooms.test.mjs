@@ -39,8 +39,8 @@ point("15: wrong calls fail at once", async (client) => {
   for (const [order, error] of [
     [{ party: "nowhere", room: "x" }, /^party "nowhere" not found/],
     [{ party: "main", room: "" }, /^bad room/],
-    [{ party: "main", room: "x", path: "sub" }, /^"sub" is no path; start it with \//],
-    [{ party: "main", room: "x", path: "*" }, /^"\*" is no path; start it with \//],
+    [{ party: "main", room: "x", path: "sub" }, /^"sub" is not a path; start it with \//],
+    [{ party: "main", room: "x", path: "*" }, /^"\*" is not a path; start it with \//],
     [{ party: "failing", room: "x" }, /^on_request failed/],
   ]) {
     const started = performance.now();

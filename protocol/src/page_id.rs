@@ -1,4 +1,4 @@
-//! One page, one spelling: the id under which viewers of a page meet.
+//! Page ids. Each page has one id, in one spelling, for all of its viewers.
 
 use std::{fmt, sync::Arc};
 
@@ -14,7 +14,7 @@ pub const DEFAULT_COUNTER_ROOM: &str = "all-pages";
 
 /// `site/path?query`, or a bare name such as `a`.
 ///
-/// Spellings that lead to the same page become the same id:
+/// Different addresses of the same page get the same id:
 ///
 /// | part | rule |
 /// |---|---|
@@ -38,42 +38,43 @@ pub struct PageId(Arc<str>);
 /// Why a text is not a page id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageIdError {
-    /// There is nothing in it, or only dots.
+    /// The text is empty, or contains only dots.
     Empty,
-    /// Its one spelling is longer than [`PageId::MAX_BYTES`].
+    /// The id is longer than [`PageId::MAX_BYTES`].
     TooLong,
-    /// It contains a control character.
+    /// The text contains a control character.
     ControlCharacter,
-    /// What stands before the first `/` is no host.
+    /// The text before the first `/` is not a host.
     Host,
 }
 
-/// Bytes that may stand unencoded in a path segment beside letters, digits and `-._~` (RFC 3986, `pchar`).
+/// Bytes that need no encoding in a path segment, in addition to letters, digits and `-._~` (RFC 3986, `pchar`).
 const PLAIN_IN_PATH: &[u8] = b"!$&'()*+,;=:@";
-/// Likewise in one query parameter. `'` is missing because browsers encode it there, `?` because only the first one starts a query.
+/// The same for a query parameter. `'` is missing because browsers encode it there, and `?` because only the first one starts a
+/// query.
 const PLAIN_IN_QUERY: &[u8] = b"!$()*,;=:@/";
-/// Likewise in a hash route.
+/// The same for a hash route.
 const PLAIN_IN_FRAGMENT: &[u8] = b"!$&'()*+,;=:@/?";
 
 impl PageId {
-    /// Bytes of the longest id: enough for nearly every real address, little enough to keep a million of them in memory.
+    /// Bytes of the longest id. It is enough for nearly every real address, and small enough to keep a million ids in memory.
     pub const MAX_BYTES: usize = 512;
 
-    /// The id of an address whose parts a browser (or another WHATWG URL parser) has already told apart.
+    /// The id of an address that a browser (or another WHATWG URL parser) has already split into parts.
     ///
-    /// `host` is `URL.host` with its port, `path` is `URL.pathname`, `query` is `URL.search` (`?` included), and `fragment`
-    /// is empty or, where hash routes are pages, `URL.hash` (`#` included).
+    /// `host` is `URL.host` with its port, `path` is `URL.pathname`, and `query` is `URL.search` with its `?`. `fragment` is
+    /// `URL.hash` with its `#` if hash routes are pages, and otherwise empty.
     ///
     /// # Errors
-    /// [`PageIdError::Host`] without a host, [`PageIdError::TooLong`] beyond [`Self::MAX_BYTES`].
+    /// [`PageIdError::Host`] without a host, and [`PageIdError::TooLong`] beyond [`Self::MAX_BYTES`].
     pub fn from_parts(host: &str, path: &str, query: &str, fragment: &str) -> Result<Self, PageIdError> {
         Self::from_parts_with(host, path, query, fragment, None)
     }
 
-    /// As [`Self::from_parts`], where of the query only parameters with these names matter.
+    /// Like [`Self::from_parts`], but only query parameters with these names matter.
     ///
     /// # Errors
-    /// As for [`Self::from_parts`].
+    /// Fails like [`Self::from_parts`].
     pub fn from_parts_with(
         host: &str,
         path: &str,
@@ -92,12 +93,12 @@ impl PageId {
         Ok(Self(id.into()))
     }
 
-    /// The id in a text someone sent: a page id in any spelling, or a bare name without a `/`, which is taken as it is.
+    /// The id in a text from outside: a page id in any spelling, or a bare name without a `/`, which stays as it is.
     ///
     /// # Errors
-    /// Each [`PageIdError`], for the reason it names.
+    /// Returns the [`PageIdError`] that says what is wrong.
     pub fn parse(text: &str) -> Result<Self, PageIdError> {
-        // What one program has spelled another reads, again and again; spelling a host alone takes a microsecond or two.
+        // Most texts are ids that a program has spelled before. Spelling a host again would take a microsecond or two.
         if is_spelled(text) { Ok(Self(text.into())) } else { Self::spell(text) }
     }
 
@@ -124,28 +125,28 @@ impl PageId {
         &self.0
     }
 
-    /// What stands before the first `/`; `None` for a bare name, which belongs to the default site.
+    /// The text before the first `/`. `None` for a bare name, which belongs to the default site.
     #[must_use]
     pub fn site(&self) -> Option<&str> {
         let end = self.0.bytes().position(|byte| byte == b'/')?;
         self.0.get(..end)
     }
 
-    /// The counter room that counts this page: its site's, or [`DEFAULT_COUNTER_ROOM`].
+    /// The counter room that counts this page: the room of its site, or [`DEFAULT_COUNTER_ROOM`].
     #[must_use]
     pub fn counter_room(&self) -> &str {
         self.site().unwrap_or(DEFAULT_COUNTER_ROOM)
     }
 }
 
-/// Names of parameters, compared as page ids spell them: `filter[color]` is also `filter%5Bcolor%5D`.
+/// Names of parameters. They are compared in the spelling of page ids, so `filter[color]` is the same as `filter%5Bcolor%5D`.
 pub struct ParameterNames(
-    /// Each with a `&` behind it, which is in no name.
+    /// Each name is followed by a `&`, which no name contains.
     String,
 );
 
 impl ParameterNames {
-    /// Reads names that are separated by commas. What is beyond the length of a page id is left out.
+    /// Reads names that are separated by commas. Names that do not fit into a page id are left out.
     #[must_use]
     pub fn new(names: &str) -> Self {
         let mut spelled = String::new();
@@ -161,7 +162,7 @@ impl ParameterNames {
     }
 }
 
-/// Whether a text certainly is an address in its one spelling. Of some it cannot say so at a glance: those with a port, a
+/// Whether a text certainly is an address in its one spelling. It is a quick check, and answers `false` for ids with a port, a
 /// query, an international name, or anything encoded.
 fn is_spelled(text: &str) -> bool {
     let Some((host, path)) = text.split_once('/') else { return false };
@@ -170,7 +171,7 @@ fn is_spelled(text: &str) -> bool {
         |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) || PLAIN_IN_PATH.contains(&byte);
     text.len() <= PageId::MAX_BYTES
         && host.bytes().all(plain_host)
-        // A last label that begins with a digit may be an IPv4 address in one of its many spellings.
+        // If the last label begins with a digit, the host may be an IPv4 address, which has many spellings.
         && host.rsplit('.').next().is_some_and(|label| label.starts_with(|first: char| first.is_ascii_lowercase()))
         && !host.contains("xn--")
         && path.bytes().all(plain_path)
@@ -178,15 +179,15 @@ fn is_spelled(text: &str) -> bool {
         && !path.ends_with('/')
         && !path.contains("//")
         && !path.contains("/.")
-        // Where sessions are.
+        // A path with `;` may contain a session.
         && !path.contains(';')
         && path != "index.html"
         && !path.ends_with("/index.html")
 }
 
-// What follows works on bytes: the searches for characters and texts that `str` has weigh more in wasm than all of this.
+// The code below works on bytes. The searches of `str` would add more to the wasm module than all of this.
 
-/// Appends `/a/b`: never a last slash, except for the root.
+/// Appends `/a/b`. There is no last slash, except for the root.
 fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
     let is_slash = |byte: &u8| matches!(byte, b'/' | b'\\');
     let root = id.len();
@@ -197,7 +198,7 @@ fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
     for segment in path.split(is_slash) {
         let start = id.len();
         id.push('/');
-        // Empty segments as well: a long row of slashes must not cost a long time.
+        // This also stops at a long row of slashes, which would otherwise take a long time.
         within_limit(id)?;
         push_encoded(id, segment, PLAIN_IN_PATH)?;
         if holds(segment, b';') {
@@ -212,7 +213,7 @@ fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
             _ => {}
         }
     }
-    // Empty segments go last: until here `..` may have meant one of them, as it does in a browser.
+    // Empty segments are removed last, because `..` may refer to one of them, as in a browser.
     while let Some(at) = id.as_bytes().windows(2).position(|pair| pair == b"//") {
         id.remove(at);
     }
@@ -225,7 +226,7 @@ fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
     Ok(())
 }
 
-/// Drops the parameters that belong to the visit, `;jsessionid=…`, from the segment that begins at `start`.
+/// Drops a session such as `;jsessionid=…` from the segment that begins at `start`.
 fn drop_session(id: &mut String, start: usize) {
     let segment = id.split_off(start);
     let mut rest = segment.as_str();
@@ -246,7 +247,7 @@ fn drop_last_segment(id: &mut String, root: usize) {
 
 /// Appends `?a=1&b=2`, or nothing.
 fn push_query(id: &mut String, query: &str, only: Option<&ParameterNames>) -> Result<(), PageIdError> {
-    // Kept in order by inserting, not by sorting afterwards: there are few, and a sort routine weighs a kilobyte in wasm.
+    // Parameters are inserted in order. There are few, and a sort function would add a kilobyte to the wasm module.
     let mut parameters: Vec<String> = Vec::new();
     let mut bytes = 0;
     for parameter in query.as_bytes().split(|byte| *byte == b'&').filter(|parameter| !parameter.is_empty()) {
@@ -292,7 +293,7 @@ pub(crate) fn within_limit(id: &str) -> Result<(), PageIdError> {
     if id.len() > PageId::MAX_BYTES { Err(PageIdError::TooLong) } else { Ok(()) }
 }
 
-/// A host as a browser would spell it: `BÜCHER.example` becomes `xn--bcher-kva.example`, `[0:0::1]` becomes `[::1]`.
+/// The host in a browser's spelling: `BÜCHER.example` becomes `xn--bcher-kva.example`, and `[0:0::1]` becomes `[::1]`.
 #[cfg(feature = "host-spelling")]
 fn spell_host(host: &str) -> Result<String, PageIdError> {
     let (name, port) = match host.rsplit_once(':') {
@@ -307,7 +308,7 @@ fn spell_host(host: &str) -> Result<String, PageIdError> {
     Ok(spelled)
 }
 
-/// Browsers have spelled the host already.
+/// Browsers have already spelled the host.
 #[cfg(not(feature = "host-spelling"))]
 #[allow(clippy::unnecessary_wraps, reason = "the other one can fail")]
 fn spell_host(host: &str) -> Result<String, PageIdError> {
@@ -352,7 +353,7 @@ impl Serialize for PageId {
     }
 }
 
-/// Spells what it reads, so that no other spelling ever enters a program through JSON.
+/// Spells the id that it reads, so that ids from JSON have the one spelling, too.
 impl<'de> Deserialize<'de> for PageId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;

@@ -1,9 +1,9 @@
-//! Percent-encoding in the one spelling that page ids have.
+//! Percent-encoding, in the one spelling of page ids.
 
 use crate::page_id::{PageIdError, within_limit};
 
-/// Appends `text` with every byte in its one spelling: letters, digits, `-._~` and `plain` as they are, all else as `%XX`.
-/// A `%XX` stays one unless it hides a letter, digit or one of `-._~`.
+/// Appends `text` in its one spelling: letters, digits, `-._~` and the bytes in `plain` as they are, all others as `%XX`. An
+/// existing `%XX` stays, unless it stands for a letter, a digit or one of `-._~`.
 pub(crate) fn push_encoded(out: &mut String, text: &[u8], plain: &[u8]) -> Result<(), PageIdError> {
     let mut bytes = text;
     while let [byte, rest @ ..] = bytes {
@@ -32,7 +32,7 @@ pub(crate) fn push_encoded(out: &mut String, text: &[u8], plain: &[u8]) -> Resul
     Ok(())
 }
 
-/// `contains`, without the search for long slices that comes with it.
+/// Like `contains`, but without its code for long slices.
 #[expect(clippy::manual_contains, reason = "the other way weighs 400 bytes in wasm")]
 pub(crate) fn holds(few: &[u8], byte: u8) -> bool {
     few.iter().any(|one| *one == byte)

@@ -1,4 +1,4 @@
-//! Viewer ↔ page: what travels over the WebSocket.
+//! Viewer ↔ page: the messages on the WebSocket.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::PageId;
 
-/// What a viewer says to its page.
+/// A message of a viewer to its page.
 ///
-/// Links are plain strings here: the server spells each one itself and refuses the bad ones one by one.
+/// Links are plain strings here. The server spells each one itself, and refuses bad ones one by one.
 ///
 /// ```
 /// use connection_counter_protocol::ViewerMessage;
@@ -25,17 +25,17 @@ pub enum ViewerMessage {
         /// Page ids, at most [`MAX_LINKS_PER_MESSAGE`](crate::MAX_LINKS_PER_MESSAGE).
         links: Vec<String>,
     },
-    /// Takes links away again. Unknown ones are ignored.
+    /// Removes links from this connection's links. Unknown ones are ignored.
     Unsubscribe {
         /// Page ids, at most [`MAX_LINKS_PER_MESSAGE`](crate::MAX_LINKS_PER_MESSAGE).
         links: Vec<String>,
     },
-    /// A type this version does not know, from a newer widget. Ignored.
+    /// A type that this version does not know, from a newer widget. It is ignored.
     #[serde(other, skip_serializing)]
     Unknown,
 }
 
-/// What a page says to its viewers.
+/// A message of a page to its viewers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum PageMessage {
@@ -44,38 +44,38 @@ pub enum PageMessage {
         /// Viewers by page id.
         connections: BTreeMap<PageId, u32>,
     },
-    /// A message was refused; nothing of it took effect unless the text says so. The connection lives on.
+    /// A message was refused. Nothing of it took effect unless the text says so. The connection stays open.
     Error {
-        /// A stable word a program can act on, such as `bad-message`.
+        /// A fixed word that a program can compare, such as `bad-message`.
         code: String,
         /// A sentence for a person: what was refused, why, and what to do.
         message: String,
     },
-    /// A type this version does not know, from a newer server. Ignored.
+    /// A type that this version does not know, from a newer server. It is ignored.
     #[serde(other, skip_serializing)]
     Unknown,
 }
 
-/// The names of [`ViewerMessage`] and [`PageMessage`] in JSON, for a reader that walks a parsed object instead of
-/// carrying a JSON parser: in the widget a parser would weigh more than everything else together.
+/// The names of [`ViewerMessage`] and [`PageMessage`] in JSON, for code that reads a parsed object. The widget does so, because
+/// a JSON parser would be larger than the rest of it.
 pub mod wire {
-    /// Names the kind of message.
+    /// The field with the kind of a message.
     pub const TYPE: &str = "type";
-    /// Kind of [`ViewerMessage::Subscribe`](super::ViewerMessage::Subscribe).
+    /// The kind of [`ViewerMessage::Subscribe`](super::ViewerMessage::Subscribe).
     pub const SUBSCRIBE: &str = "subscribe";
-    /// Kind of [`ViewerMessage::Unsubscribe`](super::ViewerMessage::Unsubscribe).
+    /// The kind of [`ViewerMessage::Unsubscribe`](super::ViewerMessage::Unsubscribe).
     pub const UNSUBSCRIBE: &str = "unsubscribe";
-    /// The list of page ids in both.
+    /// The field with the page ids of both.
     pub const LINKS: &str = "links";
-    /// Kind of [`PageMessage::Update`](super::PageMessage::Update).
+    /// The kind of [`PageMessage::Update`](super::PageMessage::Update).
     pub const UPDATE: &str = "update";
-    /// Its counts.
+    /// The field with its counts.
     pub const CONNECTIONS: &str = "connections";
-    /// Kind of [`PageMessage::Error`](super::PageMessage::Error).
+    /// The kind of [`PageMessage::Error`](super::PageMessage::Error).
     pub const ERROR: &str = "error";
-    /// Its stable word.
+    /// The field with its code.
     pub const CODE: &str = "code";
-    /// Its sentence.
+    /// The field with its sentence.
     pub const MESSAGE: &str = "message";
 }
 
@@ -83,22 +83,22 @@ pub mod wire {
 pub mod close {
     /// The other side leaves, as browsers do when a page is closed.
     pub const GOING_AWAY: u16 = 1001;
-    /// The frames were not those of a WebSocket.
+    /// The frames broke the WebSocket protocol.
     pub const PROTOCOL: u16 = 1002;
     /// The other side closed without saying why. Never sent.
     pub const NO_STATUS: u16 = 1005;
-    /// The connection broke without a goodbye. Never sent.
+    /// The connection broke without a close frame. Never sent.
     pub const ABNORMAL: u16 = 1006;
     /// A text message was not UTF-8.
     pub const INVALID_TEXT: u16 = 1007;
-    /// A rule was broken. The widget does not come back: the answer would be the same.
+    /// The client broke a rule. The widget does not reconnect, because the answer would be the same.
     pub const POLICY: u16 = 1008;
     /// A message was larger than the server reads.
     pub const TOO_BIG: u16 = 1009;
-    /// The server failed. Come back after a random moment.
+    /// The server failed. Reconnect after a random time.
     pub const INTERNAL: u16 = 1011;
-    /// The server is stopping, most often to be started again. Come back after a random moment.
+    /// The server is stopping, usually to start again. Reconnect after a random time.
     pub const RESTARTING: u16 = 1012;
-    /// Too busy, or this viewer reads too slowly. Come back after a random moment.
+    /// The server is too busy, or this viewer reads too slowly. Reconnect after a random time.
     pub const TRY_LATER: u16 = 1013;
 }

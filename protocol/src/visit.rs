@@ -1,20 +1,20 @@
-//! The table of what in an address belongs to one visit: where the reader came from, or their session. It never says what a
-//! page shows, so it tells no pages apart.
+//! The table of parameters that belong to one visit: where the reader came from, or their session. They do not change what a
+//! page shows, so they do not tell pages apart.
 //!
-//! The table is for parameters of the query (`?gclid=…`) and of path segments (`;jsessionid=…`). Names are compared without
-//! regard to case. The lists of ClearURLs, Brave, Firefox and AdGuard were compared in November 2026; each group below names
-//! who adds the parameters.
+//! It is used for parameters of the query (`?gclid=…`) and of path segments (`;jsessionid=…`). Upper and lower case are the
+//! same. We compared the lists of ClearURLs, Brave, Firefox and AdGuard in November 2026. A comment above each group names the
+//! programs that add these parameters.
 
-/// Names, each after a blank. The last character of some says more:
+/// Names, each followed by a blank. The last character of a name can have a meaning:
 ///
 /// | at the end | meaning |
 /// |---|---|
 /// | `*` | every name that begins so |
 /// | `#` | only if the value is not a number: `trk=12` may be the number of a song |
 /// | `?` | only if the value looks like a session ([`is_token`]): `sid=9f86d081884c7d65`, but not `sid=12` or `s=shoes` |
-// One text instead of a list: every entry of a list costs the widget eight bytes more.
+// It is one text instead of a list, because every entry of a list adds eight bytes to the widget.
 const OF_VISIT: &str = concat!(
-    // Our own switch for debugging.
+    // Our own parameter for debugging.
     "viewers-debug ",
     // Google Analytics and Ads (support.google.com/analytics/answer/10917952, developers.google.com/google-ads), and its search.
     "utm_* gclid gclsrc dclid gbraid wbraid gad_* srsltid _ga _gl _gac ved ",
@@ -31,17 +31,17 @@ const OF_VISIT: &str = concat!(
     // Listrak, dotdigital, Acoustic, ActiveCampaign.
     "mc_cid mc_eid _hsenc _hsmi __hstc __hssc __hsfp hsctatracking hsa_* mkt_tok vero_id vero_conv ck_subscriber_id ",
     "ml_subscriber* _kx _ke __s bsft_* oly_* sfmc_* elq* trk_* dm_i spmailingid spuserid spjobid spreportid vgo_ee ",
-    // Checks on the way: Cloudflare, WordPress.
+    // Bot checks: Cloudflare, WordPress.
     "__cf_chl_* doing_wp_cron ",
     // Shared links of YouTube and Spotify, clicks on LinkedIn.
     "si# trk# ",
     // Sessions of PHP, Java, ASP, ColdFusion, osCommerce, xt:Commerce, Zen Cart.
     "phpsessid jsessionid aspsessionid* cfid cftoken oscsid xtcsid zenid ",
-    // Sessions of phpBB and vBulletin, and of programs whose authors did not look further for a name.
+    // Sessions of phpBB and vBulletin, and common names in other programs.
     "sid? s? sess? sessid? session? session_id? sessionid?",
 );
 
-/// The shortest session: anything shorter can be guessed, and may be the number of an article.
+/// Bytes of the shortest session. A shorter value may be the number of an article.
 const SHORTEST_TOKEN_BYTES: usize = 8;
 
 /// Whether a parameter, `name` or `name=value`, belongs to the visit.
@@ -63,7 +63,7 @@ pub(crate) fn is_of_visit(parameter: &[u8]) -> bool {
     })
 }
 
-/// Whether a value looks random: long, of letters mixed with digits, without anything that separates words.
+/// Whether a value looks random: it is long, has letters and digits, and nothing that separates words.
 fn is_token(value: &[u8]) -> bool {
     value.len() >= SHORTEST_TOKEN_BYTES
         && value.iter().all(u8::is_ascii_alphanumeric)

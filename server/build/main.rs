@@ -9,7 +9,7 @@ use std::{
 
 fn main() -> io::Result<()> {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    // A link to `widget/dist` here, and a folder in the packed crate.
+    // Here this is a link to `widget/dist`. In the packed crate it is a folder.
     let dist = here.join("widget");
     println!("cargo::rerun-if-changed=demo");
     println!("cargo::rerun-if-changed=docs");
@@ -34,7 +34,7 @@ fn main() -> io::Result<()> {
     fs::write(Path::new(&out).join("manual.rs"), manual::code(&here.join("docs"))?)
 }
 
-/// Name and path of every file in a folder; none if there is no such folder.
+/// Name and path of every file in a folder. Empty if there is no such folder.
 fn files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut files = Vec::new();
     let entries = match fs::read_dir(folder) {

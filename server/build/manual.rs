@@ -13,7 +13,7 @@ pub(crate) fn code(folder: &Path) -> io::Result<String> {
     Ok(code + "];\n")
 }
 
-/// Path and text of each page, those of folders below included. `README.md` is the page of its folder.
+/// Path and text of each page, including those in subfolders. `README.md` is the page of its folder.
 fn pages(folder: &Path, prefix: &str) -> io::Result<Vec<(String, String)>> {
     let mut pages = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -30,7 +30,7 @@ fn pages(folder: &Path, prefix: &str) -> io::Result<Vec<(String, String)>> {
     Ok(pages)
 }
 
-/// A page that is read without scripts.
+/// The HTML of a page. It needs no scripts.
 fn page(path: &str, markdown: &str) -> String {
     let up = "../".repeat(path.matches('/').count());
     let (title, body) = body(markdown);
@@ -46,7 +46,7 @@ fn page(path: &str, markdown: &str) -> String {
 
 /// The page's first heading, and its HTML. Headings can be linked to as on GitHub.
 fn body(markdown: &str) -> (String, String) {
-    // A link to an item of our Rust code leads nowhere outside rustdoc; only its text stays.
+    // Links to items of our Rust code work only in rustdoc, so only their text is kept.
     let nowhere = |_: BrokenLink| Some((CowStr::from(""), CowStr::from("")));
     let options = Options::ENABLE_TABLES | Options::ENABLE_GFM;
     let mut events = Vec::new();
@@ -87,7 +87,7 @@ fn body(markdown: &str) -> (String, String) {
     (title.unwrap_or_default(), body)
 }
 
-/// Where a link of a page leads when all pages are served beside each other without their endings.
+/// The target of a link when all pages are served without their endings.
 fn target(link: &str) -> String {
     if link.contains("://") {
         return link.to_owned();

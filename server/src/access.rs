@@ -11,18 +11,18 @@ use crate::{
     settings::{Settings, SettingsError},
 };
 
-/// The sites listed with `--site`, and the party token.
+/// The rules of who may use the server: the sites of `--site`, and the party token.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// Empty, as the next two, on an open server.
+    /// The listed sites. This and the next two are empty on an open server.
     sites: BTreeSet<String>,
-    /// Ends of hosts that are sites: `.example.org`.
+    /// The endings of hosts that are sites, such as `.example.org`.
     endings: Vec<String>,
-    /// Other names of sites, and which site each is.
+    /// Other names of sites, each with the name of its site.
     aliases: BTreeMap<String, String>,
-    /// Whether the server has pages of its own, whose site is whatever address it is reached under.
+    /// Whether the server has its own pages. The site of these pages is the address at which the server is reached.
     own_pages: bool,
-    /// The secret for changing counts from outside, if anyone may.
+    /// The secret for changing counts from outside. `None` if nobody may.
     party_token: Option<String>,
 }
 
@@ -41,7 +41,7 @@ impl Access {
         Ok(access)
     }
 
-    /// Adds what a `--site` says: `example.org`, `*.example.org`, or `example.org=www.example.org`.
+    /// Adds the value of one `--site`: `example.org`, `*.example.org`, or `example.org=www.example.org`.
     fn add(&mut self, site: &str) -> Result<(), PageIdError> {
         if let Some(domain) = site.strip_prefix("*.") {
             self.endings.push(format!(".{}", listed_site(domain)?));
@@ -60,7 +60,7 @@ impl Access {
         self.sites.is_empty() && self.endings.is_empty()
     }
 
-    /// Whether the site itself is listed, by its name or with all sub-domains of another.
+    /// Whether the site is listed, by its name or by `*.` and an ending.
     fn lists(&self, site: &str) -> bool {
         let is_within = |ending: &String| site.strip_suffix(ending).is_some_and(|name| !name.is_empty());
         self.sites.contains(site) || self.endings.iter().any(is_within)
@@ -71,38 +71,38 @@ impl Access {
         self.sites.iter().map(String::as_str)
     }
 
-    /// Whether this very site is listed, so that nobody else can have made it up.
+    /// Whether the site is listed by its full name. Then nobody else can have made it up.
     pub(crate) fn names(&self, site: &str) -> bool {
         self.sites.contains(site)
     }
 
-    /// The page that a page of an alias really is; `None` for all others.
+    /// The page that a page of an alias stands for. `None` for all others.
     pub(crate) fn main_page(&self, page: &PageId) -> Option<PageId> {
         let alias = page.site()?;
         let main = self.main_site(alias)?;
         PageId::parse(&format!("{main}{}", page.as_str().strip_prefix(alias)?)).ok()
     }
 
-    /// The site that goes by this name as well; `None` for all others. Every site goes by its name with a dot at the end, which
-    /// browsers take for another one.
+    /// The site that this is another name of. `None` for all others. A name with a dot at its end is another name, although
+    /// browsers take it for another site.
     pub(crate) fn main_site<'a>(&'a self, alias: &'a str) -> Option<&'a str> {
         let without_dot = alias.strip_suffix('.');
         let main = self.aliases.get(without_dot.unwrap_or(alias)).map(String::as_str);
         main.or(without_dot)
     }
 
-    /// Whether pages of this site may be counted and watched. Bare names (`None`) belong to no one in particular.
+    /// Whether pages of this site may be counted and watched. Ids without a site (`None`) are always allowed.
     #[must_use]
     pub fn serves(&self, site: Option<&str>) -> bool {
         self.is_open() || site.is_none_or(|site| self.lists(site))
     }
 
-    /// Whether a page opened from this request's origin may be counted as `page`.
+    /// Whether a page with this request's origin may be counted as `page`.
     ///
-    /// An open server believes everyone. Otherwise the origin must be a listed site, another name of one, or the server's own
-    /// address where it has pages of its own, and the page must be of the origin's site: this keeps other sites out, and one
-    /// site from inventing viewers of another.
-    /// Programs can send any origin; what they can do then is bounded by [`Limits`](crate::Limits).
+    /// An open server allows every origin. Otherwise the origin must be a listed site, another name of one, or the server's own
+    /// address if the server has its own pages. Then `page` must be of the origin's site. This keeps other sites out, and stops
+    /// one site from adding viewers to another. Programs can send any origin. [`Limits`](crate::Limits) bounds what they can
+    /// do.
     ///
     /// # Errors
     /// [`Refusal::OriginMissing`], [`Refusal::OriginHidden`], [`Refusal::OriginRefused`] or [`Refusal::ForeignPage`].
@@ -128,14 +128,15 @@ impl Access {
         }
     }
 
-    /// What `--site` would have to say to let this site in: another name where it differs from a listed one by its `www.`.
+    /// The value of `--site` that would allow this site. If the site differs from a listed one only by its `www.`, this makes
+    /// it another name of that one.
     fn flag_for(&self, site: &str) -> String {
         let other = site.strip_prefix("www.").map_or_else(|| format!("www.{site}"), str::to_owned);
         if self.sites.contains(&other) { format!("{other}={site}") } else { site.to_owned() }
     }
 
-    /// Whether the site is the server's own address, as this request has it, and has pages. What a request says is true as
-    /// far as the proxy before the server goes.
+    /// Whether the site is the server's own address, as the request names it, and the server has its own pages. The request is
+    /// as trustworthy as the proxy in front of the server.
     pub(crate) fn is_own(&self, headers: &HeaderMap, site: &str) -> bool {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         self.own_pages && host.and_then(|host| spell_site(host).ok()).is_some_and(|own| own == site)
@@ -146,15 +147,15 @@ impl Access {
     pub fn has_party_token(&self, headers: &HeaderMap) -> bool {
         let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
         match (&self.party_token, sent) {
-            // In constant time: the time of an ordinary comparison tells how much of a guess was right.
+            // The comparison takes constant time. The time of a normal one would show how much of a guess is right.
             (Some(token), Some(sent)) => token.as_bytes().ct_eq(sent).into(),
             _ => false,
         }
     }
 }
 
-/// A site as `--site` names it, in its one spelling. Some names that a URL may have no site has, and what never matches had
-/// better be refused: `.example.org`, `"example.org"`.
+/// The one spelling of a site from `--site`. A URL can contain some names that no site has, such as `.example.org` or
+/// `"example.org"`. They would never match, so they are refused.
 fn listed_site(site: &str) -> Result<String, PageIdError> {
     let spelled = spell_site(site.strip_suffix('.').unwrap_or(site))?;
     let (name, _) = spelled.rsplit_once(':').filter(|_| !spelled.ends_with(']')).unwrap_or((&spelled, ""));
@@ -166,7 +167,7 @@ fn listed_site(site: &str) -> Result<String, PageIdError> {
     if is_site { Ok(spelled) } else { Err(PageIdError::Host) }
 }
 
-/// A site in its one spelling, the one that page ids start with.
+/// The one spelling of a site. Page ids begin with it.
 pub(crate) fn spell_site(site: &str) -> Result<String, PageIdError> {
     if site.contains(['/', '?', '#', '*']) {
         return Err(PageIdError::Host);
@@ -227,7 +228,7 @@ mod tests {
         for origin in ["https://example.org", "https://.example.org", "https://evil-example.org", "https://a.local"] {
             assert!(matches!(check(origin, "example.org/a"), Err(Refusal::OriginRefused { .. })), "{origin}");
         }
-        // One sub-domain speaks for no other.
+        // One sub-domain may not be counted as another.
         assert!(matches!(check("https://a.example.org", "b.example.org/"), Err(Refusal::ForeignPage { .. })));
     }
 
@@ -244,7 +245,7 @@ mod tests {
         };
         check("https://www.example.org", "example.org/a").unwrap();
         assert!(matches!(check("https://www.example.org", "www.other.org/"), Err(Refusal::ForeignPage { .. })));
-        // What is refused names the flag that mends it.
+        // The refusal names the flag that allows the site.
         let flag = |origin| check(origin, "a").unwrap_err().to_string();
         assert!(flag("https://other.org").contains("--site www.other.org=other.org"));
         assert!(flag("https://new.org").contains("--site new.org"));

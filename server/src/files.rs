@@ -17,18 +17,18 @@ use crate::{
 // `WIDGET` and `DEMO`: name and content of every file in `widget/dist` and `server/demo`.
 include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
-/// What the demo's pages may do: load what is theirs, compile the widget, and connect to this server.
+/// What the demo's pages may do: load their own files, compile the widget, and connect to this server.
 const DEMO_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; \
                            form-action 'none'; frame-ancestors 'none'";
-/// The same for the preview, which the start page has in a frame.
+/// The same for the preview, which the start page shows in a frame.
 const PREVIEW_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; \
                               form-action 'none'; frame-ancestors 'self'";
 /// A file whose name changes with its content.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// A file that must fit to the others: browsers ask each time, and are told that nothing changed.
+/// A file that must fit the others. Browsers ask each time, and usually learn that it has not changed.
 const ASK_FIRST: &str = "no-cache";
 
-/// The widget's file of this very version, and its integrity, for pages that want no other.
+/// The widget's file of this version and its integrity, for pages that pin the version.
 pub(crate) fn pinned() -> Option<(&'static str, &'static str)> {
     let (_, content) = WIDGET.iter().find(|(name, _)| *name == "pinned")?;
     std::str::from_utf8(content).ok()?.split_once(' ')
@@ -38,15 +38,15 @@ pub(crate) fn pinned() -> Option<(&'static str, &'static str)> {
 pub(crate) struct Files(HashMap<String, File>);
 
 struct File {
-    /// What is served.
+    /// The content.
     content: &'static [u8],
     /// Smaller copies, best first: encoding and content.
     compressed: Vec<(&'static str, &'static [u8])>,
     /// Its media type.
     kind: &'static str,
-    /// What tells this version from others, for `If-None-Match`.
+    /// The tag of this version, for `If-None-Match`.
     tag: HeaderValue,
-    /// It is the widget's, which pages of every origin load.
+    /// Whether it is a file of the widget, which pages of every origin load.
     of_widget: bool,
 }
 
@@ -62,7 +62,7 @@ impl Files {
             files.insert(format!("/{name}"), File::new(name, content, true));
         }
         for (name, content) in DEMO.iter().filter(|_| demo) {
-            // `a.html` is /pages/a, `index.html` is /.
+            // `a.html` is served at /pages/a, and `index.html` at /.
             let path = match name.strip_suffix(".html") {
                 Some("index") => "/".to_owned(),
                 Some(page) => format!("/pages/{page}"),
@@ -70,7 +70,7 @@ impl Files {
             };
             files.insert(path, File::new(name, content, false));
             if *name == "icon.svg" {
-                // Where browsers look for an icon when they show something that names none, such as our JSON.
+                // Browsers ask for an icon here if a page names none, or for our JSON.
                 files.insert("/favicon.ico".to_owned(), File::new(name, content, false));
             }
         }
@@ -80,7 +80,7 @@ impl Files {
     /// The file at this request's path, if there is one.
     pub(crate) fn answer(&self, request: &Parts) -> Option<Result<Response>> {
         let path = request.uri.path();
-        // The widget's files are found below whatever path a proxy passes on.
+        // A proxy may pass on any path before the name of a widget's file.
         let name = path.get(path.rfind('/')?..)?;
         if name == "/live.js" && !self.0.contains_key(name) {
             let hint = "the widget is not in this server: build it with `npx --yes rust-just widget`, then build again";
@@ -95,13 +95,13 @@ impl Files {
     }
 }
 
-/// Whether this is the path of a file of the widget, of whatever version: `/live-0123abcd.js`.
+/// Whether this is the path of a file of any version of the widget, such as `/live-0123abcd.js`.
 fn is_of_a_widget(path: &str) -> bool {
     path.starts_with("/live-") && [".js", ".wasm"].iter().any(|ending| path.ends_with(ending))
 }
 
-/// The answer to a page that names the widget of another version. A browser shows the reason only to pages it may be shown
-/// to, so this says that it is for all.
+/// The answer to a page that pins another version of the widget. Browsers show the reason only if every origin may read the
+/// answer, so it allows that.
 fn gone(path: &str) -> Response {
     static GONE: Notice = Notice::warning();
     GONE.give(|| {
@@ -158,7 +158,7 @@ impl File {
         }
         if self.of_widget {
             headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-            // Host pages of any origin load it, isolated ones too.
+            // Host pages of any origin load it, also pages that isolate themselves.
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
         } else {
@@ -169,7 +169,7 @@ impl File {
     }
 }
 
-/// Whether the client reads this encoding; `q=0` says that it does not.
+/// Whether the client accepts this encoding. `q=0` means no.
 fn accepts(asked: &HeaderMap, encoding: &str) -> bool {
     let offers = asked.get_all(header::ACCEPT_ENCODING).iter().filter_map(|offers| offers.to_str().ok());
     offers.flat_map(|offers| offers.split(',')).any(|offer| {
@@ -179,7 +179,7 @@ fn accepts(asked: &HeaderMap, encoding: &str) -> bool {
     })
 }
 
-/// The media type of a file we serve; `None` for one we do not, such as a compressed copy.
+/// The media type of a file that we serve. `None` for other files, such as a compressed copy.
 fn kind(name: &str) -> Option<&'static str> {
     Some(match name.rsplit_once('.')?.1 {
         "html" => "text/html; charset=utf-8",

@@ -10,14 +10,14 @@
 //!                rooms ⇢ storage (fjall): a cache the server can start without
 //! ```
 //!
-//! It is written against a small runtime for parties, [`connection_counter_runtime`], whose public items are here as well:
-//! implement [`party::Party`], give it to [`Server::party`], and rooms of your own are reached over HTTP and WebSocket, and
-//! reach each other. Whoever knows PartyKit finds its words in [`coming_from_partykit`].
+//! It is written for a small runtime for parties, [`connection_counter_runtime`]. Its public items are here, too: implement
+//! [`party::Party`], and give it to [`Server::party`]. Your rooms are then reached over HTTP and WebSocket, and can reach each
+//! other. [`coming_from_partykit`] maps PartyKit's names to ours.
 //!
-//! What holds throughout, and cannot be seen in any one place:
-//! - The counter sees no more of the runtime than anyone: no sockets, no HTTP server, no database. The runtime does not know
+//! These rules hold in all files:
+//! - The counter uses only the public items of the runtime: no sockets, no HTTP server, no database. The runtime does not know
 //!   the counter.
-//! - A count is the size of a live set. It is never read back from disk, and never added to or subtracted from.
+//! - A count is the size of a live set. It is never read back from disk, and never counted up or down.
 //! - The protocol crate does no I/O. The server never trusts that a widget applied its rules.
 
 mod access;
@@ -51,7 +51,7 @@ pub use page::Page;
 pub use refusal::Refusal;
 pub use settings::{Settings, SettingsError, ViewerLimits};
 
-/// Whether it was stored. A disk that is far behind takes no more, which the storage has told the operator: counting goes on.
+/// Whether the value was stored. If the disk is too far behind, the storage has logged that already, and counting goes on.
 pub(crate) fn stored(put: std::result::Result<(), StorageError>) -> party::Result<bool> {
     match put {
         Ok(()) => Ok(true),
@@ -63,7 +63,7 @@ pub(crate) fn stored(put: std::result::Result<(), StorageError>) -> party::Resul
 /// Serves viewer counts until `shutdown` is ready; see [`Server::run`].
 ///
 /// # Errors
-/// If a setting makes no sense, or the data folder cannot be used.
+/// Fails if a setting is invalid, or if the data folder cannot be used.
 ///
 /// ```no_run
 /// use connection_counter::{Config, Settings, run};

@@ -12,15 +12,15 @@ use crate::{
 include!(concat!(env!("OUT_DIR"), "/manual.rs"));
 
 const STYLE: &str = include_str!("../docs/style.css");
-/// Nothing but the stylesheet is loaded.
+/// A page may load only the stylesheet.
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// What the pages call the reader's server.
+/// The name of the reader's server in the pages.
 const EXAMPLE_HOST: &str = "live.example.org";
 
-/// The answer to a request for a page of the manual; `None` if it is for something else.
+/// The answer to a request for a page of the manual. `None` for all other requests.
 pub(crate) fn answer(request: &Parts, public_url: Option<&str>) -> Option<Result<Response>> {
-    // The proxy may have put us below a path of its own.
+    // The proxy may serve us below a path.
     let (_, page) = request.uri.path().split_once("/docs")?;
     if page.is_empty() {
         return Some(Ok(moved()));
@@ -48,7 +48,7 @@ pub(crate) fn answer(request: &Parts, public_url: Option<&str>) -> Option<Result
     Some(Ok(response))
 }
 
-/// Links of the pages are relative, so the last slash matters.
+/// A redirect to the address with a slash at its end, because the pages have relative links.
 fn moved() -> Response {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
@@ -56,24 +56,24 @@ fn moved() -> Response {
     response
 }
 
-/// The address that the reader sees this server at: scheme and host.
+/// The scheme and host at which the reader sees this server.
 fn own_address(request: &Parts, public_url: Option<&str>) -> String {
     if let Some(url) = public_url {
         return url.trim_end_matches('/').to_owned();
     }
     let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    // Only what is a host can be put into a page.
+    // Only a valid host may be put into a page.
     let is_host =
         |host: &&str| !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c));
     match host.filter(is_host) {
-        // A proxy that speaks TLS listens where browsers need no port; whatever names a port is tried out.
+        // A proxy with TLS usually uses the default port. An address with a port is somebody trying the server out.
         Some(host) if host.contains(':') || host == "localhost" => format!("http://{host}"),
         Some(host) => format!("https://{host}"),
         None => format!("https://{EXAMPLE_HOST}"),
     }
 }
 
-/// A page with the reader's own server in place of the example.
+/// A page with the reader's own server in the examples.
 fn for_reader(html: &str, address: &str) -> String {
     let host = address.split_once("://").map_or(address, |(_, host)| host);
     let sockets = address.replacen("http", "ws", 1);

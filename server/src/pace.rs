@@ -1,4 +1,4 @@
-//! How often something goes out: the first change after a quiet time at once, then as often as it is worth.
+//! How often messages are sent: the first change after a quiet time at once, then as often as their cost allows.
 
 use std::{
     sync::{
@@ -8,32 +8,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// However dear it is, news goes out this often.
+/// News is sent at least this often, however expensive it is.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
-/// The part of one core's time, one in so many, that one room may spend on telling.
+/// A room may use one in this many of one core's time for sending news.
 const PART_OF_CORE: u32 = 4;
-/// What waits for a rush to end looks again after this part of the time it has waited, one in so many. So waiting costs next
-/// to nothing, and lasts hardly longer than the rush.
+/// A message that waits for a rush to end checks again after one in this many of the time it has waited. So waiting costs
+/// almost nothing, and lasts little longer than the rush.
 const LOOKS_AGAIN: u32 = 8;
-/// And never sooner than after this.
+/// The shortest time between two such checks.
 const SHORTEST_LOOK: Duration = Duration::from_millis(16);
-/// Rounds in which everyone is told that may be unpaid: one, and another whose bill comes late.
+/// Rounds to everyone that may be unpaid: one, and another whose bill comes late.
 const UNPAID_ROUNDS: u32 = 2;
-/// With each message what is known of older ones counts for less, by this factor.
+/// Each message multiplies the weight of the older ones by this factor.
 const OLDER_COUNT_FOR: f64 = 0.9;
-/// Before something is tried again that could not be done.
+/// Wait before something that failed is tried again.
 pub(crate) const RETRY: Duration = Duration::from_millis(100);
 
-/// Paces one kind of message.
+/// The pace of one kind of message.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    /// When the next may go out; `None` before the first.
+    /// When the next message may be sent. `None` before the first.
     next_at: Option<Instant>,
 }
 
 impl Pace {
-    /// How long to wait before the next may go out; zero if it may go now. In a rush newcomers come first, but nothing waits
-    /// for them longer than [`LONGEST_INTERVAL`].
+    /// How long to wait before the next message. Zero if it may be sent now. In a rush new connections come first, but nothing
+    /// waits for them longer than [`LONGEST_INTERVAL`].
     pub(crate) fn wait(&self, now: Instant, is_rush: bool) -> Duration {
         let Some(next_at) = self.next_at else { return Duration::ZERO };
         let late = now.saturating_duration_since(next_at);
@@ -43,70 +43,70 @@ impl Pace {
         next_at.saturating_duration_since(now)
     }
 
-    /// One went out; the next goes after `interval`.
+    /// A message was sent. The next may follow after `interval`.
     pub(crate) fn sent(&mut self, now: Instant, interval: Duration) {
         self.next_at = Some(now + interval);
     }
 }
 
-/// What telling costs a room. The interval between two messages follows from it: it is so long that the room spends no more
-/// than its part of a core.
+/// What a room spends on sending news. This decides the interval between two messages, so that the room uses no more than its
+/// part of a core.
 #[derive(Debug, Default)]
 pub(crate) struct Spending {
-    /// When all that was spent so far is no more than that part; `None` before anything was spent.
+    /// When everything spent so far is within that part. `None` before anything was spent.
     level_at: Option<Instant>,
 }
 
 impl Spending {
-    /// So much of a core's time was spent, where telling everyone once costs about `round`. Whatever a rush cost, no more than
-    /// [`UNPAID_ROUNDS`] of those remain to be paid for.
+    /// Adds a cost, where one round to everyone costs about `round`. Whatever a rush cost, at most [`UNPAID_ROUNDS`] rounds
+    /// remain to be paid for.
     pub(crate) fn add(&mut self, now: Instant, cost: Duration, round: Duration) {
         let level_at = self.level_at.map_or(now, |at| at.max(now)) + cost * PART_OF_CORE;
         self.level_at = Some(level_at.min(now + (round * PART_OF_CORE * UNPAID_ROUNDS).min(LONGEST_INTERVAL)));
     }
 
-    /// How long after this message the next may follow.
+    /// How long after this message the next one may follow.
     pub(crate) fn interval(&self, now: Instant, shortest: Duration) -> Duration {
         self.level_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)).max(shortest)
     }
 }
 
-/// What one message has cost of late.
+/// The recent average cost of one message.
 #[derive(Debug, Default)]
 pub(crate) struct Average {
-    /// Of the messages, in seconds.
+    /// The cost of the messages, in seconds.
     cost: f64,
-    /// How many they were. Older ones count for less.
+    /// The number of messages. Older ones count less.
     messages: f64,
 }
 
 impl Average {
-    /// So many messages took so much; or the bill for earlier ones has come.
+    /// Adds the cost of some messages, or the late bill for earlier ones.
     pub(crate) fn add(&mut self, cost: Duration, messages: u32) {
         self.cost = self.cost * OLDER_COUNT_FOR + cost.as_secs_f64();
         self.messages = self.messages * OLDER_COUNT_FOR + f64::from(messages);
     }
 
-    /// What so many messages cost.
+    /// The cost of this many messages.
     pub(crate) fn cost_of(&self, messages: usize) -> Duration {
         let messages = f64::from(u32::try_from(messages).unwrap_or(u32::MAX));
-        // Before the first, or when one costs more than could ever be: as much as there is.
+        // Before the first message, or if the cost is absurd, this is the longest time there is.
         Duration::try_from_secs_f64(self.cost / self.messages * messages)
             .map_or(LONGEST_INTERVAL, |cost| cost.min(LONGEST_INTERVAL))
     }
 }
 
-/// What other rooms spend on what a room tells them. They add to it, and the room reckons with it.
+/// What other rooms spend because of a room's messages. They add to it, and the room takes it into account.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bill(Arc<AtomicU64>);
 
 impl Bill {
-    /// It took so much of a core's time.
+    /// Adds a cost.
     pub(crate) fn add(&self, cost: Duration) {
         self.0.fetch_add(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// All that was added since this was last asked.
+    /// Takes everything that was added since the last call.
     pub(crate) fn take(&self) -> Duration {
         Duration::from_nanos(self.0.swap(0, Ordering::Relaxed))
     }
@@ -165,7 +165,7 @@ mod tests {
         let mut spending = Spending::default();
         while now < start + TIME {
             let interval = spending.interval(now, SHORTEST);
-            // Others send the bill only after they were told.
+            // The others add to the bill only after they were told.
             spending.add(now, COST, COST);
             spent += COST;
             now += interval;

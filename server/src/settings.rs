@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn the_defaults_make_sense() {
         Settings::default().validate(&Config::default()).unwrap();
-        // A message with as many links as one may name must be read at all.
+        // A message with as many links as allowed must not be too long to be read.
         assert!(Config::default().limits.message_bytes >= connection_counter_protocol::MAX_MESSAGE_BYTES);
     }
 

@@ -102,7 +102,7 @@ async fn shields_reads_the_same_as_json() {
 async fn badges_are_read_and_only_those_of_served_sites() {
     let server = TestServer::with(BADGES).await;
     let (status, reason) = server.get("/badge/other.org/a.svg").await;
-    assert!(status == 403 && reason.contains("other.org is not served here"), "{status} {reason}");
+    assert!(status == 403 && reason.contains("other.org may not use this server"), "{status} {reason}");
     assert_eq!(ask(&server, "POST", "example.org/a.svg", &[]).await.status, 403);
     assert_eq!(ask(&server, "POST", "example.org/a.svg", &[("authorization", "Bearer secret")]).await.status, 405);
     assert_eq!(ask(&server, "OPTIONS", "example.org/a.svg", ORIGIN).await.header("access-control-allow-origin"), "*");

@@ -107,7 +107,7 @@ async fn what_is_wrong_changes_nothing_and_is_said() {
     let same = async || [it.status("one.example").await, it.status("two.example").await] == [200, 403];
     for (wrong, said) in [
         ("CONNECTION_COUNTER_SITE=two.example\nCONNECTION_COUNTER_LOG=loud\n", "--log: this is no filter"),
-        ("CONNECTION_COUNTER_SITE=https://two.example\n", "--site https://two.example: this is no host"),
+        ("CONNECTION_COUNTER_SITE=https://two.example\n", "--site https://two.example: this is not a host"),
         (
             "CONNECTION_COUNTER_SITE=two.example\nCONNECTION_COUNTER_MAX_ROOMS=many\n",
             "invalid value 'many' for '--max-rooms",
@@ -133,7 +133,7 @@ async fn what_needs_a_restart_is_named() {
     let it = Reloading::start("CONNECTION_COUNTER_DATA=unused\n", &[]);
     it.reload("CONNECTION_COUNTER_PREFIX=rooms\nCONNECTION_COUNTER_MAX_CONNECTIONS=7\n", "only with a restart").await;
     assert!(
-        it.log().contains("these settings change with a restart only: --max-connections, --prefix"),
+        it.log().contains("these settings change only with a restart: --max-connections, --prefix"),
         "{}",
         it.log()
     );

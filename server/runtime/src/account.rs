@@ -1,6 +1,6 @@
-//! What each address makes the server hold, in bytes. It is reckoned where memory is taken, and given back.
+//! How many bytes of memory each address makes the server hold. They are estimated where memory is taken, and given back later.
 //!
-//! How many connections an address has, and how fast they come, is in [`quota`](crate::quota).
+//! [`quota`](crate::quota) counts the connections of each address, and how fast they come.
 
 use std::{
     collections::HashMap,
@@ -14,14 +14,14 @@ use std::{
 
 use crate::{error::Error, limits::Limits, metrics::Metrics, refusals};
 
-/// So many accounts are kept without looking whether some are empty.
+/// Up to this many accounts, empty ones are not looked for.
 const MIN_ACCOUNTS: usize = 64;
 
 /// The accounts of all addresses.
 pub(crate) struct Accounts {
     /// By the keyed hash of the address.
     by_address: HashMap<u64, Arc<Account>>,
-    /// At so many, empty ones are looked for.
+    /// When there are this many accounts, empty ones are looked for and dropped.
     crowded: usize,
     /// Where refusals are counted.
     metrics: Arc<Metrics>,
@@ -31,35 +31,35 @@ pub(crate) struct Accounts {
 pub(crate) struct Account {
     /// The keyed hash of the address.
     key: u64,
-    /// Bytes it may hold.
+    /// Bytes that the address may hold.
     limit: AtomicUsize,
-    /// How long bytes still count after they are given back: rooms take as long to go.
+    /// How long bytes still count after they are given back, because rooms stay in memory that long.
     linger: Duration,
     /// Where refusals are counted.
     metrics: Arc<Metrics>,
-    /// What it holds now.
+    /// What the address holds now.
     balance: Mutex<Balance>,
 }
 
 struct Balance {
-    /// Bytes that count now, lingering ones included.
+    /// Bytes that count now, including those that were given back recently.
     held: usize,
-    /// Bytes that were given back before the current period began, and since.
+    /// Bytes that were given back in the period before the current one, and in the current one.
     lingering: [usize; 2],
-    /// When the current period began. It is as long as bytes linger.
+    /// When the current period began. A period is as long as `linger`.
     since: Instant,
 }
 
 /// Bytes of memory that an address holds. They are given back when this is dropped.
 ///
-/// See [`Connection::reserve`](crate::party::Connection::reserve). Each viewer may have one, so it is small.
+/// See [`Connection::reserve`](crate::party::Connection::reserve). It is small, because each viewer may have one.
 #[derive(Default)]
 pub struct Reservation {
-    /// Whose they are. Nobody's bytes are not counted.
+    /// Whose bytes they are. Without an account they are not counted.
     account: Option<Arc<Account>>,
-    /// How many.
+    /// How many bytes.
     bytes: u32,
-    /// They still count for a while after they are given back.
+    /// Whether they still count for a while after they are given back.
     lingers: bool,
 }
 
@@ -84,14 +84,14 @@ impl Accounts {
                 balance,
             })
         });
-        // It may have changed since.
+        // The limit may have changed since.
         account.limit.store(limits.bytes_per_address, Ordering::Relaxed);
         Arc::clone(account)
     }
 }
 
 impl Account {
-    /// Tells addresses apart.
+    /// A number that no other address has.
     pub(crate) fn key(&self) -> u64 {
         self.key
     }
@@ -133,33 +133,32 @@ impl Account {
 }
 
 impl Reservation {
-    /// Bytes of this account that still count for a while after they are given back; of nobody's if there is none.
+    /// A reservation whose bytes still count for a while after they are given back. Without an account they are not counted.
     pub(crate) fn lingering(account: Option<Arc<Account>>) -> Self {
         Self { account, bytes: 0, lingers: true }
     }
 
-    /// Bytes of this account, or of nobody's.
+    /// A reservation of these bytes. Without an account they are not counted.
     ///
     /// # Errors
-    /// [`Error::TooMuchFromAddress`].
+    /// Fails with [`Error::TooMuchFromAddress`].
     pub(crate) fn of(account: Option<Arc<Account>>, bytes: usize) -> Result<Self, Error> {
         let mut reservation = Self { account, bytes: 0, lingers: false };
         reservation.take(bytes)?;
         Ok(reservation)
     }
 
-    /// How many bytes it holds.
+    /// How many bytes this holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
         usize::try_from(self.bytes).unwrap_or(usize::MAX)
     }
 
-    /// Takes so many bytes more, or none.
+    /// Reserves this many bytes more. If it fails, it reserves none.
     ///
     /// # Errors
-    /// [`Error::TooMuchFromAddress`] when the address would hold more than
-    /// [`Limits::bytes_per_address`](crate::Limits::bytes_per_address), or this reservation 4 GB. The operator reads of it in
-    /// the log.
+    /// Fails with [`Error::TooMuchFromAddress`] if the address would hold more than
+    /// [`Limits::bytes_per_address`](crate::Limits::bytes_per_address), or this reservation more than 4 GB. The log says so.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Error> {
         self.take(bytes).inspect_err(|error| {
             if let Some(account) = &self.account {
@@ -168,7 +167,7 @@ impl Reservation {
         })
     }
 
-    /// Gives back what it holds beyond so many bytes.
+    /// Gives back all but this many bytes.
     pub fn shrink_to(&mut self, bytes: usize) {
         let stay = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.bytes);
         let over = self.bytes() - usize::try_from(stay).unwrap_or(usize::MAX);
@@ -298,7 +297,7 @@ mod tests {
             }
         }
         held.clear();
-        // What lingered has gone after two periods, however it was given back.
+        // After two periods nothing counts any more, however it was given back.
         for account in accounts.by_address.values() {
             account.held(start + 3 * LINGER);
             assert_eq!(account.held(start + 6 * LINGER), 0);

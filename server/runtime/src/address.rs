@@ -9,8 +9,8 @@ use crate::{
     server::{Addresses, QueryAddress},
 };
 
-/// The room that an address leads to: `/parties/:party/:room[/…]`, `/party/:room[/…]` for the party `main`, or one of
-/// those that the program added.
+/// The room that an address leads to: `/parties/:party/:room[/…]`, `/party/:room[/…]` for the party `main`, or one of the
+/// addresses that the program added.
 pub(crate) fn room(uri: &Uri, rooms: &Rooms, addresses: Addresses) -> Option<Result<RoomKey>> {
     let named = party_and_room(uri.path(), rooms).or_else(|| shortened(uri.path(), addresses.short, rooms));
     if let Some((party, room)) = named {
@@ -37,7 +37,7 @@ fn party_and_room<'a>(path: &'a str, rooms: &Rooms) -> Option<(&'a str, &'a str)
     room_of(party, rest, rooms)
 }
 
-/// Party and room of a short address, below whatever path a proxy passes on.
+/// Party and room of a short address, which may be below any path of a proxy.
 fn shortened<'a>(path: &'a str, short: Option<&'static str>, rooms: &Rooms) -> Option<(&'a str, &'a str)> {
     let (party, mut rest) = (short?, path);
     loop {
@@ -49,14 +49,14 @@ fn shortened<'a>(path: &'a str, short: Option<&'static str>, rooms: &Rooms) -> O
     }
 }
 
-/// The party, and its room that the rest of a path names.
+/// The party and the room at the beginning of the rest of a path.
 fn room_of<'a>(party: &'a str, rest: &'a str, rooms: &Rooms) -> Option<(&'a str, &'a str)> {
     let rest = without_slashes(rest);
     let room = if rooms.id_has_slashes(party) { rest } else { rest.split('/').next()? };
     (!room.is_empty()).then_some((party, room))
 }
 
-/// A proxy that joins two paths may leave a slash too many.
+/// Removes extra slashes. A proxy that joins two paths may add one.
 fn without_slashes(path: &str) -> &str {
     path.trim_start_matches('/')
 }

@@ -1,4 +1,5 @@
-//! The operator's own address: metrics, how the server is, and the party that the program has for the operator. Not for readers, so it is another one than theirs.
+//! The operator's address: metrics, the server's state, and the program's party for the operator. It is a separate address,
+//! because it is not for readers.
 
 use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
@@ -18,9 +19,9 @@ use crate::{
     party::{Response, Result, text},
 };
 
-/// Connections at a time: a few collectors and an operator.
+/// Connections at the same time: a few collectors and an operator.
 const MAX_CONNECTIONS: usize = 32;
-/// How long a connection is kept for its next request: collectors ask every minute or more often.
+/// How long a connection is kept for its next request. Collectors ask at least once a minute.
 const PATIENCE: Duration = Duration::from_secs(75);
 /// Wait after a failed accept.
 const ACCEPT_RETRY: Duration = Duration::from_millis(500);
@@ -39,7 +40,7 @@ pub(crate) async fn serve(listener: TcpListener, server: Arc<HttpServer>) -> Inf
     loop {
         let accepted: io::Result<_> = listener.accept().await;
         let Ok((stream, peer)) = accepted else {
-            // The readers' own address tells of a lack of open files.
+            // The readers' address logs a lack of open files.
             tokio::time::sleep(ACCEPT_RETRY).await;
             continue;
         };
@@ -53,7 +54,7 @@ pub(crate) async fn serve(listener: TcpListener, server: Arc<HttpServer>) -> Inf
                 Ok::<_, Infallible>(answer.map(Full::new))
             }
         });
-        // Ends with the connection, or with the program.
+        // The task ends with the connection, or with the program.
         tokio::spawn(async move {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -94,15 +95,15 @@ async fn answer(server: &HttpServer, token: Option<&str>, request: Request<Incom
     answer.unwrap_or_else(Into::into)
 }
 
-/// Lets in who has the token, or, where there is none, who names this machine by its address. A web page that has its own
-/// name lead here cannot.
+/// Accepts requests with the token. Without a configured token, accepts requests that name this machine by its address. This
+/// refuses a web page whose own host name leads here.
 fn check(token: Option<&str>, headers: &HeaderMap) -> Result<(), Response> {
     if !is_same_origin(headers) {
         return Err(text(StatusCode::FORBIDDEN, "pages of other addresses have no business here"));
     }
     match token {
         Some(token) => {
-            // In constant time: the time of an ordinary comparison tells how much of a guess was right.
+            // The comparison takes constant time. The time of a normal one would show how much of a guess is right.
             if sent_token(headers).is_some_and(|sent| token.as_bytes().ct_eq(&sent).into()) {
                 return Ok(());
             }
@@ -118,7 +119,7 @@ fn check(token: Option<&str>, headers: &HeaderMap) -> Result<(), Response> {
     }
 }
 
-/// The token that programs send as it is, and browsers as the password of whatever name was typed in.
+/// The token of a request. Programs send it as it is. Browsers send it as a password, with any user name.
 fn sent_token(headers: &HeaderMap) -> Option<Vec<u8>> {
     let sent = headers.get(header::AUTHORIZATION)?.as_bytes();
     if let Some(token) = sent.strip_prefix(b"Bearer ") {
@@ -129,7 +130,8 @@ fn sent_token(headers: &HeaderMap) -> Option<Vec<u8>> {
     typed.get(colon + 1..).map(<[u8]>::to_vec)
 }
 
-/// Whether no web page has sent this, or one of this address. A browser adds the password also to what other pages send.
+/// Whether the request comes from no web page, or from a page of this address. Browsers also add the password to requests of
+/// other pages.
 fn is_same_origin(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
@@ -146,11 +148,11 @@ fn is_this_machine(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The metrics, in the format that the collector understands.
+/// The metrics, in a format that the collector understands.
 fn metrics(server: &HttpServer, headers: &HeaderMap) -> Result<Response> {
     const OPEN_METRICS: &str = "application/openmetrics-text";
     let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accepted| accepted.to_str().ok()).peekable();
-    // Whoever takes anything gets the standard.
+    // A client that accepts anything gets the standard format.
     let in_open_metrics =
         accepted.peek().is_none() || accepted.any(|kinds| kinds.contains(OPEN_METRICS) || kinds.trim() == "*/*");
     let written = server.metrics(in_open_metrics);
@@ -191,7 +193,7 @@ mod tests {
 
     #[test]
     fn browsers_send_the_token_as_a_password() {
-        // `anyone:secret`, `:secret`, `secret:`, `anyone:secrets`, and no base64.
+        // These are `anyone:secret`, `:secret`, `secret:`, `anyone:secrets`, and invalid base64.
         for (sent, status) in [
             ("Basic YW55b25lOnNlY3JldA==", 200),
             ("Basic OnNlY3JldA==", 200),

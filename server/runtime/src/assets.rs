@@ -1,4 +1,4 @@
-//! Files of a project of one's own, from a folder: the pages around its parties.
+//! Files from the folder of `--assets`: the pages of a project with its own parties.
 
 use std::{
     io,
@@ -15,16 +15,16 @@ use crate::{
     party::{Response, Result, is_unchanged},
 };
 
-/// Bytes of a file that is served: it is sent from memory, once for each who asks.
+/// Bytes of a file that is served. Each request holds the whole file in memory.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A folder that is served.
 pub(crate) struct Assets {
-    /// Where the files are.
+    /// The folder.
     folder: PathBuf,
     /// Whether navigations to paths without a file get the folder's `index.html`.
     single_page: bool,
-    /// The operator has been told of a file that is too large.
+    /// Whether the log has already named a file that is too large.
     warned: AtomicBool,
 }
 
@@ -38,7 +38,7 @@ impl Assets {
         let path = request.uri().path();
         let (path, content) = match self.read(path).await {
             Some(found) => found,
-            // Only what a person opens: a script or picture that is missing should say so.
+            // Only a navigation gets the start page. A missing script or picture should get 404.
             None if self.single_page && is_navigation(request.headers()) => self.read("/").await?,
             None => return None,
         };
@@ -66,14 +66,14 @@ impl Assets {
         Some(Ok(response))
     }
 
-    /// The file that a path leads to, with its content and what tells one version of it from another.
+    /// The file at a path, its content, and the tag of its version.
     async fn read(&self, path: &str) -> Option<(PathBuf, (Vec<u8>, Option<HeaderValue>))> {
         let file = self.folder.join(plain_path(path)?);
         let file = match tokio::fs::metadata(&file).await {
             Ok(metadata) if metadata.is_dir() => file.join("index.html"),
             _ => file,
         };
-        // A link out of the folder is as good as no file.
+        // A link to a file outside the folder counts as no file.
         if !is_below(&file, &self.folder).await.unwrap_or(false) {
             return None;
         }
@@ -96,7 +96,7 @@ impl Assets {
     }
 }
 
-/// The path below the folder; `None` where a name could lead out of it, or is hidden.
+/// The path below the folder. `None` if a part of it is hidden or could lead out of the folder.
 fn plain_path(path: &str) -> Option<PathBuf> {
     let mut plain = PathBuf::new();
     for name in path.split('/').filter(|name| !name.is_empty()) {
@@ -114,7 +114,7 @@ async fn is_below(file: &Path, folder: &Path) -> io::Result<bool> {
     Ok(file.starts_with(tokio::fs::canonicalize(folder).await?))
 }
 
-/// Whether a person opened an address, as browsers say it.
+/// Whether the browser says that a person opened the address.
 fn is_navigation(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
 }

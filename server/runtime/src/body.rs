@@ -1,6 +1,7 @@
-//! The bodies of requests: read within limits of bytes and time, paid for by the address that sends them, and bounded together.
+//! Reads the bodies of requests. Each has limits of bytes and time, counts against its sender's address, and all together have
+//! a limit, too.
 //!
-//! Those that have arrived are not counted here. The limits of rooms and calls bound them.
+//! Bodies that have arrived completely are not counted here. The limits of rooms and calls bound them.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,43 +23,43 @@ use crate::{
     reload::Live,
 };
 
-/// How long a refused client may go on sending before it is answered. Most have sent everything by then; one that has not
-/// may see a reset instead of the answer.
+/// How long a refused client may go on sending before it gets its answer. Most have sent everything by then. Others may see a
+/// reset instead of the answer.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
-/// Refused bodies that are taken in at a time: each needs a buffer.
+/// Refused bodies that are read at the same time, because each needs a buffer.
 const MAX_DISCARDED: usize = 32;
-/// An address that holds more than this part of what there is for all makes room by a body of its own.
+/// If an address holds more than one in this many of all bytes, it must give up one of its own bodies.
 const FAIR_PART: usize = 8;
 
 /// The bodies that are arriving.
 pub(crate) struct Bodies {
-    /// How many bytes may come, and how slowly.
+    /// The limits of bytes and time.
     config: Arc<Live<Config>>,
-    /// Those that are on their way.
+    /// The bodies that have arrived in part.
     arriving: Mutex<Arriving>,
-    /// One for each refused body that is taken in.
+    /// Permits to read a refused body.
     discards: Semaphore,
 }
 
 #[derive(Default)]
 struct Arriving {
-    /// By when they began: the first one is the slowest.
+    /// The bodies in the order in which they began. The first one is the slowest.
     bodies: BTreeMap<u64, Part>,
-    /// What the next one is known by.
+    /// The key of the next body.
     next: u64,
-    /// Bytes of all together.
+    /// Bytes of all bodies together.
     bytes: usize,
-    /// Bytes by address.
+    /// Bytes of the bodies of each address.
     of_address: HashMap<Option<u64>, usize>,
 }
 
-/// What has arrived of a body.
+/// The part of a body that has arrived.
 struct Part {
-    /// The keyed hash of whose it is; none for a program on this machine.
+    /// The keyed hash of its sender's address. `None` for a program on this machine.
     address: Option<u64>,
-    /// Bytes that have come of it.
+    /// Bytes that have arrived.
     bytes: usize,
-    /// Tells who reads it that it had to make room.
+    /// Tells its reader that the body was given up.
     given_up: CancellationToken,
 }
 
@@ -71,7 +72,7 @@ impl Bodies {
         &self.config.get().limits
     }
 
-    /// Reads a body to its end. The reservation is to be kept as long as the body.
+    /// Reads a body to its end. Keep the reservation as long as the body.
     ///
     /// # Errors
     /// [`Error::TooMuchFromAddress`] before anything is read, [`Error::Body`], or [`Error::TooManyBodies`].
@@ -84,7 +85,7 @@ impl Bodies {
             return Ok((Bytes::new(), Reservation::default()));
         }
         let key = account.as_deref().map(Account::key);
-        // Taken at once and not as it comes: of bodies that come slowly, many are held together.
+        // The bytes are reserved before they arrive, because many slow bodies are held at the same time.
         let most = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
         let held = Reservation::of(account, most.min(self.limits().body_bytes))?;
         let (place, given_up) = self.begin(key);
@@ -97,13 +98,14 @@ impl Bodies {
     async fn collect(&self, mut body: Incoming, place: &Place<'_>) -> Result<Bytes, Error> {
         let mut whole: Vec<u8> = Vec::new();
         while let Some(frame) = body.frame().await {
-            // Trailers are of no interest.
+            // Trailers are ignored.
             let Ok(data) = frame.map_err(|_| self.unfit())?.into_data() else { continue };
             if data.len() > self.limits().body_bytes.saturating_sub(whole.len()) {
                 return Err(self.unfit());
             }
             place.grow(data.len())?;
-            // A copy: each small piece would keep a larger buffer alive. It grows by little, for it may never be whole.
+            // The data is copied, because each small piece would keep a larger buffer alive. The copy grows in small steps,
+            // because the body may never be complete.
             if whole.capacity() - whole.len() < data.len() {
                 whole.reserve_exact(data.len().max(whole.len() / 4));
             }
@@ -112,8 +114,8 @@ impl Bodies {
         Ok(whole.into())
     }
 
-    /// Takes in a body that nobody wants, as far as it comes soon: then the client reads the answer, and no reset. Where many
-    /// are refused at once, some see a reset all the same.
+    /// Reads a refused body for a short time, so that the client reads the answer instead of a reset. If many are refused at
+    /// once, some clients still see a reset.
     pub(crate) async fn discard(&self, mut body: Incoming) {
         let Ok(_permit) = self.discards.try_acquire() else { return };
         let rest = async {
@@ -126,7 +128,7 @@ impl Bodies {
                 left -= bytes;
             }
         };
-        // Who is too slow is answered all the same.
+        // A client that is too slow gets its answer anyway.
         let _ = timeout(self.limits().body_timeout.min(DISCARD_TIME), rest).await;
     }
 
@@ -148,19 +150,19 @@ impl Bodies {
     }
 }
 
-/// The place of a body among those that are arriving. Dropping it gives back what it held.
+/// A body's entry among those that are arriving. Dropping it gives back its bytes.
 struct Place<'a> {
-    /// Among which it has its place.
+    /// The bodies that it belongs to.
     bodies: &'a Bodies,
-    /// What it is known by there.
+    /// Its key there.
     key: u64,
 }
 
 impl Place<'_> {
-    /// More of it has come. Others may have to make room, or it may itself.
+    /// Adds bytes that have arrived. Another body may be given up for them, or this one.
     fn grow(&self, bytes: usize) -> Result<(), Error> {
         let limits = self.bodies.limits();
-        // One must fit in.
+        // One body of the largest size must fit.
         let in_all = limits.body_bytes_in_all.max(limits.body_bytes);
         self.bodies.arriving().grow(self.key, bytes, in_all)
     }
@@ -189,7 +191,7 @@ impl Arriving {
         self.bodies.contains_key(&key).then_some(()).ok_or(Error::TooManyBodies)
     }
 
-    /// The body that makes room for this one: another of the same address, if that holds more than its part.
+    /// The body that is given up for this one. If its address holds more than `fair_part`, it is one of the same address.
     fn slowest(&self, key: u64, address: Option<u64>, fair_part: usize) -> Option<u64> {
         let has_much = self.of_address.get(&address).is_some_and(|&bytes| bytes > fair_part);
         let mut held = self.bodies.iter().filter(|(_, part)| part.bytes > 0);
@@ -219,7 +221,7 @@ mod tests {
         Bodies::new(Live::new(Config { limits, ..Config::default() }))
     }
 
-    /// Room for a thousand bytes in all.
+    /// Bodies with a common limit of a thousand bytes.
     fn bodies() -> Bodies {
         with(1_000)
     }

@@ -1,4 +1,4 @@
-//! The answer to `check`: what a server would do with these settings, and where each comes from.
+//! The answer to `check`: the settings of a server, and where each comes from.
 
 use std::{collections::BTreeMap, ffi::OsString};
 
@@ -6,10 +6,10 @@ use clap::{ArgMatches, Command, parser::ValueSource};
 
 use crate::sources::Sources;
 
-/// Spaces between two columns, at least.
+/// Spaces between two columns.
 const GAP: usize = 2;
 
-/// What each flag says, as text.
+/// The value of each flag, as text.
 pub(crate) fn values(command: &Command, matches: &ArgMatches) -> BTreeMap<String, Vec<OsString>> {
     let value = |arg: &clap::Arg| {
         let values = matches.try_get_raw(arg.get_id().as_str()).ok()?.into_iter().flatten();
@@ -23,7 +23,7 @@ pub(crate) fn settings(command: &Command, matches: &ArgMatches, sources: &Source
     let rows: Vec<_> = command.get_arguments().filter_map(|arg| row(arg, matches, sources)).collect();
     let widest = |column: fn(&[String; 3]) -> &String| rows.iter().map(|row| column(row).chars().count()).max();
     let flag = widest(|[flag, _, _]| flag).unwrap_or_default() + GAP;
-    // A long list of sites should not push everything else to the right.
+    // A long list of sites must not push the next column far to the right.
     let value = widest(|[_, value, _]| value).unwrap_or_default().min(40) + GAP;
     let lines = rows.iter().map(|[name, text, source]| format!("{name:flag$}{text:value$}{source}\n"));
     lines.collect()

@@ -1,29 +1,29 @@
-//! How connections end, and the codes for it, as [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1) and the
-//! registry after it have them. Codes of a party's own are 4000 to 4999.
+//! The end of a connection, and the close codes of [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1) and the
+//! registry after it. A party's own codes are 4000 to 4999.
 
-/// How a connection ends, or has ended.
+/// How a connection ends or ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Close {
-    /// One of the codes of this module, or one of a party's own.
+    /// One of the codes of this module, or a party's own.
     pub code: u16,
-    /// For people; at most 123 bytes where it is sent.
+    /// The reason, for people. At most 123 bytes are sent.
     pub reason: String,
 }
 
 impl Close {
-    /// The reason is cut to the 123 bytes that a close frame holds.
+    /// A close with this code. The reason is cut to the 123 bytes that fit into a close frame.
     #[must_use]
     pub fn new(code: u16, reason: &str) -> Self {
         Self { code, reason: cut(reason).to_owned() }
     }
 
-    /// A goodbye that gives no code.
+    /// A close without a code.
     pub(crate) fn without_status() -> Self {
         Self::new(NO_STATUS, "")
     }
 
-    /// Gone without a goodbye.
+    /// The end of a connection that broke without a close frame.
     pub(crate) fn abnormal(reason: &str) -> Self {
         Self::new(ABNORMAL, reason)
     }
@@ -37,23 +37,23 @@ fn cut(reason: &str) -> &str {
 
 /// The other side leaves, as browsers do when a page is closed.
 pub const GOING_AWAY: u16 = 1001;
-/// The frames were not those of a WebSocket.
+/// The frames broke the WebSocket protocol.
 pub const PROTOCOL: u16 = 1002;
 /// The other side closed without saying why. Never sent.
 pub const NO_STATUS: u16 = 1005;
-/// The connection broke without a goodbye. Never sent.
+/// The connection broke without a close frame. Never sent.
 pub const ABNORMAL: u16 = 1006;
 /// A text message was not UTF-8.
 pub const INVALID_TEXT: u16 = 1007;
-/// A rule was broken: the same would happen again.
+/// The client broke a rule, and would break it again. It should not reconnect.
 pub const POLICY: u16 = 1008;
 /// A message was larger than the server reads.
 pub const TOO_BIG: u16 = 1009;
 /// The server failed.
 pub const INTERNAL: u16 = 1011;
-/// The server is stopping, most often to be started again. Come back after a random moment.
+/// The server is stopping, usually to start again. Reconnect after a random time.
 pub const RESTARTING: u16 = 1012;
-/// The server is busy, or the other side reads too slowly. Come back after a random moment.
+/// The server is busy, or the other side reads too slowly. Reconnect after a random time.
 pub const TRY_LATER: u16 = 1013;
 
 #[cfg(test)]

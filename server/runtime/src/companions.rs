@@ -1,4 +1,4 @@
-//! What a program runs beside its server: started with it, and given time to end before the disk is closed.
+//! Work that a program runs beside its server. It starts with the server, and gets time to end before the disk is closed.
 
 use std::pin::Pin;
 
@@ -11,32 +11,32 @@ use tokio_util::sync::CancellationToken;
 
 use crate::measures::Measures;
 
-/// What a program adds to a server for as long as it runs: reading the settings again changes nothing of it.
+/// What a program adds to a server for as long as the server runs. A reload does not change it.
 #[derive(Default)]
 pub(crate) struct Lasting {
     /// Values for its parties.
     pub(crate) values: Extensions,
-    /// The flags that it is made from.
+    /// The flags that it depends on.
     pub(crate) flags: &'static [&'static str],
-    /// What runs beside the server.
+    /// The work that runs beside the server.
     pub(crate) companions: Vec<Companion>,
-    /// What may be wrong, besides what the server itself knows.
+    /// Problems that the program reports to `/readyz`.
     pub(crate) complaints: Vec<Complaint>,
-    /// Numbers for the operator.
+    /// The program's numbers for the metrics.
     pub(crate) measures: Vec<Measures>,
 }
 
-/// A sentence about what is wrong now, if anything is.
+/// Returns a sentence about what is wrong now, if anything is.
 pub(crate) type Complaint = Box<dyn Fn() -> Option<String> + Send + Sync>;
-/// Starts what runs beside the server, with the sign to end.
+/// Starts work beside the server. It gets a future that is ready when it should end.
 pub(crate) type Companion = Box<dyn FnOnce(Stop) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 /// Ready when it is time to end.
 pub(crate) type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The companions that run. They end with this.
+/// The work that runs beside the server. It is cancelled when this is dropped.
 pub(crate) struct Companions {
     tasks: JoinSet<()>,
-    /// Tells them to end.
+    /// Tells the work to end.
     stop: CancellationToken,
 }
 
@@ -49,7 +49,7 @@ impl Companions {
         Self { tasks, stop }
     }
 
-    /// Tells them to end, and waits until they have, or until `deadline`: then they are cut off.
+    /// Tells the work to end and waits for it. At the deadline it is cancelled.
     pub(crate) async fn end(mut self, deadline: Instant) {
         self.stop.cancel();
         if timeout_at(deadline, async { while self.tasks.join_next().await.is_some() {} }).await.is_err() {

@@ -1,4 +1,4 @@
-//! Pages of other origins that send requests to parties: browsers ask for leave before, and look for it in each answer.
+//! Requests to parties from pages of other origins. Browsers ask before they send some of them, and check each answer.
 
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
@@ -7,13 +7,13 @@ use crate::{
     party::{Response, text},
 };
 
-/// Seconds for which a browser need not ask again: an hour, so that another setting is soon known everywhere.
+/// Seconds for which a browser need not ask again. An hour, so that a changed setting takes effect soon.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
 
-/// Reads an origin, or `*` for all, for clap's `value_parser`.
+/// Reads an origin, or `*` for all origins, for clap's `value_parser`.
 ///
 /// # Errors
-/// If it is neither.
+/// Fails if the text is neither.
 pub(crate) fn origin(text: &str) -> Result<HeaderValue, String> {
     let text = text.trim().to_ascii_lowercase();
     let host = text.split_once("://").map(|(_, host)| host);
@@ -25,11 +25,11 @@ pub(crate) fn origin(text: &str) -> Result<HeaderValue, String> {
     })
 }
 
-/// What a browser wants to know about a request.
+/// What a browser asks about a request.
 pub(crate) struct Asked {
     /// The page's origin. `None` if no page has sent the request.
     origin: Option<HeaderValue>,
-    /// The method and the headers that the page will use, if this is the question before the request itself.
+    /// The method and the headers of the request that will follow, if this is a preflight.
     preflight: Option<(HeaderValue, Option<HeaderValue>)>,
 }
 
@@ -46,7 +46,7 @@ impl Asked {
 
 /// The origins whose pages may send requests to parties and read the answers.
 pub(crate) struct Cors {
-    /// `*` stands for all.
+    /// `*` means every origin.
     origins: Vec<HeaderValue>,
 }
 
@@ -55,7 +55,7 @@ impl Cors {
         Self { origins }
     }
 
-    /// Adds what the browser wants to know. A party that has said it has the last word.
+    /// Adds the headers that the browser needs. If the party has set them, the party's are kept.
     pub(crate) fn complete(&self, asked: Asked, answer: Response) -> Response {
         let Asked { origin: Some(origin), preflight } = asked else { return answer };
         if answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
@@ -63,7 +63,7 @@ impl Cors {
         }
         let is_allowed = self.allows_all() || self.origins.contains(&origin);
         let mut answer = match preflight {
-            // Whoever asks has no token yet. The request itself will meet the gatekeeper.
+            // A preflight has no token yet. The gatekeeper sees the request that follows.
             Some((method, headers)) if is_allowed => preflight_answer(method, headers),
             Some(_) => refused(&origin),
             None => answer,
@@ -84,7 +84,7 @@ impl Cors {
     }
 }
 
-/// Yes to what the browser asks. It is named as it was asked for: `*` does not stand for `Authorization`.
+/// Allows what the browser asks for. The headers are named one by one, because `*` does not include `Authorization`.
 fn preflight_answer(method: HeaderValue, headers: Option<HeaderValue>) -> Response {
     let mut answer = text(StatusCode::NO_CONTENT, "");
     let allowed = answer.headers_mut();

@@ -1,4 +1,4 @@
-//! Whom a proxy speaks for: the addresses in `X-Forwarded-For` and its kin.
+//! The addresses in `X-Forwarded-For` and similar headers, in which proxies name their readers.
 
 use std::{
     borrow::Cow,
@@ -11,7 +11,7 @@ use ipnet::IpNet;
 /// Reads a network, or one address as a network of one, for clap's `value_parser`.
 ///
 /// # Errors
-/// If it is neither.
+/// Fails if the text is neither.
 pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let one = || text.parse::<IpAddr>().map(IpNet::from);
@@ -19,15 +19,15 @@ pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     text.parse().or_else(|_| one()).map_err(wrong)
 }
 
-/// What one hop is called in a forwarding header.
+/// One entry of a forwarding header.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Hop {
     Address(IpAddr),
-    /// Words such as `unknown`.
+    /// A word such as `unknown`.
     NoAddress,
 }
 
-/// The hops that a header names, the nearest one first.
+/// The entries of a header, the nearest one first.
 pub(crate) fn hops(headers: &HeaderMap, name: &HeaderName) -> Vec<Hop> {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     let hops = lines.flat_map(|line| line.split(',')).map(str::trim).filter(|hop| !hop.is_empty());
@@ -46,7 +46,7 @@ fn forwarded_for(element: &str) -> Option<&str> {
     pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, value)| value.trim())
 }
 
-/// An address as proxies write it: alone, with a port, in brackets, in quotes, with the name of a network card.
+/// Reads an address in the forms that proxies write: alone, with a port, in brackets, in quotes, or with a zone.
 fn hop(text: &str) -> Hop {
     let text = without_zone(text.trim_matches('"'));
     let text = text.as_ref();
@@ -55,7 +55,7 @@ fn hop(text: &str) -> Hop {
     text.parse().ok().or_else(in_brackets).or_else(with_port).map_or(Hop::NoAddress, Hop::Address)
 }
 
-/// An IPv6 address without its zone: `fe80::1` of `fe80::1%eth0`.
+/// An IPv6 address without its zone, such as `fe80::1` for `fe80::1%eth0`.
 fn without_zone(text: &str) -> Cow<'_, str> {
     match text.split_once('%') {
         Some((address, zone)) => {

@@ -1,4 +1,4 @@
-//! Who is on the other end of a connection, and what it holds of the server: the one place where that is taken.
+//! The client of a connection, and the quotas that it takes. All quotas of connections are taken here.
 
 use std::{
     net::IpAddr,
@@ -22,47 +22,47 @@ use crate::{
     reload::Live,
 };
 
-/// Where connections come in.
+/// Accepts connections within the limits.
 pub(crate) struct Entrance {
-    /// What those who come in take a part of.
+    /// What connections take their part of.
     house: Arc<House>,
-    /// Who speaks for others.
+    /// The proxies.
     proxies: Proxies,
-    /// How many permits there are.
+    /// The limit of connections.
     connections: u32,
 }
 
-/// What connections hold parts of.
+/// What connections take their part of.
 struct House {
-    /// What addresses and groups hold already.
+    /// The quotas of addresses and groups.
     quotas: Arc<Quotas>,
-    /// One for each connection there may be.
+    /// A permit for each allowed connection.
     permits: Semaphore,
 }
 
-/// Who is on the other end of a TCP connection, as long as it speaks HTTP.
+/// The client of a TCP connection, while it speaks HTTP.
 pub(crate) struct Guest {
-    /// Of the other end of the TCP connection; a proxy's, if there is one.
+    /// The address of the client, or of its proxy.
     address: IpAddr,
-    /// `None` once it lives on as a WebSocket.
+    /// What it holds. `None` once a WebSocket has taken this over.
     held: Mutex<Option<Held>>,
 }
 
-/// What a handshake takes for the WebSocket to be.
+/// What a handshake takes for its future WebSocket.
 pub(crate) struct Taken {
-    /// Whose handshake it is.
+    /// The client that sent the handshake.
     guest: Arc<Guest>,
-    /// One of the WebSockets of its address, or of the address that a proxy speaks for.
+    /// One of the WebSockets that its address may open. Behind a proxy this is the reader's address.
     address_slot: Option<Slot>,
     /// One of the connections of its room's group.
     group_slot: Option<Slot>,
 }
 
-/// All that a connection holds of the server; given back when dropped. Every connection has one, so it is small.
+/// All quotas that a connection holds. They are given back when this is dropped. It is small, because every connection has one.
 pub(crate) struct Held {
-    /// One of its permits is the connection's.
+    /// Gives back the connection's permit.
     house: Arc<House>,
-    /// Whose slots it has: the one it came in with, unless it is a proxy's, and those of a WebSocket.
+    /// The holders of its slots: the connection's (unless it is a proxy's) and those of the WebSocket.
     holders: [Option<Holder>; 3],
 }
 
@@ -83,19 +83,19 @@ impl Entrance {
         self.connections().saturating_sub(self.house.permits.available_permits())
     }
 
-    /// How many connections there may be at a time.
+    /// The limit of connections.
     pub(crate) fn connections(&self) -> usize {
         self.connections as usize
     }
 
-    /// Lets a TCP connection in.
+    /// Accepts a TCP connection.
     ///
     /// # Errors
     /// [`Error::ServerFull`] or [`Error::TooManyFromAddress`].
     pub(crate) fn let_in(&self, peer: IpAddr) -> Result<Guest, Error> {
         self.house.permits.try_acquire().map_err(|_| Error::ServerFull)?.forget();
         let mut held = Held { house: Arc::clone(&self.house), holders: [None; 3] };
-        // A proxy's connections are its readers'; those are told apart by its headers, at the handshake.
+        // A proxy's connections belong to its readers. Its headers tell them apart at the handshake.
         if !self.proxies.is_proxy(peer) {
             let slot = self.house.quotas.let_in(peer).inspect_err(|_| self.proxies.tell_full(peer))?;
             held.holders = [slot.into_holder(), None, None];
@@ -103,7 +103,7 @@ impl Entrance {
         Ok(Guest { address: peer, held: Mutex::new(Some(held)) })
     }
 
-    /// Lets a guest stay as a WebSocket.
+    /// Lets a client stay as a WebSocket.
     ///
     /// # Errors
     /// [`Error::TooManyFromAddress`] or [`Error::GroupFull`].
@@ -121,7 +121,7 @@ impl Entrance {
         Ok(Taken { guest, address_slot, group_slot })
     }
 
-    /// The account that pays for what this guest, or whoever it speaks for, makes the server hold.
+    /// The account that the client's memory counts against. Behind a proxy this is the reader's account.
     pub(crate) fn account(&self, guest: &Guest, headers: &HeaderMap) -> Option<Arc<Account>> {
         self.house.quotas.account(self.proxies.address(guest.address, headers))
     }
@@ -134,14 +134,14 @@ impl Entrance {
         self.house.quotas.pace(Paced::Request, self.proxies.address(guest.address, headers))
     }
 
-    /// Waits until all guests are gone, but not longer than this. Whether they are gone.
+    /// Waits until all clients are gone, or until the deadline. Returns whether they are gone.
     pub(crate) async fn wait_until_empty(&self, deadline: Instant) -> bool {
         timeout_at(deadline, self.house.permits.acquire_many(self.connections)).await.is_ok()
     }
 }
 
 impl Taken {
-    /// All that the WebSocket holds from now on: the guest's part goes over to it. `None` if that has happened before.
+    /// Hands over all that the WebSocket holds from now on, including the client's part. `None` if that has happened before.
     pub(crate) fn hand_over(self) -> Option<Held> {
         let Self { guest, address_slot, group_slot } = self;
         // Nothing that holds the lock can panic halfway through a change.
@@ -161,11 +161,11 @@ impl Drop for Held {
     }
 }
 
-/// Connections that the configured number and the open files allow; some files are for the database and the listener.
+/// The connections that the setting and the open files allow. Some files are kept for the database and the listener.
 fn connections_possible(wanted: usize) -> u32 {
     const OTHER_FILES: u64 = 256;
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::from(u32::MAX));
     let possible = files.saturating_sub(OTHER_FILES).max(1).min(wanted as u64);
-    // What a semaphore can count in one go.
+    // A semaphore takes at most this many permits at once.
     u32::try_from(possible).unwrap_or(u32::MAX)
 }

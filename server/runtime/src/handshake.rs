@@ -1,4 +1,5 @@
-//! The handshake of a WebSocket. The room greets the connection first; then its socket goes to those who read and write.
+//! The handshake of a WebSocket. The room's `on_connect` runs first, then the handshake is answered and `sockets` gets the
+//! socket.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +20,7 @@ use crate::{
     sockets::{Socket, Sockets},
 };
 
-/// Answers a handshake, and has the room greet the connection first.
+/// Runs the room's `on_connect`, then answers the handshake.
 pub(crate) async fn accept(
     limits: &Limits,
     rooms: &Rooms,
@@ -34,7 +35,7 @@ pub(crate) async fn accept(
     let offered = protocols(request.headers()).map(str::to_owned).collect::<Vec<_>>();
     let (connection, attached, protocol) = match rooms.admit(&key, without_body(&request), true).await {
         Ok(asked) => {
-            // The gatekeeper may have taken out some, or put another one first.
+            // The gatekeeper may have removed some protocols, or put another one first.
             let protocol = protocols(asked.headers()).find(|wanted| offered.iter().any(|offer| offer == wanted));
             let protocol = protocol.map(str::to_owned);
             let attached = rooms.connect(&key, Socket::pending(), account, asked).await?;
@@ -48,7 +49,7 @@ pub(crate) async fn accept(
     if let Some(protocol) = protocol.and_then(|protocol| HeaderValue::try_from(protocol).ok()) {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    // Ends as soon as the client has our answer, or does not take it.
+    // This task ends when the client has read our answer, or when that takes too long.
     let (upgrade, patience, sockets) = (hyper::upgrade::on(&mut request), limits.write_timeout, Arc::clone(sockets));
     tokio::spawn(async move {
         if let Some((stream, already_read)) = upgraded(upgrade, patience).await {
@@ -58,7 +59,7 @@ pub(crate) async fn accept(
     Ok(response)
 }
 
-/// A copy of a handshake for the party: its body, which it does not have, stays behind with the connection.
+/// A copy of the handshake for the party. A handshake has no body.
 fn without_body(request: &hyper::Request<Incoming>) -> http::Request<Bytes> {
     let mut copy = http::Request::new(Bytes::new());
     *copy.method_mut() = http::Method::GET;
@@ -68,18 +69,17 @@ fn without_body(request: &hyper::Request<Incoming>) -> http::Request<Bytes> {
     copy
 }
 
-/// The subprotocols that the client offers, the one it likes best first. Browsers fail the handshake when they offer some
-/// and none is chosen.
+/// The subprotocols that the client offers, in its order. Browsers fail the handshake if they offer some and none is chosen.
 fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(HeaderName::from_static("sec-websocket-protocol")).iter();
     let offers = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
     offers.map(str::trim).filter(|offer| !offer.is_empty())
 }
 
-/// The plain socket, once the client has our answer, and what it has sent since.
+/// The plain socket once the client has our answer, and the bytes that it has sent since.
 async fn upgraded(upgrade: OnUpgrade, patience: Duration) -> Option<(TcpStream, Bytes)> {
     match timeout(patience, upgrade).await {
-        // It is always of this type, for that is what `http` serves.
+        // The type is always right, because `http` serves nothing else.
         Ok(Ok(upgraded)) => {
             let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
             return Some((parts.io.into_inner(), parts.read_buf));
@@ -90,7 +90,7 @@ async fn upgraded(upgrade: OnUpgrade, patience: Duration) -> Option<(TcpStream, 
     None
 }
 
-/// Gives the socket to those who read and write.
+/// Gives the socket to `sockets`.
 fn hand_over(
     sockets: &Sockets<Rooms>,
     stream: TcpStream,

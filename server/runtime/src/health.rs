@@ -1,4 +1,4 @@
-//! The command `health`: asks a running server whether it is ready, for images that have no other program to ask with.
+//! The command `health`, which asks a running server whether it is ready. Container images need no other program for this.
 
 use std::{
     io::{self, Read, Write},
@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-/// How long a server may take to answer: longer than it ever takes, shorter than the usual patience of who asks.
+/// How long the server may take to answer. It never takes so long, and callers usually wait longer.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Bytes of an answer that are read: it is a line or two.
+/// Bytes of the answer that are read. An answer is a line or two.
 const MAX_ANSWER_BYTES: u64 = 16 * 1024;
 
-/// Asks the server that listens on this address. Prints its answer. Succeeds if it is ready.
+/// Asks the server at this address and prints its answer. Succeeds if the server is ready.
 pub(crate) fn ask(program: &str, listens_on: SocketAddr) -> ExitCode {
     let address = reachable(listens_on);
     match answer(address) {
@@ -27,7 +27,7 @@ pub(crate) fn ask(program: &str, listens_on: SocketAddr) -> ExitCode {
     }
 }
 
-/// Where a server can be asked that listens on this address: one that listens on all also listens on this machine's own.
+/// An address at which the server can be reached. A server that listens on all addresses also listens on loopback.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -37,7 +37,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Whether the server is ready, and what it says of itself.
+/// Whether the server is ready, and the body of its answer.
 fn answer(address: SocketAddr) -> io::Result<(bool, String)> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;

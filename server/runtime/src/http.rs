@@ -1,4 +1,4 @@
-//! HTTP: accepts connections, finds out what a request is for, and answers it or hands it on.
+//! HTTP: accepts connections, and answers each request or hands it to a room.
 
 use std::{
     convert::Infallible,
@@ -52,45 +52,44 @@ use crate::{
     visit::Visit,
 };
 
-/// Bytes of a request's headers: other services' cookies come along with every request to the same domain, and make 8 KB
-/// on their own.
+/// Bytes of a request's headers. Browsers send the cookies of other services on the same domain, which can make 8 KB alone.
 pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;
-/// Bytes hyper may hold of a request that it has not understood yet: little more than its headers may have, for as much is
-/// held of a body that comes fast.
+/// Bytes that hyper may hold of a request that is not complete. It is only a little more than the headers may have, because
+/// hyper also holds as much of a body that arrives fast.
 const MAX_BUFFER_BYTES: usize = 40 * 1024;
-/// How long a turn may take: a handshake takes a fraction of a millisecond. Slower ones go on beside those whose turn it is.
+/// How long a turn may take. A handshake takes a fraction of a millisecond. Slower ones go on without a turn.
 const TURN_TIME: Duration = Duration::from_millis(50);
-/// Wait after a failed accept, most often for lack of file descriptors: others will close some.
+/// Wait after a failed accept, usually because of too many open files. Other connections will close some.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// The room of the operator's party.
 const OPERATOR: &str = "operator";
 
-/// What every connection needs of the server.
+/// The parts of the server that every connection needs.
 pub(crate) struct HttpServer {
-    /// How the server is set up, and what the program serves beside its parties.
+    /// The server's settings, and what the program serves beside its parties.
     running: Running,
     /// Where requests and connections go.
     rooms: Rooms,
-    /// Who reads and writes once a handshake is answered.
+    /// Reads and writes the sockets whose handshake is answered.
     sockets: Arc<Sockets<Rooms>>,
-    /// Asked how it is.
+    /// The database, which `/readyz` asks for its state.
     db: Db,
-    /// Where connections come in, and what they hold.
+    /// Accepts connections within the limits.
     entrance: Entrance,
     /// The bodies that are arriving.
     bodies: Bodies,
-    /// Addresses beside those that all parties have.
+    /// Additional addresses of rooms.
     addresses: Addresses,
-    /// What may be wrong, as the program sees it.
+    /// Problems that the program reports to `/readyz`.
     complaints: Vec<Complaint>,
-    /// What is counted for the operator.
+    /// The numbers for the operator.
     metrics: Arc<Metrics>,
     /// Which pages may send requests to rooms.
     cors: Cors,
-    /// The folder served, if there is one.
+    /// The folder of files, if there is one.
     assets: Option<Assets>,
-    /// The server was asked to stop, and does so after [`Config::drain`].
+    /// The server was asked to stop. It waits for [`Config::drain`] first.
     leaving: AtomicBool,
     /// Tells plain HTTP connections that the server stops.
     stopping: CancellationToken,
@@ -116,18 +115,18 @@ impl HttpServer {
         }
     }
 
-    /// How the server is set up now.
+    /// The server's current settings.
     pub(crate) fn config(&self) -> &'static Config {
         self.running.config.get()
     }
 
-    /// How many connections there may be at a time.
+    /// The limit of connections.
     pub(crate) fn connections(&self) -> usize {
         self.entrance.connections()
     }
 
-    /// Serves until `shutdown` is ready, and a while longer for those who have yet to hear that it is not ready any more;
-    /// then says goodbye to everyone. By when the rest of the stop is to be over.
+    /// Serves until `shutdown` is ready, and then for `drain`, so that load balancers see that the server is not ready. Then it
+    /// closes all connections. Returns the deadlines for the rest of the stop.
     pub(crate) async fn run(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Deadlines {
         self.accept_until(&listener, shutdown).await;
         self.leaving.store(true, Ordering::Relaxed);
@@ -178,28 +177,28 @@ impl HttpServer {
                 return refusals::answer_unread(&stream, &error);
             }
         };
-        // Counts are small and should not wait for more. Without it they merely come later.
+        // Counts are small and should be sent at once. If this fails, they only arrive later.
         let _ = stream.set_nodelay(true);
         let (server, visit) = (Arc::clone(self), Arc::new(Visit::new(guest)));
-        // Ends with the connection, whose guest `run` waits for; as plain HTTP it does not last long. A WebSocket lives on
+        // The task ends with the HTTP connection, which does not last long, and `run` waits for it. A WebSocket lives on
         // without a task.
         tokio::spawn(async move {
             let deadline = Instant::now() + server.config().limits.header_timeout;
-            // Whoever says nothing yet takes nobody's turn.
+            // A connection that has sent nothing yet takes no turn.
             tokio::select! {
-                // If it has failed, so does what follows.
+                // If this failed, the next read fails, too.
                 _ = stream.readable() => {}
                 () = server.stopping.cancelled() => return,
                 () = visit.says_nothing(deadline) => return,
             }
-            // Only closed semaphores refuse, and this one is never closed.
+            // Only a closed semaphore fails, and this one is never closed.
             let turn = server.rooms.shared().turns.acquire().await;
-            // Boxed: whoever waits for a turn has no need of the room yet.
+            // The future is boxed, because a connection that waits for its turn does not need its memory yet.
             Box::pin(Arc::clone(&server).serve(stream, visit, deadline, turn)).await;
         });
     }
 
-    /// Serves HTTP on a connection until it ends or becomes a WebSocket. Its turn is over when that takes long.
+    /// Serves HTTP on a connection until it ends or becomes a WebSocket. Its turn ends early if this takes long.
     async fn serve(self: Arc<Self>, stream: TcpStream, visit: Arc<Visit>, deadline: Instant, turn: impl Send) {
         let (server, guest) = (Arc::clone(&self), Arc::clone(&visit));
         let service = service_fn(move |request| {
@@ -235,7 +234,7 @@ impl HttpServer {
                     return;
                 }
                 () = tokio::time::sleep(limits.http_lifetime) => {
-                    // Not closed while it is idle: a request may be on its way.
+                    // An idle connection is not closed at once, because a request may be on its way.
                     visit.gets_old();
                     timeout(limits.keep_alive, connection).await
                 }
@@ -278,7 +277,7 @@ impl HttpServer {
         refusals::answer(method, error, &self.metrics)
     }
 
-    /// Takes a handshake or a request to a room.
+    /// Hands a handshake or a request to its room.
     async fn visit(&self, key: RoomKey, mut request: hyper::Request<Incoming>, visit: &Visit) -> Result<Response> {
         if upgrade::is_wanted(&mut request)? {
             let guest = Arc::clone(visit.guest());
@@ -294,7 +293,7 @@ impl HttpServer {
         self.addresses.operator_party.is_some()
     }
 
-    /// Takes what the operator asks of the party that is theirs.
+    /// Hands a request of the operator to the operator's party.
     pub(crate) async fn visit_of_operator(
         &self,
         mut request: hyper::Request<Incoming>,
@@ -308,7 +307,7 @@ impl HttpServer {
         self.visit(key, request, &visit).await
     }
 
-    /// Answers what is no room's.
+    /// Answers paths that do not belong to a room.
     async fn route(&self, request: hyper::Request<Incoming>) -> Result<Response> {
         match request.uri().path() {
             "/healthz" => return Ok(text(StatusCode::OK, "ok\n")),
@@ -316,7 +315,7 @@ impl HttpServer {
             _ => {}
         }
         if request.method() == Method::OPTIONS {
-            // Load balancers ask so whether the server is up.
+            // Load balancers send this to see whether the server is up.
             let mut response = text(StatusCode::NO_CONTENT, "");
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
             return Ok(response);
@@ -330,7 +329,7 @@ impl HttpServer {
         self.running.program.get().pages.as_ref().and_then(|pages| pages(&request)).unwrap_or(Err(Error::NotFound))
     }
 
-    /// What the server is doing, for a Prometheus.
+    /// The metrics, for Prometheus.
     pub(crate) fn metrics(&self, in_open_metrics: bool) -> String {
         let state = State {
             connections: self.entrance.held(),
@@ -349,7 +348,7 @@ impl HttpServer {
         if self.leaving.load(Ordering::Relaxed) {
             readiness.refuse("the server is stopping");
         }
-        // It counts without a disk, too.
+        // The server also counts without a disk.
         if let Some(fault) = self.db.fault() {
             readiness.limit(format!("storage takes no writes: {fault}"));
         }

@@ -1,4 +1,4 @@
-//! The log: what of it is written, and how.
+//! The log: what is written to it, and in which format.
 
 use std::io::{self, IsTerminal};
 
@@ -21,7 +21,7 @@ pub(crate) fn start(config: &Config, quiet: &[&'static str]) -> Result<Refilter,
     // Colours are for terminals, not for files and log collectors.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let log = log.with_ansi(io::stderr().is_terminal());
-    // It fails only when the log is gone, which lasts as long as the program.
+    // This fails only if the log is gone, and the log lasts as long as the program.
     Ok(match config.log_format {
         LogFormat::Human => {
             let log = log.with_target(false).with_filter_reloading();
@@ -38,7 +38,8 @@ pub(crate) fn start(config: &Config, quiet: &[&'static str]) -> Result<Refilter,
     })
 }
 
-/// Reads a filter, in which libraries that are to be quiet say nothing unless it names them. A word that is no level would be taken for the name of a module, and silence everything else.
+/// Reads a filter. Quiet libraries log nothing unless the filter names them. A word that is not a level is an error, because
+/// the filter would take it for the name of a module, and silence everything else.
 pub(crate) fn filter(text: &str, quiet: &[&'static str]) -> Result<EnvFilter, StartupError> {
     let problem =
         "this is no filter; give off, error, warn, info, debug, trace, or a list such as info,connection_counter=debug";
@@ -50,7 +51,7 @@ pub(crate) fn filter(text: &str, quiet: &[&'static str]) -> Result<EnvFilter, St
     if !text.split(',').all(has_level) {
         return Err(wrong());
     }
-    // What comes later counts.
+    // Later entries win.
     let silence = quiet.iter().map(|library| format!("{library}=off,"));
     EnvFilter::try_new(silence.collect::<String>() + text).map_err(|_| wrong())
 }

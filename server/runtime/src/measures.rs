@@ -1,4 +1,4 @@
-//! Numbers of the program's own among the metrics.
+//! A program's own numbers in the metrics.
 
 use std::fmt;
 
@@ -11,15 +11,15 @@ use prometheus_client::{
 /// A number that a program measures, for `/metrics` of the operator's address. See [`Server::measures`](crate::Server::measures).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measure {
-    /// Its name, after `connectioncounter_`. If it is of the kind that only grows, `_total` is added.
+    /// The number's name, after `connectioncounter_`. If the number only grows, `_total` is added.
     pub name: &'static str,
-    /// What it is, in a few words.
+    /// A short description.
     pub help: &'static str,
-    /// It never falls while the program runs.
+    /// Whether the number never falls while the program runs.
     pub only_grows: bool,
-    /// The name of the label that tells several values of it apart. Keep the number of its values bounded.
+    /// The label that tells several values apart. It must have a bounded number of values.
     pub label: Option<&'static str>,
-    /// The label's value, which is ignored where there is no label; and the number.
+    /// The label's value and the number. Without a label, the label's value is ignored.
     pub values: Vec<(String, f64)>,
 }
 
@@ -37,7 +37,7 @@ impl Measure {
         Self { only_grows: true, ..Self::gauge(name, help, value as f64) }
     }
 
-    /// The same with several values, told apart by a label.
+    /// The same number with several values, which a label tells apart.
     #[must_use]
     pub fn by(mut self, label: &'static str, values: impl IntoIterator<Item = (String, f64)>) -> Self {
         self.label = Some(label);
@@ -46,7 +46,7 @@ impl Measure {
     }
 }
 
-/// Asks the program for its numbers when somebody asks for the metrics.
+/// Gets the program's numbers each time somebody reads the metrics.
 pub(crate) type Measures = Box<dyn Fn() -> Vec<Measure> + Send + Sync>;
 
 /// The numbers of a program.

@@ -1,6 +1,6 @@
-//! What the server counts of itself, for a Prometheus to collect.
+//! The metrics of the server, for Prometheus.
 //!
-//! Labels are words of this file and names of parties, so there are only few series: never a page, a site or an address.
+//! Labels are words of this file and names of parties, so there are few series. A label is never a page, a site or an address.
 
 use std::{
     sync::atomic::AtomicU64,
@@ -19,42 +19,42 @@ use crate::measures::{Measured, Measures};
 /// One label and its value.
 type Label = [(&'static str, &'static str); 1];
 
-/// How our own begin. One word, as the conventions want it: an underscore would set `counter` apart, which is a type of
-/// metric.
+/// The beginning of our metrics' names. It is one word, as the conventions require. With an underscore it would contain
+/// `counter`, which is a type of metric.
 const PREFIX: &str = "connectioncounter";
 
 /// All metrics of a server.
 pub(crate) struct Metrics {
-    /// All of them, as Prometheus is told.
+    /// All metrics, with their names and texts.
     registry: Registry,
     /// Answers to requests, by the class of their status.
     requests: Family<Label, Counter>,
     /// Handshakes that became a WebSocket.
     websockets_opened: Counter,
-    /// Strangers refused for a limit of ours.
+    /// Refusals because of a limit.
     refusals: Family<Label, Counter>,
-    /// What is read when somebody asks.
+    /// The values that are read each time somebody asks.
     state: Gauges,
-    /// What is read of the process when somebody asks.
+    /// The values of the process that are read each time somebody asks.
     process: ProcessGauges,
 }
 
-/// What the server holds at a moment.
+/// What the server holds at one moment.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// TCP connections, WebSockets or not.
+    /// TCP connections of all kinds.
     pub(crate) connections: usize,
-    /// How many there may be.
+    /// The limit of TCP connections.
     pub(crate) connections_limit: usize,
-    /// WebSockets among them.
+    /// How many of them are WebSockets.
     pub(crate) websockets: usize,
     /// Rooms in memory of each party.
     pub(crate) rooms: Vec<(&'static str, usize)>,
-    /// Values that wait to be written.
+    /// Values that wait for the disk.
     pub(crate) storage_pending: usize,
-    /// What is stored reaches the disk.
+    /// Whether the disk takes writes.
     pub(crate) storage_takes_writes: bool,
-    /// `/readyz` says so.
+    /// Whether `/readyz` answers 200.
     pub(crate) is_ready: bool,
 }
 
@@ -70,24 +70,24 @@ struct Gauges {
     rooms: Family<Label, Gauge>,
     /// See [`State`].
     storage_pending: Gauge,
-    /// 1 or 0; see [`State`].
+    /// 1 if the disk takes writes, else 0; see [`State`].
     storage_writable: Gauge,
-    /// 1 or 0; see [`State`].
+    /// 1 if the server is ready, else 0; see [`State`].
     ready: Gauge,
 }
 
-/// What every program tells a Prometheus of itself, by the names that all of them use.
+/// The metrics that every program has, under their usual names.
 #[derive(Default)]
 struct ProcessGauges {
-    /// Processor time, of the program and of the system for it.
+    /// Processor time in the program and in the kernel.
     cpu_seconds: Counter<f64, AtomicU64>,
-    /// Memory it has.
+    /// Memory of the process.
     resident_bytes: Gauge,
-    /// Sockets are files, too.
+    /// Open files, including sockets.
     open_files: Gauge,
-    /// How many it may open.
+    /// The limit of open files.
     max_files: Gauge,
-    /// In seconds since 1970.
+    /// The start time, in seconds since 1970.
     started_at: Gauge<f64, AtomicU64>,
 }
 
@@ -114,7 +114,7 @@ impl Metrics {
         Self { registry, requests, websockets_opened, refusals, state, process }
     }
 
-    /// Adds numbers of the program's own.
+    /// Adds the program's own numbers.
     pub(crate) fn with(mut self, measures: Vec<Measures>) -> Self {
         for measures in measures {
             self.registry.sub_registry_with_prefix(PREFIX).register_collector(Box::new(Measured(measures)));
@@ -122,7 +122,7 @@ impl Metrics {
         self
     }
 
-    /// A request was answered.
+    /// Counts an answer to a request.
     pub(crate) fn answered(&self, status: StatusCode) {
         let class = match status.as_u16() {
             100..200 => "1xx",
@@ -137,12 +137,12 @@ impl Metrics {
         }
     }
 
-    /// Somebody was refused for a limit.
+    /// Counts a refusal because of a limit.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refusals.get_or_create(&[("reason", reason)]).inc();
     }
 
-    /// All of it in the format of OpenMetrics, or in the older one of Prometheus.
+    /// All metrics in the OpenMetrics format, or in Prometheus' older format.
     pub(crate) fn write(&self, state: &State, in_open_metrics: bool) -> String {
         self.state.set(state);
         self.process.set();
@@ -177,7 +177,7 @@ impl ProcessGauges {
         self.started_at.set(started.as_secs_f64());
         registry.register_with_unit("start_time", "When it started", Unit::Seconds, self.started_at.clone());
         registry.register("max_fds", "Files that it may have open", self.max_files.clone());
-        // The others are read from a file system that only Linux has.
+        // The other values come from a file system that only Linux has.
         if cfg!(target_os = "linux") {
             registry.register_with_unit("cpu", "Processor time", Unit::Seconds, self.cpu_seconds.clone());
             registry.register_with_unit("resident_memory", "Memory", Unit::Bytes, self.resident_bytes.clone());
@@ -215,7 +215,7 @@ fn resident_kilobytes(status: &str) -> Option<i64> {
 
 /// User and system time of `/proc/self/stat`. The program's name, in brackets, may contain anything.
 fn cpu_seconds(stat: &str) -> Option<f64> {
-    /// Linux counts so for programs, whatever the kernel itself counts in.
+    /// Linux always uses this number for programs, whatever the kernel itself uses.
     const TICKS_PER_SECOND: f64 = 100.0;
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut times = fields.split(' ').skip(11);
@@ -259,7 +259,7 @@ mod tests {
             assert!(text.lines().any(|written| written == line), "{line} is not in\n{text}");
         }
         assert!(text.contains("connectioncounter_build_info{version=") && text.ends_with("# EOF\n"), "{text}");
-        // What has gone is set to zero with the next state that says so.
+        // A room that is gone is set to 0 by the next state.
         let state = State { rooms: vec![("page", 0)], ..State::default() };
         assert!(written(&metrics, &state).contains("connectioncounter_rooms{party=\"page\"} 0"));
     }

@@ -1,4 +1,4 @@
-//! Whom a connection comes from: what proxies say, and which of them are believed.
+//! The address that a connection comes from: what proxies say about it, and which proxies are trusted.
 
 use std::net::IpAddr;
 
@@ -12,9 +12,9 @@ use crate::{
 
 /// The proxies that the operator has named.
 pub(crate) struct Proxies {
-    /// Whose headers are believed.
+    /// The proxies whose headers are trusted.
     trusted: Vec<IpNet>,
-    /// In which header they name whom they speak for.
+    /// The header in which they name the reader's address.
     client_ip_header: HeaderName,
 }
 
@@ -23,7 +23,7 @@ impl Proxies {
         Self { trusted, client_ip_header }
     }
 
-    /// Whether the peer is a proxy that speaks for others: one that was named, or any program on this machine.
+    /// Whether the peer forwards others: it is a named proxy, or a program on this machine.
     pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
         peer.to_canonical().is_loopback() || self.is_trusted(peer)
     }
@@ -32,8 +32,8 @@ impl Proxies {
         self.trusted.iter().any(|network| network.contains(&peer.to_canonical()))
     }
 
-    /// Whom a request comes from. Only proxies that were named are believed, and of what they pass on only the part that
-    /// they or their like have written: the last address that is none of theirs.
+    /// The address that a request comes from. Only named proxies are trusted. Of the addresses that they pass on, this is the
+    /// last one that is not a named proxy's.
     pub(crate) fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         static UNNAMED: Notice = Notice::warning();
         static SILENT: Notice = Notice::warning();
@@ -50,7 +50,7 @@ impl Proxies {
         }
         let header = &self.client_ip_header;
         let hops = hops(headers, header);
-        // Programs on the proxy's machine that ask by themselves are not meant.
+        // Programs on the proxy's own machine may send requests without the header.
         if hops.is_empty() && (!peer.to_canonical().is_loopback() || is_passed_on(headers)) {
             SILENT.give(|| {
                 format!(
@@ -76,7 +76,7 @@ impl Proxies {
         address
     }
 
-    /// Tells the operator that a machine of a private network has as many connections as it may: most likely it is a proxy.
+    /// Logs that a machine of a private network has as many connections as it may, because it is probably a proxy.
     pub(crate) fn tell_full(&self, peer: IpAddr) {
         static FULL: Notice = Notice::warning();
         if is_private(peer) && !self.is_trusted(peer) {
@@ -89,7 +89,7 @@ impl Proxies {
     }
 }
 
-/// Whether a proxy has passed the request on: it says so, or it is meant for a name that is not this machine's.
+/// Whether a proxy has forwarded the request: its headers say so, or its host name is not this machine's.
 fn is_passed_on(headers: &HeaderMap) -> bool {
     const SIGNS: [&str; 5] = ["x-forwarded-for", "forwarded", "x-real-ip", "via", "cf-connecting-ip"];
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<http::uri::Authority>().ok());
@@ -102,7 +102,7 @@ fn is_passed_on(headers: &HeaderMap) -> bool {
     !is_local || SIGNS.iter().any(|sign| headers.contains_key(*sign))
 }
 
-/// Whether an address belongs to a private network: there it is a machine of the operator's, not a reader.
+/// Whether an address belongs to a private network. Then it is one of the operator's machines, and not a reader.
 fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_private() || address.is_link_local() || address.is_loopback(),
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(address("10.0.0.1", &["198.51.100.1, nonsense"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.1:4711", "unknown, [fd00::2]:80"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
-        // Loopback is no proxy that was named: anyone on the machine could claim any address.
+        // Loopback is not a named proxy. Otherwise anyone on the machine could claim any address.
         assert_eq!(address("127.0.0.1", &["198.51.100.1"]), "127.0.0.1");
     }
 }

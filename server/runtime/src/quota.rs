@@ -1,5 +1,5 @@
-//! Who has how much: how many connections one address or one group of rooms holds, and how fast new ones come. In memory only, addresses
-//! as keyed hashes whose key changes with every start and every day.
+//! How many connections each address and each group of rooms holds, and how fast new ones come. This is kept in memory only.
+//! Addresses are keyed hashes, whose key changes with every start and every day.
 
 use std::{
     collections::HashMap,
@@ -20,19 +20,19 @@ use crate::{
     reload::Live,
 };
 
-/// How long one key hides addresses.
+/// How long one key is used for hashing addresses.
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
-/// Addresses whose pace is remembered; beyond, the rested ones are forgotten.
+/// Addresses whose rate is remembered. Beyond that, those that have rested are forgotten.
 const MAX_PACED: usize = 100_000;
 
-/// Connections one address may hold, WebSockets or not, for each WebSocket it may hold: proxies keep some at hand, browsers
-/// fetch files over others.
+/// Connections of all kinds that one address may hold, for each WebSocket that it may open. Proxies keep some open, and
+/// browsers fetch files over others.
 const CONNECTIONS_PER_WEBSOCKET: u32 = 8;
 
-/// A bucket of tokens: full at first, refilled steadily, and whoever finds it empty is too fast.
+/// A bucket of tokens. It is full at first and is refilled steadily. Whoever finds it empty is too fast.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bucket {
-    /// How many are in it, parts of one included.
+    /// Tokens in the bucket, including parts of one.
     tokens: f64,
     /// When it was last refilled.
     filled_at: Instant,
@@ -60,7 +60,7 @@ impl Bucket {
     }
 }
 
-/// What is paced: for each of these an address has a bucket of its own.
+/// What has a rate limit. For each of these an address has its own bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Paced {
     Handshake,
@@ -77,52 +77,52 @@ impl Paced {
     }
 }
 
-/// What addresses and groups of rooms hold.
+/// The quotas of addresses and groups of rooms.
 pub(crate) struct Quotas {
-    /// What addresses and groups may hold.
+    /// The limits.
     config: Arc<Live<Config>>,
-    /// Makes names of groups into hashes.
+    /// Hashes the names of groups.
     group_key: RandomState,
-    /// What they do hold.
+    /// What addresses and groups hold now.
     ledger: Mutex<Ledger>,
 }
 
 struct Ledger {
-    /// Makes addresses into hashes.
+    /// Hashes addresses.
     key: RandomState,
-    /// When that key was made; it is replaced in time.
+    /// When that key was made. It is replaced once a day.
     key_since: Instant,
-    /// How many connections each address, or group, has.
+    /// How many connections each address or group has.
     open: HashMap<Holder, u32>,
     /// How many bytes each address holds.
     accounts: Accounts,
-    /// How fast each address may go on.
+    /// The rate of each address.
     pace: HashMap<(Paced, u64), Bucket>,
 }
 
-/// What of an address is counted, each apart.
+/// What is counted for an address, each separately.
 #[derive(Hash)]
 enum Counted {
     WebSockets,
-    /// Connections, WebSockets or not.
+    /// Connections of all kinds, also WebSockets.
     Connections,
 }
 
-/// One of the connections that an address or a group may have; given back when dropped.
+/// One of the connections that an address or a group may have. It is given back when this is dropped.
 ///
-/// Whose it is, is a hash.
+/// The holder is stored as a hash.
 pub(crate) struct Slot {
     /// Where it is given back.
     quotas: Arc<Quotas>,
-    /// `None` once somebody else gives it back.
+    /// The holder. `None` once somebody else gives it back.
     holder: Option<Holder>,
 }
 
-/// Whose a slot is: the hash of an address or of a group's name.
+/// The holder of a slot: the hash of an address or of a group's name.
 pub(crate) type Holder = NonZeroU64;
 
 impl Slot {
-    /// Leaves it to the caller to [give it back](Quotas::give_back): a long-lived connection keeps no more than this of it.
+    /// The holder alone. The caller must [give it back](Quotas::give_back). A long-lived connection stores only this.
     pub(crate) fn into_holder(mut self) -> Option<Holder> {
         self.holder.take()
     }
@@ -144,7 +144,7 @@ impl Quotas {
         &self.config.get().limits
     }
 
-    /// Takes one of the connections that an address may hold, WebSockets or not.
+    /// Takes one of the connections of all kinds that an address may hold.
     ///
     /// # Errors
     /// [`Error::TooManyFromAddress`].
@@ -153,7 +153,7 @@ impl Quotas {
         self.hold_for(Counted::Connections, address, limit)
     }
 
-    /// Takes one of an address's WebSockets. Loopback is a proxy on this machine, or a test, and has no bound.
+    /// Takes one of an address's WebSockets. Loopback may be a proxy on this machine, or a test, and has no limit.
     ///
     /// # Errors
     /// [`Error::TooManyFromAddress`].
@@ -164,7 +164,7 @@ impl Quotas {
         self.hold_for(Counted::WebSockets, address, self.limits().connections_per_address).map(Some)
     }
 
-    /// What an address holds in bytes. Loopback has no account, as for [`open_from`](Self::open_from).
+    /// The account for an address's bytes. Loopback has none, as for [`open_from`](Self::open_from).
     pub(crate) fn account(&self, address: IpAddr) -> Option<Arc<Account>> {
         if address.to_canonical().is_loopback() {
             return None;
@@ -186,7 +186,7 @@ impl Quotas {
     /// Counts a handshake or a request of an address.
     ///
     /// # Errors
-    /// [`Error::TooManyFromAddress`] when they come too fast.
+    /// Fails with [`Error::TooManyFromAddress`] if they come too fast.
     pub(crate) fn pace(&self, paced: Paced, address: IpAddr) -> Result<(), Error> {
         if address.to_canonical().is_loopback() {
             return Ok(());
@@ -225,7 +225,7 @@ impl Quotas {
         Some(Slot { quotas: Arc::clone(self), holder: Some(holder) })
     }
 
-    /// Gives one back that was taken.
+    /// Gives back a slot.
     pub(crate) fn give_back(&self, holder: Holder) {
         let mut ledger = self.ledger();
         if let Some(open) = ledger.open.get_mut(&holder) {
@@ -249,7 +249,7 @@ impl Quotas {
 }
 
 impl Ledger {
-    /// An IPv6 customer has a whole /64, so that is what counts.
+    /// An IPv6 customer has a whole /64, so all its addresses count as one.
     fn hash(&self, address: IpAddr) -> u64 {
         match address.to_canonical() {
             IpAddr::V4(address) => self.key.hash_one(address),

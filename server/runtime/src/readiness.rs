@@ -1,16 +1,16 @@
-//! What `/readyz` answers: whether the server is ready for newcomers, and what keeps it from being all it should be.
+//! The answer to `/readyz`: whether the server takes new connections, and what is wrong with it.
 
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::party::{Response, Result, json};
 
-/// Whether the server is ready. It is until something is said against it.
+/// Whether the server is ready. It is, unless a problem is added.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Readiness {
-    /// Whether all is well.
+    /// The worst problem so far.
     status: Status,
-    /// Sentences for a person.
+    /// The problems, as sentences for people.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<String>,
 }
@@ -20,19 +20,19 @@ pub(crate) struct Readiness {
 enum Status {
     #[default]
     Ready,
-    /// It serves, though not as it should.
+    /// It serves, but something is wrong.
     Degraded,
-    /// Newcomers are better sent elsewhere.
+    /// New readers should go elsewhere.
     NotReady,
 }
 
 impl Readiness {
-    /// It serves, but something is not as it should be.
+    /// Adds a problem with which the server still serves.
     pub(crate) fn limit(&mut self, reason: String) {
         self.add(Status::Degraded, reason);
     }
 
-    /// It wants no newcomers.
+    /// Adds a reason to send new readers elsewhere.
     pub(crate) fn refuse(&mut self, reason: &str) {
         self.add(Status::NotReady, reason.to_owned());
     }

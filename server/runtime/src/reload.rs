@@ -1,4 +1,4 @@
-//! Settings that change while the server runs: what a reload takes over, and what waits for a restart.
+//! Settings that change while the server runs. This decides what a reload changes and what needs a restart.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use http::Extensions;
 
 use crate::{Server, config::Config, limits::Limits, server::Pages};
 
-/// Flags that mean something at the start only, or for sockets that are open already.
+/// Flags that only matter at the start, or for sockets that are already open.
 const AT_START_ONLY: [&str; 19] = [
     "listen",
     "data",
@@ -35,7 +35,7 @@ const AT_START_ONLY: [&str; 19] = [
 
 /// A value that a reload replaces.
 ///
-/// What it was is never freed: somebody may be reading it, reloads are few, and it is a few kilobytes.
+/// The old value is never freed, because somebody may still be reading it. Reloads are few, and it has only a few kilobytes.
 pub(crate) struct Live<T: 'static>(RwLock<&'static T>);
 
 impl<T> Live<T> {
@@ -53,30 +53,30 @@ impl<T> Live<T> {
     }
 }
 
-/// What the program has given the server.
+/// What the program has given to the server.
 #[derive(Clone)]
 pub(crate) struct Program {
-    /// Its own values, by their types.
+    /// The program's own values, by their types.
     pub(crate) values: Extensions,
-    /// Those of them that a reload does not replace.
+    /// The values that a reload does not replace.
     lasting: Extensions,
-    /// What answers on paths that are no party's.
+    /// Answers paths that do not belong to a party.
     pub(crate) pages: Option<Pages>,
 }
 
-/// From where a running server takes its settings.
+/// The current settings of a running server.
 #[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) config: Arc<Live<Config>>,
     pub(crate) program: Arc<Live<Program>>,
 }
 
-/// Settings that were read again, and are sound.
+/// Settings that were read again and are valid.
 pub(crate) struct Reread {
     pub(crate) config: Config,
-    /// Set up with them; it is not to run.
+    /// A server that was set up with them. It is not run.
     pub(crate) server: Server,
-    /// What each flag says, as text.
+    /// The value of each flag, as text.
     pub(crate) values: BTreeMap<String, Vec<OsString>>,
 }
 
@@ -86,7 +86,7 @@ impl Running {
         Self { config: Live::new(config), program: Live::new(Program { values, lasting, pages }) }
     }
 
-    /// From here on these settings hold.
+    /// Replaces the settings with these.
     pub(crate) fn take_over(&self, config: Config, server: Server) {
         let mut program = self.program.get().clone();
         let (values, pages) = server.into_program();
@@ -98,7 +98,7 @@ impl Running {
     }
 }
 
-/// These settings, as far as they can change while a server runs.
+/// The new settings where they can change while a server runs, and the current ones otherwise.
 pub(crate) fn merged(now: &Config, new: Config) -> Config {
     Config {
         log: new.log,
@@ -119,7 +119,7 @@ pub(crate) fn merged(now: &Config, new: Config) -> Config {
     }
 }
 
-/// The flags that say something else than before: those that hold from now on, and those that wait for a restart.
+/// The flags that have changed: those that take effect now, and those that need a restart.
 pub(crate) fn changed<'a>(
     before: &BTreeMap<String, Vec<OsString>>,
     now: &'a BTreeMap<String, Vec<OsString>>,
@@ -140,7 +140,7 @@ mod tests {
         let command = Config::command();
         let flags: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
         assert!(AT_START_ONLY.iter().all(|flag| flags.contains(flag)));
-        // Each is given another value than its default; what does not change must be named above.
+        // Each flag gets another value than its default. The list above must contain those that a reload does not change.
         let given = |flag: &str| match flag {
             "help" | "version" => None,
             "single-page" => Some("--single-page".to_owned()),

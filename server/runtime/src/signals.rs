@@ -1,13 +1,12 @@
-//! The signals that end a program, and the one that has it read its settings again.
+//! The signals that end a program, and the one that makes it read its settings again.
 
 use std::io;
 
-/// Ready at the first Ctrl-C or SIGTERM, or at SIGHUP unless that is for reloads. The second ends the program, whatever it is
-/// doing.
+/// Ready at the first Ctrl-C or SIGTERM, or at SIGHUP unless that is for reloads. The second signal ends the program at once.
 pub(crate) fn stop(reloads: bool) -> io::Result<impl Future<Output = ()>> {
     let mut signals = Ends::new(reloads)?;
     let (stop, stopping) = tokio::sync::oneshot::channel();
-    // Ends with the program.
+    // The task ends with the program.
     tokio::spawn(async move {
         signals.next().await;
         // The server may have ended for another reason.
@@ -17,7 +16,7 @@ pub(crate) fn stop(reloads: bool) -> io::Result<impl Future<Output = ()>> {
         std::process::exit(1);
     });
     Ok(async move {
-        // The task above never drops its end before it has sent.
+        // The task above always sends before it drops the sender.
         let _ = stopping.await;
     })
 }
@@ -55,7 +54,7 @@ mod unix {
         }
     }
 
-    /// SIGHUP, where it is waited for.
+    /// SIGHUP, if the program reloads.
     pub(crate) struct Hangups(Option<Signal>);
 
     impl Hangups {
@@ -63,7 +62,7 @@ mod unix {
             Ok(Self(are_waited_for.then(|| signal(Kind::hangup())).transpose()?))
         }
 
-        /// Ready at the next one.
+        /// Ready at the next SIGHUP.
         pub(crate) async fn next(&mut self) {
             match &mut self.0 {
                 Some(signal) => drop(signal.recv().await),
@@ -89,7 +88,7 @@ impl Ends {
     }
 }
 
-/// There is no such signal here.
+/// This system has no SIGHUP.
 #[cfg(not(unix))]
 pub(crate) struct Hangups;
 

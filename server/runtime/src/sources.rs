@@ -1,4 +1,4 @@
-//! Where settings come from beside flags: variables of the environment, and a file of such variables.
+//! The sources of settings other than flags: environment variables, and a file of such variables.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,17 +12,17 @@ use clap::{Arg, Command, Id};
 
 use crate::error::StartupError;
 
-/// How the variables of settings begin.
+/// The prefix of the variables.
 const PREFIX: &str = "CONNECTION_COUNTER_";
 
 /// A file of variables.
 pub(crate) struct EnvFile {
     path: PathBuf,
-    /// By their names.
+    /// The values by the names of the variables.
     values: BTreeMap<String, String>,
 }
 
-/// Where the settings come from that are neither flags nor defaults.
+/// For settings that are neither flags nor defaults, where they come from.
 pub(crate) struct Sources(HashMap<Id, String>);
 
 impl Sources {
@@ -31,17 +31,17 @@ impl Sources {
     }
 }
 
-/// The command line with the values of variables and of the file, which hold where no flag is given. The environment wins
-/// over the file.
+/// The command line, with defaults from the variables and the file for flags that are not given. The environment wins over the
+/// file.
 ///
-/// A variable that is there and empty says nothing: compose files and unit files name variables that may have no value.
-/// Nor do blanks around a value, or empty entries of a list.
+/// An empty variable counts as not set, because compose files and unit files name variables that may have no value. Blanks
+/// around a value and empty entries of a list are removed.
 pub(crate) fn apply(command: Command, file: Option<&EnvFile>) -> (Command, Sources) {
     let mut sources = HashMap::new();
     let command = command.mut_args(|arg| {
         let Some(name) = arg.get_env().map(|name| name.to_string_lossy().into_owned()) else { return arg };
         let given = env::var_os(&name);
-        // What is no text may be a path.
+        // A value that is not UTF-8 may be a path.
         let text = given.as_deref().and_then(OsStr::to_str);
         let is_empty = given.is_none() || text.is_some_and(|text| tidied(text, &arg).is_empty());
         let found = match (text, file) {
@@ -61,11 +61,11 @@ pub(crate) fn apply(command: Command, file: Option<&EnvFile>) -> (Command, Sourc
     (command, Sources(sources))
 }
 
-/// The variables of the environment that look like settings and are none, most often for a slip of the pen.
+/// Environment variables that look like settings but are none, usually because of a typing error.
 pub(crate) fn unknown(command: &Command) -> Vec<String> {
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let known = known(command);
-    // Kubernetes gives each container a few of these for a service of our name.
+    // Kubernetes sets a few of these in each container for a service of this name.
     let is_of_kubernetes = |name: &str| name.contains("_SERVICE_") || name.starts_with("CONNECTION_COUNTER_PORT");
     let mut unknown: Vec<_> =
         names.filter(|name| name.starts_with(PREFIX) && !known.contains(name) && !is_of_kubernetes(name)).collect();
@@ -81,7 +81,7 @@ fn tidied_of(file: &EnvFile, name: &str, arg: &Arg) -> Option<String> {
     file.values.get(name).map(|value| tidied(value, arg)).filter(|value| !value.is_empty())
 }
 
-/// A value without the blanks around it, and a list without those around its entries and without empty ones.
+/// A value without the blanks around it. In a list, blanks around entries and empty entries are removed, too.
 fn tidied(value: &str, arg: &Arg) -> String {
     match arg.get_value_delimiter() {
         Some(delimiter) => {
@@ -96,11 +96,11 @@ impl EnvFile {
     /// Reads a file of lines such as `CONNECTION_COUNTER_LOG=debug`.
     ///
     /// # Errors
-    /// If it cannot be read, or a line of it is no setting.
+    /// Fails if the file cannot be read, or if a line of it is not a setting.
     pub(crate) fn read(path: &Path, command: &Command) -> Result<Self, StartupError> {
         let wrong = |problem| StartupError::EnvFile { path: path.to_owned(), problem };
         let unreadable = |error: std::io::Error| wrong(format!("{error}. Name a file that this program may read"));
-        // A named pipe would be waited for, and nothing else would happen meanwhile.
+        // Reading a named pipe would block the program.
         if !fs::metadata(path).map_err(unreadable)?.is_file() {
             return Err(wrong("this is no file. Name a file that this program may read".to_owned()));
         }
@@ -129,7 +129,7 @@ impl EnvFile {
     }
 }
 
-/// The name and the value in a line; `None` if it is empty or a comment.
+/// The name and the value in a line. `None` if the line is empty or a comment.
 fn assignment(line: &str) -> Result<Option<(&str, &str)>, ()> {
     let line = line.trim();
     if line.is_empty() || line.starts_with(['#', ';']) {

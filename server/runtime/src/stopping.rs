@@ -1,30 +1,29 @@
-//! How a stopping server divides its time: everyone hears a goodbye, not all at once, and the disk has its turn at the end.
+//! How a stopping server divides its time. First it closes its connections one after another. The disk comes last.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Goodbyes in a second: whoever is told comes back soon, and a server of two cores takes in twice as many in that time.
+/// Connections that are closed in a second. Their clients come back soon, and a server with two cores accepts twice as many.
 const GOODBYES_PER_SECOND: u32 = 1_000;
-/// The longest time between the first goodbye and the last: page and server stay apart for that long.
+/// The longest time between closing the first connection and the last. Pages have no server for at most that long.
 const LONGEST_GOODBYES: Duration = Duration::from_secs(5);
 
-/// The moments by which each part of a stop is over. They are eighths of
-/// [`Limits::shutdown_timeout`](crate::Limits::shutdown_timeout).
+/// The deadlines of the parts of a stop. They are eighths of [`Limits::shutdown_timeout`](crate::Limits::shutdown_timeout).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
-    /// The longest time that the goodbyes may take.
+    /// The longest time that closing the connections may take.
     pub(crate) goodbyes: Duration,
-    /// Connections that are still open are hung up on.
+    /// Connections that are still open are dropped.
     pub(crate) connections: Instant,
-    /// Rooms that are still busy are left alone.
+    /// The server does not wait for rooms that are still busy.
     pub(crate) rooms: Instant,
-    /// What is not on the disk is lost.
+    /// Values that are not on the disk are lost.
     pub(crate) disk: Instant,
 }
 
 impl Deadlines {
-    /// Those of a stop that begins now.
+    /// The deadlines of a stop that begins now.
     pub(crate) fn within(timeout: Duration) -> Self {
         let (start, eighth) = (Instant::now(), timeout / 8);
         Self {
@@ -35,7 +34,7 @@ impl Deadlines {
         }
     }
 
-    /// How long goodbyes to so many connections take.
+    /// How long closing this many connections takes.
     pub(crate) fn goodbyes_to(&self, connections: usize) -> Duration {
         let connections = u32::try_from(connections).unwrap_or(u32::MAX);
         (Duration::from_secs(1) * connections / GOODBYES_PER_SECOND).min(self.goodbyes)

@@ -1,20 +1,20 @@
-//! Whether a request wants to become a WebSocket, and what a proxy on the way may have made of that wish.
+//! Whether a request is a WebSocket handshake, also if a proxy has dropped a part of it.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header};
 
 use crate::error::Error;
 
-/// Whether the request wants to become a WebSocket. Makes its headers one line each then, as those expect who read on.
+/// Whether the request is a WebSocket handshake. If so, each of its headers is joined into one line, as later code expects.
 ///
 /// # Errors
-/// [`Error::UpgradeLost`] if a proxy lost the wish on the way.
+/// Fails with [`Error::UpgradeLost`] if a proxy has dropped a part of the handshake.
 pub(crate) fn is_wanted<B>(request: &mut Request<B>) -> Result<bool, Error> {
     let version = request.version();
     let headers = request.headers_mut();
-    // Offers of other protocols, such as h2c, are ours to ignore.
+    // We ignore offers of other protocols, such as h2c.
     let wanted = has_word(headers, &header::UPGRADE, "websocket");
     if !wanted {
-        // Only WebSocket clients send this, and it comes through where proxies drop the rest.
+        // Only WebSocket clients send this header, and proxies that drop the others let it through.
         return match headers.contains_key(header::SEC_WEBSOCKET_KEY) {
             true => Err(Error::UpgradeLost("the Upgrade header is missing")),
             false => Ok(false),
@@ -31,7 +31,7 @@ pub(crate) fn is_wanted<B>(request: &mut Request<B>) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Whether a header that is a list, over one line or several, has this word.
+/// Whether a header that is a list, on one line or several, contains this word.
 fn has_word(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|offer| offer.trim().eq_ignore_ascii_case(word))

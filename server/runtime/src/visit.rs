@@ -1,4 +1,4 @@
-//! A connection as long as it speaks HTTP: who it is, and how far its first request is.
+//! A connection while it speaks HTTP: whom it counts for, and how far its first request has come.
 
 use std::sync::{
     Arc,
@@ -9,15 +9,15 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::guest::Guest;
 
-/// A connection as long as it speaks HTTP.
+/// A connection while it speaks HTTP.
 pub(crate) struct Visit {
-    /// Who it is, and what it holds.
+    /// Whom it counts for, and what it holds.
     guest: Arc<Guest>,
-    /// It has asked for something.
+    /// It has sent a request.
     has_asked: AtomicBool,
-    /// Its turn is over: from here on the client keeps us waiting.
+    /// Its turn is over. From now on the server waits for the client.
     turn_over: Notify,
-    /// It has been there for so long that the next answer is the last.
+    /// It has lasted so long that its next answer is the last.
     is_old: AtomicBool,
 }
 
@@ -35,7 +35,7 @@ impl Visit {
         &self.guest
     }
 
-    /// Notes that it has asked for something.
+    /// Notes that the client has sent a request.
     pub(crate) fn asks(&self) {
         self.has_asked.store(true, Ordering::Relaxed);
     }
@@ -50,19 +50,19 @@ impl Visit {
         self.is_old.load(Ordering::Relaxed)
     }
 
-    /// Notes that the client is to blame for whatever takes time from here on.
+    /// Notes that the server from now on waits for the client.
     pub(crate) fn end_turn(&self) {
         self.turn_over.notify_one();
     }
 
-    /// Ready once the client keeps us waiting. To be asked after the connection has read what has come.
+    /// Ready when the server waits for the client. Call it after the connection has read what has arrived.
     pub(crate) async fn waits_for_its_client(&self) {
         if self.has_asked.load(Ordering::Relaxed) {
             self.turn_over.notified().await;
         }
     }
 
-    /// Ready if nothing has been asked for by then.
+    /// Ready at the deadline, if the client has sent no request by then.
     pub(crate) async fn says_nothing(&self, deadline: Instant) {
         tokio::time::sleep_until(deadline).await;
         if self.has_asked.load(Ordering::Relaxed) {

@@ -1,20 +1,21 @@
-//! How a badge looks: the parameters of its address, read strictly, for they end up in a picture on other people's pages.
+//! How a badge looks: the parameters of its address. They are read strictly, because they end up in a picture on other people's
+//! pages.
 
 use percent_encoding::percent_decode_str;
 
-/// Characters of a label: it stands on one line, beside the number.
+/// Characters of a label. It has one line, beside the number.
 const MAX_LABEL_CHARS: usize = 40;
 
-/// What the address of a badge can change.
+/// What the parameters of a badge can change.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Look {
-    /// The text before the number. Without one the number stands alone.
+    /// The text before the number. If it is empty, only the number is shown.
     pub(super) label: String,
-    /// Behind the number.
+    /// The colour behind the number.
     pub(super) color: String,
-    /// Behind the label.
+    /// The colour behind the label.
     pub(super) label_color: String,
-    /// The label and the number themselves.
+    /// The colour of the label and the number.
     pub(super) text_color: String,
     /// The shape of the corners.
     pub(super) shape: Shape,
@@ -30,7 +31,7 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    /// As it is written in an address.
+    /// The name in an address.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Flat => "flat",
@@ -40,7 +41,7 @@ impl Shape {
 }
 
 impl Default for Look {
-    /// White text has a contrast of at least 5 to 1 on both colours.
+    /// The default colours. White text on them has a contrast of at least 5 to 1.
     fn default() -> Self {
         Self {
             label: "viewing now".into(),
@@ -53,7 +54,7 @@ impl Default for Look {
 }
 
 impl Look {
-    /// Reads a URL's query; or says what is wrong with it.
+    /// Reads a URL's query. The error says what is wrong with it.
     pub(super) fn parse(query: &str) -> Result<Self, String> {
         let mut look = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {

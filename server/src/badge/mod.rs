@@ -1,7 +1,7 @@
 //! The badge party: the viewers of a page as a picture or as JSON, for places where no script runs.
 //!
-//! It never starts a room. Its gatekeeper asks the counter of the page's site and answers, so badges of pages that nobody
-//! knows leave nothing in memory.
+//! It never starts a room. Its gatekeeper asks the counter of the page's site and answers, so badges of unknown pages take no
+//! memory.
 
 mod look;
 mod picture;
@@ -19,29 +19,29 @@ use crate::{
 };
 use look::Look;
 
-/// Whoever keeps a badge asks each time whether it is still right.
+/// Caches must ask each time whether the badge is still right.
 const ASK_FIRST: HeaderValue = HeaderValue::from_static("no-cache");
-/// Opened on its own, a badge may load and run nothing.
+/// If a badge is opened alone, it may load and run nothing.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
 
 /// Badges: `GET /badge/<page>.svg` and `GET /badge/<page>.json`.
 #[derive(Default)]
 pub struct Badge;
 
-/// What an address asks for.
+/// What a request asks for.
 struct Asked {
     /// The page whose viewers are shown.
     page: PageId,
-    /// How they are shown.
+    /// The format of the answer.
     form: Form,
 }
 
-/// How a badge shows a count.
+/// The format of a badge.
 #[derive(Clone, Copy)]
 enum Form {
     /// An SVG picture.
     Picture,
-    /// JSON in the schema that the badges of shields.io are made from.
+    /// JSON in the schema of shields.io's endpoint badges.
     Json,
 }
 
@@ -52,7 +52,7 @@ impl AsRef<str> for Asked {
 }
 
 impl Party for Badge {
-    /// As they are in the page's own address.
+    /// The id has slashes as in the page's own address.
     const ID_HAS_SLASHES: bool = true;
 
     fn room_id(id: &str) -> Result<RoomId> {
@@ -64,13 +64,13 @@ impl Party for Badge {
                 return Err(Error::refused(StatusCode::NOT_FOUND, reason));
             }
         };
-        // A host without a path is its start page, as in every browser.
+        // A host without a path means its start page, as in every browser.
         let is_host = !page.contains('/') && page.contains(['.', ':']);
         let page = PageId::parse(&if is_host { format!("{page}/") } else { page.to_owned() });
         Ok(RoomId::new(Asked { page: page.map_err(Refusal::from)?, form }))
     }
 
-    /// The badge of a page by its site's other name is that of the page.
+    /// A badge of a page under another name of its site is the badge of that page.
     fn same_as(lobby: &Lobby) -> Option<RoomId> {
         let Asked { page, form } = lobby.parsed_id()?;
         let page = lobby.setting::<Access>().ok()?.main_page(page)?;
@@ -113,7 +113,7 @@ async fn viewers(page: &PageId, lobby: &Lobby) -> Result<u32> {
     Ok(count.viewers)
 }
 
-/// The badge, or that it has not changed.
+/// The badge, or 304 if it has not changed.
 fn answer(asked: &HeaderMap, form: Form, look: &Look, viewers: u32) -> Response {
     let (kind, content) = match form {
         Form::Picture => ("image/svg+xml", picture::draw(look, viewers)),
@@ -134,12 +134,12 @@ fn answer(asked: &HeaderMap, form: Form, look: &Look, viewers: u32) -> Response 
     headers.insert(header::ETAG, tag);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
-    // Isolated pages show it, too.
+    // Pages that isolate themselves may show it, too.
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
     response
 }
 
-/// What <https://shields.io/badges/endpoint-badge> reads.
+/// The JSON of <https://shields.io/badges/endpoint-badge>.
 fn shields(look: &Look, viewers: u32) -> String {
     let badge = json!({
         "schemaVersion": 1,

@@ -1,15 +1,15 @@
-//! The picture of a badge: an SVG of two boxes, the label and the number, that needs nothing but itself.
+//! The picture of a badge: an SVG with two boxes, for the label and the number. It loads nothing.
 
 use super::look::{Look, Shape};
 
-/// Pixels from top to bottom, as other badges have.
+/// Height in pixels, like other badges.
 const HEIGHT: u32 = 20;
-/// Pixels beside a text, on either side.
+/// Pixels at the left and the right of a text.
 const PADDING: u32 = 6;
 /// Pixels of a round corner.
 const RADIUS: u32 = 3;
 
-/// The SVG. It says its text to screen readers, and as a hint where it is opened on its own.
+/// The SVG. Screen readers read its text. Browsers show it as a hint if the picture is opened alone.
 pub(super) fn draw(look: &Look, viewers: u32) -> String {
     let number = viewers.to_string();
     let spoken = if look.label.is_empty() { number.clone() } else { format!("{}: {number}", look.label) };
@@ -28,13 +28,13 @@ pub(super) fn draw(look: &Look, viewers: u32) -> String {
     )
 }
 
-/// A text in a box.
+/// A text with its box.
 struct Part {
-    /// As it stands in the SVG.
+    /// The text, escaped for the SVG.
     text: String,
-    /// Pixels from the left to the box.
+    /// Pixels from the left edge to the box.
     left: u32,
-    /// Pixels of the box; 0 without a text.
+    /// Width of the box in pixels. 0 without a text.
     width: u32,
 }
 
@@ -48,7 +48,7 @@ impl Part {
         format!(r#"<rect x="{}" width="{}" height="{HEIGHT}" fill="{color}"/>"#, self.left, self.width)
     }
 
-    /// Its length is given, so that it fits whatever font there is.
+    /// The SVG element of the text. It sets the text's length, so that the text fits with any font.
     fn text(&self) -> String {
         if self.width == 0 {
             return String::new();
@@ -58,7 +58,7 @@ impl Part {
     }
 }
 
-/// Pixels that a text takes, about: as in Verdana of 11 pixels.
+/// The approximate width of a text in pixels, in Verdana at 11 pixels.
 fn text_width(text: &str) -> u32 {
     const TENTHS: u32 = 10;
     let tenths = |letter: char| match letter {
@@ -73,7 +73,7 @@ fn text_width(text: &str) -> u32 {
     text.chars().map(tenths).sum::<u32>().div_ceil(TENTHS)
 }
 
-/// Text as it stands between tags and in attributes.
+/// The text, escaped for use between tags and in attributes.
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -82,7 +82,7 @@ fn escaped(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '&' => safe.push_str("&amp;"),
             '"' => safe.push_str("&quot;"),
-            // What XML has no place for: a document with it is not shown at all.
+            // XML does not allow these characters. A document with one is not shown at all.
             '\u{fffe}' | '\u{ffff}' => safe.push('\u{fffd}'),
             letter => safe.push(letter),
         }

@@ -1,4 +1,4 @@
-//! What a counter needs to know of other machines, whatever joins them.
+//! The interface between a counter and the other machines that count with it.
 
 use std::sync::Arc;
 
@@ -7,44 +7,45 @@ use connection_counter_protocol::PageId;
 use super::Counter;
 use crate::party::{Result, Room, Stub};
 
-/// What other machines count.
+/// The counts of other machines.
 pub(crate) trait Elsewhere: Send + Sync {
-    /// The counter of a site begins. It is sent [`CounterRequest::Elsewhere`] when there are changes to ask for.
+    /// Adds the counter of a site. It gets a [`CounterRequest::Elsewhere`] when there are changes to ask for.
     ///
     /// [`CounterRequest::Elsewhere`]: connection_counter_protocol::CounterRequest::Elsewhere
     fn join(&self, site: &str, counter: Stub) -> Box<dyn Feed>;
 
-    /// How many view a page there.
+    /// How many viewers a page has on other machines.
     fn viewers(&self, page: &PageId) -> u32;
 }
 
-/// One counter's part in that. Dropped with the counter.
+/// The connection of one counter to the other machines. It is dropped with the counter.
 pub(crate) trait Feed: Send + Sync {
-    /// The counter keeps a tally of this page from now on. Says how many view it elsewhere.
+    /// From now on the counter keeps a tally of this page. Returns its viewers on other machines.
     fn watch(&mut self, page: &PageId) -> u32;
-    /// How many view the page here.
+    /// Sets the viewers of the page on this machine.
     fn set(&mut self, page: &PageId, viewers: u32);
-    /// The counter keeps no tally of this page any more.
+    /// From now on the counter keeps no tally of this page.
     fn forget(&mut self, page: &PageId);
-    /// Pages whose viewers elsewhere changed, and how many they are now. Some may be new to the counter.
+    /// The pages whose viewers on other machines have changed, with the new numbers. The counter may not know some of these
+    /// pages.
     fn changes(&mut self) -> Vec<(PageId, u32)>;
 }
 
-/// The other machines, if there are any: a setting of the server.
+/// The other machines, if there are any. It is a setting of the server.
 #[derive(Clone, Default)]
 pub(crate) struct OtherMachines(pub(crate) Option<Arc<dyn Elsewhere>>);
 
 impl OtherMachines {
-    /// How many view a page there.
+    /// How many viewers a page has on other machines.
     pub(crate) fn viewers(&self, page: &PageId) -> u32 {
         self.0.as_ref().map_or(0, |machines| machines.viewers(page))
     }
 }
 
 impl Counter {
-    /// Begins to count together with the counters of other machines.
+    /// Starts to count together with the counters of other machines.
     pub(super) fn join_others(&mut self, room: &Room) -> Result {
-        // There is no such setting where nothing joins machines.
+        // Without a cluster there is no such setting.
         if let Ok(OtherMachines(Some(machines))) = room.setting::<OtherMachines>() {
             let own = room.parties().get("counter")?.room(room.id())?;
             self.feed = Some(machines.join(room.id(), own));
@@ -52,7 +53,7 @@ impl Counter {
         Ok(())
     }
 
-    /// Takes in what other machines count. Says who is to be told.
+    /// Applies the changes of other machines. Returns the pages whose counts have changed.
     pub(super) fn hear_elsewhere(&mut self, room: &mut Room) -> Result<Vec<PageId>> {
         let mut interested = Vec::new();
         for (page, viewers) in self.feed.as_mut().map(|feed| feed.changes()).unwrap_or_default() {

@@ -1,4 +1,4 @@
-//! The counter party: how many viewers each page of a site has, and which pages want to know.
+//! The counter party: how many viewers each page of a site has, and which pages watch which.
 
 pub(crate) mod elsewhere;
 mod history;
@@ -32,75 +32,75 @@ use recording::Recording;
 use report::Reports;
 use tally::Tally;
 
-/// How long pages get to tell everything again, besides the interval that they may have to wait.
+/// How long pages may take to report everything again, in addition to the interval that they may have to wait.
 const RECOVERY_TIME: Duration = Duration::from_millis(200);
-/// Rounds in which those that wait are told.
+/// Rounds per interval in which waiting pages are told.
 const TICKS_PER_INTERVAL: u32 = 10;
 
 /// The counts of one site.
 #[derive(Default)]
 pub struct Counter {
-    /// Every page that is known.
+    /// All known pages.
     pages: HashMap<PageId, Tally>,
-    /// Bytes of memory that these take.
+    /// Bytes of memory that the pages take.
     bytes: usize,
-    /// Below so many bytes, pages are not looked through for some to forget.
+    /// Below this many bytes, pages are not searched for some to forget.
     crowded: usize,
     /// Pages with viewers.
     viewed: HashSet<PageId>,
-    /// The pages whose viewers watch others.
+    /// The pages whose viewers watch other pages.
     subscribers: HashMap<PageId, Subscriber>,
-    /// Subscribers with news that could not go out yet, and when they can.
+    /// Subscribers with news that could not be sent yet, and when it can.
     waiting: BTreeSet<(Instant, PageId)>,
-    /// When the tick comes that was asked for.
+    /// When the next tick is due.
     tick_at: Option<Instant>,
-    /// What telling pages costs, with all that follows, down to the sockets of their viewers.
+    /// What it costs to tell pages, including the sending to their viewers.
     spending: Spending,
-    /// What it costs to tell one page.
+    /// The average cost of telling one page.
     average: Average,
-    /// The part of it that those pages spend.
+    /// The part of the cost that the told pages cause.
     bill: Bill,
-    /// Until then pages are telling their counts after a failure of this room; what is not known yet must not look like 0.
+    /// Until then, pages report their counts after a failure of this room. Counts that are not known yet must not look like 0.
     recovering_until: Option<Instant>,
-    /// Answers to questions from outside that are kept for a moment.
+    /// Answers to requests from outside that are kept for a moment.
     reports: Reports,
-    /// What is stored and not read yet, and when to go on with that; `None` once all is known. Until then nothing is
-    /// stored, for it could be less than what is there.
+    /// The stored values that are not read yet, and when to read on. `None` once all are read. Until then nothing is stored,
+    /// because it could be less than what is stored already.
     past: Option<(Reading, Instant)>,
-    /// It was time to forget pages when the past was not known.
+    /// The clean-up was due before everything was read.
     clean_up_due: bool,
     /// The highest counts over time.
     history: History,
-    /// What makes the history go on.
+    /// When the history records and saves.
     recording: Recording,
-    /// What other machines count, if there are any.
+    /// The counts of other machines, if there are any.
     feed: Option<Box<dyn Feed>>,
 }
 
-/// A page whose viewers watch others.
+/// A page whose viewers watch other pages.
 struct Subscriber {
-    /// How it is reached.
+    /// The handle to its room.
     page: Stub,
-    /// The pages that it is told about.
+    /// The pages that it watches.
     pages: HashSet<PageId>,
-    /// Pages whose count it has not been told yet.
+    /// Pages whose new count it has not been told yet.
     news: BTreeSet<PageId>,
-    /// It has asked for counts: it gets them even in a rush.
+    /// It has asked for counts, so it gets them even in a rush.
     asked: bool,
-    /// It is among those that wait.
+    /// Whether it is in `waiting`.
     waits: bool,
     /// When it may be told again.
     pace: Pace,
 }
 
 impl Party for Counter {
-    /// A site, or the room of all ids without one.
+    /// A site, or the room of all ids without a site.
     fn room_id(id: &str) -> Result<RoomId> {
         let site = if id == DEFAULT_COUNTER_ROOM { id.to_owned() } else { spell_site(id).map_err(Refusal::from)? };
         Ok(RoomId::new(site))
     }
 
-    /// The counter of a site's other name is that of the site.
+    /// The counter of another name of a site is the counter of that site.
     fn same_as(lobby: &Lobby) -> Option<RoomId> {
         let main = lobby.setting::<Access>().ok()?.main_site(lobby.room_id())?;
         Some(RoomId::new(main.to_owned()))
@@ -164,7 +164,7 @@ impl Party for Counter {
             },
             _ => Err(Error::Method("GET, HEAD, POST, OPTIONS")),
         };
-        // What is counted lives in memory only, so the room stays there while anything is.
+        // Counts are only in memory, so the room stays there while it has any.
         room.stay_awake(!self.viewed.is_empty() || !self.subscribers.is_empty());
         response
     }
@@ -185,7 +185,7 @@ impl Party for Counter {
         }
         self.tell(room, due).await?;
         if let Some((at, _)) = self.waiting.first() {
-            // Not for each of them: those of the next moment are told together.
+            // The tick is rounded, so that subscribers of the same moment are told together.
             let wait = at
                 .saturating_duration_since(room.now())
                 .max(room.setting::<Settings>()?.update_interval / TICKS_PER_INTERVAL);
@@ -204,14 +204,14 @@ impl Party for Counter {
 }
 
 impl Counter {
-    /// Takes in a page's count; says who is to be told.
+    /// Applies a page's count. Returns the pages whose counts have changed.
     fn update(&mut self, room: &mut Room, id: &PageId, viewers: u32, sequence: Option<u64>) -> Result<Vec<PageId>> {
-        // A page that was never seen and has no viewers is nothing to keep.
+        // A page that is not known and has no viewers is not kept.
         if viewers == 0 && !self.pages.contains_key(id) {
             return Ok(Vec::new());
         }
         let tally = self.page(room, id)?;
-        // Reports can overtake each other once there is more than one machine; an old count must not stick.
+        // With several machines, reports can overtake each other. An old count must not replace a newer one.
         if sequence.is_some_and(|sequence| sequence <= tally.sequence) {
             return Ok(Vec::new());
         }
@@ -256,7 +256,7 @@ impl Counter {
         for id in pages {
             if let Some(tally) = self.pages.get_mut(id) {
                 tally.subscribers.remove(subscriber);
-                // Nothing of it was ever stored.
+                // Nothing of this page was ever stored.
                 if tally.subscribers.is_empty() && tally.remembered.last_activity_ms == 0 {
                     self.remove(id);
                 }
@@ -271,9 +271,9 @@ impl Counter {
         }
     }
 
-    /// After a failure of this room nothing is left of who views and who watches; the pages know.
+    /// After a failure, this room has lost who views and who watches. The pages know it.
     fn ask_for_everything(&self, room: &Room) -> Result {
-        // Pages of other sites may watch ours, so all are asked.
+        // Pages of other sites may watch ours, so all pages are asked.
         for page in room.parties().get("page")?.awake() {
             page.send(post(&PageRequest::Resync)?)?;
         }

@@ -1,4 +1,4 @@
-//! What a counter tells the dashboard of its site.
+//! The overview of a site that its counter gives to the dashboard.
 
 use std::{cmp::Reverse, sync::Arc};
 
@@ -7,66 +7,66 @@ use connection_counter_protocol::PageId;
 use super::{Counter, Tally, history::Step};
 use crate::party::{Response, Room, unix_ms};
 
-/// Pages that are listed as the busiest, and as those that rise fastest.
+/// How many pages are listed as the busiest, and how many as rising fastest.
 const BUSIEST: usize = 10;
 const RISING: usize = 5;
-/// Minutes of a curve of the last hour, and hours of one of the last 30 days.
+/// Minutes in the curve of the last hour. The other curve has the hours of the last 30 days.
 pub(crate) const HOUR_MINUTES: usize = 60;
 pub(crate) const MONTH_HOURS: usize = 30 * 24;
-/// A page rises by what it has more than so many minutes ago.
+/// A page's rise is the difference to its viewers this many minutes ago.
 pub(crate) const RISING_MINUTES: usize = 10;
 
 /// An extension of a request that asks for an [`Overview`]. Nobody outside can set it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AskOverview;
 
-/// A site at a glance. It is an extension of the answer.
+/// The overview of a site. It is an extension of the answer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overview {
     pub(crate) site: String,
-    /// Viewers of all its pages now.
+    /// Current viewers of all pages.
     pub(crate) viewers: u32,
     /// The highest counts of the last 60 minutes, oldest first.
     pub(crate) hour: Vec<u32>,
-    /// Likewise of the last 720 hours.
+    /// The highest counts of the last 720 hours, oldest first.
     pub(crate) month: Vec<u32>,
-    /// The busiest pages first.
+    /// The busiest pages, busiest first.
     pub(crate) busiest: Vec<PageOverview>,
-    /// Pages that have more viewers than ten minutes ago, those with the most more first.
+    /// Pages with more viewers than ten minutes ago, those that rose most first.
     pub(crate) rising: Vec<PageOverview>,
 }
 
-/// A page at a glance.
+/// The overview of a page.
 #[derive(Clone, Debug)]
 pub(crate) struct PageOverview {
     pub(crate) id: PageId,
     pub(crate) viewers: u32,
-    /// The most it ever had, and when, in milliseconds since 1970.
+    /// The highest count that it ever had, and when, in milliseconds since 1970.
     pub(crate) peak: u32,
     pub(crate) peak_at_ms: u64,
-    /// The highest counts of the last 60 minutes; none if it has no history.
+    /// The highest counts of the last 60 minutes. Empty if the page has no history.
     pub(crate) hour: Vec<u32>,
 }
 
 impl PageOverview {
-    /// How many viewers it had ten minutes ago.
+    /// How many viewers the page had ten minutes ago.
     pub(crate) fn before(&self) -> u32 {
         self.hour.iter().rev().nth(RISING_MINUTES).copied().unwrap_or(0)
     }
 
-    /// How many more it has than then.
+    /// How many more viewers it has now.
     pub(crate) fn rise(&self) -> u32 {
         self.viewers.saturating_sub(self.before())
     }
 }
 
 impl Counter {
-    /// The site at a glance, for the dashboard.
+    /// The overview of the site, for the dashboard.
     pub(super) fn overview(&self, room: &Room) -> Response {
         let now_ms = unix_ms();
         let viewed = || self.viewed.iter().filter_map(|id| Some((id, self.pages.get(id)?)));
         let mut busiest: Vec<_> = viewed().map(|(id, tally)| (Reverse(tally.total()), id)).collect();
-        // Far cheaper than to sort them all.
+        // This is much cheaper than sorting all of them.
         if busiest.len() > BUSIEST {
             busiest.select_nth_unstable(BUSIEST);
             busiest.truncate(BUSIEST);

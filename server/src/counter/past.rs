@@ -1,4 +1,4 @@
-//! What a counter knows of the past: read bit by bit between its other events, stored as it changes, forgotten in time.
+//! What a counter has stored: it reads it in small steps between other events, saves changes, and forgets old pages.
 
 use std::time::Duration;
 
@@ -13,46 +13,46 @@ use crate::{
     stored,
 };
 
-/// How long the first event waits for what is stored: enough for most sites, and no one notices.
+/// How long the first event waits for the stored values. It is enough for most sites, and no one notices it.
 pub(super) const PATIENCE_AT_START: Duration = Duration::from_millis(100);
-/// How long others wait for it at a time, when it is much or the disk is slow.
+/// How long each later event waits, if there are many values or the disk is slow.
 pub(super) const PATIENCE: Duration = Duration::from_millis(10);
-/// Wait before what could not be read is read again.
+/// Wait before reading again after an error.
 const READ_RETRY: Duration = Duration::from_secs(5);
-/// Bytes of memory that a page takes besides its id, at most.
+/// Bytes of memory that a page takes at most, in addition to its id.
 const PAGE_BYTES: usize = 400;
-/// When a site's pages take too many bytes, this part of what they may take is made free at once, for that means to look at
-/// all of them.
+/// When a site's pages take too many bytes, one in this many of the allowed bytes is freed at once, because freeing means
+/// searching all pages.
 const FREED_DIVISOR: usize = 8;
-/// How the keys begin of what is remembered of pages.
+/// The prefix of the keys of pages.
 const PAGES: &str = "page:";
-/// How all keys begin. Those of pages come first.
+/// The prefix of all keys. Keys of pages come first.
 pub(super) const ALL: &str = "";
 
-/// What is stored under a key.
+/// A stored value.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {
-    /// A part of the history.
+    /// A row of the history.
     Row(Vec<u32>),
-    /// What is remembered of a page.
+    /// The stored values of a page.
     Page(Remembered),
 }
 
-/// What of a page stays true after a restart.
+/// What remains true of a page after a restart.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Remembered {
-    /// The most viewers it ever had.
+    /// The highest count that it ever had.
     pub(super) peak: u32,
     /// When that was, in milliseconds since 1970.
     pub(super) peak_at_ms: u64,
-    /// When its viewers last changed, likewise; 0 if they never did.
+    /// When its viewers last changed, in milliseconds since 1970. 0 if they never did.
     pub(super) last_activity_ms: u64,
 }
 
 impl Counter {
-    /// Goes on reading what is stored, for as long as `patience` allows. The past is a convenience; the present is not.
+    /// Reads stored values for as long as `patience` allows. Counting must not wait for them.
     pub(super) async fn read_past(&mut self, room: &mut Room, patience: Duration) -> Result {
         let until = room.now() + patience;
         while let Some((reading, due)) = &mut self.past {
@@ -85,7 +85,7 @@ impl Counter {
         Ok(())
     }
 
-    /// Takes in what was stored. What has happened since counts as well.
+    /// Adds stored values. What has happened since the start is kept, too.
     fn recall(&mut self, room: &mut Room, rows: Vec<(String, Stored)>) -> Result {
         let pages_per_site = room.setting::<Settings>()?.limits.pages_per_site;
         for (key, stored) in rows {
@@ -114,15 +114,15 @@ impl Counter {
         for (id, tally) in self.pages.iter_mut().filter(|(_, tally)| tally.unsaved) {
             tally.unsaved = !stored(room.storage().put(&page_key(id), &tally.remembered))?;
             if tally.unsaved {
-                // The rest waits for the next clean-up.
+                // The others wait for the next clean-up.
                 break;
             }
         }
         Ok(())
     }
 
-    /// Forgets pages that no one views and no one links to when all pages take more bytes than they may: those first that
-    /// were viewed longest ago.
+    /// If all pages together take too many bytes, forgets pages that no one views and no one links to, those viewed longest ago
+    /// first.
     pub(super) fn make_room(&mut self, room: &Room) -> Result {
         let most = room.setting::<Settings>()?.limits.bytes_per_site;
         if self.bytes <= most.max(self.crowded) {
@@ -139,12 +139,12 @@ impl Counter {
             self.remove(&id);
             stored(room.storage().delete(&page_key(&id)))?;
         }
-        // When those that stay are viewed, looking again for each new page would be in vain.
+        // If the remaining pages are in use, searching again for each new page would find nothing.
         self.crowded = self.bytes + freed;
         Ok(())
     }
 
-    /// Takes a page out.
+    /// Removes a page.
     pub(super) fn remove(&mut self, id: &PageId) {
         if self.pages.remove(id).is_some() {
             self.bytes -= page_bytes(id);
@@ -154,7 +154,7 @@ impl Counter {
         }
     }
 
-    /// Forgets pages that no one views, no one links to, and no one viewed for long.
+    /// Forgets pages that no one views, no one links to, and no one has viewed for a long time.
     pub(super) fn clean_up(&mut self, room: &Room) -> Result {
         self.save(room)?;
         let forget_after = u64::try_from(room.setting::<Settings>()?.forget_after.as_millis()).unwrap_or(u64::MAX);
@@ -169,7 +169,7 @@ impl Counter {
                 feed.forget(&id);
             }
         }
-        // Pages that were viewed when room was last made may have been left since.
+        // Pages that were in use at the last search may not be any more.
         self.crowded = 0;
         self.make_room(room)?;
         self.pages.shrink_to(2 * self.pages.len());

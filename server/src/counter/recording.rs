@@ -1,4 +1,4 @@
-//! What makes the counter's history go on: a clock for it, and the disk.
+//! When the counter's history records the next minute, and when it is saved.
 
 use std::time::{Duration, Instant};
 
@@ -16,18 +16,18 @@ use crate::{
     stored,
 };
 
-/// The least time between two saves: what changes meanwhile is stored together. Whoever stops or kills the server loses that much
-/// of its history. The first change after a quiet time is stored at once.
+/// The shortest time between two saves. Changes in between are saved together. Stopping or killing the server loses that much
+/// of the history. The first change after a quiet time is saved at once.
 const SAVE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// When the history goes on.
+/// When the history records and saves.
 #[derive(Debug, Default)]
 pub(super) struct Recording {
-    /// When the room came to memory, by the machine's clock and by one that is never set; `None` before.
+    /// When the room started, by the wall clock and by a clock that is never set. `None` before that.
     started: Option<(u64, Instant)>,
-    /// When the next minute begins; `None` while nobody is there.
+    /// When the next minute begins. `None` while there are no viewers.
     minute_at: Option<Instant>,
-    /// When something was last stored.
+    /// When something was last saved.
     saved_at: Option<Instant>,
 }
 
@@ -47,14 +47,14 @@ impl Recording {
 }
 
 impl Counter {
-    /// The viewers of a page have changed.
+    /// Records that the viewers of a page have changed.
     pub(super) fn record(&mut self, room: &mut Room, id: &PageId, before: u32, after: u32) -> Result {
         let now = self.recording.moment(room.now());
         self.history.changed(now, id, before, after);
         self.go_on_recording(room)
     }
 
-    /// Does what is due.
+    /// Does everything that is due.
     pub(super) fn record_due(&mut self, room: &mut Room) -> Result {
         let now = room.now();
         if self.recording.minute_at.is_some_and(|at| at <= now) {
@@ -65,7 +65,7 @@ impl Counter {
         self.go_on_recording(room)
     }
 
-    /// Stores what has changed, and has a tick come for what is to be done later.
+    /// Saves what has changed, and asks for a tick for what is due later.
     fn go_on_recording(&mut self, room: &mut Room) -> Result {
         let now = room.now();
         let recording = &mut self.recording;
@@ -79,7 +79,8 @@ impl Counter {
             let minute_ms = Step::Minute.ms();
             recording.minute_at = Some(now + Duration::from_millis(minute_ms - unix_ms() % minute_ms));
         }
-        // Nobody is there for whom a minute has to begin. A tick at once takes its place: while one is due, the room stays in memory.
+        // Without viewers no minute has to begin. An immediate tick replaces the minute's tick, because the room stays in
+        // memory while one is due.
         if !self.history.has_viewers() && self.recording.minute_at.take().is_some() {
             self.tick_by(room, Duration::ZERO);
         }
@@ -90,7 +91,7 @@ impl Counter {
         Ok(())
     }
 
-    /// Stores what has changed. Before all is known that was stored, it could be less than that.
+    /// Saves what has changed. It waits until everything is read, because it could be less than what is stored.
     pub(super) fn save_history(&mut self, room: &Room) -> Result {
         if self.past.is_some() {
             return Ok(());
@@ -106,8 +107,8 @@ impl Counter {
         self.history.save(Storage::MAX_BATCH, |rows| stored(room.storage().put_many(rows)))
     }
 
-    /// Lets go of what is too old. Anyone can make up a site where none is listed, or where a star stands for it; such a site's
-    /// history goes with its last page, so that nobody fills the disk.
+    /// Forgets what is too old. On an open server, or below a `*.`, anyone can make up a site. The history of such a site goes
+    /// with its last page, so that nobody can fill the disk.
     pub(super) fn forget_history(&mut self, room: &Room) -> Result {
         let site = room.id();
         let is_made_up = site != DEFAULT_COUNTER_ROOM && !room.setting::<Access>()?.names(site);
@@ -125,7 +126,7 @@ impl Counter {
         let Self { reports, history, past, .. } = self;
         reports.kept_or(question, room.now(), |question| {
             let mut wanted = question.history.clone().unwrap_or_default();
-            // A page goes by the other names of its site as well.
+            // A page can also be named with another name of its site.
             wanted.page = wanted.page.map(|page| access.main_page(&page).unwrap_or(page));
             history.answer(room.id(), &wanted, wall_ms, past.is_some())
         })

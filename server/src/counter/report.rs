@@ -1,4 +1,5 @@
-//! What `GET` of a counter answers, so that no number of questions keeps it from counting.
+//! The answers to `GET` requests to a counter. They are cached and limited, so that no number of requests keeps the counter
+//! from counting.
 
 use std::{
     cmp::Reverse,
@@ -18,17 +19,18 @@ use crate::{
     party::{Request, Response, Result, Room, http::StatusCode, query_value, text},
 };
 
-/// How long an answer stands: whoever asks the same within it hears the same.
+/// How long an answer is kept. The same request gets the same answer in that time.
 const LIFETIME: Duration = Duration::from_secs(1);
-/// Answers kept at a time, up to a megabyte each. Beyond, all are forgotten; few ask for anything but the plain one.
+/// Answers that are kept, up to a megabyte each. Beyond this all are dropped. Few clients ask for anything but the plain
+/// answer.
 const MAX_KEPT: usize = 16;
-/// Pages in an answer, unless the question says otherwise: 80 KB or so.
+/// Pages in an answer if the request names no number: about 80 KB.
 const DEFAULT_PAGES: usize = 1_000;
-/// Pages in an answer, whatever the question says.
+/// Pages in an answer at most.
 const MAX_PAGES: usize = 10_000;
-/// Building answers takes one part in so many of a counter's time: the others are for counting.
+/// Building answers takes at most one part in this many of a counter's time.
 const SHARE: u32 = 10;
-/// How far building may run ahead of its share, so that a few different questions at once are all answered.
+/// How far building answers may exceed that part, so that a few different requests at once are all answered.
 const CREDIT: Duration = Duration::from_secs(5);
 
 impl Counter {
@@ -55,7 +57,7 @@ impl Counter {
         self.reports.answer(question, room.now(), self.past.is_some(), pages)
     }
 
-    /// Answers with the viewers of one page, which costs the same however many pages there are.
+    /// Answers with the viewers of one page. The cost does not depend on the number of pages.
     fn count(&self, room: &Room, page: &str, here: bool) -> Result<Response> {
         let id = PageId::parse(page).map_err(Refusal::from)?;
         let site = id.site().unwrap_or(DEFAULT_COUNTER_ROOM);
@@ -68,24 +70,24 @@ impl Counter {
     }
 }
 
-/// What a `GET` asks for: `?detail`, `?limit=100`, `?prefix=example.org/blog/`, `?here`; or `?history`,
+/// What a `GET` asks for: `?detail`, `?limit=100`, `?prefix=example.org/blog/`, `?here`, or `?history`,
 /// `?history&page=example.org/blog`, `?history&format=csv`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Question {
-    /// Peaks and last activity as well, also of pages without viewers.
+    /// Also list peaks, last activity, and pages without viewers.
     detail: bool,
-    /// Only viewers on this machine.
+    /// Only count viewers on this machine.
     here: bool,
-    /// How many pages: the busiest.
+    /// How many of the busiest pages to list.
     limit: usize,
-    /// How their ids begin: as it was asked, and in the one spelling that ids have.
+    /// The prefix of the listed ids: as it was sent, and in the spelling of ids.
     prefixes: [String; 2],
-    /// The history, and not the counts of now.
+    /// Answer with the history instead of the current counts.
     pub(super) history: Option<Wanted>,
 }
 
 impl Question {
-    /// Reads a URL's query; or says what is wrong with it. What it does not know is not for it.
+    /// Reads a URL's query. The error says what is wrong with it. Unknown parameters are ignored.
     pub(super) fn parse(query: &str) -> std::result::Result<Self, String> {
         let mut question =
             Self { detail: false, here: false, limit: DEFAULT_PAGES, prefixes: Default::default(), history: None };
@@ -119,9 +121,9 @@ impl Question {
     }
 }
 
-/// The beginning of ids that someone means by this text: `example.org/café/` is `example.org/caf%C3%A9/`.
+/// The prefix in the spelling of ids: `example.org/café/` becomes `example.org/caf%C3%A9/`.
 fn spelled(prefix: &str) -> String {
-    // The id of a folder has no last slash; here it says that nothing else may follow the name.
+    // The id of a folder has no last slash. In a prefix the slash says that no other characters may follow the name.
     let slash = if prefix.ends_with('/') { "/" } else { "" };
     match PageId::parse(prefix) {
         Ok(id) => format!("{}{slash}", id.as_str().trim_end_matches('/')),
@@ -132,17 +134,17 @@ fn spelled(prefix: &str) -> String {
 /// The answers of the last second.
 #[derive(Default)]
 pub(super) struct Reports {
-    /// Answers, and when they were given.
+    /// The answers, and when each was built.
     kept: HashMap<Question, (Instant, Response)>,
-    /// When the work done so far is within its share again.
+    /// When the work done so far is within the allowed part again.
     settled_at: Option<Instant>,
 }
 
 impl Reports {
-    /// Answers from what it has, or from `pages`. While the past is `still_reading`, details may be missing.
+    /// The kept answer, or a new one from `pages`. While the past is `still_reading`, details may be missing.
     ///
     /// # Errors
-    /// [`Error::RoomBusy`] when many different questions have taken more than their share of time.
+    /// Fails with [`Error::RoomBusy`] if many different requests have taken more than the allowed part of the time.
     pub(super) fn answer<'a, P>(
         &mut self,
         question: Question,
@@ -156,10 +158,10 @@ impl Reports {
         self.kept_or(question, now, |question| build(question, still_reading, pages()))
     }
 
-    /// Answers from what it has, or with what is built now.
+    /// The kept answer, or a new one.
     ///
     /// # Errors
-    /// As for [`answer`](Self::answer).
+    /// Fails like [`answer`](Self::answer).
     pub(super) fn kept_or(
         &mut self,
         question: Question,
@@ -200,7 +202,7 @@ fn build<'a>(
     let mut listed: Vec<_> = pages.filter(asked_for).collect();
     let left_out = listed.len().saturating_sub(question.limit);
     if left_out > 0 {
-        // Far cheaper than to sort them all; the answer is in the order of ids anyway.
+        // This is much cheaper than sorting all of them. The answer is in the order of ids anyway.
         listed.select_nth_unstable_by_key(question.limit, |&(id, ref page)| {
             (Reverse((page.viewers, page.peak, page.last_activity_ms)), id)
         });

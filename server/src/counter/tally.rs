@@ -1,4 +1,4 @@
-//! What a counter keeps of each page.
+//! What a counter keeps for each page.
 
 use std::collections::HashSet;
 
@@ -14,20 +14,20 @@ use crate::{
     stored,
 };
 
-/// One page that has viewers, had some, or is linked to.
+/// A page that has viewers, had some, or is linked to.
 #[derive(Default)]
 pub(super) struct Tally {
-    /// Viewers on this machine, as it last told us.
+    /// Viewers on this machine, as the page last reported.
     pub(super) viewers: u32,
     /// Viewers on other machines.
     pub(super) elsewhere: u32,
-    /// Of the last report.
+    /// The sequence number of the last report.
     pub(super) sequence: u64,
-    /// The pages whose viewers watch it.
+    /// The pages whose viewers watch this one.
     pub(super) subscribers: HashSet<PageId>,
-    /// What is remembered of it.
+    /// What is stored of the page.
     pub(super) remembered: Remembered,
-    /// That is newer than what is stored.
+    /// Whether `remembered` is newer than what is stored.
     pub(super) unsaved: bool,
 }
 
@@ -39,7 +39,7 @@ impl Tally {
 }
 
 impl Counter {
-    /// A page has more or fewer viewers than `before`; says who is to be told.
+    /// The page has more or fewer viewers than `before`. Returns the pages that must be told.
     pub(super) fn changed(&mut self, room: &mut Room, id: &PageId, before: u32) -> Result<Vec<PageId>> {
         let past_is_known = self.past.is_none();
         let Some(tally) = self.pages.get_mut(id) else { return Ok(Vec::new()) };
@@ -51,7 +51,7 @@ impl Counter {
             tally.remembered.peak = viewers;
             tally.remembered.peak_at_ms = tally.remembered.last_activity_ms;
         }
-        // Not at each change: on a lively site these are thousands a second. The rest is stored with the next clean-up.
+        // Not every change is stored, because a busy site has thousands a second. The next clean-up stores the others.
         if (is_peak || viewers == 0) && past_is_known {
             tally.unsaved = !stored(room.storage().put(&page_key(id), &tally.remembered))?;
         }
@@ -72,12 +72,13 @@ impl Counter {
         Ok(interested)
     }
 
-    /// Whether it may keep one page more.
+    /// Whether the counter may keep one page more.
     pub(super) fn has_place(&self, room: &Room) -> Result<bool> {
         Ok(self.pages.len() < room.setting::<Settings>()?.limits.pages_per_site)
     }
 
-    /// Whether it may list one page more that nobody here views or watches. Others' pages must not push out our own.
+    /// Whether the counter may list one page more that nobody on this machine views or watches. Pages of other machines must
+    /// not push out our own.
     pub(super) fn has_place_for_others(&self, room: &Room) -> Result<bool> {
         Ok(self.has_place(room)? && self.bytes < room.setting::<Settings>()?.limits.bytes_per_site)
     }

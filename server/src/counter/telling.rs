@@ -1,4 +1,4 @@
-//! How pages are told the counts that they watch: those who have waited long enough at once, the others with a later tick.
+//! Tells pages the counts that they watch: at once if they have waited long enough, and otherwise with a later tick.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -14,16 +14,17 @@ use crate::{
     party::{Request, Result, Room, post},
 };
 
-/// Messages to pages after which other rooms have their turn.
+/// Messages to pages after which other rooms get their turn.
 const BREATH: usize = 256;
 
-/// What subscribers are told, by the pages that it is about.
+/// The messages to subscribers, by the pages that they are about.
 type Bodies = HashMap<BTreeSet<PageId>, Request>;
 
 impl Counter {
-    /// Tells these subscribers their news if it is time, at once after a quiet while; the others with a later tick.
+    /// Tells these subscribers their news if it is time. After a quiet time this is at once. The others are told with a later
+    /// tick.
     pub(super) async fn tell(&mut self, room: &mut Room, subscribers: Vec<PageId>) -> Result {
-        // Nearly always all hear of the same page: encoded once.
+        // Nearly always all of them need the same message, so it is encoded once.
         let mut bodies = HashMap::new();
         for some in subscribers.chunks(BREATH) {
             let start = room.processor_time();
@@ -38,7 +39,7 @@ impl Counter {
         Ok(())
     }
 
-    /// Returns how many of them were told.
+    /// Tells some subscribers. Returns how many were told.
     fn tell_some(&mut self, room: &mut Room, subscribers: &[PageId], bodies: &mut Bodies) -> Result<u32> {
         let mut told = 0;
         let now = room.now();
@@ -57,7 +58,7 @@ impl Counter {
         Ok(told)
     }
 
-    /// Tells one subscriber its news; or says how long to wait for that.
+    /// Tells one subscriber its news. Returns how long to wait if it is too early.
     fn tell_one(
         &mut self,
         room: &Room,
@@ -92,7 +93,7 @@ impl Counter {
                 state.pace.sent(now, interval);
                 Ok(None)
             }
-            // It hears the newest counts when it has room for them.
+            // It gets the newest counts when it can take them.
             Err(error) => {
                 tracing::debug!(%subscriber, %error, "a page could not be told");
                 Ok(Some(RETRY))
@@ -100,7 +101,7 @@ impl Counter {
         }
     }
 
-    /// Has a tick come in so long, or sooner if that was asked for.
+    /// Asks for a tick after this time, unless one is due sooner.
     pub(super) fn tick_by(&mut self, room: &mut Room, wait: Duration) {
         let at = room.now() + wait;
         if self.tick_at.is_none_or(|sooner| at < sooner) {

@@ -1,14 +1,14 @@
-//! A curve as a picture that needs no script: one line of SVG, and a sentence for those who cannot see it.
+//! A curve as a picture that needs no script: one line of SVG, with a sentence for readers who cannot see it.
 
 use std::fmt::{self, Write};
 
-/// The height of a curve in its own units. How large it is on the screen, the style sheet says.
+/// The height of a curve in SVG units. The style sheet sets its size on the screen.
 const HEIGHT: u32 = 40;
 
 /// Counts over time, oldest first.
 pub(super) struct Curve<'a> {
     pub(super) values: &'a [u32],
-    /// What it is of, such as `the last hour`.
+    /// What the curve shows, such as `the last hour`.
     pub(super) of: &'a str,
 }
 
@@ -28,7 +28,7 @@ impl fmt::Display for Curve<'_> {
     }
 }
 
-/// A line from value to value. Those in between two others of the same height are left out.
+/// A line through the values. Values between two others of the same height are left out.
 fn path(values: &[u32], most: u32) -> String {
     let height = |value: u32| u64::from(HEIGHT) - u64::from(value) * u64::from(HEIGHT) / u64::from(most.max(1));
     let heights: Vec<u64> = values.iter().map(|value| height(*value)).collect();

@@ -1,9 +1,9 @@
-//! Text that strangers chose, for a page of HTML.
+//! Escapes text of strangers for HTML.
 
 use std::fmt;
 
-/// Writes text so that it is text in HTML, also within an attribute. Characters that turn the direction of what follows, or that
-/// cannot be seen, are written as what they are: they could make one page's address look like another's.
+/// Writes text so that it is only text in HTML, also within an attribute. Characters that change the direction of text, or that
+/// cannot be seen, are written as their codes. Otherwise one page's address could look like another's.
 pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -23,7 +23,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Controls, marks of direction, and characters without a width.
+/// Control characters, direction marks, and characters without a width.
 fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{AD}' | '\u{61C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')

@@ -1,7 +1,7 @@
-//! The dashboard: one page for the operator, at the address of `--admin`.
+//! The dashboard: a page for the operator, at the address of `--admin`.
 //!
-//! It is a party with one room. The page is complete without scripts; with them its numbers are live, by the messages that
-//! every page of a reader gets.
+//! It is a party with one room. The page works without scripts. With scripts its numbers are live. They arrive in the same
+//! messages that readers' pages get.
 
 mod curve;
 mod escape;
@@ -24,29 +24,29 @@ use crate::{
 use reading::Reading;
 use view::Sites;
 
-/// How often numbers are told to an open dashboard. People read no faster.
+/// How often an open dashboard gets new numbers. People do not read faster.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Pages of the dashboard that may be open at a time: an operator's screens, and no more, for each costs as much as a reader.
+/// Dashboards that may be open at the same time. It is few, because each costs as much as a reader.
 const MAX_OPEN: usize = 32;
-/// How the names of sites' numbers begin, beside those of pages.
+/// The prefix of the names of sites' numbers. The other names are pages.
 const SITE: &str = "site:";
 /// The name of the number of all sites together.
 const ALL_SITES: &str = "site:*";
-/// Sites that are asked for what they count. Beyond, the dashboard says how many there are.
+/// Sites whose counters are asked. If there are more, the dashboard says how many.
 const MAX_SITES: usize = 200;
 
 const STYLE: &str = include_str!("dashboard.css");
 const SCRIPT: &str = include_str!("dashboard.js");
-/// The page loads its two files and talks to this address, and nothing else.
+/// The page may load only its two files, and connect only to this address.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
 /// The operator's page.
 #[derive(Default)]
 pub struct Dashboard {
-    /// The numbers that open pages have been told.
+    /// The numbers that open dashboards have.
     told: Counts,
-    /// A tick is on its way.
+    /// Whether a tick is due.
     ticks: bool,
 }
 
@@ -85,7 +85,7 @@ impl Party for Dashboard {
             return Ok(());
         }
         let new = numbers(&sites(room).await?);
-        // What is not there any more has no viewers.
+        // Pages that are no longer listed have no viewers.
         let left = self.told.keys().filter(|name| !new.contains_key(*name)).map(|name| (name.clone(), 0));
         let now: Counts = left.chain(new.clone()).collect();
         let changed: Counts = now.into_iter().filter(|(name, viewers)| self.told.get(name) != Some(viewers)).collect();
@@ -98,7 +98,7 @@ impl Party for Dashboard {
     }
 }
 
-/// What the sites count: those that are listed, and all others where someone is.
+/// The overviews of the sites: those that are listed, and all others with viewers.
 async fn sites(room: &Room) -> Result<Sites> {
     let counter = room.parties().get("counter")?;
     let awake = counter.awake();
@@ -110,7 +110,7 @@ async fn sites(room: &Room) -> Result<Sites> {
         request.extensions_mut().insert(AskOverview);
         match counter.room(&name)?.fetch(request).await {
             Ok(answer) => sites.all.extend(answer.extensions().get::<Arc<Overview>>().cloned()),
-            // It has too much to do, or fails; the others can be seen all the same.
+            // This counter is too busy or fails. The other sites are still shown.
             Err(error) => tracing::debug!(site = name, %error, "a site did not tell the dashboard what it counts"),
         }
     }
@@ -118,11 +118,11 @@ async fn sites(room: &Room) -> Result<Sites> {
     Ok(sites)
 }
 
-/// The numbers that are live.
+/// The live numbers.
 fn numbers(sites: &Sites) -> Counts {
     let of_sites = sites.all.iter().map(|site| (format!("{SITE}{}", site.site), site.viewers));
     let all = std::iter::once((ALL_SITES.to_owned(), sites.viewers()));
-    // All of these are page ids: a name without a slash is one as well.
+    // All names are page ids, because a name without a slash is one, too.
     let named = of_sites.chain(all).filter_map(|(name, viewers)| Some((PageId::parse(&name).ok()?, viewers)));
     let of_pages = sites.all.iter().flat_map(|site| site.busiest.iter().chain(&site.rising));
     named.chain(of_pages.map(|page| (page.id.clone(), page.viewers))).collect()

@@ -1,8 +1,8 @@
-//! What the server counts of itself, read from the metrics that a Prometheus would collect.
+//! The server's own numbers, read from the metrics that Prometheus would get.
 
 use crate::party::Status;
 
-/// Metrics of a moment, and what else the operator should know.
+/// The current metrics, and the faults and refusals for the operator.
 pub(super) struct Reading<'a> {
     status: &'a Status,
 }
@@ -12,12 +12,12 @@ impl<'a> Reading<'a> {
         Self { status }
     }
 
-    /// The value of a metric of ours without labels.
+    /// The value of one of our metrics without labels.
     pub(super) fn value(&self, name: &str) -> Option<u64> {
         self.rows(name).find(|(labels, _)| labels.is_empty()).map(|(_, value)| value)
     }
 
-    /// The labels and values of a metric of ours, as they are written: `reason="rooms"`.
+    /// The labels and values of one of our metrics, with labels as they are written: `reason="rooms"`.
     pub(super) fn rows(&self, name: &str) -> impl Iterator<Item = (&'a str, u64)> {
         let wanted = format!("connectioncounter_{name}");
         let lines = self.status.metrics.lines();
@@ -31,7 +31,7 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// The names and values of all metrics of ours whose names begin so.
+    /// The names and values of all our metrics with this prefix.
     pub(super) fn all(&self, prefix: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let wanted = format!("connectioncounter_{prefix}");
         self.status.metrics.lines().filter_map(move |line| {
@@ -45,7 +45,7 @@ impl<'a> Reading<'a> {
         &self.status.faults
     }
 
-    /// What the operator was told of refusals and faults, and how often each happened.
+    /// The last log lines about refusals and faults, and how often each happened.
     pub(super) fn told(&self) -> &'a [(String, u64)] {
         &self.status.told
     }

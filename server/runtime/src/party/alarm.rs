@@ -1,4 +1,4 @@
-//! The clock behind all rooms' alarms: one per room, kept across restarts, fired at least once.
+//! The clock behind all rooms' alarms. A room has one alarm, which is kept across restarts and runs at least once.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -12,9 +12,9 @@ use tokio::{sync::Notify, time::Instant};
 use super::RoomKey;
 use crate::storage::{ALARMS, Db, StorageError, after_prefix, joined};
 
-/// Wait before an alarm that failed rings again; doubled each time.
+/// How long to wait before a failed alarm runs again. The wait doubles each time.
 const RETRY: Duration = Duration::from_secs(2);
-/// How often it rings again before it is given up.
+/// How often a failed alarm runs again before it is given up.
 const RETRIES: u32 = 6;
 
 /// Sets, cancels and fires alarms. Within a run it uses monotonic time only. Cloning gives another handle.
@@ -22,13 +22,13 @@ const RETRIES: u32 = 6;
 pub(crate) struct AlarmClock(Arc<Shared>);
 
 struct Shared {
-    /// Where alarms outlive a restart.
+    /// Stores the alarms.
     db: Db,
-    /// Milliseconds since 1970, as the machine's owner or its time service sets them.
+    /// The wall clock, in milliseconds since 1970. The machine's owner or its time service can set it.
     wall: fn() -> u64,
     /// All alarms that are set.
     alarms: Mutex<Alarms>,
-    /// Tells whoever waits in `next` that the first alarm may be another one now.
+    /// Wakes the caller of `next` when the first alarm may have changed.
     wake: Notify,
 }
 
@@ -38,8 +38,8 @@ struct Alarms {
     by_room: HashMap<RoomKey, (Instant, u32)>,
     /// The same in the order in which they are due.
     by_time: BTreeSet<(Instant, RoomKey)>,
-    /// Due, on the way to their rooms or being handled there, and how often each has failed. Whoever sets or cancels an
-    /// alarm takes it out, for then it must not ring any more.
+    /// Alarms that are being handled, or are on the way to their rooms, and how often each has failed. Setting or cancelling an
+    /// alarm removes it here, because the old one must not run any more.
     ringing: HashMap<RoomKey, u32>,
 }
 
@@ -61,7 +61,7 @@ impl Alarms {
     }
 }
 
-/// How an alarm is stored. The delay bounds the wait after a restart whatever happened to the wall clock meanwhile.
+/// A stored alarm. After a restart the alarm never waits longer than the delay, however the wall clock was set.
 #[derive(Serialize, Deserialize)]
 struct Row {
     /// When it is due, in milliseconds since 1970.
@@ -71,8 +71,8 @@ struct Row {
 }
 
 impl AlarmClock {
-    /// A clock with all alarms that were set when the server last ran. `wall` tells the milliseconds since 1970: how long
-    /// the server was stopped, nothing else can tell.
+    /// Loads the alarms that were set when the server last ran. `wall` is the wall clock, because only that can tell how long
+    /// the server was stopped.
     pub(crate) async fn load(
         db: Db,
         wall: fn() -> u64,
@@ -93,28 +93,28 @@ impl AlarmClock {
         Ok(clock)
     }
 
-    /// Sets a room's alarm, in place of the one it may have.
+    /// Sets a room's alarm, and replaces the one it may have.
     pub(crate) fn set(&self, room: &RoomKey, delay: Duration) {
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         let row = Row { due_ms: (self.0.wall)().saturating_add(delay_ms), delay_ms };
-        // Two numbers can always be written.
+        // Two numbers can always be written as JSON.
         if let Ok(row) = serde_json::to_vec(&row) {
-            // It rings all the same, but not after a restart; the operator has been told.
+            // If this fails, the alarm is lost at a restart. The error is already logged.
             let _ = self.0.db.write([(db_key(room), Some(row.into()))].into());
         }
         self.alarms().insert(room.clone(), delay, 0);
         self.0.wake.notify_one();
     }
 
-    /// How long until the room's alarm; `None` without one, and while it is being handled.
+    /// Time until the room's alarm. `None` if there is none, and while it is being handled.
     pub(crate) fn get(&self, room: &RoomKey) -> Option<Duration> {
         self.alarms().by_room.get(room).map(|(due, _)| due.saturating_duration_since(Instant::now()))
     }
 
-    /// Forgets the room's alarm.
+    /// Deletes the room's alarm.
     pub(crate) fn cancel(&self, room: &RoomKey) {
         self.alarms().remove(room);
-        // One that cannot be forgotten now rings once more after a restart; the operator has been told.
+        // If this fails, the alarm runs once more after a restart. The error is already logged.
         let _ = self.0.db.write([(db_key(room), None)].into());
     }
 
@@ -123,15 +123,15 @@ impl AlarmClock {
         self.alarms().ringing.contains_key(room)
     }
 
-    /// The alarm has done its work. One that was set meanwhile stays.
+    /// The alarm is done. If a new one was set meanwhile, that one stays.
     pub(crate) fn done(&self, room: &RoomKey) {
         if self.is_ringing(room) {
             self.cancel(room);
         }
     }
 
-    /// The alarm could not do its work: it rings again after the delay returned, each time later, or is given up. On disk it
-    /// stays as it is until then. One that was set or cancelled meanwhile is left alone.
+    /// The alarm failed. It runs again after the returned delay, which grows each time, or is given up. Until then it stays on
+    /// disk. If it was set or cancelled meanwhile, nothing changes.
     pub(crate) fn failed(&self, room: &RoomKey) -> Option<Duration> {
         let failures = self.alarms().ringing.get(room).copied()?;
         if failures >= RETRIES {
@@ -144,7 +144,7 @@ impl AlarmClock {
         Some(delay)
     }
 
-    /// There was no place for the alarm's room, which is no fault of the alarm.
+    /// The alarm's room could not start. This does not count as a failure of the alarm.
     pub(crate) fn postpone(&self, room: &RoomKey) {
         let mut alarms = self.alarms();
         if let Some(failures) = alarms.ringing.get(room).copied() {
@@ -188,7 +188,7 @@ fn db_key(room: &RoomKey) -> Vec<u8> {
     [ALARMS, &joined(&[room.party().as_bytes(), room.id().as_bytes()])].concat()
 }
 
-/// Milliseconds since 1970, as the machine's owner or its time service sets them.
+/// Milliseconds since 1970. The machine's owner or its time service can set this clock.
 #[must_use]
 pub fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -240,7 +240,7 @@ mod tests {
             let left = clock.get(&far).unwrap();
             assert!(left <= HOUR && left + set.elapsed() >= HOUR, "{left:?} are left of {HOUR:?}");
 
-            // The delay bounds the wait; a jump ahead looks like a long stop, and the alarm rings rather than never.
+            // The delay limits the wait. After a jump of the clock, the alarm runs early rather than never.
             let left = load(&db).await.get(&far).unwrap();
             assert!(left <= left_after_a_restart && left + set.elapsed() >= left_after_a_restart, "{left:?}");
             db.close(std::time::Duration::from_secs(20)).await;

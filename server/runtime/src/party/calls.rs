@@ -1,4 +1,4 @@
-//! Which room waits for which, so that no circle of them ever waits for itself.
+//! Which room waits for which other room, so that no circle of rooms waits for itself.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 use super::{Result, RoomKey};
 use crate::error::Error;
 
-/// Which room waits for which: a call that would close a circle is refused, for every room in it would wait for ever.
+/// Which room waits for which. A call that would close a circle is refused, because every room in it would wait for ever.
 #[derive(Default)]
 pub(super) struct Calls(Mutex<CallGraph>);
 
@@ -16,7 +16,7 @@ pub(super) struct Calls(Mutex<CallGraph>);
 struct CallGraph {
     /// The rooms that each room waits for.
     waits_for: HashMap<RoomKey, Vec<RoomKey>>,
-    /// Calls, from gatekeepers and programs as well.
+    /// Number of running calls, including those of gatekeepers and programs.
     under_way: usize,
 }
 
@@ -45,7 +45,8 @@ impl Calls {
 }
 
 impl CallGraph {
-    /// Whether the last room of `chain` is `goal` or waits for it, directly or not. If so, `chain` tells the way.
+    /// Whether the last room of `chain` is `goal`, or waits for it directly or not. If so, `chain` then holds the rooms in
+    /// between.
     fn leads_to(&self, goal: &RoomKey, chain: &mut Vec<RoomKey>) -> bool {
         let Some(last) = chain.last() else { return false };
         if last == goal {
@@ -62,13 +63,13 @@ impl CallGraph {
     }
 }
 
-/// A call under way; it ends when this is dropped.
+/// A running call. It ends when this is dropped.
 pub(super) struct Call<'a> {
-    /// Where it is noted.
+    /// Where the call is noted.
     calls: &'a Calls,
-    /// The room that waits, if it is one.
+    /// The room that waits, if the caller is a room.
     caller: Option<RoomKey>,
-    /// The room it waits for.
+    /// The room that it waits for.
     target: RoomKey,
 }
 

@@ -1,4 +1,4 @@
-//! One WebSocket in a room, as the room sees it. How bytes reach it is the business of [`sockets`](crate::sockets).
+//! One WebSocket in a room, as the room sees it. [`sockets`](crate::sockets) sends its bytes.
 
 use std::{
     fmt,
@@ -50,33 +50,33 @@ use crate::{
 #[derive(Clone)]
 pub struct Connection(Arc<Record>);
 
-/// All that an idle connection costs a room, whoever has a handle to it: so it is small.
+/// All that an idle connection costs a room. It is small, because there may be very many.
 struct Record {
-    /// Tells connections apart.
+    /// A number that no other connection has.
     key: u64,
-    /// `None` if no room has greeted it, and none will.
+    /// Its room. `None` if it was refused.
     room: Option<RoomKey>,
-    /// Where what it is sent goes.
+    /// The socket that its messages are sent to.
     socket: Socket,
-    /// What its address holds. `None` for loopback, other rooms, and whoever is only told goodbye.
+    /// The account of its address. `None` for loopback, for other rooms, and for refused connections.
     account: Option<Arc<Account>>,
     /// Bytes that may wait to be sent.
     send_queue_bytes: u32,
-    /// What most connections do not have.
+    /// The fields that most connections do not need.
     rare: OnceLock<Box<Rare>>,
 }
 
 #[derive(Default)]
 struct Rare {
-    /// The id it asked for, or the one that was made up when somebody asked.
+    /// The id that the client chose, or one that is made up when it is first needed.
     id: OnceLock<Box<str>>,
-    /// Path and query it came by, unless most of its room came by the same.
+    /// Path and query of its URL, unless most connections of its room have the same.
     address: Option<Box<str>>,
-    /// Its address, taken apart when somebody asked.
+    /// Its URL, parsed when it is first needed.
     uri: OnceLock<Box<Uri>>,
     /// Set once, before the room sees the connection.
     tags: OnceLock<Box<[String]>>,
-    /// As JSON.
+    /// Its state, as JSON.
     state: Mutex<Option<Box<[u8]>>>,
 }
 
@@ -88,7 +88,7 @@ impl Connection {
     /// Bytes of a tag.
     pub const MAX_TAG_BYTES: usize = 256;
 
-    /// A connection of a room, which has not greeted it yet.
+    /// A new connection of a room, before `on_connect`.
     pub(crate) fn new(
         key: u64,
         room: RoomKey,
@@ -108,7 +108,7 @@ impl Connection {
         Self(Arc::new(Record { key, room: Some(room), socket, account, send_queue_bytes, rare }))
     }
 
-    /// A connection that no room will hear of: it is only told goodbye.
+    /// A connection that is refused: no room sees it, and it only gets a close message.
     pub(crate) fn refused(close: Close) -> Self {
         let socket = Socket::pending();
         socket.close(close);
@@ -135,24 +135,24 @@ impl Connection {
         self.0.rare.get_or_init(Box::default)
     }
 
-    /// What tells this connection from every other of this run of the server. By it, a room may keep in its fields what
-    /// it knows of each.
+    /// A number that no other connection of this run of the server has. A room can use it as a key for what it knows of each
+    /// connection.
     #[must_use]
     pub fn key(&self) -> u64 {
         self.0.key
     }
 
-    /// What tells the address it comes from apart from others, for about a day: a hash, not the address. `None` for
-    /// loopback, which may be a proxy with many readers, and for other rooms.
+    /// A number that tells the connection's address from others for about a day. It is a hash, not the address. `None` for
+    /// other rooms, and for loopback, which may be a proxy with many readers.
     #[must_use]
     pub fn address_key(&self) -> Option<u64> {
         self.0.account.as_ref().map(|account| account.key())
     }
 
-    /// Memory that its address is to pay for, none yet: [`grow`](Reservation::grow) it before the room keeps what the
-    /// connection asked for, and refuse that when it fails. Then one address cannot fill the server, whatever it asks for.
-    /// After the reservation is dropped, its bytes still count for [`Limits::room_idle`](crate::Limits::room_idle) up to
-    /// twice: rooms that were started for it take that long to leave memory.
+    /// Reserves memory that counts against the limit of the connection's address. It starts with 0 bytes. Call
+    /// [`grow`](Reservation::grow) before the room keeps what the connection asked for, and refuse the request if that fails.
+    /// Then one address cannot fill the server's memory. After the reservation is dropped, its bytes still count for one to two
+    /// times [`Limits::room_idle`](crate::Limits::room_idle), because rooms that were started for it stay in memory that long.
     ///
     /// ```
     /// use std::collections::HashMap;
@@ -187,20 +187,20 @@ impl Connection {
         Reservation::lingering(self.0.account.clone())
     }
 
-    /// The `_pk` of the connection's URL, or a generated id. A label only: clients choose it, and two connections may
-    /// carry the same. [`key`](Self::key) is what is never the same.
+    /// The `_pk` of the connection's URL, or a generated id. It is only a label: clients choose it, and two connections may
+    /// have the same. [`key`](Self::key) is unique.
     #[must_use]
     pub fn id(&self) -> &str {
         self.rare().id.get_or_init(|| made_up_id(self.0.key).into())
     }
 
-    /// What [`Party::connection_tags`](super::Party::connection_tags) said of it.
+    /// The tags that [`Party::connection_tags`](super::Party::connection_tags) returned.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
         let tags = self.0.rare.get().and_then(|rare| rare.tags.get());
         tags.into_iter().flatten().map(String::as_str)
     }
 
-    /// Whether it has this tag; its id counts as one.
+    /// Whether the connection has this tag. Its id counts as a tag.
     #[must_use]
     pub fn has_tag(&self, tag: &str) -> bool {
         self.id() == tag || self.tags().any(|other| other == tag)
@@ -213,28 +213,29 @@ impl Connection {
             return Err(Error::Tags);
         }
         if !tags.is_empty() {
-            // Called once for each connection.
+            // This runs once for each connection, so it cannot fail.
             let _ = self.rare().tags.set(tags.into());
         }
         Ok(())
     }
 
-    /// The URL it connected to: path with sub-path, and query.
+    /// The URL of the connection: the path, the path within the room, and the query.
     #[must_use]
     pub fn uri(&self) -> &Uri {
         let rare = self.rare();
         rare.uri.get_or_init(|| {
             let address = rare.address.as_deref().or_else(|| self.room()?.usual_address());
-            // It was one.
+            // It was parsed before, so it is valid.
             address.and_then(|address| address.parse().ok()).map(Box::new).unwrap_or_default()
         })
     }
 
-    /// Sends a message, in order after those sent before.
+    /// Sends a message, after those that were sent before.
     ///
     /// # Errors
-    /// [`Error::ConnectionClosed`] when it is closing, [`Error::SlowConnection`] when others wait and together they are more
-    /// than [`Limits::send_queue_bytes`]: then it is closed with code 1013.
+    /// - [`Error::ConnectionClosed`] if the connection is closing.
+    /// - [`Error::SlowConnection`] if other messages wait, and together they are larger than [`Limits::send_queue_bytes`]. The
+    ///   connection is then closed with code 1013.
     pub fn send(&self, message: Message) -> Result<(), Error> {
         self.0.socket.send(message, self.send_queue_bytes()).map_err(|refusal| match refusal {
             Refusal::Closed => Error::ConnectionClosed,
@@ -242,25 +243,25 @@ impl Connection {
         })
     }
 
-    /// Whether all that was sent is with the operating system. A room that can leave updates out asks this first, and
-    /// later sends what is newest by then, so that a slow reader costs one message and never a backlog.
+    /// Whether the operating system has taken all that was sent. A room that can skip updates asks this first, and later sends
+    /// the newest update. So a slow reader costs one message and never a backlog.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.0.socket.is_idle()
     }
 
-    /// Whether it can take this message and as much again: whoever has much to say asks before each part of it.
+    /// Whether the connection can take this message twice. A room that sends many messages asks this before each.
     #[must_use]
     pub fn has_room_for(&self, message: &Message) -> bool {
         let queued_bytes = self.0.socket.queued_bytes();
         queued_bytes == 0 || queued_bytes + message.len() <= self.send_queue_bytes() / 2
     }
 
-    /// Closes the connection once what was sent before is out, and [`on_close`](super::Party::on_close) follows. Codes of
-    /// your own are 4000 to 4999. The reason is cut to the 123 bytes a close frame holds.
+    /// Closes the connection after the messages that were sent before. [`on_close`](super::Party::on_close) follows. Your own
+    /// codes are 4000 to 4999. The reason is cut to the 123 bytes that fit into a close frame.
     ///
     /// # Errors
-    /// [`Error::CloseCode`] if no close frame may carry this code. Then nothing happens.
+    /// Fails with [`Error::CloseCode`] if a close frame must not have this code. The connection then stays open.
     pub fn close(&self, code: u16, reason: &str) -> Result<(), Error> {
         if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
             return Err(Error::CloseCode(code));
@@ -269,7 +270,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Closes it with what the server itself has to say.
+    /// Closes the connection with a code and reason of the server.
     pub(crate) fn close_with(&self, close: Close) {
         self.0.socket.close(close);
     }
@@ -277,16 +278,17 @@ impl Connection {
     /// The value set with [`set_state`](Self::set_state), if any.
     ///
     /// # Errors
-    /// If it is of another type.
+    /// Fails if the value has another type.
     pub fn state<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
         let Some(rare) = self.0.rare.get() else { return Ok(None) };
         lock(&rare.state).as_deref().map(serde_json::from_slice).transpose().map_err(Error::from)
     }
 
-    /// Keeps a value with the connection for as long as it lives.
+    /// Keeps a value with the connection until it closes.
     ///
     /// # Errors
-    /// [`Error::StateTooLarge`] beyond [`Self::MAX_STATE_BYTES`] of JSON; the old value stays.
+    /// Fails with [`Error::StateTooLarge`] if the value has more than [`Self::MAX_STATE_BYTES`] as JSON. The old value then
+    /// stays.
     pub fn set_state<T: Serialize>(&self, value: &T) -> Result<(), Error> {
         let json = serde_json::to_vec(value)?;
         if json.len() > Self::MAX_STATE_BYTES {
@@ -296,7 +298,7 @@ impl Connection {
         Ok(())
     }
 
-    /// What the room says next to another room of this process.
+    /// The next message or close for a connection from another room of this process.
     pub(crate) async fn outgoing(&self) -> Outgoing {
         self.0.socket.outgoing().await
     }
@@ -308,7 +310,7 @@ impl AsRef<Socket> for Connection {
     }
 }
 
-/// The id of a connection that asked for none: the same whenever it is asked for, and not to be guessed.
+/// The id of a connection whose client chose none. It is the same at each call, and cannot be guessed.
 fn made_up_id(key: u64) -> String {
     static SECRETS: LazyLock<[RandomState; 2]> = LazyLock::new(|| [RandomState::new(), RandomState::new()]);
     let [high, low] = SECRETS.each_ref().map(|secret| secret.hash_one(key).to_be_bytes());
@@ -322,7 +324,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Two handles are equal when they are of one connection.
+/// Two handles are equal if they belong to the same connection.
 impl PartialEq for Connection {
     fn eq(&self, other: &Self) -> bool {
         self.key() == other.key()
@@ -373,7 +375,7 @@ mod tests {
         assert_eq!(one.id().len(), 36);
     }
 
-    /// Every idle connection of the server costs this much here; who adds a field should know.
+    /// The memory of each idle connection. If you add a field, weigh it.
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     #[test]
     fn an_idle_connection_is_small() {

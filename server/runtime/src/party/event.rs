@@ -1,10 +1,10 @@
-//! What happens to a room, one after another.
+//! The events of a room, which it handles one after another.
 
 use tokio::sync::oneshot;
 
 use super::{Close, Connection, Message, Request, Response, Result};
 
-/// What a room is told. Small, for a mailbox has room for many.
+/// An event of a room. It is small, because a mailbox can hold many.
 pub(crate) enum Event {
     Connect { connection: Connection, request: Box<Request>, reply: oneshot::Sender<Result<()>> },
     Message { connection: Connection, message: Message },
@@ -14,13 +14,14 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    /// Whether the room hears it however much waits already.
+    /// Whether the event enters the mailbox even if it is full.
     pub(super) fn must_arrive(&self) -> bool {
         matches!(self, Self::Close { .. })
     }
 
-    /// The part of all rooms, one in so many, within which it may start another. Strangers can send requests to any number
-    /// of rooms at hardly a cost, so they come last; and what outsiders have started must always reach the rooms it relies on.
+    /// Rooms may start for this event until one in this many of all rooms is in memory. Requests of strangers have the largest
+    /// divisor, because a stranger can send them to any number of rooms at almost no cost. Rooms that strangers have started
+    /// must still reach the rooms that they need.
     pub(super) fn divisor(&self) -> usize {
         match self {
             Self::Request { outside: true, .. } => 4,

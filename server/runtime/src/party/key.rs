@@ -1,4 +1,4 @@
-//! A room's key: which room of which party, and what a room's id may be.
+//! The key of a room: its party and its id, and what an id may contain.
 
 use std::{
     any::Any,
@@ -13,13 +13,14 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::Result;
 use crate::error::Error;
 
-/// Bytes of a room's id: it stands in a URL, in every key of its storage, and in the memory of each room that knows it.
+/// Bytes of a room's id. The id is part of a URL, of every key of the room's storage, and of the memory of each room that knows
+/// it.
 const MAX_ROOM_ID_BYTES: usize = 512;
 
-/// A room's id in its one spelling. It holds the value that the party made of the id's text, such as a type of its own.
+/// A room's id in its one spelling. It also holds the value that the party made from the id, such as a type of its own.
 ///
-/// The party reads an id once, in [`Party::room_id`](super::Party::room_id). Its hooks get the value back from
-/// [`Room::parsed_id`](super::Room::parsed_id) and [`Lobby::parsed_id`](super::Lobby::parsed_id). Cloning shares it.
+/// The party parses an id once, in [`Party::room_id`](super::Party::room_id). Its hooks get the value back from
+/// [`Room::parsed_id`](super::Room::parsed_id) and [`Lobby::parsed_id`](super::Lobby::parsed_id). Cloning shares the value.
 #[derive(Clone)]
 pub struct RoomId(Arc<dyn Spelled>);
 
@@ -35,19 +36,19 @@ impl<T: AsRef<str> + Send + Sync + 'static> Spelled for T {
 }
 
 impl RoomId {
-    /// An id that is spelled as this value is.
+    /// An id with the spelling of this value.
     #[must_use]
     pub fn new(id: impl AsRef<str> + Send + Sync + 'static) -> Self {
         Self(Arc::new(id))
     }
 
-    /// Its one spelling.
+    /// The id's one spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.spelling()
     }
 
-    /// The value it was made of, if that is of this type.
+    /// The value that the id was made from, if it has type `T`.
     #[must_use]
     pub fn parsed<T: 'static>(&self) -> Option<&T> {
         let value: &dyn Any = &*self.0;
@@ -61,7 +62,7 @@ impl fmt::Debug for RoomId {
     }
 }
 
-/// Two ids are equal when they are spelled alike.
+/// Two ids are equal if they have the same spelling.
 impl PartialEq for RoomId {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
@@ -88,23 +89,24 @@ impl Hash for RoomId {
     }
 }
 
-/// Which room of which party. Cloning shares it.
+/// The party and the id of a room. Cloning shares them.
 #[derive(Clone, Debug)]
 pub(crate) struct RoomKey(Arc<Name>);
 
 #[derive(Debug)]
 struct Name {
-    /// The party's name as it was registered.
+    /// The party's name, as it was registered.
     party: &'static str,
     /// The room's id within the party.
     id: RoomId,
-    /// Path and query that the first connection of the room came by, and most others, too.
+    /// Path and query of the room's first connection, which most others share.
     usual_address: OnceLock<Box<str>>,
 }
 
 impl RoomKey {
     /// # Errors
-    /// [`Error::RoomId`], whatever the party makes of it: a control character in it could reach into another room's storage.
+    /// Fails with [`Error::RoomId`], whatever the party says: an id with a control character could reach into another room's
+    /// storage.
     pub(super) fn new(party: &'static str, id: RoomId) -> Result<Self> {
         check_room_id(id.as_str())?;
         Ok(Self(Arc::new(Name { party, id, usual_address: OnceLock::new() })))
@@ -118,18 +120,18 @@ impl RoomKey {
         self.0.id.as_str()
     }
 
-    /// What the party read in the id, if it is of this type.
+    /// The value that the party made from the id, if it has type `T`.
     pub(super) fn parsed_id<T: 'static>(&self) -> Option<&T> {
         self.0.id.parsed()
     }
 
-    /// Keeps the address of a connection for all that come by the same; returns it if it is another.
+    /// Keeps a connection's address once for all connections that share it. Returns the address if it is a different one.
     pub(super) fn keep_address(&self, address: &str) -> Option<Box<str>> {
         let usual = self.0.usual_address.get_or_init(|| address.into());
         (**usual != *address).then(|| address.into())
     }
 
-    /// The address of connections that have none of their own.
+    /// The address of connections that do not store their own.
     pub(super) fn usual_address(&self) -> Option<&str> {
         self.0.usual_address.get().map(|address| &**address)
     }
@@ -138,7 +140,7 @@ impl RoomKey {
         (self.0.party, self.id())
     }
 
-    /// The id as one segment of a path.
+    /// The id as one segment of a URL's path.
     pub(super) fn segment(&self) -> impl fmt::Display {
         const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
         utf8_percent_encode(self.id(), RESERVED)
@@ -177,7 +179,7 @@ impl fmt::Display for RoomKey {
     }
 }
 
-/// What holds for the ids of all parties.
+/// The rules for the ids of all parties.
 fn check_room_id(id: &str) -> Result {
     if id.is_empty() {
         return Err(Error::RoomId("it is empty".into()));

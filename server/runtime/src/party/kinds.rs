@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{error::StartupError, reload::Running, storage::Db};
 
-/// A party, as the type it is.
+/// A party, with its type.
 struct Of<P>(PhantomData<fn() -> P>);
 
 impl<P: Party> Kind for Of<P> {
@@ -48,7 +48,7 @@ impl<P: Party> Kind for Of<P> {
     }
 
     fn start(&self, rooms: Rooms, key: RoomKey, connections: Connections, inbox: Inbox) {
-        // Ends when the room is idle or the server stops; `Rooms::end` waits for it.
+        // The task ends when the room is idle or the server stops. `Rooms::end` waits for it.
         rooms.shared().tasks.clone().spawn(life::run::<P>(rooms, key, connections, inbox));
     }
 }
@@ -58,7 +58,7 @@ impl<P: Party> Kind for Of<P> {
 pub(crate) struct Kinds {
     /// Each party's code by its name.
     by_name: HashMap<&'static str, Box<dyn Kind>>,
-    /// Those whose rooms forget what they stored; see [`Party::FORGETS`].
+    /// Parties whose storage is deleted at the start; see [`Party::FORGETS`].
     forgetful: Vec<&'static str>,
 }
 
@@ -81,12 +81,12 @@ impl Kinds {
         self.by_name.is_empty()
     }
 
-    /// The names of those whose rooms forget what they stored; see [`Party::FORGETS`].
+    /// The parties whose storage is deleted at the start; see [`Party::FORGETS`].
     pub(crate) fn forgetful(&self) -> &[&'static str] {
         &self.forgetful
     }
 
-    /// In alphabetical order.
+    /// The names of the parties, in alphabetical order.
     pub(crate) fn names(&self) -> Vec<&'static str> {
         let mut names: Vec<_> = self.by_name.keys().copied().collect();
         names.sort_unstable();
@@ -98,7 +98,7 @@ impl Kinds {
         Rooms::new(self.by_name, running, alarms, db)
     }
 
-    /// The key of a room, if there is such a party and it takes the id.
+    /// The key of a room, if the party exists and accepts the id.
     pub(crate) fn key(&self, party: &str, id: &str) -> Option<RoomKey> {
         let (name, kind) = self.by_name.get_key_value(party)?;
         RoomKey::new(name, kind.room_id(id).ok()?).ok()

@@ -1,4 +1,4 @@
-//! A room's life: it takes its events one after another and runs its party's hooks, until it is idle.
+//! The life of a room: it takes its events one after another and runs its party's hooks, until it is idle.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -14,7 +14,8 @@ use crate::{
     notice::Notice,
 };
 
-/// Wait before a room that failed starts again by itself; doubled each time that fails as well, up to a quarter of an hour.
+/// How long a failed room waits before it starts again by itself. The wait doubles with each failure, up to a quarter of an
+/// hour.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 const MAX_RESTART_DOUBLINGS: u32 = 11;
 
@@ -30,7 +31,7 @@ enum Woken {
 pub(super) async fn run<P: Party>(rooms: Rooms, key: RoomKey, connections: Connections, mut inbox: Inbox) {
     let mut room = Room::new(rooms.clone(), key.clone(), connections);
     let mut party: Option<P> = None;
-    // Nothing but requests of strangers has come yet.
+    // Only requests of strangers have come so far.
     let mut only_asked = true;
     loop {
         let leaves_at_once = only_asked && rooms.are_crowded();
@@ -46,7 +47,7 @@ pub(super) async fn run<P: Party>(rooms: Rooms, key: RoomKey, connections: Conne
             Woken::Idle if !rooms.retire(&key, &inbox, &mut room.connections) => continue,
             Woken::Idle | Woken::Ended => return,
         }
-        // Boxed, for a room waits most of the time, and what a hook needs is larger than all else of it.
+        // The future is boxed, because a room waits most of the time, and hooks need more memory than the rest of it.
         Box::pin(guarded(&mut room, &mut party, woken)).await;
     }
 }
@@ -62,20 +63,21 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// Handles one event. A panic ends the party's value and its connections, not the room.
+/// Handles one event. A panic ends the party's value and its connections, but not this task.
 async fn guarded<P: Party>(room: &mut Room, party: &mut Option<P>, woken: Woken) {
     let handled = AssertUnwindSafe(handle(room, party, woken)).catch_unwind().await;
     if handled.is_err() {
-        // The panic itself, with its place in the code, is on standard error already.
+        // The panic itself, with its file and line, is already on standard error.
         static PANICKED: Notice = Notice::fault();
         let key = &room.key;
         PANICKED.give(|| {
             format!("room {key}: a hook panicked. Its connections are closed, and the next event starts it afresh")
         });
         *party = None;
-        // Does nothing unless the room panicked with its alarm still to be handled, such as in `on_start`.
+        // This does nothing unless the room panicked before it had handled its alarm, for example in `on_start`.
         room.rooms.shared().alarms.failed(&room.key);
-        // The next event starts it afresh, and if none comes, this does: others may rely on what it has just forgotten.
+        // The next event starts the room again. If none comes, this tick does, because other rooms may rely on what it has
+        // lost.
         room.tick_in(RESTART_PAUSE * 2_u32.pow(room.failures.min(MAX_RESTART_DOUBLINGS)));
         room.stays_awake = false;
         room.failures = room.failures.saturating_add(1);
@@ -85,7 +87,7 @@ async fn guarded<P: Party>(room: &mut Room, party: &mut Option<P>, woken: Woken)
     }
 }
 
-/// Starts the party if it has not, and runs the hook that the event is for.
+/// Starts the party if it has not started, and runs the hook for the event.
 async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken) {
     let party = match started {
         Some(party) => party,
@@ -110,12 +112,12 @@ async fn handle<P: Party>(room: &mut Room, started: &mut Option<P>, woken: Woken
     }
 }
 
-/// Runs the hook that an event is for. An error that someone waits for goes to them; all others are returned.
+/// Runs the hook for an event. If a caller waits for the result, it gets the error. All other errors are returned.
 async fn run_hook<P: Party>(room: &mut Room, party: &mut P, event: Event) -> Result {
     match event {
         Event::Connect { connection, request, reply } => {
             let answer = connect(room, party, connection, &request).await;
-            // Whoever asked may be gone; then the close event is on its way.
+            // The caller may be gone. Then the close event is on its way.
             let _ = reply.send(answer);
         }
         Event::Message { connection, message } => {
@@ -134,13 +136,13 @@ async fn run_hook<P: Party>(room: &mut Room, party: &mut P, event: Event) -> Res
             }
         }
         Event::Request { request, reply: None, .. } => drop(party.on_request(room, *request).await?),
-        // Whoever asked has gone: no work for no one.
+        // The caller is gone, so nobody needs the answer.
         Event::Request { reply: Some(reply), .. } if reply.is_closed() => {}
         Event::Request { request, reply: Some(reply), .. } => {
-            // Whoever asked may no longer wait.
+            // The caller may no longer wait.
             let _ = reply.send(party.on_request(room, *request).await);
         }
-        // Set anew or cancelled while it was on its way.
+        // The alarm was set again or cancelled while it was on its way.
         Event::Alarm if !room.rooms.shared().alarms.is_ringing(&room.key) => {}
         Event::Alarm => {
             let rung = AssertUnwindSafe(party.on_alarm(room)).catch_unwind().await;
@@ -150,8 +152,8 @@ async fn run_hook<P: Party>(room: &mut Room, party: &mut P, event: Event) -> Res
     Ok(())
 }
 
-/// Greets a connection. When the party fails, the handshake still succeeds, and the reason is in the close frame:
-/// browsers hide the body of a failed handshake from the page.
+/// Runs `on_connect`. If it fails, the handshake still succeeds, and the reason is in the close frame, because browsers hide
+/// the body of a failed handshake from the page.
 async fn connect<P: Party>(room: &mut Room, party: &mut P, connection: Connection, request: &Request) -> Result {
     if room.connections.len() >= room.config().limits.connections_per_room {
         return Err(Error::RoomFull);
@@ -175,7 +177,7 @@ fn close_ungreeted(room: &Room, connection: &Connection, error: &Error) {
     connection.close_with(Close::new(close::INTERNAL, &error.to_string()));
 }
 
-/// What a hook failed with: our fault is for the operator to see; a stranger's bad input is not.
+/// Logs the error of a hook: as an error if the fault is ours, and at level `debug` if it is a stranger's bad input.
 fn log_failure(room: &Room, error: &Error) {
     if error.status().is_client_error() {
         tracing::debug!(room = %room.key, %error, "a hook refused its input");
@@ -185,7 +187,7 @@ fn log_failure(room: &Room, error: &Error) {
     }
 }
 
-/// The room could not start: whoever waits for it is told.
+/// The room could not start. This tells the callers that wait for it.
 fn refuse(room: &Room, woken: Woken, error: Error) {
     static REFUSED: Notice = Notice::fault();
     REFUSED.give(|| format!("room {}: it could not start: {error}", room.key));
@@ -200,7 +202,7 @@ fn refuse(room: &Room, woken: Woken, error: Error) {
     }
 }
 
-/// An alarm that did its work is forgotten; one that failed comes again, each time later.
+/// Deletes an alarm that succeeded, and sets one that failed again.
 fn settle_alarm(room: &mut Room, rung: std::result::Result<Result, Box<dyn std::any::Any + Send>>) {
     let alarms = &room.rooms.shared().alarms;
     let failure = match &rung {
@@ -211,7 +213,7 @@ fn settle_alarm(room: &mut Room, rung: std::result::Result<Result, Box<dyn std::
     let again_in = alarms.failed(&room.key);
     tracing::error!(room = %room.key, error = failure, ?again_in, "an alarm failed");
     if let Err(panic) = rung {
-        // The rest of a panic is the same for every hook.
+        // The caller handles the panic, as for every hook.
         std::panic::resume_unwind(panic);
     }
 }

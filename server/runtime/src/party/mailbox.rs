@@ -1,7 +1,7 @@
-//! A room's mailbox: what happens to the room waits here until the room takes it.
+//! A room's mailbox: events wait here until the room takes them.
 //!
-//! There is one for each room in memory, most of the time empty, and then it holds nothing. A channel of the usual kind keeps
-//! 800 bytes ready.
+//! Each room in memory has one. It is empty most of the time, and then takes almost no memory. A usual channel always holds 800
+//! bytes.
 
 use std::{
     collections::VecDeque,
@@ -13,14 +13,14 @@ use tokio::sync::Notify;
 use super::{Result, event::Event};
 use crate::error::Error;
 
-/// Where events are put. Dropping it lets the room end.
+/// The end that events are put into. If it is dropped, the room can end.
 pub(super) struct Mailbox(Arc<Shared>);
 
-/// Where the room takes them out. Dropping it refuses all that comes.
+/// The end that the room takes events from. If it is dropped, new events are refused.
 pub(super) struct Inbox(Arc<Shared>);
 
 struct Shared {
-    /// What the room has yet to hear.
+    /// The events that wait.
     waiting: Mutex<Waiting>,
     /// Wakes the room.
     news: Notify,
@@ -28,23 +28,23 @@ struct Shared {
 
 #[derive(Default)]
 struct Waiting {
-    /// Events that were put in and not yet taken, oldest first.
+    /// Events that the room has not taken yet, oldest first.
     events: VecDeque<Event>,
-    /// One of both ends is gone.
+    /// Whether one of the two ends is gone.
     is_closed: bool,
 }
 
-/// Both ends of a new mailbox.
+/// Creates both ends of a mailbox.
 pub(super) fn mailbox() -> (Mailbox, Inbox) {
     let shared = Arc::new(Shared { waiting: Mutex::default(), news: Notify::new() });
     (Mailbox(Arc::clone(&shared)), Inbox(shared))
 }
 
 impl Mailbox {
-    /// Puts an event in. What a room must hear, always fits.
+    /// Puts an event in. An event that must arrive is never refused because the mailbox is full.
     ///
     /// # Errors
-    /// [`Error::RoomBusy`] if `limit` events wait already; [`Error::Stopping`] if the room has ended.
+    /// [`Error::RoomBusy`] if `limit` events wait already, and [`Error::Stopping`] if the room has ended.
     pub(super) fn put(&self, event: Event, limit: usize) -> Result {
         let mut waiting = self.0.waiting();
         if waiting.is_closed {
@@ -56,7 +56,7 @@ impl Mailbox {
         waiting.events.push_back(event);
         let is_first = waiting.events.len() == 1;
         drop(waiting);
-        // The room takes all there is before it sleeps.
+        // The room takes all events before it sleeps, so only the first one must wake it.
         if is_first {
             self.0.news.notify_one();
         }
@@ -72,9 +72,9 @@ impl Drop for Mailbox {
 }
 
 impl Inbox {
-    /// The next event; `None` once the mailbox is gone and empty. Nothing is lost if this is not waited for to the end.
+    /// The next event. `None` once the mailbox is closed and empty. No event is lost if this future is dropped.
     pub(super) async fn recv(&mut self) -> Option<Event> {
-        // A room that always has something to do lets others have their turn.
+        // A room that always has work lets other tasks run in between.
         tokio::task::coop::consume_budget().await;
         loop {
             {
@@ -89,7 +89,7 @@ impl Inbox {
                     return None;
                 }
             }
-            // Whatever came since has left its notice.
+            // An event that arrived since then has left a notification.
             self.0.news.notified().await;
         }
     }
@@ -103,7 +103,7 @@ impl Drop for Inbox {
     fn drop(&mut self) {
         let mut waiting = self.0.waiting();
         waiting.is_closed = true;
-        // Whoever waits for an answer learns that none will come.
+        // Callers that wait for an answer get an error when the events are dropped.
         let unheard = std::mem::take(&mut waiting.events);
         drop(waiting);
         drop(unheard);
@@ -127,7 +127,7 @@ mod tests {
         let (mailbox, mut inbox) = mailbox();
         mailbox.put(Event::Alarm, 1).unwrap();
         assert!(matches!(mailbox.put(Event::Alarm, 1), Err(Error::RoomBusy)));
-        // What must arrive, does.
+        // An event that must arrive is accepted.
         let close =
             Event::Close { connection: Connection::refused(Close::without_status()), close: Close::without_status() };
         mailbox.put(close, 1).unwrap();

@@ -1,4 +1,4 @@
-//! What is said over connections: text or bytes.
+//! A message on a connection: text or bytes.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::error::Error;
 
-/// What connections and rooms say to each other. Cloning shares the bytes.
+/// A message between a connection and a room. Cloning shares the bytes.
 ///
 /// ```
 /// use connection_counter_runtime::party::*;
@@ -20,7 +20,7 @@ use crate::error::Error;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// A text message. To keep a part of it, copy that part: the whole shares memory with the socket's buffer.
+    /// A text message. It shares memory with the socket's buffer. To keep a part of it, copy that part.
     Text(Utf8Bytes),
     /// A binary message.
     Binary(Bytes),
@@ -36,7 +36,7 @@ impl Message {
     /// The value as a JSON text message.
     ///
     /// # Errors
-    /// If `value` cannot be written as JSON.
+    /// Fails if `value` cannot be written as JSON.
     pub fn json<T: Serialize>(value: &T) -> Result<Self, Error> {
         Ok(Self::text(serde_json::to_string(value)?))
     }

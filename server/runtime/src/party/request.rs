@@ -1,4 +1,4 @@
-//! What requests and responses are made of, and the short ways to make them.
+//! Requests and responses, and short ways to make them.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use percent_encoding::percent_decode_str;
@@ -9,26 +9,26 @@ use crate::error::Error;
 
 /// An HTTP request with its whole body: from outside, or from another room through a [`Stub`](super::Stub).
 ///
-/// `Request::default()` is a GET of the room itself; [`post`] makes a POST. For everything else there is
-/// `http::Request::builder()`.
+/// `Request::default()` is a GET of the room itself. [`post`] makes a POST. Use `http::Request::builder()` for everything else.
 pub type Request = http::Request<Bytes>;
 
 /// An HTTP response with its whole body.
 pub type Response = http::Response<Bytes>;
 
-/// How the server is, for the [party of the operator](crate::Server::operator_party): an extension of each request to it.
+/// The server's state, for the [party of the operator](crate::Server::operator_party). Each request to that party has it in its
+/// extensions.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
-    /// What a Prometheus would be told, in the format of OpenMetrics.
+    /// The metrics in the OpenMetrics format, as Prometheus gets them.
     pub metrics: String,
-    /// What keeps the server from being all it should be, in sentences: what `/readyz` says.
+    /// What is wrong with the server, in the sentences of `/readyz`.
     pub faults: Vec<String>,
-    /// What the log said of refusals and faults, each kind once, the newest last; and how often each has happened. It has no
-    /// address of a reader.
+    /// The last log line of each kind of refusal or fault, the newest at the end, and how often each has happened. The lines
+    /// contain no reader's address.
     pub told: Vec<(String, u64)>,
 }
 
-/// The response for an error: its [status](Error::status) and its text. This lets a gatekeeper use `?`.
+/// The response for an error has its [status](Error::status) and its text. So a gatekeeper can use `?`.
 impl From<Error> for Response {
     fn from(error: Error) -> Self {
         text(error.status(), error.to_string())
@@ -38,7 +38,7 @@ impl From<Error> for Response {
 /// A POST of `value` as JSON, for a [`Stub`](super::Stub).
 ///
 /// # Errors
-/// If `value` cannot be written as JSON.
+/// Fails if `value` cannot be written as JSON.
 pub fn post<T: Serialize>(value: &T) -> Result<Request> {
     let mut request = Request::new(serde_json::to_vec(value)?.into());
     *request.method_mut() = Method::POST;
@@ -66,16 +66,16 @@ pub fn query_value(uri: &Uri, name: &str) -> Option<String> {
     pairs.find(|(key, _)| decoded(key) == name).map(|(_, value)| decoded(value))
 }
 
-/// A response of `value` as JSON that no cache keeps.
+/// A response with `value` as JSON, which no cache keeps.
 ///
 /// # Errors
-/// If `value` cannot be written as JSON.
+/// Fails if `value` cannot be written as JSON.
 pub fn json<T: Serialize>(value: &T) -> Result<Response> {
     Ok(fresh(StatusCode::OK, "application/json", serde_json::to_vec(value)?))
 }
 
-/// The response, for the pages of every site to read. A browser asks before it sends what is not a simple request: that
-/// one, with the method `OPTIONS`, may be answered with any response that was through here.
+/// Lets the pages of every site read this response. Before some requests a browser sends a preflight with the method `OPTIONS`.
+/// Any response from this function answers it.
 ///
 /// ```
 /// use connection_counter_runtime::party::{Party, Request, Response, Result, Room, cors, http::{Method, StatusCode}, json, text};
@@ -97,9 +97,9 @@ pub fn cors(mut response: Response) -> Response {
     const ALLOWED: [(HeaderName, &str); 4] = [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (header::ACCESS_CONTROL_ALLOW_METHODS, "*"),
-        // The star does not stand for this one.
+        // The star does not include this header.
         (header::ACCESS_CONTROL_ALLOW_HEADERS, "*, Authorization"),
-        // A day, in seconds, that browsers need not ask again; they make less of it.
+        // Browsers need not send the preflight again for a day. Some do so earlier.
         (header::ACCESS_CONTROL_MAX_AGE, "86400"),
     ];
     for (name, value) in ALLOWED {
@@ -108,7 +108,7 @@ pub fn cors(mut response: Response) -> Response {
     response
 }
 
-/// Whether the client has this version of a file already, by its `If-None-Match`: then the answer is 304 without a body.
+/// Whether the `If-None-Match` header says that the client has this version of a file. Then the answer is 304 without a body.
 /// The client may list several versions, and a proxy that compresses makes their tags weak.
 #[must_use]
 pub fn is_unchanged(asked: &HeaderMap, tag: &HeaderValue) -> bool {
@@ -117,13 +117,13 @@ pub fn is_unchanged(asked: &HeaderMap, tag: &HeaderValue) -> bool {
     known.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
-/// A response of one sentence.
+/// A response with one sentence.
 #[must_use]
 pub fn text(status: StatusCode, sentence: impl Into<String>) -> Response {
     fresh(status, "text/plain; charset=utf-8", sentence.into())
 }
 
-/// A response that no cache keeps and no browser takes for anything else.
+/// A response that no cache keeps, and whose type no browser guesses.
 fn fresh(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
@@ -134,14 +134,14 @@ fn fresh(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Resp
     response
 }
 
-/// A refusal that a web page can read: the WebSocket is accepted, and closed at once with the error's code and text. A page
-/// never learns why a handshake failed, so without this its client would come back again and again.
+/// A refusal that a web page can read: the WebSocket is accepted, and closed at once with the error's code and text. Browsers
+/// do not tell a page why a handshake failed, so without this its client would try again and again.
 ///
-/// For [`Party::on_before_connect`](super::Party::on_before_connect) only; see [`Error::close_code`].
+/// Use it only in [`Party::on_before_connect`](super::Party::on_before_connect). [`Error::close_code`] decides the code.
 #[must_use]
 pub fn refusal_in_words(error: &Error) -> Response {
     let mut response = text(error.status(), error.to_string());
-    // This marks a response that is given as a close frame.
+    // This marks the response as one that is sent as a close frame.
     response.extensions_mut().insert(error.close());
     response
 }

@@ -41,19 +41,19 @@ use crate::{config::Config, storage::Storage};
 /// }
 /// ```
 pub struct Room {
-    /// Which room it is.
+    /// The room's party and id.
     pub(super) key: RoomKey,
-    /// All rooms of the server, itself included.
+    /// All rooms of the server, this one included.
     pub(super) rooms: Rooms,
-    /// What it keeps across restarts.
+    /// What the room keeps across restarts.
     storage: Storage,
-    /// Those that it has greeted and that are still open.
+    /// The connections that `on_connect` accepted and that are still open.
     pub(super) connections: Connections,
-    /// When the tick comes that was asked for.
+    /// When the next tick is due.
     pub(super) tick_at: Option<Instant>,
-    /// It stays in memory even without connections.
+    /// The room stays in memory even without connections.
     pub(super) stays_awake: bool,
-    /// How often it panicked since it last started well.
+    /// How often it panicked since it last started without a panic.
     pub(super) failures: u32,
 }
 
@@ -69,33 +69,34 @@ impl Room {
         self.key.id()
     }
 
-    /// The value of this type that [`Party::room_id`](super::Party::room_id) made the id of; `None` if it is of another.
+    /// The value that [`Party::room_id`](super::Party::room_id) made from the id. `None` if it has another type than `T`.
     #[must_use]
     pub fn parsed_id<T: 'static>(&self) -> Option<&T> {
         self.key.parsed_id()
     }
 
-    /// The name of its party.
+    /// The name of the room's party.
     #[must_use]
     pub fn name(&self) -> &str {
         self.key.party()
     }
 
-    /// Its connections, oldest first.
+    /// The room's connections, oldest first.
     pub fn connections(&self) -> impl Iterator<Item = &Connection> {
         self.connections.values()
     }
 
-    /// Its connections with this tag, oldest first.
+    /// The room's connections with this tag, oldest first.
     pub fn connections_with<'a>(&'a self, tag: &'a str) -> impl Iterator<Item = &'a Connection> {
         self.connections.values().filter(move |connection| connection.has_tag(tag))
     }
 
-    /// Sends a message to every connection but those in `without`. One that cannot take it does not stop the others.
+    /// Sends a message to every connection except those in `without`. A connection that cannot take it does not stop the
+    /// others.
     pub fn broadcast(&self, message: &Message, without: &[&Connection]) {
         for connection in self.connections.values() {
             if !without.contains(&connection) {
-                // A connection that cannot take it is closing, and says so by its close event.
+                // A connection that cannot take it is closing. Its close event follows.
                 let _ = connection.send(message.clone());
             }
         }
@@ -113,33 +114,33 @@ impl Room {
         Parties::new(self.rooms.clone(), Some(self.key.clone()))
     }
 
-    /// Sets the room's alarm: [`Party::on_alarm`](super::Party::on_alarm) runs after `delay`. A room has one alarm; a new one
-    /// replaces it. The alarm wakes the room and survives a restart. Setting the machine's clock does not move it, except
-    /// while the server is stopped.
+    /// Sets the room's alarm: [`Party::on_alarm`](super::Party::on_alarm) runs after `delay`. A room has one alarm. A new one
+    /// replaces it. The alarm wakes the room and survives a restart. Setting the machine's clock does not move it, except while
+    /// the server is stopped.
     pub fn set_alarm(&self, delay: Duration) {
         self.rooms.shared().alarms.set(&self.key, delay);
     }
 
-    /// Time left until the alarm. `None` if there is none, and in [`Party::on_alarm`](super::Party::on_alarm) unless a new
-    /// one is set.
+    /// Time left until the alarm. `None` if there is no alarm, and also while [`Party::on_alarm`](super::Party::on_alarm) runs,
+    /// unless it sets a new one.
     #[must_use]
     pub fn alarm(&self) -> Option<Duration> {
         self.rooms.shared().alarms.get(&self.key)
     }
 
-    /// Forgets the alarm.
+    /// Deletes the alarm.
     pub fn delete_alarm(&self) {
         self.rooms.shared().alarms.cancel(&self.key);
     }
 
-    /// Runs [`Party::on_tick`](super::Party::on_tick) after `delay`. A tick asked for before is dropped. The room stays in
-    /// memory until then.
+    /// Runs [`Party::on_tick`](super::Party::on_tick) after `delay`. This replaces an earlier tick. The room stays in memory
+    /// until then.
     pub fn tick_in(&mut self, delay: Duration) {
         self.tick_at = Some(Instant::now() + delay);
     }
 
-    /// Keeps the room in memory even without connections, until this is called with `false`. Use it if the fields hold what
-    /// only other rooms could tell again.
+    /// Keeps the room in memory even without connections, until this is called with `false`. Use this if the fields hold values
+    /// that only other rooms could give it again.
     pub fn stay_awake(&mut self, stay: bool) {
         self.stays_awake = stay;
     }
@@ -150,40 +151,40 @@ impl Room {
         self.failures > 0
     }
 
-    /// Whether the server is stopping. It takes no more connections then, and says goodbye to those there are over some
-    /// seconds, so that not all of them come back at the same moment.
+    /// Whether the server is stopping. It then accepts no more connections, and closes the open ones over some seconds, so that
+    /// they do not all come back at once.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.rooms.is_stopping()
     }
 
-    /// The current time, of a clock that never goes back.
+    /// The current time of a clock that never goes back.
     #[must_use]
     pub fn now(&self) -> std::time::Instant {
         Instant::now().into_std()
     }
 
-    /// How long this thread has been at work on a processor. The difference between two calls, with no `await` in between, is
-    /// what the work in between cost. Unlike the time that passed, it is the same on a busy machine.
+    /// The processor time of this thread. Subtract two values to get the cost of the work between them, if there was no `await`
+    /// in between. Unlike elapsed time, it is the same on a busy machine.
     #[must_use]
     pub fn processor_time(&self) -> Duration {
         // It counts from the start of the thread, so it is never negative.
         clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
     }
 
-    /// Whether newcomers wait for their handshakes. What can wait as well should let them go first.
+    /// Whether new connections wait for their handshakes. Work that can wait should let them go first.
     #[must_use]
     pub fn is_rush(&self) -> bool {
         self.rooms.shared().turns.available_permits() == 0
     }
 
-    /// A number larger than any this was answered with before, in any room. It tells a late message from a new one.
+    /// A number larger than all numbers that this returned before, in any room. Use it to tell late messages from new ones.
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
         self.rooms.next_sequence()
     }
 
-    /// The value of this type that was given to [`Server::with`](crate::Server::with).
+    /// The value of type `T` that was given to [`Server::with`](crate::Server::with).
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if there is none.
@@ -191,7 +192,7 @@ impl Room {
         self.rooms.setting()
     }
 
-    /// How the server is set up now.
+    /// The server's current settings.
     #[must_use]
     pub fn config(&self) -> &Config {
         self.rooms.shared().config()

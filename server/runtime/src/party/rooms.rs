@@ -1,4 +1,4 @@
-//! All rooms of a server: reaches them, starts them, and holds what they share.
+//! All rooms of a server. This starts them, sends them events, and holds what they share.
 
 use std::{
     collections::HashMap,
@@ -38,11 +38,11 @@ use crate::{
     storage::Db,
 };
 
-/// Wait between two alarms: after a long stop thousands are overdue at the same moment, and readers come first.
+/// Wait between two alarms. After a long stop thousands are due at once, and readers come first.
 const ALARM_PAUSE: Duration = Duration::from_millis(2);
 
-/// First requests that are under way at once. When thousands come together, the others wait with hardly any memory of
-/// their own, and each that has its turn is done with soon.
+/// Connections that may handle their first request at the same time. When thousands come together, the others wait with hardly
+/// any memory, and each finishes soon once it has its turn.
 const TURNS: usize = 128;
 
 /// All rooms of the server. Cloning gives another handle.
@@ -54,17 +54,17 @@ pub(crate) struct Shared {
     kinds: HashMap<&'static str, Box<dyn Kind>>,
     /// The rooms in memory.
     table: Table,
-    /// Which room waits for which.
+    /// Which room waits for which other room.
     calls: Calls,
-    /// What the next connection is told apart by.
+    /// The key of the next connection.
     connection_keys: AtomicU64,
-    /// What [`Rooms::next_sequence`] answers next.
+    /// The next result of [`Rooms::next_sequence`].
     sequence: AtomicU64,
-    /// One for each connection whose first request may be under way.
+    /// The turns of connections that handle their first request.
     pub(crate) turns: Semaphore,
-    /// The rooms that are awake, as tasks.
+    /// The tasks of the rooms that are awake.
     pub(crate) tasks: TaskTracker,
-    /// How the server is set up, and the program's own values.
+    /// The server's settings, and the program's own values.
     running: Running,
     /// The alarms of all rooms.
     pub(crate) alarms: AlarmClock,
@@ -73,13 +73,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// How the server is set up now.
+    /// The server's current settings.
     pub(crate) fn config(&self) -> &'static Config {
         self.running.config.get()
     }
 }
 
-/// A party with its type erased: the code that rooms run.
+/// The code of a party, without its type.
 pub(super) trait Kind: Send + Sync {
     fn id_has_slashes(&self) -> bool;
     fn room_id(&self, id: &str) -> Result<RoomId>;
@@ -90,7 +90,7 @@ pub(super) trait Kind: Send + Sync {
     fn start(&self, rooms: Rooms, key: RoomKey, connections: Connections, inbox: Inbox);
 }
 
-/// What a gatekeeper says, some time: the request for the room, or the answer to give instead.
+/// The future result of a gatekeeper: the request for the room, or the response to send instead.
 pub(super) type Admission = Pin<Box<dyn Future<Output = Result<Request, Response>> + Send>>;
 
 impl Rooms {
@@ -105,7 +105,7 @@ impl Rooms {
             table: Table::default(),
             calls: Calls::default(),
             connection_keys: AtomicU64::new(0),
-            // Above what anyone starts with, so that the very first message is new to them.
+            // It starts above the initial value of its readers, so that the first message counts as new.
             sequence: AtomicU64::new(1),
             turns: Semaphore::new(TURNS),
             tasks: TaskTracker::new(),
@@ -128,7 +128,7 @@ impl Rooms {
         Ok((name, &**kind))
     }
 
-    /// The party's name as it was registered.
+    /// The party's name, as it was registered.
     pub(super) fn party(&self, name: &str) -> Result<&'static str> {
         self.kind(name).map(|(name, _)| name)
     }
@@ -137,7 +137,7 @@ impl Rooms {
         self.0.table.awake_of(party)
     }
 
-    /// Notes that `caller` waits for `target`, until the value returned is dropped.
+    /// Notes that `caller` waits for `target`, until the returned value is dropped.
     pub(super) fn enter_call(&self, caller: Option<&RoomKey>, target: &RoomKey) -> Result<Call<'_>> {
         self.0.calls.enter(caller, target, self.0.config().limits.calls)
     }
@@ -156,12 +156,12 @@ impl Rooms {
         self.kind(party).is_ok_and(|(_, kind)| kind.id_has_slashes())
     }
 
-    /// A number that grows with every call, across all rooms of this run.
+    /// A number that grows with every call, in all rooms of this run.
     pub(crate) fn next_sequence(&self) -> u64 {
         self.0.sequence.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The group whose connections the room shares, if its party puts it into one.
+    /// The room's group, if its party puts it into one.
     pub(crate) fn group(&self, key: &RoomKey) -> Option<Group> {
         let (_, kind) = self.kind(key.party()).ok()?;
         kind.group(self, key)
@@ -188,12 +188,12 @@ impl Rooms {
         }
     }
 
-    /// Has a room handle a request of another room, and waits for the answer.
+    /// Sends a room a request of another room, and waits for the answer.
     pub(crate) async fn request(&self, key: &RoomKey, request: Request) -> Result<Response> {
         self.ask(key, request, false).await
     }
 
-    /// Has a room handle a request that its gatekeeper let in, and waits for the answer.
+    /// Sends a room a request that its gatekeeper accepted, and waits for the answer.
     pub(crate) async fn request_from_outside(&self, key: &RoomKey, request: Request) -> Result<Response> {
         self.ask(key, request, true).await
     }
@@ -204,7 +204,7 @@ impl Rooms {
         self.answer(answer).await
     }
 
-    /// Adds a connection to a room, and waits until the room has greeted it.
+    /// Adds a connection to a room, and waits until `on_connect` has returned.
     pub(crate) async fn connect(
         &self,
         key: &RoomKey,
@@ -212,17 +212,18 @@ impl Rooms {
         account: Option<Arc<Account>>,
         request: Request,
     ) -> Result<Attached> {
-        // The room's own key: all of its connections share one.
+        // This uses the room's own key, so that all of its connections share one.
         let key = self.0.table.own_key(key);
         let connection_key = self.0.connection_keys.fetch_add(1, Ordering::Relaxed);
         let limits = &self.0.config().limits;
         let connection = Connection::new(connection_key, key.clone(), socket, account, request.uri(), limits);
-        // From here on the room may know it, so whatever happens to this future must tell the room.
+        // From here on the room may know the connection. So if this future is dropped, the room must be told.
         let attached = Attached::new(self.clone(), connection.clone());
         let (reply, answer) = oneshot::channel();
         self.deliver(&key, Event::Connect { connection, request: Box::new(request), reply })?;
         match self.answer(answer).await {
-            // As when the hook fails without a panic: browsers show a page the close reason, not a failed handshake's body.
+            // This is the same as when the hook fails without a panic: browsers show a page the close reason, but not the body
+            // of a failed handshake.
             Err(error @ Error::RoomFailed) => attached.connection().close_with(error.close()),
             answer => answer?,
         }
@@ -253,17 +254,17 @@ impl Rooms {
         self.0.table.in_memory(self.0.kinds.keys().copied())
     }
 
-    /// Whether so many rooms are there that one should not stay for a stranger's request alone.
+    /// Whether so many rooms are in memory that a room should not stay only because of a stranger's request.
     pub(super) fn are_crowded(&self) -> bool {
         self.0.table.is_crowded(&self.0.config().limits)
     }
 
-    /// Ends an idle room, unless something has just arrived for it.
+    /// Ends an idle room, unless an event has just arrived for it.
     pub(super) fn retire(&self, key: &RoomKey, inbox: &Inbox, connections: &mut Connections) -> bool {
         self.0.table.retire(key, inbox, connections)
     }
 
-    /// Starts no more rooms, and takes no more connections.
+    /// Starts no more rooms, and accepts no more connections.
     pub(crate) fn stop(&self) {
         self.0.table.stop();
     }
@@ -272,7 +273,7 @@ impl Rooms {
         self.0.table.is_stopping()
     }
 
-    /// Wakes rooms whose alarm is due, for ever.
+    /// Runs the alarms that are due, for ever.
     pub(crate) async fn ring_alarms(&self) -> Infallible {
         loop {
             let key = self.0.alarms.next().await;
@@ -285,7 +286,7 @@ impl Rooms {
         }
     }
 
-    /// Lets go of all rooms: each ends when it has handled what it was sent, or when that takes too long.
+    /// Ends all rooms. Each handles the events that it has, until the deadline.
     pub(crate) async fn end(&self, deadline: Instant) {
         self.0.table.clear();
         self.0.tasks.close();
@@ -307,25 +308,25 @@ impl Ears for Rooms {
 
     fn gone(&self, connection: &Connection, close: Close) {
         let Some(room) = connection.room() else { return };
-        // Only a stopping server refuses this, and it forgets every connection anyway.
+        // Only a stopping server refuses this, and it drops every connection anyway.
         let _ = self.deliver(room, Event::Close { connection: connection.clone(), close });
     }
 }
 
-/// A connection's place in its room. Dropping it tells the room that the connection is gone, whatever the reason: a
-/// finished handshake, a broken one, or a panic.
+/// A connection that is attached to its room. Dropping it tells the room that the connection is gone, for whatever reason: a
+/// failed handshake, a closed connection, or a panic.
 pub(crate) struct Attached {
-    /// Through which it reaches its room.
+    /// The way to the room.
     rooms: Rooms,
-    /// What the room has of it.
+    /// The connection, as the room sees it.
     connection: Connection,
-    /// How it ends; `None` once somebody else tells the room.
+    /// How the connection ends. `None` once somebody else tells the room.
     close: Option<Close>,
 }
 
 impl Attached {
     fn new(rooms: Rooms, connection: Connection) -> Self {
-        // Gone without a goodbye, until it says otherwise.
+        // Unless somebody says otherwise, the connection broke.
         Self { rooms, connection, close: Some(Close::abnormal("")) }
     }
 
@@ -338,12 +339,12 @@ impl Attached {
         self.connection.room().map_or(Ok(()), |room| self.rooms.deliver(room, event))
     }
 
-    /// Says how the connection ended.
+    /// Sets how the connection ended.
     pub(crate) fn closed(&mut self, close: Close) {
         self.close = Some(close);
     }
 
-    /// From here on its socket tells the room.
+    /// From now on the socket tells the room when the connection ends.
     pub(crate) fn hand_over(mut self) {
         self.close = None;
     }

@@ -1,4 +1,4 @@
-//! How code reaches a room: the handles that parties and gatekeepers hold.
+//! The handles through which parties and gatekeepers reach rooms.
 
 use super::{Attached, Close, Message, Request, Response, Result, RoomKey, Rooms, event::Event};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     sockets::{self, Outgoing},
 };
 
-/// What a gatekeeper sees of the server: which room is asked for, and the other rooms. The room itself is not started.
+/// What a gatekeeper sees of the server: the room that is asked for, and the other rooms. The room itself is not started.
 ///
 /// ```
 /// use connection_counter_runtime::party::*;
@@ -36,19 +36,19 @@ impl Lobby {
         Self { key, rooms }
     }
 
-    /// Id of the room asked for.
+    /// The id of the room that is asked for.
     #[must_use]
     pub fn room_id(&self) -> &str {
         self.key.id()
     }
 
-    /// The value of this type that [`Party::room_id`](super::Party::room_id) made the id of; `None` if it is of another.
+    /// The value that [`Party::room_id`](super::Party::room_id) made from the id. `None` if it has another type than `T`.
     #[must_use]
     pub fn parsed_id<T: 'static>(&self) -> Option<&T> {
         self.key.parsed_id()
     }
 
-    /// The value of this type that was given to [`Server::with`](crate::Server::with).
+    /// The value of type `T` that was given to [`Server::with`](crate::Server::with).
     ///
     /// # Errors
     /// [`Error::Setting`] if there is none.
@@ -56,19 +56,19 @@ impl Lobby {
         self.rooms.setting()
     }
 
-    /// The rooms of this server, to ask them who may come in.
+    /// The rooms of this server. A gatekeeper can ask them who may come in.
     #[must_use]
     pub fn parties(&self) -> Parties {
         Parties { rooms: self.rooms.clone(), caller: None }
     }
 }
 
-/// The parties of this server, as one room sees them; see [`Stub`].
+/// The parties of this server, for one room; see [`Stub`].
 #[derive(Clone)]
 pub struct Parties {
     /// All rooms of the server.
     rooms: Rooms,
-    /// The room that sees them so; none for a gatekeeper, which no one can wait for.
+    /// The room that uses them. `None` for a gatekeeper, because no room waits for a gatekeeper.
     caller: Option<RoomKey>,
 }
 
@@ -80,33 +80,33 @@ impl Parties {
     /// A party by its name.
     ///
     /// # Errors
-    /// [`Error::UnknownParty`].
+    /// Fails with [`Error::UnknownParty`] if there is no such party.
     pub fn get(&self, party: &str) -> Result<PartyStub> {
         Ok(PartyStub { parties: self.clone(), party: self.rooms.party(party)? })
     }
 }
 
-/// One party, as one room sees it.
+/// One party, for one room.
 #[derive(Clone)]
 pub struct PartyStub {
-    /// Who sees it so.
+    /// Whose view this is.
     parties: Parties,
-    /// Its name.
+    /// The party's name.
     party: &'static str,
 }
 
 impl PartyStub {
-    /// The handle to one of its rooms. The room starts when something is sent to it.
+    /// The handle to one of the party's rooms. The room starts when something is sent to it.
     ///
     /// # Errors
-    /// If the id is none of this party; see [`Party::room_id`](super::Party::room_id).
+    /// Fails if the party refuses the id; see [`Party::room_id`](super::Party::room_id).
     pub fn room(&self, id: &str) -> Result<Stub> {
         let Parties { rooms, caller } = self.parties.clone();
         let key = rooms.room_key(self.party, id)?;
         Ok(Stub { rooms, caller, key })
     }
 
-    /// Its rooms that are in memory now.
+    /// The party's rooms that are in memory now.
     #[must_use]
     pub fn awake(&self) -> Vec<Stub> {
         let Parties { rooms, caller } = &self.parties;
@@ -115,7 +115,7 @@ impl PartyStub {
     }
 }
 
-/// A handle to a room. Calls through it stay in this process, and gatekeepers do not see them.
+/// A handle to a room. Calls through it stay in this process and skip the gatekeepers.
 ///
 /// ```
 /// use connection_counter_runtime::party::*;
@@ -138,59 +138,62 @@ impl PartyStub {
 pub struct Stub {
     /// All rooms of the server.
     rooms: Rooms,
-    /// The room that holds this handle; none for a gatekeeper.
+    /// The room that holds this handle. `None` for a gatekeeper.
     caller: Option<RoomKey>,
-    /// The room that it reaches.
+    /// The room that this reaches.
     key: RoomKey,
 }
 
 impl Stub {
-    /// Id of the room.
+    /// The room's id.
     #[must_use]
     pub fn room_id(&self) -> &str {
         self.key.id()
     }
 
-    /// Has the room handle a request, and waits for its answer. Gatekeepers are skipped.
+    /// Sends the room a request and waits for its answer. It skips the gatekeepers.
     ///
     /// # Errors
-    /// [`Error::Path`] if the request's path does not start with `/`; [`Error::CallCycle`] if the room waits, directly
-    /// or not, for the caller; [`Error::Deadline`] after [`Limits::call_timeout`](crate::Limits::call_timeout);
-    /// [`Error::RoomFailed`] if it panics; and whatever the room's own hook fails with.
+    /// - [`Error::Path`] if the request's path does not start with `/`.
+    /// - [`Error::CallCycle`] if the room waits, directly or not, for the caller.
+    /// - [`Error::Deadline`] after [`Limits::call_timeout`](crate::Limits::call_timeout).
+    /// - [`Error::RoomFailed`] if the room panics.
+    /// - The error of the room's own hook, if that fails.
     pub async fn fetch(&self, request: Request) -> Result<Response> {
         let request = self.addressed(request)?;
         let _waiting = self.rooms.enter_call(self.caller.as_ref(), &self.key)?;
         self.rooms.request(&self.key, request).await
     }
 
-    /// Has the room handle a request, and does not wait: an answer is thrown away, an error is logged. Requests from one
-    /// room to another arrive in order. A room may send to itself.
+    /// Sends the room a request and does not wait. The answer is dropped, and an error is logged. Requests from one room to
+    /// another arrive in order. A room may send to itself.
     ///
     /// # Errors
-    /// [`Error::Path`]; [`Error::RoomBusy`], [`Error::TooManyRooms`] or [`Error::Stopping`] if the room cannot take it
-    /// now. The request is then dropped.
+    /// - [`Error::Path`] if the request's path does not start with `/`.
+    /// - [`Error::RoomBusy`], [`Error::TooManyRooms`] or [`Error::Stopping`] if the room cannot take it now. The request is
+    ///   then dropped.
     pub fn send(&self, request: Request) -> Result {
         let request = self.addressed(request)?;
         self.rooms.deliver(&self.key, Event::Request { request: Box::new(request), reply: None, outside: false })
     }
 
-    /// Opens a connection to the room, in process. The room sees it like any other; gatekeepers are skipped.
+    /// Opens a connection to the room within this process. The room sees it like any other. It skips the gatekeepers.
     ///
     /// # Errors
-    /// As for [`fetch`](Self::fetch). A room that fails to greet it closes it instead.
+    /// Fails like [`fetch`](Self::fetch). If the room's `on_connect` fails, this succeeds, and the room closes the connection.
     pub async fn socket(&self, request: Request) -> Result<Socket> {
         let request = self.addressed(request)?;
         let _waiting = self.rooms.enter_call(self.caller.as_ref(), &self.key)?;
         let mut attached = self.rooms.connect(&self.key, sockets::Socket::local(), None, request).await?;
-        // What the room hears when the socket is simply dropped: it is gone, and nothing broke.
+        // If the socket is dropped, the room sees that it left, and no error.
         attached.closed(Close::without_status());
         Ok(Socket { attached, stub: self.clone() })
     }
 
-    /// The request with the address under which it would come from outside, had the server the default prefix.
+    /// The request with the address that it would have from outside with the default prefix.
     fn addressed(&self, mut request: Request) -> Result<Request> {
         let path = request.uri().path_and_query().map_or("", |path| path.as_str());
-        // A lone word is read as a host, with no path at all.
+        // A path without a slash is parsed as a host.
         if !path.starts_with('/') || (request.uri().scheme().is_none() && request.uri().authority().is_some()) {
             return Err(Error::Path(request.uri().to_string()));
         }
@@ -201,9 +204,9 @@ impl Stub {
     }
 }
 
-/// A connection from one room to another, for a conversation within one hook: messages arrive only while the hook waits in
-/// [`recv`](Self::recv). Dropping it closes the connection. For messages at any time, let the other room
-/// [`send`](Stub::send) them.
+/// A connection from one room to another, for use within one hook: messages arrive only while the hook waits in
+/// [`recv`](Self::recv). Dropping it closes the connection. If the other room should send messages at any time, let it use
+/// [`send`](Stub::send).
 ///
 /// ```
 /// use connection_counter_runtime::party::*;
@@ -218,14 +221,14 @@ impl Stub {
 /// }
 /// ```
 pub struct Socket {
-    /// Its place in the room.
+    /// The connection, as the room sees it.
     attached: Attached,
-    /// Through which it was opened.
+    /// The stub that opened it.
     stub: Stub,
 }
 
 impl Socket {
-    /// Says something to the room.
+    /// Sends the room a message.
     ///
     /// # Errors
     /// [`Error::RoomBusy`] if the room cannot take it now.
@@ -233,11 +236,12 @@ impl Socket {
         self.attached.message(message)
     }
 
-    /// Waits for what the room says next; `None` once it has closed the connection.
+    /// Waits for the room's next message. `None` if the room has closed the connection.
     ///
     /// # Errors
-    /// [`Error::CallCycle`] if the room waits, directly or not, for this one; [`Error::Deadline`] if it says nothing for
-    /// [`Limits::call_timeout`](crate::Limits::call_timeout). The connection lives on.
+    /// - [`Error::CallCycle`] if the room waits, directly or not, for this one.
+    /// - [`Error::Deadline`] if the room sends nothing for [`Limits::call_timeout`](crate::Limits::call_timeout). The
+    ///   connection stays open.
     pub async fn recv(&mut self) -> Result<Option<Message>> {
         let _waiting = self.stub.rooms.enter_call(self.stub.caller.as_ref(), &self.stub.key)?;
         let limit = self.stub.rooms.shared().config().limits.call_timeout;
@@ -251,8 +255,7 @@ impl Socket {
         })
     }
 
-    /// Closes the connection with a code and a reason of one's own, which the room's
-    /// [`on_close`](super::Party::on_close) sees.
+    /// Closes the connection with a code and a reason. The room's [`on_close`](super::Party::on_close) gets both.
     pub fn close(mut self, code: u16, reason: &str) {
         self.attached.closed(Close::new(code, reason));
     }

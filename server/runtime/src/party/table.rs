@@ -1,4 +1,4 @@
-//! The table of rooms: which are in memory, awake with a mailbox or asleep with their connections.
+//! The table of rooms in memory. A room is awake and has a mailbox, or asleep and has only its connections.
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{error::Error, limits::Limits};
 
-/// One in so many of all rooms may be in memory before a room that was only asked something leaves at once.
+/// If more than one in this many of all rooms are in memory, a room that only got requests leaves at once.
 const CROWDED_DIVISOR: usize = 16;
 
-/// Connections by their key: oldest first.
+/// Connections by their key, so the oldest is first.
 pub(super) type Connections = BTreeMap<u64, Connection>;
 
 /// All rooms in memory.
@@ -24,17 +24,17 @@ pub(super) struct Table(Mutex<Seats>);
 
 #[derive(Default)]
 struct Seats {
-    /// How each is present.
+    /// The state of each room in memory.
     by_room: HashMap<RoomKey, Seat>,
-    /// No room starts any more.
+    /// Whether no more rooms may start.
     stopping: bool,
 }
 
-/// How a room is present.
+/// The state of a room in memory.
 enum Seat {
-    /// It has a task, which takes events from its mailbox.
+    /// The room has a task, which takes events from its mailbox.
     Awake(Mailbox),
-    /// It has connections and nothing else: no task, and no memory of its own.
+    /// The room has only connections: no task, and no memory of its own.
     Asleep(Connections),
 }
 
@@ -53,12 +53,12 @@ impl Table {
         let mut seats = self.seats();
         let (rooms, stopping) = (seats.by_room.len(), seats.stopping);
         if stopping && matches!(event, Event::Connect { .. }) {
-            // It would have to leave at once.
+            // The connection would have to leave at once.
             return Err(Error::Stopping);
         }
         let seat = match seats.by_room.entry(key.clone()) {
             Entry::Occupied(seat) => seat.into_mut(),
-            // Where there is no room, there is no connection in it.
+            // A room that is not in memory has no connections.
             Entry::Vacant(_) if matches!(event, Event::Close { .. }) => return Ok(()),
             Entry::Vacant(_) if stopping => return Err(Error::Stopping),
             Entry::Vacant(_) if rooms >= limits.rooms.div_ceil(event.divisor()) => return Err(Error::TooManyRooms),
@@ -71,7 +71,7 @@ impl Table {
         mailbox.put(event, limits.mailbox_events)
     }
 
-    /// The key under which the room is known, if it is in memory: what it keeps is shared.
+    /// The key under which the table knows the room, if it is in memory. Using it shares its memory.
     pub(super) fn own_key(&self, key: &RoomKey) -> RoomKey {
         self.seats().by_room.get_key_value(key).map_or_else(|| key.clone(), |(own, _)| own.clone())
     }
@@ -90,13 +90,13 @@ impl Table {
         parties.map(|party| (party, count(party))).collect()
     }
 
-    /// Whether so many rooms are there that one should not stay for a stranger's request alone.
+    /// Whether so many rooms are in memory that a room should not stay only because of a stranger's request.
     pub(super) fn is_crowded(&self, limits: &Limits) -> bool {
         self.seats().by_room.len() > limits.rooms / CROWDED_DIVISOR
     }
 
-    /// Ends an idle room, unless something has just arrived for it; its connections stay where the next event finds them.
-    /// As events are only sent under the same lock, none can be lost in between.
+    /// Ends an idle room, unless an event has just arrived for it. Its connections stay here for the next event. Events are
+    /// sent under the same lock, so none is lost in between.
     pub(super) fn retire(&self, key: &RoomKey, inbox: &Inbox, connections: &mut Connections) -> bool {
         let mut seats = self.seats();
         if !inbox.is_empty() {
@@ -110,7 +110,7 @@ impl Table {
         true
     }
 
-    /// Starts no more rooms, and takes no more connections.
+    /// Starts no more rooms, and accepts no more connections.
     pub(super) fn stop(&self) {
         self.seats().stopping = true;
     }
@@ -119,7 +119,7 @@ impl Table {
         self.seats().stopping
     }
 
-    /// Lets go of all rooms: each ends when it has handled what it was sent.
+    /// Drops all rooms. Each ends when it has handled the events that it has.
     pub(super) fn clear(&self) {
         self.seats().by_room.clear();
     }

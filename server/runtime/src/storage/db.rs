@@ -1,4 +1,4 @@
-//! The one database behind all rooms' storage, as everyone but its thread sees it: values that wait, and orders to the thread.
+//! The database behind all rooms' storage: the values that wait to be written, and the orders to its thread.
 
 use std::{
     path::Path,
@@ -15,9 +15,10 @@ use super::{
 };
 use crate::{error::StartupError, notice::Notice};
 
-/// How long a room waits for the thread. Presence must not hang on a stuck disk.
+/// How long a room waits for the thread. A stuck disk must not stop counting.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
-/// Values that may wait while the disk takes none. Beyond, a write fails with [`StorageError::Full`], and the log says so.
+/// Values that may wait while the disk takes no writes. Beyond this a write fails with [`StorageError::Full`], and the log says
+/// so.
 pub(super) const MAX_PENDING: usize = 262_144;
 
 /// The database behind all rooms' storage. Cloning gives another handle.
@@ -25,27 +26,27 @@ pub(super) const MAX_PENDING: usize = 262_144;
 pub(crate) struct Db(pub(super) Arc<Shared>);
 
 pub(super) struct Shared {
-    /// What is to be written.
+    /// The values that wait to be written.
     pub(super) pending: Mutex<Pending>,
-    /// To the thread that reads and writes.
+    /// Sends orders to the thread.
     pub(super) orders: mpsc::Sender<Order>,
 }
 
 #[derive(Default)]
 pub(super) struct Pending {
-    /// What the next batch will write.
+    /// The values of the next batch.
     pub(super) next: Batch,
-    /// What the thread is writing now: not yet to be found in the database.
+    /// The values that the thread is writing now. They are not in the database yet.
     pub(super) writing: Arc<Batch>,
     /// Why the disk takes no writes at the moment.
     pub(super) fault: Option<String>,
 }
 
 impl Db {
-    /// Opens the database in `folder`. A damaged one is moved aside, and the server starts empty: it is a cache.
+    /// Opens the database in `folder`. A damaged one is moved aside, and what can be read of it is copied into a new one.
     ///
     /// # Errors
-    /// If another server uses the folder, or it cannot be written to.
+    /// Fails if another server uses the folder, or if it cannot be written to.
     pub(crate) fn open(folder: &Path) -> Result<Self, StartupError> {
         let (orders, inbox) = mpsc::channel();
         let shared = Arc::new(Shared { pending: Mutex::default(), orders });
@@ -53,11 +54,10 @@ impl Db {
         Ok(Self(shared))
     }
 
-    /// Has these values written soon, all or none. The rows of an alarm, or of anything else that belongs to no room, live
-    /// beside the rooms' own.
+    /// Writes these values soon, all or none. Rows that belong to no room, such as alarms, are beside the rooms' own rows.
     ///
     /// # Errors
-    /// [`StorageError::Full`]. The operator has been told then.
+    /// Fails with [`StorageError::Full`]. The log then says so.
     pub(crate) fn write(&self, batch: Batch) -> Result<(), StorageError> {
         static FULL: Notice = Notice::fault();
         let mut pending = self.0.pending();
@@ -76,7 +76,7 @@ impl Db {
         pending.next.extend(batch);
         drop(pending);
         if was_empty {
-            // A closed thread needs no wake-up.
+            // A closed thread need not be woken.
             let _ = self.0.orders.send(Order::Write);
         }
         Ok(())
@@ -92,7 +92,7 @@ impl Db {
         self.ask(|reply| Order::Get(key, reply)).await
     }
 
-    /// Forgets everything that the rooms of a party have stored.
+    /// Deletes everything that the rooms of a party have stored.
     pub(crate) async fn forget_party(&self, party: &str) -> Result<(), StorageError> {
         self.forget(&[ROOMS, &joined(&[party.as_bytes(), b""])].concat()).await
     }
@@ -101,7 +101,7 @@ impl Db {
         self.ask(|reply| Order::Forget(prefix.clone(), reply)).await
     }
 
-    /// Why nothing can be stored at the moment, for whoever watches over the server.
+    /// Why nothing can be stored at the moment, for `/readyz` and the metrics.
     pub(crate) fn fault(&self) -> Option<String> {
         self.0.pending().fault.clone()
     }
@@ -129,7 +129,7 @@ impl Db {
         }
     }
 
-    /// Writes and syncs everything and lets go of the folder. A disk that hangs is given up after `patience`.
+    /// Writes and syncs everything, and releases the folder. It gives up after `patience` if the disk hangs.
     pub(crate) async fn close(&self, patience: Duration) {
         let (reply, closed) = oneshot::channel();
         if self.0.orders.send(Order::Close(reply)).is_ok() && tokio::time::timeout(patience, closed).await.is_err() {

@@ -1,6 +1,6 @@
-//! Files and folders in the database that are not its own: a NAS, a sync client or a person put them there.
+//! Files and folders in the database's folder that fjall did not write. A NAS, a sync client or a person put them there.
 //!
-//! fjall ends with a panic over some of them, and deletes others. They are moved out of its way, and the data is kept.
+//! fjall panics over some of them, and deletes others. So they are moved elsewhere, and the data is kept.
 
 use std::{
     ffi::OsStr,
@@ -10,7 +10,7 @@ use std::{
 
 /// Moves everything from the database `place` that fjall did not write, to `<place>.foreign`.
 ///
-/// Does nothing while another server has the database open: it may be writing files of its own just now.
+/// It does nothing while another server has the database open, because that server may be writing new files.
 pub(super) fn move_out(place: &Path) {
     let Ok(lock) = fs::File::open(place.join("lock")) else { return };
     if lock.try_lock().is_err() {
@@ -35,7 +35,7 @@ pub(super) fn move_out(place: &Path) {
     }
 }
 
-/// What fjall did not write, in every folder of its own.
+/// Everything that fjall did not write, in all of its folders.
 fn all_foreign(place: &Path) -> io::Result<Vec<PathBuf>> {
     let keyspaces = place.join("keyspaces");
     let mut found = foreign_in(place, |name, is_folder| match name {
@@ -63,10 +63,10 @@ fn all_foreign(place: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The folder in which fjall keeps what it knows of the others.
+/// The folder in which fjall keeps the list of the other folders.
 const META: &str = "0";
 
-/// The folder with the rows: the first numbered one that was made to its end. fjall deletes the others.
+/// The folder with the rows: the first numbered one that is complete. fjall deletes the others.
 fn rows_in(keyspaces: &Path) -> io::Result<Option<String>> {
     let mut complete = Vec::new();
     for entry in fs::read_dir(keyspaces)? {
@@ -83,7 +83,7 @@ fn rows_in(keyspaces: &Path) -> io::Result<Option<String>> {
 fn foreign_in(folder: &Path, ours: impl Fn(&str, bool) -> bool + Copy) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        // A folder that is missing or unreadable is for fjall to judge.
+        // fjall reports a folder that is missing or unreadable.
         Err(_) => return Ok(Vec::new()),
     };
     let paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
@@ -91,7 +91,7 @@ fn foreign_in(folder: &Path, ours: impl Fn(&str, bool) -> bool + Copy) -> io::Re
 }
 
 fn is_ours(path: &Path, ours: impl Fn(&str, bool) -> bool) -> bool {
-    // A link to somewhere else may stand for a file of ours, so what it leads to counts.
+    // A link may lead to one of fjall's files, so it is judged by what it leads to.
     path.file_name().and_then(OsStr::to_str).is_some_and(|name| ours(name, path.is_dir()))
 }
 
@@ -99,12 +99,12 @@ fn is_number(name: &str) -> bool {
     number(name).is_some()
 }
 
-/// The number that a name is, as fjall writes it: `007` is somebody else's.
+/// The number in a name, if it is written as fjall writes it. `007` is not.
 fn number(name: &str) -> Option<u64> {
     name.parse::<u64>().ok().filter(|number| number.to_string() == name)
 }
 
-/// Where it is now.
+/// Moves one, and returns its new place.
 fn move_one(place: &Path, path: &Path) -> io::Result<PathBuf> {
     let mut aside = place.as_os_str().to_owned();
     aside.push(".foreign");

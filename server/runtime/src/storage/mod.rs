@@ -1,6 +1,6 @@
-//! What outlives a restart: a key-value store for each room, over one fjall database on a thread of its own.
+//! What is kept across restarts: a key-value store for each room, in one fjall database on a separate thread.
 //!
-//! Nothing a room waits for waits for the disk: a write goes into a map in memory, newest value only, and the thread
+//! Rooms do not wait for the disk. A write goes into a map in memory, which keeps the newest value of each key. The thread
 //! writes the whole map as one atomic batch a few times a second. A read sees what was written before it.
 
 mod db;
@@ -20,12 +20,12 @@ pub use reading::{Progress, Reading};
 /// Separates the parts of a database key. Party names and room ids have no control characters.
 const SEPARATOR: u8 = 0;
 
-/// How the keys of alarms begin; see `party::alarm`.
+/// The beginning of the keys of alarms; see `party::alarm`.
 pub(crate) const ALARMS: &[u8] = b"alarm\0";
-/// How the keys of rooms' own values begin.
+/// The beginning of the keys of rooms' own values.
 const ROOMS: &[u8] = b"room\0";
 
-/// Why storage did not do what it was asked.
+/// Why a storage operation failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
@@ -47,10 +47,11 @@ pub enum StorageError {
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[from] fjall::Error),
-    /// The disk takes nothing at the moment, such as when it is full; what is stored cannot be read until it does again.
+    /// The disk takes no writes at the moment, for example because it is full. Stored values cannot be read until it does
+    /// again.
     #[error("the database is closed until the disk takes writes again")]
     Unavailable,
-    /// The disk takes nothing or is too slow, and 262,144 values wait for it. This write was refused; try again later.
+    /// The disk takes no writes or is too slow, and 262,144 values wait for it. This write was refused. Try again later.
     #[error("the disk is behind, and 262144 values wait for it; try again later")]
     Full,
     /// The server is stopping.
@@ -59,14 +60,13 @@ pub enum StorageError {
 }
 
 pub(crate) type Key = Vec<u8>;
-/// `None` deletes.
+/// The value `None` deletes the key.
 type Batch = BTreeMap<Key, Option<Bytes>>;
 type Rows = Vec<(Key, Bytes)>;
 
-/// One room's values, in order of their keys' bytes. Cloning gives another handle.
+/// One room's values, in the order of their keys' bytes. Cloning gives another handle.
 ///
-/// Values are of any type that serde can write as JSON. A read sees every write before it; a write does not wait for the
-/// disk.
+/// A value has any type that serde can write as JSON. A read sees all earlier writes. A write does not wait for the disk.
 ///
 /// ```
 /// use connection_counter_runtime::{ListOptions, party::*};
@@ -83,11 +83,11 @@ type Rows = Vec<(Key, Bytes)>;
 pub struct Storage {
     /// The database.
     db: Db,
-    /// How the room's keys begin in it.
+    /// The beginning of the room's keys in the database.
     prefix: Key,
 }
 
-/// Which keys to list; by default all. Keys compare by their bytes.
+/// Which keys to list. The default is all. Keys are compared by their bytes.
 #[derive(Clone, Debug, Default)]
 pub struct ListOptions<'a> {
     /// Only keys that start with this.
@@ -100,7 +100,7 @@ pub struct ListOptions<'a> {
     pub end: Option<&'a str>,
     /// Last key first.
     pub reverse: bool,
-    /// At most so many.
+    /// At most this many.
     pub limit: Option<usize>,
 }
 
@@ -109,34 +109,35 @@ impl Storage {
     pub const MAX_KEY_BYTES: usize = 2048;
     /// Bytes of a value, as JSON.
     pub const MAX_VALUE_BYTES: usize = 128 * 1024;
-    /// Keys that one call may name.
+    /// Keys in one call.
     pub const MAX_BATCH: usize = 128;
 
     pub(crate) fn of_room(db: Db, party: &str, room: &str) -> Self {
         Self { db, prefix: [ROOMS, &joined(&[party.as_bytes(), room.as_bytes(), b""])].concat() }
     }
 
-    /// The value under `key`, with every [`put`](Self::put) before this call applied.
+    /// The value under `key`. It sees every earlier [`put`](Self::put).
     ///
     /// # Errors
-    /// If it is of another type, or the disk fails or does not answer in 5 s.
+    /// Fails if the value has another type, or if the disk fails or does not answer in 5 s.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StorageError> {
         let value = self.db.get(self.key(key)?).await?;
         Ok(value.map(|value| serde_json::from_slice(&value)).transpose()?)
     }
 
-    /// Sets the value under `key`. Returns at once; the value is on disk half a second later (five for a power cut).
+    /// Sets the value under `key`. It returns at once. The value survives a crash half a second later, and a power cut five
+    /// seconds later.
     ///
     /// # Errors
-    /// If a limit is broken, or with [`StorageError::Full`] if the disk is far behind; then nothing is written.
+    /// Fails if a limit is exceeded, or with [`StorageError::Full`] if the disk is far behind. Then nothing is written.
     pub fn put<T: Serialize>(&self, key: &str, value: &T) -> Result<(), StorageError> {
         self.db.write([(self.key(key)?, Some(encoded(value)?))].into())
     }
 
-    /// The values under these keys; those that have none are left out.
+    /// The values under these keys. Keys without a value are left out.
     ///
     /// # Errors
-    /// As for [`get`](Self::get); and [`StorageError::Batch`] beyond [`Self::MAX_BATCH`] keys.
+    /// Fails like [`get`](Self::get), and with [`StorageError::Batch`] if there are more than [`Self::MAX_BATCH`] keys.
     pub async fn get_many<T: DeserializeOwned>(&self, keys: &[&str]) -> Result<BTreeMap<String, T>, StorageError> {
         batch_fits(keys.len())?;
         let mut values = BTreeMap::new();
@@ -148,37 +149,38 @@ impl Storage {
         Ok(values)
     }
 
-    /// Sets several values at once: after a crash either all are there or none.
+    /// Sets several values at once. After a crash, either all of them are stored or none.
     ///
     /// # Errors
-    /// As for [`put`](Self::put); and [`StorageError::Batch`] beyond [`Self::MAX_BATCH`] values.
+    /// Fails like [`put`](Self::put), and with [`StorageError::Batch`] if there are more than [`Self::MAX_BATCH`] values.
     pub fn put_many<T: Serialize>(&self, values: &[(&str, T)]) -> Result<(), StorageError> {
         batch_fits(values.len())?;
         let rows = values.iter().map(|(key, value)| Ok((self.key(key)?, Some(encoded(value)?))));
         self.db.write(rows.collect::<Result<_, StorageError>>()?)
     }
 
-    /// Forgets several values at once.
+    /// Deletes several values at once.
     ///
     /// # Errors
-    /// As for [`put_many`](Self::put_many); then nothing is forgotten.
+    /// Fails like [`put_many`](Self::put_many). Then nothing is deleted.
     pub fn delete_many(&self, keys: &[&str]) -> Result<(), StorageError> {
         batch_fits(keys.len())?;
         self.db.write(keys.iter().map(|key| Ok((self.key(key)?, None))).collect::<Result<_, StorageError>>()?)
     }
 
-    /// Forgets everything the room has stored, at once. Its alarm stays.
+    /// Deletes everything that the room has stored. Its alarm stays.
     ///
     /// # Errors
-    /// If the disk fails, and then everything is still there. Also if it does not answer in 5 s; then it may happen later.
+    /// Fails if the disk fails. Then nothing is deleted. Also fails if the disk does not answer in 5 s. Then it may be deleted
+    /// later.
     pub async fn delete_all(&self) -> Result<(), StorageError> {
         self.db.forget(&self.prefix).await
     }
 
-    /// Forgets the value under `key`, if there is one.
+    /// Deletes the value under `key`, if there is one.
     ///
     /// # Errors
-    /// If the key is no key, or with [`StorageError::Full`]; then it is still there.
+    /// Fails if the key is invalid, or with [`StorageError::Full`]. Then nothing is deleted.
     pub fn delete(&self, key: &str) -> Result<(), StorageError> {
         self.db.write([(self.key(key)?, None)].into())
     }
@@ -186,24 +188,24 @@ impl Storage {
     /// Keys and values, in order.
     ///
     /// # Errors
-    /// As for [`get`](Self::get).
+    /// Fails like [`get`](Self::get).
     pub async fn list<T: DeserializeOwned>(&self, options: ListOptions<'_>) -> Result<Vec<(String, T)>, StorageError> {
         let rows = self.rows(options).await?.into_iter();
         rows.map(|(key, value)| Ok((key, serde_json::from_slice(&value)?))).collect()
     }
 
-    /// Begins to read all values whose keys start with `prefix`, for a room that must not wait for the disk.
+    /// Reads all values whose keys start with `prefix`, for a room that must not wait for the disk.
     #[must_use]
     pub fn read(&self, prefix: &'static str) -> Reading {
         Reading::new(self.clone(), prefix)
     }
 
-    /// Stops the disk of the whole server until the value returned is dropped, to test what a party does without it.
+    /// Blocks the disk of the whole server until the returned value is dropped, to test what a party does without it.
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn stall(&self) -> impl Send + use<> {
         let (hold, held) = std::sync::mpsc::channel::<()>();
-        // A closed thread is still already.
+        // A closed thread writes nothing anyway.
         let _ = self.db.0.orders.send(writer::Order::Stall(held));
         hold
     }
@@ -249,12 +251,12 @@ fn batch_fits(keys: usize) -> Result<(), StorageError> {
     if keys > Storage::MAX_BATCH { Err(StorageError::Batch(keys)) } else { Ok(()) }
 }
 
-/// Parts of a database key, one after another.
+/// Joins the parts of a database key.
 pub(crate) fn joined(parts: &[&[u8]]) -> Key {
     parts.join(&SEPARATOR)
 }
 
-/// The first key after all that start with `prefix`.
+/// The first key after all keys that start with `prefix`.
 pub(crate) fn after_prefix(prefix: &[u8]) -> Key {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {

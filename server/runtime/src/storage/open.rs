@@ -1,4 +1,4 @@
-//! An open database: how it is opened over whatever is on the disk, and saved from damage.
+//! An open database: how it is opened, and how a damaged one is saved.
 
 use std::{
     fs, io,
@@ -11,23 +11,24 @@ use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode};
 use super::{ALARMS, Batch, Key, StorageError, foreign};
 use crate::error::StartupError;
 
-/// Bytes that the database gathers in memory before it writes a table: some 5,000 values, all of which stay in memory until
-/// then, also those that newer ones have replaced.
+/// Bytes that the database gathers in memory before it writes a table: about 5,000 values. Until then they all stay in memory,
+/// also those that newer ones have replaced.
 const MEMTABLE_BYTES: u64 = 1024 * 1024;
-/// Bytes of keys and values that are copied in one go when a database is saved.
+/// Bytes of keys and values that are copied at once when a damaged database is saved.
 const COPY_BYTES: usize = 1024 * 1024;
 
 /// An open database.
 pub(super) struct Open {
-    /// All that is stored.
+    /// The fjall database.
     pub(super) db: Database,
-    /// The rows of all rooms in it.
+    /// The rows of all rooms.
     pub(super) rows: Keyspace,
 }
 
 impl Open {
-    /// Opens the database `db` in the folder. What can be read of a damaged one is copied into a new one; the damaged one
-    /// is moved aside, within the folder: it may be a mount point, and what else is in it is not ours.
+    /// Opens the database `db` in the folder. If it is damaged, what can be read of it is copied into a new one, and the
+    /// damaged one is moved aside. Both stay within the folder, because it may be a mount point. Other files in it are not
+    /// touched.
     pub(super) fn new(folder: &Path) -> Result<Self, StartupError> {
         let failed = |source| StartupError::Data { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(|error| match error.kind() {
@@ -41,7 +42,7 @@ impl Open {
         foreign::move_out(&place);
         let opened = caught(|| Self::try_new(&place));
         match opened {
-            // What the start itself needs. fjall checks blocks when they are read: better now, while there is a way out.
+            // Alarms are read now, because the start needs them, and fjall finds damage only when it reads.
             Ok(open) => match caught(|| open.read_through(ALARMS)) {
                 Err(error) if is_damage(&error) => open.save(folder, &error),
                 _ => Ok(open),
@@ -53,7 +54,8 @@ impl Open {
                 tracing::error!(%error, moved_to = %aside.display(), "the database is damaged; starting with an empty one");
                 Self::try_new(&place).map_err(|error| failed(error.into()))
             }
-            // A full disk, too many open files, no permission: the database may be as good as ever.
+            // The disk may be full, there may be too many open files, or a permission may be missing. The database itself may
+            // be sound.
             Err(fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error))) => {
                 Err(failed(error.into()))
             }
@@ -65,12 +67,12 @@ impl Open {
         const CACHE_BYTES: u64 = 4 * 1024 * 1024;
         const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
         const OPEN_FILES: usize = 32;
-        // fjall takes a database that lost its journal for a sound one, numbers new writes below the old ones, and passes
-        // them over at the next start.
+        // fjall takes a database without a journal for a sound one. It then numbers new writes below the old ones, and ignores
+        // them at the next start.
         if folder.join("version").exists() && !has_journal(folder)? {
             return Err(fjall::Error::Unrecoverable);
         }
-        // Small on purpose: rooms keep what they use, so the database is written often and read rarely.
+        // The memory is small on purpose. Rooms keep their values, so the database is written often and read rarely.
         let db = Database::builder(folder)
             .cache_size(CACHE_BYTES)
             .worker_threads(1)
@@ -81,7 +83,7 @@ impl Open {
         Ok(Self { db, rows })
     }
 
-    /// Reads all rows whose keys start with `prefix`: damage shows only when it is read.
+    /// Reads all rows whose keys start with `prefix`, because damage shows only when it is read.
     pub(super) fn read_through(&self, prefix: &[u8]) -> fjall::Result<()> {
         for row in self.rows.prefix(prefix) {
             row.into_inner()?;
@@ -100,7 +102,7 @@ impl Open {
         rows.commit()
     }
 
-    /// Removes all rows from key `from` to before `to`, as one batch.
+    /// Removes all rows from key `from` to before key `to`, as one batch.
     pub(super) fn remove_range(&self, from: Key, to: Key) -> Result<(), StorageError> {
         let mut rows = self.db.batch().durability(Some(PersistMode::Buffer));
         for row in self.rows.range::<Key, _>(from..to) {
@@ -109,11 +111,11 @@ impl Open {
         Ok(rows.commit()?)
     }
 
-    /// Puts a new database with all rows that can be read in the place of this one, which is moved aside.
+    /// Copies all rows that can be read into a new database, which replaces this one. This one is moved aside.
     pub(super) fn save(self, folder: &Path, cause: &fjall::Error) -> Result<Self, StartupError> {
         let failed = |source| StartupError::Data { path: folder.to_owned(), source };
         let (place, new_place) = (folder.join("db"), saved_place(folder));
-        // A copy that was not finished.
+        // A copy may be left that was not finished.
         match fs::remove_dir_all(&new_place) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error.into())),
             _ => {}
@@ -124,7 +126,7 @@ impl Open {
             Ok(saved)
         });
         let saved = saved.map_err(|error| failed(error.into()))?;
-        // fjall writes into its folder for as long as any handle lives.
+        // fjall writes into its folder until the last handle is dropped.
         drop((self, new));
         let aside = free_name(&place, ".bad");
         let moved = fs::rename(&place, &aside).and_then(|()| fs::rename(&new_place, &place));
@@ -136,19 +138,19 @@ impl Open {
         Self::try_new(&place).map_err(|error| failed(error.into()))
     }
 
-    /// Copies the rows before the first damage and those after the last. How many.
+    /// Copies the rows before the first damage and those after the last. Returns how many.
     fn copy_to(&self, new: &Self) -> fjall::Result<usize> {
         let (forward, reached) = new.take_in(self.rows.iter(), None)?;
         let (backward, _) = new.take_in(self.rows.iter().rev(), reached.as_ref())?;
         Ok(forward + backward)
     }
 
-    /// Writes rows until one of them cannot be read, or the key `end` comes. How many, and the last key.
+    /// Writes rows until one cannot be read, or until the key `end`. Returns how many, and the last key.
     fn take_in(&self, rows: impl Iterator<Item = Guard>, end: Option<&Key>) -> fjall::Result<(usize, Option<Key>)> {
         let (mut copied, mut last) = (0, None);
         let (mut batch, mut bytes) = (Batch::new(), 0);
         let mut rows = AssertUnwindSafe(rows);
-        // fjall answers some damage with a panic.
+        // Some damage makes fjall panic.
         while let Some(Ok((key, value))) = caught(|| rows.next().map(Guard::into_inner).transpose()).transpose() {
             let key = key.to_vec();
             if Some(&key) == end {
@@ -168,23 +170,24 @@ impl Open {
     }
 }
 
-/// The answer of fjall; a panic of it counts as damage: a flipped bit can make lengths absurd, for example.
+/// The result of fjall. A panic counts as damage, because a flipped bit can make lengths absurd, for example.
 pub(super) fn caught<T>(work: impl FnOnce() -> fjall::Result<T>) -> fjall::Result<T> {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(fjall::Error::Unrecoverable))
 }
 
-/// Where a new database is written that will take the place of a damaged one.
+/// Where the new database is written that will replace a damaged one.
 fn saved_place(folder: &Path) -> PathBuf {
     folder.join("db.saved")
 }
 
-/// A process that ended between the two renames of [`Open::save`] left the new database under its first name.
+/// A process that ended between the two renames of [`Open::save`] left the new database under its temporary name. This renames
+/// it.
 fn finish_saving(folder: &Path, place: &Path) -> io::Result<()> {
     let saved = saved_place(folder);
     if !place.exists() && saved.exists() { fs::rename(saved, place) } else { Ok(()) }
 }
 
-/// Whether the disk takes as much as the database writes in one go. A full disk may take a few bytes, and then fail it again.
+/// Whether the disk can take as much as the database writes at once. A full disk may take a few bytes and then fail again.
 pub(super) fn has_space(folder: &Path) -> io::Result<()> {
     let probe = folder.join("db.probe");
     let written = fs::File::create(&probe).and_then(|mut file| {
@@ -195,11 +198,11 @@ pub(super) fn has_space(folder: &Path) -> io::Result<()> {
     written.and(removed)
 }
 
-/// Whether the database itself is at fault, and not the machine under it.
+/// Whether the database is at fault, and not the machine.
 pub(super) fn is_damage(error: &fjall::Error) -> bool {
     use io::ErrorKind as Kind;
     match error {
-        // Files that are too short, missing, there although they should not be, or point nowhere.
+        // Files are too short, missing or unexpected, or point nowhere.
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => matches!(
             error.kind(),
             Kind::UnexpectedEof
@@ -220,7 +223,7 @@ fn has_journal(folder: &Path) -> io::Result<bool> {
     fs::read_dir(folder)?.map(is_journal).try_fold(false, |found, is_journal: io::Result<bool>| Ok(found | is_journal?))
 }
 
-/// The path with `<word>-1` after it, or the next number that is free: `db.bad-1`.
+/// The path with `<word>-1` after it, or the next free number, such as `db.bad-1`.
 pub(super) fn free_name(path: &Path, word: &str) -> PathBuf {
     let name = |number: u32| {
         let mut name = path.as_os_str().to_owned();

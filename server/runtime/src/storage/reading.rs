@@ -1,4 +1,4 @@
-//! Reading much of what a room has stored, without anyone waiting for it: slice by slice, each only as long as one likes.
+//! Reads many stored values of a room in slices, so that the room never waits long for the disk.
 
 use std::{pin::Pin, time::Duration};
 
@@ -7,30 +7,30 @@ use serde::de::DeserializeOwned;
 
 use super::{ListOptions, Storage, StorageError};
 
-/// Rows of a slice: a few milliseconds of the storage thread, after which others have their turn.
+/// Rows of a slice. The storage thread takes a few milliseconds for one, and then serves others.
 const SLICE_ROWS: usize = 2_000;
 
-/// All values whose keys start alike, on their way from the disk.
+/// All values whose keys have a common prefix, as they are read from the disk.
 pub struct Reading {
-    /// Where it reads.
+    /// Whose values are read.
     storage: Storage,
-    /// How the keys begin that it reads.
+    /// The common prefix of the keys.
     prefix: &'static str,
     /// The last key read.
     after: Option<String>,
-    /// What is being read now.
+    /// The slice that is being read now.
     slice: Option<Slice>,
 }
 
 type Slice = Pin<Box<dyn Future<Output = Result<Vec<(String, Bytes)>, StorageError>> + Send + Sync>>;
 
-/// How far it has come.
+/// The result of one step.
 pub enum Progress<T> {
-    /// The next values by their keys, without the prefix; there may be more.
+    /// The next values by their keys, without the prefix. There may be more.
     Rows(Vec<(String, T)>),
-    /// There are none left.
+    /// There are no more values.
     End,
-    /// The disk takes its time.
+    /// The disk has not answered yet.
     NotYet,
 }
 
@@ -39,11 +39,11 @@ impl Reading {
         Self { storage, prefix, after: None, slice: None }
     }
 
-    /// The next values, if they come in time. Those that are not of the type asked for are left out: one bad row must not
-    /// hide the others.
+    /// The next values, if they arrive within `patience`. Values that do not have type `T` are skipped and logged, so that one
+    /// bad row does not hide the others.
     ///
     /// # Errors
-    /// If the disk fails. The next call tries again.
+    /// Fails if the disk fails. The next call tries again.
     pub async fn next<T: DeserializeOwned>(&mut self, patience: Duration) -> Result<Progress<T>, StorageError> {
         let slice = self.slice.get_or_insert_with(|| {
             let (storage, prefix, after) = (self.storage.clone(), self.prefix, self.after.clone());

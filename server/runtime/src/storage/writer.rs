@@ -1,4 +1,5 @@
-//! The thread that owns the database. Everything in fjall blocks, for as long as a disk likes; only this thread minds.
+//! The thread that owns the database. Every call of fjall may block for as long as the disk likes, and then only this thread
+//! waits.
 
 use std::{
     collections::BTreeMap,
@@ -22,16 +23,16 @@ use super::{
 };
 use crate::error::StartupError;
 
-/// From a write until a killed process no longer loses it: half a second, less what a busy machine may add.
+/// Time from a write until it survives a killed process: half a second, minus the delay of a busy machine.
 const WRITE_INTERVAL: Duration = Duration::from_millis(350);
-/// From a write until a power cut no longer loses it.
+/// Time from a write until it survives a power cut.
 const SYNC_INTERVAL: Duration = Duration::from_secs(5);
-/// Between two tries to open a database that stopped taking writes, such as on a full disk.
+/// Time between two attempts to open a database that takes no writes, for example on a full disk.
 const REOPEN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What the thread is asked to do, in order.
+/// The orders to the thread, which it handles one after another.
 pub(super) enum Order {
-    /// Something is pending where nothing was.
+    /// Values are pending, and none were before.
     Write,
     Get(Key, oneshot::Sender<Result<Option<Bytes>, StorageError>>),
     List {
@@ -41,12 +42,12 @@ pub(super) enum Order {
         limit: usize,
         reply: oneshot::Sender<Result<Rows, StorageError>>,
     },
-    /// Do nothing until the other end is dropped.
+    /// Do nothing until the sender is dropped.
     #[cfg(feature = "testing")]
     Stall(mpsc::Receiver<()>),
     /// Remove all rows whose keys start with this, also those that wait to be written.
     Forget(Key, oneshot::Sender<Result<(), StorageError>>),
-    /// Write and sync everything, let go of the folder, end.
+    /// Write and sync everything, release the folder, and end.
     Close(oneshot::Sender<()>),
 }
 
@@ -59,17 +60,17 @@ pub(super) fn start(shared: Arc<Shared>, folder: &Path, inbox: mpsc::Receiver<Or
 
 /// The thread.
 pub(super) struct Writer {
-    /// What it has in common with those who ask.
+    /// What the thread shares with those who send orders.
     shared: Arc<Shared>,
-    /// Where the database is.
+    /// The folder of the database.
     folder: PathBuf,
     /// `None` after a fault, until it can be opened again.
     open: Option<Open>,
-    /// The database failed, and the machine is not known to be at fault: all of it is read before it is used again.
+    /// The database failed, and the reason is not known to be the machine. All of it is read before it is used again.
     suspect: bool,
-    /// When what is pending is written, and the database opened for it where it is closed.
+    /// When the pending values are written. If the database is closed, it is opened first.
     write_at: Option<Instant>,
-    /// When what is written is synced.
+    /// When the written values are synced.
     sync_at: Option<Instant>,
 }
 
@@ -84,7 +85,7 @@ impl Writer {
                 Some(due) => inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
                 None => inbox.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
             };
-            // fjall answers some faults with a panic; the thread must not end with it.
+            // Some faults make fjall panic. The thread must go on.
             match panic::catch_unwind(AssertUnwindSafe(|| self.turn(order))) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => return,
@@ -93,12 +94,12 @@ impl Writer {
         }
     }
 
-    /// Does what it is asked and what is due.
+    /// Handles an order, and does what is due.
     fn turn(&mut self, order: Result<Order, mpsc::RecvTimeoutError>) -> ControlFlow<()> {
         match order {
             Ok(Order::Write) => self.write_at = self.write_at.or(Some(Instant::now() + WRITE_INTERVAL)),
             Ok(Order::Get(key, reply)) => drop(reply.send(self.read(|this| this.get(&key)))),
-            // Whoever asked may have given up waiting.
+            // The caller may have given up waiting.
             Ok(Order::List { reply, .. }) if reply.is_closed() => {}
             Ok(Order::List { from, to, reverse, limit, reply }) => {
                 let rows = self.read(|this| this.list(from.clone(), to.clone(), reverse, limit));
@@ -110,7 +111,7 @@ impl Writer {
             Ok(Order::Close(reply)) => {
                 self.write();
                 self.sync(PersistMode::SyncAll);
-                // fjall keeps its lock while any handle lives.
+                // fjall keeps its lock until the last handle is dropped.
                 drop(self.open.take());
                 let _ = reply.send(());
                 return ControlFlow::Break(());
@@ -129,7 +130,7 @@ impl Writer {
         ControlFlow::Continue(())
     }
 
-    /// Writes all that is pending as one batch.
+    /// Writes all pending values as one batch.
     fn write(&mut self) {
         if self.open.is_none()
             && let Err(error) = self.reopen()
@@ -138,7 +139,7 @@ impl Writer {
         }
         let batch = {
             let mut pending = self.shared.pending();
-            // After a failed write both hold something; the newer value wins.
+            // After a failed write, both maps may hold a key. The newer value wins.
             let next = std::mem::take(&mut pending.next);
             Arc::make_mut(&mut pending.writing).extend(next);
             Arc::clone(&pending.writing)
@@ -146,7 +147,7 @@ impl Writer {
         match self.open.as_ref().map_or(Ok(()), |open| open.write(&batch)) {
             Ok(()) => {
                 let mut pending = self.shared.pending();
-                // What has come since has sent an order of its own.
+                // A value that has arrived since then has sent its own order.
                 pending.writing = Arc::default();
                 if pending.fault.take().is_some() {
                     tracing::info!("storage takes writes again");
@@ -179,18 +180,18 @@ impl Writer {
         }
     }
 
-    /// After a fault fjall refuses every write until it is opened anew.
+    /// After a fault, fjall refuses every write until the database is opened again.
     fn fail(&mut self, fault: &fjall::Error) {
         self.open = None;
         self.suspect |= open::is_damage(fault);
-        // fjall does not always say what the machine said.
+        // fjall does not always pass on the machine's error.
         match open::has_space(&self.folder) {
             Err(error) => self.tell_fault(&error),
             Ok(()) => self.tell_fault(fault),
         }
     }
 
-    /// The log and readiness tell of the first fault only, until writes succeed again.
+    /// Logs and reports only the first fault, until writes succeed again.
     fn tell_fault(&mut self, fault: &dyn fmt::Display) {
         let mut pending = self.shared.pending();
         if pending.fault.is_none() {
@@ -202,7 +203,7 @@ impl Writer {
         self.write_at = Some(Instant::now() + REOPEN_INTERVAL);
     }
 
-    /// Reads from the database. If what is asked for is damaged, all that can be read is saved first, and it is read again.
+    /// Reads from the database. If the rows are damaged, all that can be read is saved first, and the rows are read again.
     fn read<T>(&mut self, read: impl Fn(&Self) -> Result<T, StorageError>) -> Result<T, StorageError> {
         let first = panic::catch_unwind(AssertUnwindSafe(|| read(self)))
             .unwrap_or(Err(StorageError::Database(fjall::Error::Unrecoverable)));
@@ -237,7 +238,7 @@ impl Writer {
         match &removed {
             Ok(()) => self.sync_at = self.sync_at.or(Some(Instant::now() + SYNC_INTERVAL)),
             Err(error) => {
-                // As if it had not been tried; what has been written since is newer.
+                // The batch is put back. Values that were written since then are newer and win.
                 let mut pending = self.shared.pending();
                 for (key, value) in waiting {
                     pending.next.entry(key).or_insert(value);
@@ -257,7 +258,7 @@ impl Writer {
         Ok(open.rows.get(key)?.map(|value| Bytes::copy_from_slice(&value)))
     }
 
-    /// The database's rows with what is pending laid over them.
+    /// The rows of the database, with the pending values over them.
     pub(super) fn list(&self, from: Key, to: Key, reverse: bool, limit: usize) -> Result<Rows, StorageError> {
         if from >= to {
             return Ok(Rows::new());
@@ -268,7 +269,7 @@ impl Writer {
             let next = pending.next.range(range.clone());
             pending.writing.range(range.clone()).chain(next).map(|(key, value)| (key.clone(), value.clone())).collect()
         };
-        // As many deleted rows may have to be passed over as there are deletions pending.
+        // There may be as many deleted rows to skip as there are pending deletions.
         let enough = limit.saturating_add(overlay.values().filter(|value| value.is_none()).count());
         let mut rows = BTreeMap::new();
         let open = self.open.as_ref().ok_or(StorageError::Unavailable)?;
@@ -284,7 +285,7 @@ impl Writer {
     }
 }
 
-/// Takes the values from key `from` to before `to` out of a batch.
+/// Takes the values from key `from` to before key `to` out of a batch.
 fn take_range(batch: &mut Batch, from: &Key, to: &Key) -> Batch {
     let mut taken = batch.split_off(from);
     batch.append(&mut taken.split_off(to));

@@ -1,4 +1,4 @@
-//! What `GET /parties/counter/<site>?history` answers: JSON for programs, CSV for spreadsheets.
+//! The answer to `GET /parties/counter/<site>?history`: JSON for programs, CSV for spreadsheets.
 
 use std::{
     fmt::Write,
@@ -15,7 +15,7 @@ use crate::{
     party::{Response, Result, cors, text},
 };
 
-/// What the answer is written in.
+/// The format of the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(in crate::counter) enum Format {
     #[default]
@@ -23,10 +23,10 @@ pub(in crate::counter) enum Format {
     Csv,
 }
 
-/// Which history is asked for.
+/// Which history a request asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(in crate::counter) struct Wanted {
-    /// That of this page; `None` for that of the site.
+    /// The page. `None` for the whole site.
     pub(in crate::counter) page: Option<PageId>,
     pub(in crate::counter) format: Format,
 }
@@ -40,20 +40,20 @@ struct Report<'a> {
     page: Option<&'a PageId>,
     minutes: Span,
     hours: Span,
-    /// More is to come: the server has just started, and still reads what is stored.
+    /// More values will follow. The server has just started, and still reads what is stored.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     still_reading: bool,
 }
 
-/// Values one after another.
+/// A series of values.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Span {
-    /// When the first one begins, in milliseconds since 1970.
+    /// When the first value begins, in milliseconds since 1970.
     start_ms: u64,
-    /// How long each stands for.
+    /// Milliseconds for each value.
     step_ms: u64,
-    /// The most viewers at once in each.
+    /// The highest number of viewers at once in each.
     highest: Vec<u32>,
 }
 
@@ -76,7 +76,7 @@ impl Span {
 }
 
 impl History {
-    /// The history of the site, or of one of its pages, at this time.
+    /// The history of the site, or of one of its pages, up to this time.
     pub(in crate::counter) fn answer(
         &self,
         site: &str,

@@ -1,14 +1,14 @@
-//! One curve: the highest counts of a page or a site, by the minute for a day and by the hour for 90 days.
+//! A curve: the highest counts of a page or a site, by the minute for a day and by the hour for 90 days.
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-/// Values of a row, which is stored as one: an hour of minutes, or two and a half days of hours. A row is written each minute in
-/// which it changes, so it is short.
+/// Values in a row: an hour of minutes, or two and a half days of hours. A row is stored as one value, and is written each
+/// minute in which it changes, so it is short.
 const ROW_VALUES: usize = 60;
-/// Rows beyond those that are shown. They hold what was counted while the clock was wrong, in place of nothing else.
+/// Rows in addition to those that are shown. They hold counts of times when the clock was wrong, so that these replace nothing.
 const SPARE_ROWS: usize = 3;
 
-/// How long each value of a curve stands for.
+/// The time that each value of a curve stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::counter) enum Step {
     Hour,
@@ -25,7 +25,7 @@ impl Step {
         }
     }
 
-    /// How many values are shown: those of 90 days, and of one.
+    /// How many values are shown: the hours of 90 days, or the minutes of one day.
     pub(in crate::counter) fn shown(self) -> usize {
         match self {
             Self::Hour => 90 * 24,
@@ -33,27 +33,27 @@ impl Step {
         }
     }
 
-    /// How many rows a curve keeps: those shown, of which the first and the last are shown in part, and some to spare.
+    /// How many rows a curve keeps: the shown ones, of which the first and the last are shown in part, and the additional ones.
     pub(super) fn rows(self) -> usize {
         self.shown() / ROW_VALUES + 1 + SPARE_ROWS
     }
 
-    /// Which row an instant is in, and which value of it.
+    /// The row of a time, and the place of the time's value in the row.
     fn place(self, at_ms: u64) -> (u64, usize) {
         let number = at_ms / self.ms();
         (number / ROW_VALUES as u64, (number % ROW_VALUES as u64) as usize)
     }
 }
 
-/// Which row of a curve. The number counts from 1970.
+/// The id of a row of a curve. The number counts rows since 1970.
 pub(super) type RowId = (Step, u64);
 
 /// The highest counts of one page, or of one site.
 #[derive(Debug, Default)]
 pub(super) struct Curve {
-    /// Only rows with a count above 0 are there.
+    /// The rows that have a count above 0.
     rows: BTreeMap<RowId, Box<Row>>,
-    /// Some of them are newer than what is stored.
+    /// Whether a row is newer than what is stored.
     pub(super) is_unsaved: bool,
 }
 
@@ -61,12 +61,12 @@ pub(super) struct Curve {
 #[derive(Debug)]
 pub(super) struct Row {
     highest: [u32; ROW_VALUES],
-    /// It is newer than what is stored.
+    /// Whether the row is newer than what is stored.
     pub(super) is_unsaved: bool,
 }
 
 impl Curve {
-    /// So many viewers were there at this time. Returns the rows that had to go for it.
+    /// Records this many viewers at this time. Returns the rows that were removed for it.
     pub(super) fn raise(&mut self, at_ms: u64, viewers: u32) -> Vec<RowId> {
         let mut gone = Vec::new();
         if viewers == 0 {
@@ -86,20 +86,21 @@ impl Curve {
         gone
     }
 
-    /// Lets the row go that is farthest from this one, when there are too many: by a wrong clock, some may be of years to come.
+    /// If there are too many rows, removes the one that is farthest from this one. After a wrong clock, some may be in the
+    /// future.
     fn bound(&mut self, step: Step, number: u64) -> Option<RowId> {
         let rows = || self.rows.range(of(step, 0..=u64::MAX)).map(|(id, _)| *id);
-        // One more than there may be, or all is well.
+        // Returns unless there is one row too many.
         rows().nth(step.rows())?;
         let farthest = rows().max_by_key(|(_, other)| other.abs_diff(number))?;
         self.rows.remove(&farthest);
         Some(farthest)
     }
 
-    /// Takes in a row that was stored. What has been counted since counts as well.
+    /// Adds a stored row. Counts since the start are kept, too.
     pub(super) fn recall(&mut self, id: RowId, stored: &[u32]) {
         let row = self.rows.entry(id).or_default();
-        // What was not there yet is as it is stored.
+        // Missing values count as 0.
         let stored = stored.iter().copied().chain(std::iter::repeat(0));
         for (highest, stored) in row.highest.iter_mut().zip(stored) {
             row.is_unsaved |= *highest > stored;
@@ -108,7 +109,7 @@ impl Curve {
         self.is_unsaved |= row.is_unsaved;
     }
 
-    /// Lets go of rows that are not shown any more at this time; returns which.
+    /// Removes rows that are too old to be shown at this time. Returns which.
     pub(super) fn forget_old(&mut self, at_ms: u64) -> Vec<RowId> {
         let is_old = |(step, number): &RowId| {
             let (oldest, _) = step.place(at_ms.saturating_sub((step.shown() as u64 - 1) * step.ms()));
@@ -117,14 +118,14 @@ impl Curve {
         self.rows.extract_if(.., |id, _| is_old(id)).map(|(id, _)| id).collect()
     }
 
-    /// The values shown at this time, oldest first. The last one is of the minute or hour that it is.
+    /// The values that are shown at this time, oldest first. The last one is the current minute or hour.
     pub(super) fn shown(&self, step: Step, at_ms: u64, values: usize) -> Vec<u32> {
         let newest = at_ms / step.ms();
         let oldest = (newest + 1).saturating_sub(values as u64);
         (oldest..=newest).map(|number| self.at(step, number)).collect()
     }
 
-    /// The highest count since an hour.
+    /// The highest count since this hour.
     pub(super) fn highest_since(&self, hour: u64) -> u32 {
         let first = hour / ROW_VALUES as u64;
         let rows = self.rows.range(of(Step::Hour, first..=u64::MAX));
@@ -164,7 +165,7 @@ impl Row {
     }
 }
 
-/// These rows of a step.
+/// The ids of these rows of a step.
 fn of(step: Step, numbers: RangeInclusive<u64>) -> RangeInclusive<RowId> {
     (step, *numbers.start())..=(step, *numbers.end())
 }

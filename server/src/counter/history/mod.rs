@@ -1,6 +1,6 @@
-//! The history of a site: its highest counts and those of its busiest pages. No person is in it, and no path of a person.
+//! The history of a site: its highest counts, and those of its busiest pages. It contains no person, and no path of a person.
 //!
-//! It has no clock and no disk. Whoever calls it says what time it is, and stores the rows that it hands out.
+//! It has no clock and no disk. The caller says what time it is, and stores the rows.
 
 mod answer;
 mod curve;
@@ -13,49 +13,49 @@ pub(super) use answer::{Format, Wanted};
 pub(super) use curve::Step;
 use curve::{Curve, Row, RowId};
 
-/// Pages of a site that have a curve: the busiest ones. With rows of 240 bytes these take 20 MB at most, whatever the number of
-/// pages.
+/// Pages of a site that have a curve: the busiest ones. With rows of 240 bytes they take at most 20 MB, however many pages the
+/// site has.
 pub(super) const MAX_PAGES: usize = 1_000;
-/// A page takes another's place when it has more than so many times the viewers that the other had at most in the last day.
-/// Else two pages that are equally busy would take it from each other all the time, each time with the loss of a curve.
+/// A new page replaces another when it has more than this many times the viewers that the other had at most in the last day.
+/// Otherwise two equally busy pages would replace each other all the time, and lose a curve each time.
 const TIMES_BUSIER: u32 = 2;
-/// The hours of that day.
+/// Hours of a day.
 const DAY_HOURS: u64 = 24;
-/// How the keys of rows begin. It comes after the keys of pages, whose peaks are read first.
+/// The prefix of the keys of rows. It comes after the keys of pages, because peaks are read first.
 const ROWS: &str = "past:";
 
-/// A time by two clocks.
+/// A time on two clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
-    /// Milliseconds since 1970, as the machine's clock has it. It may be set at any time, to any time.
+    /// Milliseconds since 1970 on the machine's clock, which may be set at any time, to any time.
     pub(super) wall_ms: u64,
-    /// It is at least so late: the same, or less if that clock was set forward since the room started. What is old is judged by
-    /// this, so that a leap of the clock loses nothing.
+    /// A time that has certainly been reached: it ignores forward jumps of the clock since the room started. Old rows are
+    /// judged by this, so that a jump of the clock loses nothing.
     pub(super) sure_ms: u64,
 }
 
 /// The highest counts of a site and of its busiest pages.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// Of all pages of the site together.
+    /// The curve of all pages of the site together.
     site: Curve,
-    /// Of the busiest pages, each by itself.
+    /// The curves of the busiest pages.
     pages: HashMap<PageId, Curve>,
-    /// Viewers of all pages now.
+    /// Current viewers of all pages.
     viewers: u64,
-    /// Keys of rows that are to be deleted.
+    /// Keys of rows that must be deleted.
     gone: Vec<String>,
-    /// Something is newer than what is stored.
+    /// Whether anything is newer than what is stored.
     is_unsaved: bool,
-    /// The minute in which the least busy page was last looked for, and how many viewers it takes to be busier.
+    /// The minute in which the least busy page was last looked for, and how many viewers a new page needs to replace it.
     entry: Option<(u64, u32)>,
 }
 
 impl History {
-    /// The viewers of a page have changed.
+    /// Records that the viewers of a page have changed.
     pub(super) fn changed(&mut self, now: Moment, id: &PageId, before: u32, after: u32) {
         let viewers = (self.viewers + u64::from(after)).saturating_sub(before.into());
-        // Those that have just left were there in this minute, too.
+        // Viewers who have just left were viewers in this minute, too.
         let highest = u32::try_from(viewers.max(self.viewers)).unwrap_or(u32::MAX);
         self.viewers = viewers;
         self.is_unsaved |= raise(&mut self.site, "", now, highest, &mut self.gone);
@@ -71,7 +71,7 @@ impl History {
         }
     }
 
-    /// A minute has begun, and whoever is there is there in it as well.
+    /// A minute has begun. Records those who are viewing in it, too.
     pub(super) fn carry(&mut self, now: Moment, viewers_of: impl Fn(&PageId) -> u32) {
         let viewers = u32::try_from(self.viewers).unwrap_or(u32::MAX);
         self.is_unsaved |= raise(&mut self.site, "", now, viewers, &mut self.gone);
@@ -80,7 +80,7 @@ impl History {
         }
     }
 
-    /// Whether anyone is there, so that each minute must be told with [`carry`](Self::carry).
+    /// Whether there are viewers, so that [`carry`](Self::carry) must be called each minute.
     pub(super) fn has_viewers(&self) -> bool {
         self.viewers > 0
     }
@@ -98,12 +98,12 @@ impl History {
         self.site.shown(step, wall_ms, values)
     }
 
-    /// The last minutes of a page's curve, oldest first; none if it has no history.
+    /// The last minutes of a page's curve, oldest first. Empty if the page has no history.
     pub(super) fn last_of_page(&self, id: &PageId, wall_ms: u64, minutes: usize) -> Vec<u32> {
         self.pages.get(id).map_or_else(Vec::new, |curve| curve.shown(Step::Minute, wall_ms, minutes))
     }
 
-    /// Has the least busy page go, if this many viewers are clearly more than it has.
+    /// Removes the least busy page if this many viewers are clearly more than it has.
     fn make_place(&mut self, now: Moment, viewers: u32) -> bool {
         let minute = now.sure_ms / Step::Minute.ms();
         if self.entry.is_some_and(|(at, needed)| at == minute && viewers <= needed) {
@@ -129,7 +129,7 @@ impl History {
         }
     }
 
-    /// Lets go of what is not shown any more.
+    /// Removes what is no longer shown.
     pub(super) fn forget_old(&mut self, now: Moment) {
         let Self { site, pages, gone, .. } = self;
         gone.extend(site.forget_old(now.sure_ms).into_iter().map(|row| key(row, "")));
@@ -139,19 +139,19 @@ impl History {
         });
     }
 
-    /// Lets go of everything.
+    /// Removes everything.
     pub(super) fn forget_all(&mut self) {
         self.gone.extend(self.site.rows().map(|row| key(row, "")));
         self.gone.extend(self.pages.iter().flat_map(|(id, curve)| curve.rows().map(|row| key(row, id.as_str()))));
         (self.site, self.pages) = Default::default();
     }
 
-    /// Whether there is nothing to show and nothing to forget.
+    /// Whether there is nothing to show and nothing to delete.
     pub(super) fn is_empty(&self) -> bool {
         self.site.is_empty() && self.pages.is_empty() && self.gone.is_empty()
     }
 
-    /// Takes in a row that was stored; `false` if the key is of something else.
+    /// Adds a stored row. Returns `false` if the key is not the key of a row.
     pub(super) fn recall(&mut self, stored: &str, values: &[u32]) -> bool {
         let Some((row, page)) = read_key(stored) else { return false };
         let curve = match PageId::parse(page) {
@@ -164,7 +164,7 @@ impl History {
         true
     }
 
-    /// All that was stored has been recalled: pages that were busy before and those that are now are no more than there may be.
+    /// All stored rows have been added. Pages that were busy before and pages that are busy now together keep to the limit.
     pub(super) fn recalled(&mut self, now: Moment) {
         let mut busy: Vec<_> =
             self.pages.iter().map(|(id, curve)| (curve.highest_since(day_before(now)), id.clone())).collect();
@@ -174,23 +174,23 @@ impl History {
         }
     }
 
-    /// Whether something is to be stored.
+    /// Whether something must be stored.
     pub(super) fn is_unsaved(&self) -> bool {
         self.is_unsaved || !self.gone.is_empty()
     }
 
-    /// The keys to delete, which [`deleted`](Self::deleted) then takes off the list. They go before rows are stored: one of
-    /// them may be there anew.
+    /// The keys to delete. [`deleted`](Self::deleted) then removes them from the list. Delete them before rows are stored,
+    /// because a row may have one of these keys again.
     pub(super) fn gone(&self) -> &[String] {
         &self.gone
     }
 
-    /// The first so many keys are deleted.
+    /// This many of the first keys are deleted.
     pub(super) fn deleted(&mut self, keys: usize) {
         self.gone.drain(..keys.min(self.gone.len()));
     }
 
-    /// Hands out what is to be stored, so many rows at a time. `put` says whether it was; if not, all that is left waits.
+    /// Passes the changed rows to `put`, some at a time. If `put` fails, the others wait.
     pub(super) fn save<E>(
         &mut self,
         rows_at_a_time: usize,
@@ -215,18 +215,18 @@ impl History {
     }
 }
 
-/// The hour with which the last day began.
+/// The hour in which the last day began.
 fn day_before(now: Moment) -> u64 {
     (now.sure_ms / Step::Hour.ms()).saturating_sub(DAY_HOURS - 1)
 }
 
-/// Whether that changed the curve.
+/// Raises a curve. Returns whether that changed it.
 fn raise(curve: &mut Curve, page: &str, now: Moment, viewers: u32, gone: &mut Vec<String>) -> bool {
     gone.extend(curve.raise(now.wall_ms, viewers).into_iter().map(|row| key(row, page)));
     curve.is_unsaved
 }
 
-/// What a row is stored as. The key of the site itself ends without a page.
+/// The key of a stored row. The key of the site's own row ends without a page.
 fn key((step, number): RowId, page: &str) -> String {
     let letter = match step {
         Step::Minute => 'm',
@@ -235,7 +235,7 @@ fn key((step, number): RowId, page: &str) -> String {
     format!("{ROWS}{letter}:{number}:{page}")
 }
 
-/// The row and the page that a key names.
+/// The row and the page in a key.
 fn read_key(key: &str) -> Option<(RowId, &str)> {
     let (letter, rest) = key.strip_prefix(ROWS)?.split_once(':')?;
     let (number, page) = rest.split_once(':')?;

@@ -1,4 +1,4 @@
-//! The history on a clock that the tests set.
+//! Tests of the history, with a clock that they set.
 
 use std::convert::Infallible;
 
@@ -25,7 +25,7 @@ fn asked(history: &History, id: Option<&PageId>, wall_ms: u64) -> Value {
     serde_json::from_slice(history.answer("example.org", &wanted, wall_ms, false).unwrap().body()).unwrap()
 }
 
-/// Every value above 0 of a span, with when it begins.
+/// All values above 0 of a span, each with its start.
 fn shown(history: &History, id: Option<&PageId>, span: &str, wall_ms: u64) -> Vec<(u64, u64)> {
     let answer = &asked(history, id, wall_ms)[span];
     let number = |value: &Value| value.as_u64().unwrap();
@@ -34,7 +34,7 @@ fn shown(history: &History, id: Option<&PageId>, span: &str, wall_ms: u64) -> Ve
     starts.zip(values).filter(|(_, highest)| *highest > 0).collect()
 }
 
-/// Everything that is handed out to be stored.
+/// All rows that are passed on to be stored.
 fn saved(history: &mut History) -> Vec<(String, Vec<u32>)> {
     let mut rows = Vec::new();
     let put = |some: &[(&str, &[u32])]| {
@@ -52,7 +52,7 @@ fn each_minute_and_hour_has_its_highest_count() {
     history.changed(at(START_MS + 1_000), &b, 0, 70_000);
     history.changed(at(START_MS + 2_000), &a, 3, 1);
     history.changed(at(START_MS + 3_000), &b, 70_000, 0);
-    // The 3 that leave in the next minute were there at its start.
+    // The 3 who leave in the next minute were still there when it began.
     history.changed(at(START_MS + 59_000), &a, 1, 4);
     history.changed(at(START_MS + MINUTE_MS), &a, 4, 2);
     let now = START_MS + MINUTE_MS;
@@ -125,7 +125,7 @@ fn a_leap_of_the_clock_loses_and_repeats_nothing() {
     }
     let now = START_MS + 29 * HOUR_MS;
     let before = asked(&history, Some(&a), now);
-    // A year ahead, back to 1970, two hours back, and where it was.
+    // A year ahead, back to 1970, two hours back, and the right time again.
     count(&mut history, now + 365 * DAY_MS, now);
     count(&mut history, 5_000, 5_000);
     count(&mut history, now - 2 * HOUR_MS, now - 2 * HOUR_MS);
@@ -135,7 +135,7 @@ fn a_leap_of_the_clock_loses_and_repeats_nothing() {
     let minutes = expected["minutes"]["highest"].as_array_mut().unwrap();
     minutes.remove(0);
     minutes.push(json!(34));
-    // Two hours back there were more than when it was that time first.
+    // After the clock was set back, there were more viewers than at that time before.
     minutes[1_440 - 2 - 120] = json!(33);
     expected["hours"]["highest"][2_159] = json!(34);
     expected["hours"]["highest"][2_157] = json!(33);
@@ -152,7 +152,7 @@ fn rows_are_bounded_by_any_clock() {
     let rows = history.pages[&a].rows().count();
     assert_eq!(rows, most);
     assert_eq!(history.gone().len(), 2 * (2_000 - most));
-    // The years that were to come make place for the time it really is.
+    // The rows of the future are replaced by those of the real time.
     for hour in 0..100 * 24 {
         history.changed(at(START_MS + hour * HOUR_MS), &a, 0, 1);
     }
@@ -169,18 +169,18 @@ fn only_the_busiest_pages_have_a_curve() {
     }
     saved(&mut history);
     let has = |history: &History, number| history.pages.contains_key(&page(number));
-    // Twice as many as the least busy page had are not clearly more.
+    // Twice as many as the least busy page had is not enough.
     history.changed(at(START_MS), &page(5_000), 0, 4);
     assert!(!has(&history, 5_000) && history.gone().is_empty());
     history.changed(at(START_MS), &page(5_000), 4, 5);
     assert!(has(&history, 5_000) && !has(&history, 7));
     assert_eq!(history.gone().len(), 2, "its rows go as well");
-    // Any number of others changes nothing.
+    // Other pages change nothing, however many they are.
     for number in 10_000..60_000 {
         history.changed(at(START_MS), &page(number), 0, 1);
     }
     assert_eq!((history.pages.len(), history.gone().len()), (MAX_PAGES, 2));
-    // Who has had none for a day is the least busy.
+    // A page without viewers for a day is the least busy.
     history.changed(at(START_MS + 23 * HOUR_MS), &page(6_000), 0, 1);
     assert!(!has(&history, 6_000));
     history.changed(at(START_MS + DAY_MS), &page(6_000), 0, 1);
