@@ -54,7 +54,7 @@ impl Files {
     pub(crate) fn new(demo: bool) -> Self {
         if WIDGET.is_empty() {
             tracing::warn!(
-                "the widget is not in this binary; build it with `npx --yes rust-just widget`, then build again"
+                "this binary does not contain the widget; run `npx --yes rust-just widget`, then build the server again"
             );
         }
         let mut files = HashMap::new();
@@ -106,8 +106,8 @@ fn gone(path: &str) -> Response {
     static GONE: Notice = Notice::warning();
     GONE.give(|| {
         format!(
-            "{path} was asked for, which belongs to another version of the widget: pages that pin a version need the tag \
-             that this server prints when it starts, all others <script async src=\"…/live.js\"></script>"
+            "a page asked for {path}, which belongs to another version of the widget. Pages that pin a version need the tag \
+             that this server prints when it starts. All others need <script async src=\"…/live.js\"></script>"
         )
     });
     let reason = "this server has another version of the widget; load live.js, or pin the tag that the server prints";

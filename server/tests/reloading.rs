@@ -106,7 +106,7 @@ async fn what_is_wrong_changes_nothing_and_is_said() {
     let it = Reloading::start("CONNECTION_COUNTER_SITE=one.example\n", &[]);
     let same = async || [it.status("one.example").await, it.status("two.example").await] == [200, 403];
     for (wrong, said) in [
-        ("CONNECTION_COUNTER_SITE=two.example\nCONNECTION_COUNTER_LOG=loud\n", "--log: this is no filter"),
+        ("CONNECTION_COUNTER_SITE=two.example\nCONNECTION_COUNTER_LOG=loud\n", "--log: this is not a filter"),
         ("CONNECTION_COUNTER_SITE=https://two.example\n", "--site https://two.example: this is not a host"),
         (
             "CONNECTION_COUNTER_SITE=two.example\nCONNECTION_COUNTER_MAX_ROOMS=many\n",
@@ -124,7 +124,7 @@ async fn what_is_wrong_changes_nothing_and_is_said() {
     it.hang_up("No such file").await;
     assert!(same().await);
     assert!(Command::new("mkfifo").arg(it.file()).status().expect("this test needs the program mkfifo").success());
-    it.hang_up("this is no file").await;
+    it.hang_up("this is not a file").await;
     assert!(same().await);
 }
 

@@ -75,7 +75,7 @@ async fn answer(server: &HttpServer, token: Option<&str>, request: Request<Incom
     if let Err(refusal) = check(token, headers) {
         REFUSED.give(|| match token {
             Some(_) => "a request to the operator's address was refused: it does not carry the token of --admin-token".to_owned(),
-            None => "a request to the operator's address was refused: it asks by a name; ask by 127.0.0.1, or set --admin-token"
+            None => "a request to the operator's address was refused: it uses a host name; use 127.0.0.1, or set --admin-token"
                 .to_owned(),
         });
         return refusal;
@@ -115,7 +115,9 @@ fn check(token: Option<&str>, headers: &HeaderMap) -> Result<(), Response> {
             Err(refusal)
         }
         None if is_this_machine(headers) => Ok(()),
-        None => Err(text(StatusCode::FORBIDDEN, "ask by the address itself, such as 127.0.0.1, or set --admin-token")),
+        None => {
+            Err(text(StatusCode::FORBIDDEN, "use an IP address such as 127.0.0.1 in the URL, or set --admin-token"))
+        }
     }
 }
 

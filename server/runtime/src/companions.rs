@@ -53,7 +53,7 @@ impl Companions {
     pub(crate) async fn end(mut self, deadline: Instant) {
         self.stop.cancel();
         if timeout_at(deadline, async { while self.tasks.join_next().await.is_some() {} }).await.is_err() {
-            tracing::debug!("what runs beside the server did not end in time, and is cut off");
+            tracing::debug!("work beside the server did not end in time, and is cancelled");
         }
     }
 }

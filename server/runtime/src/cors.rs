@@ -21,7 +21,7 @@ pub(crate) fn origin(text: &str) -> Result<HeaderValue, String> {
         text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']));
     let value = HeaderValue::try_from(&text).ok().filter(|_| is_origin);
     value.ok_or_else(|| {
-        format!("{text:?} is no origin; give one such as https://app.example.org, or * for every origin")
+        format!("{text:?} is not an origin; give one such as https://app.example.org, or * for every origin")
     })
 }
 

@@ -15,7 +15,8 @@ use ipnet::IpNet;
 pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let one = || text.parse::<IpAddr>().map(IpNet::from);
-    let wrong = |_| format!("{text:?} is no address; give one such as 172.18.0.5, or a network such as 172.18.0.0/16");
+    let wrong =
+        |_| format!("{text:?} is not an address; give one such as 172.18.0.5, or a network such as 172.18.0.0/16");
     text.parse().or_else(|_| one()).map_err(wrong)
 }
 

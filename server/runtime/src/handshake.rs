@@ -85,7 +85,7 @@ async fn upgraded(upgrade: OnUpgrade, patience: Duration) -> Option<(TcpStream, 
             return Some((parts.io.into_inner(), parts.read_buf));
         }
         Ok(Err(error)) => tracing::debug!(%error, "a handshake broke off"),
-        Err(_) => tracing::debug!("the answer to a handshake was not read"),
+        Err(_) => tracing::debug!("a client did not read the answer to its handshake"),
     }
     None
 }

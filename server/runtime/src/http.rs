@@ -139,7 +139,7 @@ impl HttpServer {
         let goodbye = Close::new(close::RESTARTING, &Error::Stopping.to_string());
         self.sockets.say_goodbye(&goodbye, |connections| deadlines.goodbyes_to(connections)).await;
         if !self.entrance.wait_until_empty(deadlines.connections).await {
-            tracing::warn!("some connections did not close in time");
+            tracing::warn!("some connections did not close before --shutdown-timeout-ms");
         }
         self.sockets.stop();
         deadlines
@@ -159,7 +159,7 @@ impl HttpServer {
                 Err(error) => {
                     FAILED.give(|| {
                         format!(
-                            "no connection can be accepted: {error}. If files are too many, raise the limit of open files \
+                            "no connection can be accepted: {error}. If too many files are open, raise the limit of open files \
                              (`ulimit -n`, or LimitNOFILE= of systemd)"
                         )
                     });
@@ -230,7 +230,7 @@ impl HttpServer {
                     timeout(limits.shutdown_timeout, connection).await
                 }
                 () = visit.says_nothing(deadline) => {
-                    tracing::debug!("a connection was dropped that asked for nothing");
+                    tracing::debug!("a connection was dropped because it sent no request");
                     return;
                 }
                 () = tokio::time::sleep(limits.http_lifetime) => {
@@ -243,7 +243,7 @@ impl HttpServer {
         match served {
             Ok(Ok(())) => {}
             Ok(Err(error)) => refusals::note_failure(&error),
-            Err(_) => tracing::debug!("a connection was dropped that did not read its answers"),
+            Err(_) => tracing::debug!("a connection was dropped because it did not read its answers"),
         }
     }
 

@@ -41,8 +41,7 @@ pub(crate) fn start(config: &Config, quiet: &[&'static str]) -> Result<Refilter,
 /// Reads a filter. Quiet libraries log nothing unless the filter names them. A word that is not a level is an error, because
 /// the filter would take it for the name of a module, and silence everything else.
 pub(crate) fn filter(text: &str, quiet: &[&'static str]) -> Result<EnvFilter, StartupError> {
-    let problem =
-        "this is no filter; give off, error, warn, info, debug, trace, or a list such as info,connection_counter=debug";
+    let problem = "this is not a filter; give off, error, warn, info, debug, trace, or a list such as info,connection_counter=debug";
     let wrong = || StartupError::Setting { setting: "log", problem };
     let has_level = |part: &str| {
         let level = part.rsplit('=').next().unwrap_or_default().trim();

@@ -54,8 +54,8 @@ impl Proxies {
         if hops.is_empty() && (!peer.to_canonical().is_loopback() || is_passed_on(headers)) {
             SILENT.give(|| {
                 format!(
-                    "the trusted proxy {peer} sends no {header}, so its readers share one allowance; have it send that \
-                     header, or name the one it sends with --client-ip-header"
+                    "the trusted proxy {peer} sends no {header}, so all its readers count as one address; let it send that \
+                     header, or name the header that it sends with --client-ip-header"
                 )
             });
         }
@@ -69,7 +69,7 @@ impl Proxies {
                     }
                 }
                 Hop::NoAddress => NO_ADDRESS.give(|| {
-                    format!("the trusted proxy {peer} sends words in {header} that are no address; they are skipped")
+                    format!("the trusted proxy {peer} sends text in {header} that is not an address; it is ignored")
                 }),
             }
         }
@@ -82,7 +82,7 @@ impl Proxies {
         if is_private(peer) && !self.is_trusted(peer) {
             FULL.give(|| {
                 format!(
-                    "{peer} has as many connections as one address may; if it is a proxy, add --trusted-proxy {peer}"
+                    "{peer} has as many connections as one address may have; if it is a proxy, add --trusted-proxy {peer}"
                 )
             });
         }

@@ -12,7 +12,7 @@ pub(crate) fn stop(reloads: bool) -> io::Result<impl Future<Output = ()>> {
         // The server may have ended for another reason.
         let _ = stop.send(());
         signals.next().await;
-        tracing::warn!("ended at once by a second signal; what was not written yet is lost");
+        tracing::warn!("a second signal ended the server at once; values that were not on the disk yet are lost");
         std::process::exit(1);
     });
     Ok(async move {

@@ -102,7 +102,7 @@ impl EnvFile {
         let unreadable = |error: std::io::Error| wrong(format!("{error}. Name a file that this program may read"));
         // Reading a named pipe would block the program.
         if !fs::metadata(path).map_err(unreadable)?.is_file() {
-            return Err(wrong("this is no file. Name a file that this program may read".to_owned()));
+            return Err(wrong("this is not a file. Name a file that this program may read".to_owned()));
         }
         let text = fs::read_to_string(path).map_err(unreadable)?;
         let known = known(command);
@@ -114,13 +114,13 @@ impl EnvFile {
                 Ok(None) => continue,
                 Err(()) => {
                     return Err(wrong(format!(
-                        "line {number} is no setting; write NAME=value, and # before a comment"
+                        "line {number} is no setting; write NAME=value, or begin a comment with #"
                     )));
                 }
             };
             if !known.iter().any(|known| known == name) {
                 return Err(wrong(format!(
-                    "line {number}: {name} is no setting; --help names all, such as CONNECTION_COUNTER_LOG"
+                    "line {number}: {name} is no setting; --help lists all settings, such as CONNECTION_COUNTER_LOG"
                 )));
             }
             values.insert(name.to_owned(), value.to_owned());

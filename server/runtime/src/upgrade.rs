@@ -21,7 +21,7 @@ pub(crate) fn is_wanted<B>(request: &mut Request<B>) -> Result<bool, Error> {
         };
     }
     if version < Version::HTTP_11 {
-        return Err(Error::UpgradeLost("the request came as HTTP/1.0"));
+        return Err(Error::UpgradeLost("the request arrived as HTTP/1.0"));
     }
     if !has_word(headers, &header::CONNECTION, "upgrade") {
         return Err(Error::UpgradeLost("the Connection header does not say Upgrade"));

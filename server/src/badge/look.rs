@@ -69,8 +69,8 @@ impl Look {
                 "style" => look.shape = shape(&value)?,
                 _ => {
                     return Err(format!(
-                        "{name:?} is no parameter of a badge; there are label, color, label-color, text-color and style. \
-                         The query of the page itself stands before the ending, encoded: /badge/example.org/list%3Fpage=2.svg"
+                        "{name:?} is not a parameter of a badge; use label, color, label-color, text-color or style. Encode \
+                         the query of the page and put it before the ending: /badge/example.org/list%3Fpage=2.svg"
                     ));
                 }
             }

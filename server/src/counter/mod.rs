@@ -231,7 +231,10 @@ impl Counter {
         let mut counts = Counts::new();
         for id in pages {
             if !self.pages.contains_key(&id) && !self.has_place(room)? {
-                tracing::debug!(site = room.id(), "the site has as many pages as it may; a new link is not watched");
+                tracing::debug!(
+                    site = room.id(),
+                    "the site has as many pages as it may have; a new link is not watched"
+                );
                 continue;
             }
             let tally = self.page(room, &id)?;

@@ -76,7 +76,7 @@ impl Counter {
                 }
                 Ok(Progress::NotYet) => RETRY,
                 Err(error) => {
-                    tracing::error!(site = room.id(), %error, "peaks could not be read; counting goes on, trying again");
+                    tracing::error!(site = room.id(), %error, "peaks could not be read; counting goes on, and they are read again");
                     READ_RETRY
                 }
             };

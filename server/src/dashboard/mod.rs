@@ -53,7 +53,7 @@ pub struct Dashboard {
 impl Party for Dashboard {
     async fn on_connect(&mut self, room: &mut Room, connection: &Connection, _: &Request) -> Result {
         if room.connections().count() > MAX_OPEN {
-            return Err(Error::refused(StatusCode::SERVICE_UNAVAILABLE, "too many dashboards are open"));
+            return Err(Error::refused(StatusCode::SERVICE_UNAVAILABLE, "too many dashboards are open; close one"));
         }
         connection.send(update(self.told.clone())?)?;
         if !std::mem::replace(&mut self.ticks, true) {
@@ -111,7 +111,7 @@ async fn sites(room: &Room) -> Result<Sites> {
         match counter.room(&name)?.fetch(request).await {
             Ok(answer) => sites.all.extend(answer.extensions().get::<Arc<Overview>>().cloned()),
             // This counter is too busy or fails. The other sites are still shown.
-            Err(error) => tracing::debug!(site = name, %error, "a site did not tell the dashboard what it counts"),
+            Err(error) => tracing::debug!(site = name, %error, "the counter of a site did not answer the dashboard"),
         }
     }
     sites.all.sort_by(|a, b| b.viewers.cmp(&a.viewers).then_with(|| a.site.cmp(&b.site)));

@@ -179,7 +179,7 @@ impl Rooms {
                 let admission = kind.admit(request, self.clone(), key.clone(), websocket);
                 AssertUnwindSafe(admission).catch_unwind().await.unwrap_or_else(|_| {
                     static PANICKED: Notice = Notice::fault();
-                    PANICKED.give(|| format!("room {key}: its gatekeeper panicked; whoever asked is refused"));
+                    PANICKED.give(|| format!("room {key}: the gatekeeper panicked; the request is refused"));
                     Err(Error::RoomFailed.into())
                 })
             }
@@ -279,7 +279,7 @@ impl Rooms {
             let key = self.0.alarms.next().await;
             if let Err(error) = self.deliver(&key, Event::Alarm) {
                 static WAITS: Notice = Notice::warning();
-                WAITS.give(|| format!("room {key}: its alarm must wait: {error}"));
+                WAITS.give(|| format!("room {key}: the alarm must wait: {error}"));
                 self.0.alarms.postpone(&key);
             }
             tokio::time::sleep(ALARM_PAUSE).await;
@@ -291,7 +291,7 @@ impl Rooms {
         self.0.table.clear();
         self.0.tasks.close();
         if tokio::time::timeout_at(deadline, self.0.tasks.wait()).await.is_err() {
-            tracing::warn!("some rooms did not end in time");
+            tracing::warn!("some rooms did not end before --shutdown-timeout-ms");
         }
     }
 }

@@ -67,8 +67,8 @@ impl Db {
             drop(pending);
             FULL.give(|| {
                 format!(
-                    "a value was not stored: {MAX_PENDING} wait for the disk, which takes none or is too slow. Counts go on. \
-                     Check the disk under --data; /readyz says whether it takes writes"
+                    "a value was not stored: {MAX_PENDING} wait for the disk, which takes no writes or is too slow. Counting \
+                     goes on. Check the disk of --data; /readyz says whether it takes writes"
                 )
             });
             return Err(StorageError::Full);
@@ -134,7 +134,7 @@ impl Db {
         let (reply, closed) = oneshot::channel();
         if self.0.orders.send(Order::Close(reply)).is_ok() && tokio::time::timeout(patience, closed).await.is_err() {
             tracing::error!(
-                "the disk did not answer within --shutdown-timeout-ms; what was stored in the last seconds may be lost"
+                "the disk did not answer within --shutdown-timeout-ms; the values of the last seconds may be lost"
             );
         }
     }

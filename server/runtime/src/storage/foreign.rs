@@ -23,14 +23,14 @@ pub(super) fn move_out(place: &Path) {
             Ok(to) => moved.push(to),
             Err(error) => tracing::error!(
                 path = %path.display(), %error,
-                "this does not belong into the database and cannot be moved away; please remove it by hand"
+                "this file does not belong to the database and cannot be moved away; remove it by hand"
             ),
         }
     }
     if let Some(first) = moved.first() {
         tracing::warn!(
             moved_to = %first.display(), number = moved.len(),
-            "something in the database is not the server's own; it was moved aside, and the data is kept"
+            "the database's folder contained files of another program; they were moved aside, and the data is kept"
         );
     }
 }

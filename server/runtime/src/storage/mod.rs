@@ -39,7 +39,7 @@ pub enum StorageError {
     #[error("one call names at most 128 keys, not {0}")]
     Batch(usize),
     /// The value is not of the type asked for, or cannot be written as JSON.
-    #[error("not the JSON expected: {0}")]
+    #[error("the JSON of the value has another form than expected: {0}")]
     Json(#[from] serde_json::Error),
     /// The disk did not answer in time.
     #[error("the disk did not answer within 5 s")]
@@ -52,7 +52,7 @@ pub enum StorageError {
     #[error("the database is closed until the disk takes writes again")]
     Unavailable,
     /// The disk takes no writes or is too slow, and 262,144 values wait for it. This write was refused. Try again later.
-    #[error("the disk is behind, and 262144 values wait for it; try again later")]
+    #[error("262144 values already wait for the disk; try again later")]
     Full,
     /// The server is stopping.
     #[error("storage is closed")]

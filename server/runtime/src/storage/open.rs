@@ -51,7 +51,7 @@ impl Open {
             Err(error) if is_damage(&error) => {
                 let aside = free_name(&place, ".bad");
                 fs::rename(&place, &aside).map_err(|source| failed(source.into()))?;
-                tracing::error!(%error, moved_to = %aside.display(), "the database is damaged; starting with an empty one");
+                tracing::error!(%error, moved_to = %aside.display(), "the database is damaged; the server starts with an empty one");
                 Self::try_new(&place).map_err(|error| failed(error.into()))
             }
             // The disk may be full, there may be too many open files, or a permission may be missing. The database itself may
@@ -133,7 +133,7 @@ impl Open {
         moved.map_err(|error| failed(error.into()))?;
         tracing::error!(
             error = %cause, saved, moved_to = %aside.display(),
-            "the database is damaged; what can be read of it was copied into a new one"
+            "the database is damaged; everything that can be read was copied into a new one"
         );
         Self::try_new(&place).map_err(|error| failed(error.into()))
     }

@@ -62,7 +62,7 @@ impl Reading {
         let value = |(key, value): (String, Bytes)| match serde_json::from_slice(&value) {
             Ok(value) => Some((key.get(self.prefix.len()..)?.to_owned(), value)),
             Err(error) => {
-                tracing::error!(key, %error, "a stored value is not what it should be; it is passed over");
+                tracing::error!(key, %error, "a stored value has an unexpected form; it is skipped");
                 None
             }
         };

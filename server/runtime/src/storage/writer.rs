@@ -195,7 +195,10 @@ impl Writer {
     fn tell_fault(&mut self, fault: &dyn fmt::Display) {
         let mut pending = self.shared.pending();
         if pending.fault.is_none() {
-            tracing::error!(error = %fault, "storage takes no writes; counts go on, trying again every {REOPEN_INTERVAL:?}");
+            tracing::error!(
+                error = %fault,
+                "storage takes no writes; counting goes on, and the server tries again every {REOPEN_INTERVAL:?}"
+            );
             pending.fault = Some(fault.to_string());
         }
         drop(pending);
