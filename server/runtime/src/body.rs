@@ -88,14 +88,14 @@ impl Bodies {
         // The bytes are reserved before they arrive, because many slow bodies are held at the same time.
         let most = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
         let held = Reservation::of(account, most.min(self.limits().body_bytes))?;
-        let (place, given_up) = self.begin(key);
+        let (arrival, given_up) = self.begin(key);
         tokio::select! {
-            whole = timeout(self.limits().body_timeout, self.collect(body, &place)) => Ok((whole.map_err(|_| self.unfit())??, held)),
+            whole = timeout(self.limits().body_timeout, self.collect(body, &arrival)) => Ok((whole.map_err(|_| self.unfit())??, held)),
             () = given_up.cancelled() => Err(Error::TooManyBodies),
         }
     }
 
-    async fn collect(&self, mut body: Incoming, place: &Place<'_>) -> Result<Bytes, Error> {
+    async fn collect(&self, mut body: Incoming, arrival: &Arrival<'_>) -> Result<Bytes, Error> {
         let mut whole: Vec<u8> = Vec::new();
         while let Some(frame) = body.frame().await {
             // Trailers are ignored.
@@ -103,7 +103,7 @@ impl Bodies {
             if data.len() > self.limits().body_bytes.saturating_sub(whole.len()) {
                 return Err(self.unfit());
             }
-            place.grow(data.len())?;
+            arrival.grow(data.len())?;
             // The data is copied, because each small piece would keep a larger buffer alive. The copy grows in small steps,
             // because the body may never be complete.
             if whole.capacity() - whole.len() < data.len() {
@@ -136,12 +136,12 @@ impl Bodies {
         Error::Body { limit: self.limits().body_bytes }
     }
 
-    fn begin(&self, address: Option<u64>) -> (Place<'_>, CancellationToken) {
+    fn begin(&self, address: Option<u64>) -> (Arrival<'_>, CancellationToken) {
         let mut arriving = self.arriving();
         let (key, given_up) = (arriving.next, CancellationToken::new());
         arriving.next += 1;
         arriving.bodies.insert(key, Part { address, bytes: 0, given_up: given_up.clone() });
-        (Place { bodies: self, key }, given_up)
+        (Arrival { bodies: self, key }, given_up)
     }
 
     fn arriving(&self) -> MutexGuard<'_, Arriving> {
@@ -151,14 +151,14 @@ impl Bodies {
 }
 
 /// A body's entry among those that are arriving. Dropping it gives back its bytes.
-struct Place<'a> {
+struct Arrival<'a> {
     /// The bodies that it belongs to.
     bodies: &'a Bodies,
     /// Its key there.
     key: u64,
 }
 
-impl Place<'_> {
+impl Arrival<'_> {
     /// Adds bytes that have arrived. Another body may be given up for them, or this one.
     fn grow(&self, bytes: usize) -> Result<(), Error> {
         let limits = self.bodies.limits();
@@ -168,7 +168,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Arrival<'_> {
     fn drop(&mut self) {
         self.bodies.arriving().remove(self.key);
     }
@@ -230,13 +230,13 @@ mod tests {
     fn the_slowest_body_makes_room() {
         let bodies = bodies();
         let waiting = bodies.begin(Some(0));
-        let places: Vec<_> = (1..=11).map(|address| bodies.begin(Some(address))).collect();
-        let given_up = || places.iter().filter(|(_, given_up)| given_up.is_cancelled()).count();
-        places[..10].iter().for_each(|(place, _)| place.grow(100).unwrap());
+        let arrivals: Vec<_> = (1..=11).map(|address| bodies.begin(Some(address))).collect();
+        let given_up = || arrivals.iter().filter(|(_, given_up)| given_up.is_cancelled()).count();
+        arrivals[..10].iter().for_each(|(arrival, _)| arrival.grow(100).unwrap());
         assert_eq!(given_up(), 0);
-        places[10].0.grow(1).unwrap();
-        assert!(given_up() == 1 && places[0].1.is_cancelled(), "one is enough");
-        assert!(matches!(places[0].0.grow(1), Err(Error::TooManyBodies)), "it is not read any more");
+        arrivals[10].0.grow(1).unwrap();
+        assert!(given_up() == 1 && arrivals[0].1.is_cancelled(), "one is enough");
+        assert!(matches!(arrivals[0].0.grow(1), Err(Error::TooManyBodies)), "it is not read any more");
         waiting.0.grow(1).unwrap();
     }
 
@@ -246,7 +246,7 @@ mod tests {
         let (slow, slow_given_up) = bodies.begin(Some(1));
         slow.grow(50).unwrap();
         let attack: Vec<_> = (0..20).map(|_| bodies.begin(Some(2))).collect();
-        attack.iter().for_each(|(place, _)| place.grow(90).unwrap());
+        attack.iter().for_each(|(arrival, _)| arrival.grow(90).unwrap());
         let given_up = || attack.iter().filter(|(_, given_up)| given_up.is_cancelled()).count();
         assert_eq!(given_up(), 10);
         assert!(!slow_given_up.is_cancelled(), "though it began first");
@@ -264,8 +264,8 @@ mod tests {
     fn what_is_over_is_given_back() {
         let bodies = bodies();
         for address in 0..100 {
-            let (place, given_up) = bodies.begin(Some(address));
-            place.grow(100).unwrap();
+            let (arrival, given_up) = bodies.begin(Some(address));
+            arrival.grow(100).unwrap();
             assert!(!given_up.is_cancelled());
         }
         let arriving = bodies.arriving();

@@ -218,7 +218,7 @@ fn without_environment(command: clap::Command) -> clap::Command {
 }
 
 /// What the command line, the environment and the file of settings ask a program to do.
-pub(crate) struct Told<S> {
+pub(crate) struct Invocation<S> {
     pub(crate) config: Config,
     /// The program's own settings.
     pub(crate) own: S,
@@ -233,7 +233,7 @@ pub(crate) struct Told<S> {
 ///
 /// # Errors
 /// Returns what is wrong, or the help that was asked for. The caller prints it and ends the program.
-pub(crate) fn read<S: Args>(program: &str, parties: &[&str]) -> Result<Told<S>, Refused> {
+pub(crate) fn read<S: Args>(program: &str, parties: &[&str]) -> Result<Invocation<S>, ReadError> {
     let plain = command_of::<S>(program, parties);
     let (mut known, mut sources) = sources::apply(plain.clone(), None);
     let mut matches = known.try_get_matches_from_mut(env::args_os())?;
@@ -247,7 +247,7 @@ pub(crate) fn read<S: Args>(program: &str, parties: &[&str]) -> Result<Told<S>, 
         Some(_) => Command::Health,
         None => Command::Serve,
     };
-    Ok(Told {
+    Ok(Invocation {
         config: Config::from_arg_matches(&matches)?,
         own: S::from_arg_matches(&matches)?,
         command,
@@ -257,30 +257,30 @@ pub(crate) fn read<S: Args>(program: &str, parties: &[&str]) -> Result<Told<S>, 
 }
 
 /// Why settings cannot be read.
-pub(crate) enum Refused {
+pub(crate) enum ReadError {
     /// A flag or a variable is wrong, or help was asked for.
-    Said(clap::Error),
+    Arguments(clap::Error),
     /// The file of settings cannot be read, or a line of it is wrong.
     File(StartupError),
 }
 
-impl From<clap::Error> for Refused {
+impl From<clap::Error> for ReadError {
     fn from(error: clap::Error) -> Self {
-        Self::Said(error)
+        Self::Arguments(error)
     }
 }
 
-impl From<StartupError> for Refused {
+impl From<StartupError> for ReadError {
     fn from(error: StartupError) -> Self {
         Self::File(error)
     }
 }
 
 /// Everything in one line.
-impl fmt::Display for Refused {
+impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Said(error) => {
+            Self::Arguments(error) => {
                 let text = error.to_string();
                 let line = text.lines().next().unwrap_or_default();
                 f.write_str(line.strip_prefix("error: ").unwrap_or(line))

@@ -301,8 +301,8 @@ impl HttpServer {
     ) -> Result<Response> {
         let party = self.addresses.operator_party.ok_or(Error::NotFound)?;
         let key = self.rooms.room_key(party, OPERATOR)?;
-        let (metrics, faults, told) = (self.metrics(true), self.readiness().reasons(), notice::told());
-        request.extensions_mut().insert(party::Status { metrics, faults, told });
+        let (metrics, faults, notices) = (self.metrics(true), self.readiness().reasons(), notice::last_of_each());
+        request.extensions_mut().insert(party::Status { metrics, faults, notices });
         let visit = Visit::new(self.entrance.let_in(peer)?);
         self.visit(key, request, &visit).await
     }

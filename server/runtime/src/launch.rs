@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     Greeting, Server,
-    config::{self, Command, Config, LogFormat, NoSettings, Refused, Told},
+    config::{self, Command, Config, Invocation, LogFormat, NoSettings, ReadError},
     error::StartupError,
     health, log,
     reload::{self, Reread, Running},
@@ -103,34 +103,35 @@ impl Server {
     pub fn main_with<S: Args>(self, set_up: impl Fn(S, Self, &Config) -> Result<Self, StartupError>) -> ExitCode {
         let program = program_name();
         let (parties, quiet) = (self.names(), self.quiet_libraries());
-        let mut told = match config::read::<S>(&program, &parties) {
-            Ok(told) => told,
-            Err(Refused::Said(error)) => error.exit(),
-            Err(Refused::File(error)) => return failed(&program, &error),
+        let mut invocation = match config::read::<S>(&program, &parties) {
+            Ok(invocation) => invocation,
+            Err(ReadError::Arguments(error)) => error.exit(),
+            Err(ReadError::File(error)) => return failed(&program, &error),
         };
-        let command = mem::replace(&mut told.command, Command::Serve);
+        let command = mem::replace(&mut invocation.command, Command::Serve);
         if command == Command::Health {
-            return health::ask(&program, told.config.listen);
+            return health::ask(&program, invocation.config.listen);
         }
-        self.complete(&mut told.config);
+        self.complete(&mut invocation.config);
         if let Command::Check(settings) = command {
-            return check(&program, &settings, told, |own, config| set_up(own, self, config));
+            return check(&program, &settings, invocation, |own, config| set_up(own, self, config));
         }
-        let (config, own, first) = (told.config, told.own, told.values);
+        let (config, own, first) = (invocation.config, invocation.own, invocation.values);
         let served = log::start(&config, &quiet)
             .and_then(|log| config.validate().map(|()| log))
             .and_then(|log| Ok((log, set_up(own, self, &config)?)))
             .and_then(|ready| Ok((ready, tokio::runtime::Runtime::new().map_err(StartupError::Runtime)?)))
             .and_then(|((log, server), runtime)| {
-                tell_unknown(&told.unknown);
+                tell_unknown(&invocation.unknown);
                 let read = |now: &Config| {
-                    let told = config::read::<S>(&program, &parties).map_err(|refused| refused.to_string())?;
-                    let config = reload::merged(now, told.config);
+                    let invocation = config::read::<S>(&program, &parties).map_err(|error| error.to_string())?;
+                    let config = reload::merged(now, invocation.config);
                     let checked = config.validate().and_then(|()| log::filter(&config.log, &quiet));
-                    let checked = checked.and_then(|filter| Ok((filter, set_up(told.own, Self::builder(), &config)?)));
+                    let checked =
+                        checked.and_then(|filter| Ok((filter, set_up(invocation.own, Self::builder(), &config)?)));
                     let (filter, server) = checked.map_err(|error| error.to_string())?;
                     log(filter);
-                    Ok(Reread { config, server, values: told.values })
+                    Ok(Reread { config, server, values: invocation.values })
                 };
                 let served = runtime.block_on(serve(server, config, first, read));
                 // A task that hangs, such as a read from a disk that does not answer, must not delay the end.
@@ -188,17 +189,18 @@ fn tell_unknown(names: &[String]) {
 fn check<S>(
     program: &str,
     settings: &str,
-    told: Told<S>,
+    invocation: Invocation<S>,
     set_up: impl FnOnce(S, &Config) -> Result<Server, StartupError>,
 ) -> ExitCode {
-    let config = told.config;
+    let config = invocation.config;
     let checked =
-        log::filter(&config.log, &[]).and_then(|_| config.validate()).and_then(|()| set_up(told.own, &config));
+        log::filter(&config.log, &[]).and_then(|_| config.validate()).and_then(|()| set_up(invocation.own, &config));
     let server = match checked {
         Ok(server) => server,
         Err(error) => return failed(program, &error),
     };
-    let unknown = told.unknown.iter().map(|name| format!("The variable {name} is no setting, so it has no effect.\n"));
+    let unknown =
+        invocation.unknown.iter().map(|name| format!("The variable {name} is no setting, so it has no effect.\n"));
     let (unknown, users) = (unknown.collect::<String>(), server.greet(config.listen).users);
     let listen = config.listen;
     let said =
@@ -225,7 +227,7 @@ async fn serve(
     let (hand_over, handed_over) = oneshot::channel();
     let serves = move |connections, running: Running| {
         // The reader of our output may have closed it.
-        let _ = io::stdout().write_all(told(address, &greeting, settings.log_format).as_bytes());
+        let _ = io::stdout().write_all(announcement(address, &greeting, settings.log_format).as_bytes());
         log_start(address, &greeting, &settings, connections);
         tell_systemd(SystemdState::Serving);
         // The receiver below waits for as long as the server runs.
@@ -295,7 +297,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// The text for standard output, for people and for scripts that chose port 0. Everything else goes to the log.
-fn told(address: SocketAddr, greeting: &Greeting, format: LogFormat) -> String {
+fn announcement(address: SocketAddr, greeting: &Greeting, format: LogFormat) -> String {
     let listening = format!("http://{address}");
     match format {
         LogFormat::Human => {

@@ -17,7 +17,7 @@ const INTERVAL: Duration = Duration::from_secs(60);
 static GIVEN: Mutex<Vec<&'static Notice>> = Mutex::new(Vec::new());
 
 /// The last line of each kind, and how often it has happened. The newest line is at the end.
-pub(crate) fn told() -> Vec<(String, u64)> {
+pub(crate) fn last_of_each() -> Vec<(String, u64)> {
     let mut told: Vec<_> = lock(&GIVEN).iter().filter_map(|notice| lock(&notice.pace).told()).collect();
     told.sort_unstable_by_key(|(at, ..)| *at);
     told.into_iter().map(|(_, sentence, times)| (sentence, times)).collect()

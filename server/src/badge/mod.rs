@@ -3,8 +3,8 @@
 //! It never starts a room. Its gatekeeper asks the counter of the page's site and answers, so badges of unknown pages take no
 //! memory.
 
-mod look;
 mod picture;
+mod style;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -17,7 +17,7 @@ use crate::{
     Access, Error, Refusal, Settings, gate,
     party::{Lobby, Party, Request, Response, Result, RoomId, cors, is_unchanged, text},
 };
-use look::Look;
+use style::Style;
 
 /// Caches must ask each time whether the badge is still right.
 const ASK_FIRST: HeaderValue = HeaderValue::from_static("no-cache");
@@ -95,10 +95,10 @@ impl Party for Badge {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(Error::Method("GET, HEAD, OPTIONS").into());
         }
-        let look = Look::parse(request.uri().query().unwrap_or_default());
-        let look = look.map_err(|reason| cors(text(StatusCode::BAD_REQUEST, reason)))?;
+        let style = Style::parse(request.uri().query().unwrap_or_default());
+        let style = style.map_err(|reason| cors(text(StatusCode::BAD_REQUEST, reason)))?;
         let viewers = viewers(page, lobby).await?;
-        Err(answer(request.headers(), *form, &look, viewers))
+        Err(answer(request.headers(), *form, &style, viewers))
     }
 }
 
@@ -114,10 +114,10 @@ async fn viewers(page: &PageId, lobby: &Lobby) -> Result<u32> {
 }
 
 /// The badge, or 304 if it has not changed.
-fn answer(asked: &HeaderMap, form: Form, look: &Look, viewers: u32) -> Response {
+fn answer(asked: &HeaderMap, form: Form, style: &Style, viewers: u32) -> Response {
     let (kind, content) = match form {
-        Form::Picture => ("image/svg+xml", picture::draw(look, viewers)),
-        Form::Json => ("application/json", shields(look, viewers)),
+        Form::Picture => ("image/svg+xml", picture::draw(style, viewers)),
+        Form::Json => ("application/json", shields(style, viewers)),
     };
     let mut hasher = DefaultHasher::new();
     content.hash(&mut hasher);
@@ -140,14 +140,14 @@ fn answer(asked: &HeaderMap, form: Form, look: &Look, viewers: u32) -> Response 
 }
 
 /// The JSON of <https://shields.io/badges/endpoint-badge>.
-fn shields(look: &Look, viewers: u32) -> String {
+fn shields(style: &Style, viewers: u32) -> String {
     let badge = json!({
         "schemaVersion": 1,
-        "label": look.label,
+        "label": style.label,
         "message": viewers.to_string(),
-        "color": look.color,
-        "labelColor": look.label_color,
-        "style": look.shape.name(),
+        "color": style.color,
+        "labelColor": style.label_color,
+        "style": style.shape.name(),
     });
     badge.to_string()
 }

@@ -1,6 +1,6 @@
 //! The picture of a badge: an SVG with two boxes, for the label and the number. It loads nothing.
 
-use super::look::{Look, Shape};
+use super::style::{Shape, Style};
 
 /// Height in pixels, like other badges.
 const HEIGHT: u32 = 20;
@@ -10,15 +10,15 @@ const PADDING: u32 = 6;
 const RADIUS: u32 = 3;
 
 /// The SVG. Screen readers read its text. Browsers show it as a hint if the picture is opened alone.
-pub(super) fn draw(look: &Look, viewers: u32) -> String {
+pub(super) fn draw(style: &Style, viewers: u32) -> String {
     let number = viewers.to_string();
-    let spoken = if look.label.is_empty() { number.clone() } else { format!("{}: {number}", look.label) };
+    let spoken = if style.label.is_empty() { number.clone() } else { format!("{}: {number}", style.label) };
     let spoken = escaped(&spoken);
-    let label = Part::new(&look.label, 0);
+    let label = Part::new(&style.label, 0);
     let number = Part::new(&number, label.width);
     let width = label.width + number.width;
-    let radius = if look.shape == Shape::Flat { RADIUS } else { 0 };
-    let Look { color, label_color, text_color, .. } = look;
+    let radius = if style.shape == Shape::Flat { RADIUS } else { 0 };
+    let Style { color, label_color, text_color, .. } = style;
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT}" viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{spoken}"><title>{spoken}</title><clipPath id="c"><rect width="{width}" height="{HEIGHT}" rx="{radius}"/></clipPath><g clip-path="url(#c)">{}{}</g><g fill="{text_color}" font-family="Verdana,DejaVu Sans,Geneva,sans-serif" font-size="11">{}{}</g></svg>"#,
         label.bar(label_color),
@@ -96,8 +96,8 @@ mod tests {
 
     #[test]
     fn a_label_cannot_leave_its_place() {
-        let look = Look { label: r#"<a>"&'x"#.into(), ..Look::default() };
-        let svg = draw(&look, 7);
+        let style = Style { label: r#"<a>"&'x"#.into(), ..Style::default() };
+        let svg = draw(&style, 7);
         assert!(svg.contains(r#"aria-label="&lt;a&gt;&quot;&amp;'x: 7""#), "{svg}");
         assert!(!svg.contains("<a>"), "{svg}");
     }
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn boxes_follow_their_texts() {
         let width = |label: &str, viewers| {
-            let svg = draw(&Look { label: label.into(), ..Look::default() }, viewers);
+            let svg = draw(&Style { label: label.into(), ..Style::default() }, viewers);
             svg.split('"').nth(3).unwrap().parse::<u32>().unwrap()
         };
         assert!(width("readers", 1000) > width("readers", 1));

@@ -29,7 +29,7 @@ const DEFAULT_PAGES: usize = 1_000;
 /// Pages in an answer at most.
 const MAX_PAGES: usize = 10_000;
 /// Building answers takes at most one part in this many of a counter's time.
-const SHARE: u32 = 10;
+const BUILDING_DIVISOR: u32 = 10;
 /// How far building answers may exceed that part, so that a few different requests at once are all answered.
 const CREDIT: Duration = Duration::from_secs(5);
 
@@ -186,7 +186,7 @@ impl Reports {
     }
 
     fn charge(&mut self, now: Instant, work: Duration) {
-        self.settled_at = Some(self.settled_at.map_or(now, |at| at.max(now)) + work * SHARE);
+        self.settled_at = Some(self.settled_at.map_or(now, |at| at.max(now)) + work * BUILDING_DIVISOR);
     }
 }
 
@@ -306,7 +306,7 @@ mod tests {
     fn different_questions_take_their_share_of_time_only() {
         let (mut reports, now) = (Reports::default(), Instant::now());
         asked(&mut reports, "", now, &[]);
-        reports.charge(now, CREDIT / SHARE + Duration::from_millis(1));
+        reports.charge(now, CREDIT / BUILDING_DIVISOR + Duration::from_millis(1));
         asked(&mut reports, "", now, &[]);
         let another = reports.answer(Question::parse("detail").unwrap(), now, false, std::iter::empty);
         assert!(matches!(another, Err(Error::RoomBusy)), "{another:?}");

@@ -47,7 +47,7 @@ impl<'a> Reading<'a> {
 
     /// The last log lines about refusals and faults, and how often each happened.
     pub(super) fn told(&self) -> &'a [(String, u64)] {
-        &self.status.told
+        &self.status.notices
     }
 }
 

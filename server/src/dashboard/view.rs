@@ -287,7 +287,7 @@ mod tests {
         let status = Status {
             metrics: metrics.to_owned(),
             faults: vec!["storage takes no writes: <full>".to_owned()],
-            told: vec![("--max-rooms are in memory".to_owned(), 9)],
+            notices: vec![("--max-rooms are in memory".to_owned(), 9)],
         };
         let html = written(&sites(&["example.org/a", "example.org/b"]), &status);
         for part in [

@@ -25,7 +25,7 @@ pub struct Status {
     pub faults: Vec<String>,
     /// The last log line of each kind of refusal or fault, the newest at the end, and how often each has happened. The lines
     /// contain no reader's address.
-    pub told: Vec<(String, u64)>,
+    pub notices: Vec<(String, u64)>,
 }
 
 /// The response for an error has its [status](Error::status) and its text. So a gatekeeper can use `?`.

@@ -8,7 +8,7 @@ const MAX_LABEL_CHARS: usize = 40;
 
 /// What the parameters of a badge can change.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Look {
+pub(super) struct Style {
     /// The text before the number. If it is empty, only the number is shown.
     pub(super) label: String,
     /// The colour behind the number.
@@ -40,7 +40,7 @@ impl Shape {
     }
 }
 
-impl Default for Look {
+impl Default for Style {
     /// The default colours. White text on them has a contrast of at least 5 to 1.
     fn default() -> Self {
         Self {
@@ -53,20 +53,20 @@ impl Default for Look {
     }
 }
 
-impl Look {
+impl Style {
     /// Reads a URL's query. The error says what is wrong with it.
     pub(super) fn parse(query: &str) -> Result<Self, String> {
-        let mut look = Self::default();
+        let mut style = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let spaced = value.replace('+', " ");
             let value = percent_decode_str(&spaced).decode_utf8().map_err(|_| format!("{name}: give it in UTF-8"))?;
             match name {
-                "label" => look.label = label(&value)?,
-                "color" => look.color = color(name, &value)?,
-                "label-color" => look.label_color = color(name, &value)?,
-                "text-color" => look.text_color = color(name, &value)?,
-                "style" => look.shape = shape(&value)?,
+                "label" => style.label = label(&value)?,
+                "color" => style.color = color(name, &value)?,
+                "label-color" => style.label_color = color(name, &value)?,
+                "text-color" => style.text_color = color(name, &value)?,
+                "style" => style.shape = shape(&value)?,
                 _ => {
                     return Err(format!(
                         "{name:?} is not a parameter of a badge; use label, color, label-color, text-color or style. Encode \
@@ -75,7 +75,7 @@ impl Look {
                 }
             }
         }
-        Ok(look)
+        Ok(style)
     }
 }
 
@@ -105,17 +105,17 @@ mod tests {
 
     #[test]
     fn parameters_change_the_look() {
-        assert_eq!(Look::parse("").unwrap(), Look::default());
-        let look =
-            Look::parse("label=caf%C3%A9+%26+bar&color=ABC&label-color=%23012345&text-color=000&style=flat-square");
-        let expected = Look {
+        assert_eq!(Style::parse("").unwrap(), Style::default());
+        let style =
+            Style::parse("label=caf%C3%A9+%26+bar&color=ABC&label-color=%23012345&text-color=000&style=flat-square");
+        let expected = Style {
             label: "café & bar".into(),
             color: "#abc".into(),
             label_color: "#012345".into(),
             text_color: "#000".into(),
             shape: Shape::FlatSquare,
         };
-        assert_eq!(look.unwrap(), expected);
+        assert_eq!(style.unwrap(), expected);
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
             (&long, "label:"),
             ("page=2", "%3Fpage=2.svg"),
         ] {
-            let reason = Look::parse(query).unwrap_err();
+            let reason = Style::parse(query).unwrap_err();
             assert!(reason.contains(named), "{query}: {reason}");
         }
     }
