@@ -1,4 +1,4 @@
-//! Files as HTTP answers: which file a path means, its type, and the answers for everything that is no file.
+//! Files as HTTP answers: the file that a path leads to, its type, and the answers if there is no file.
 
 use std::{
     fs,
@@ -12,24 +12,24 @@ use hyper::{
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS},
 };
 
-/// An answer with its whole body in memory: the largest page we know, of the Rust documentation, has 4 MB.
+/// An answer with its whole body in memory. The largest page, of the Rust documentation, has 4 MB.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
-/// What a path below a folder turns out to be.
+/// What a path below a folder leads to.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Found {
     /// A file.
     File(PathBuf),
-    /// A folder, asked for without the final slash that makes its relative links work.
+    /// A folder whose path has no final slash. Its relative links need one.
     FolderWithoutSlash,
     /// Nothing.
     Nothing,
 }
 
-/// Finds what `path` means below `root`; a folder means its `index.html`.
+/// Finds the file of `path` below `root`. A folder stands for its `index.html`.
 ///
-/// Only plain names get through: none may be empty, start with a dot, or hold a separator, a drive's colon or a NUL,
-/// so no path leads out of `root`. Nothing is percent-decoded, because no file served here needs it.
+/// Only plain names are allowed: a name must not be empty, start with a dot, or contain a separator, a drive's colon or a NUL.
+/// So no path leads out of `root`. Nothing is percent-decoded, because no file here needs it.
 pub(crate) fn find(root: &Path, path: &str) -> Found {
     let (folders, file) = path.rsplit_once('/').unwrap_or(("", path));
     let is_plain = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['\\', ':', '\0']);
@@ -49,7 +49,7 @@ pub(crate) fn find(root: &Path, path: &str) -> Found {
     }
 }
 
-/// Answers with `file`; a page goes through `edit` first.
+/// Answers with `file`. A page is changed by `edit` first.
 pub(crate) fn serve(file: &Path, edit: impl FnOnce(String) -> String) -> Answer {
     let content_type = content_type(file);
     let content = match fs::read(file) {
@@ -57,14 +57,14 @@ pub(crate) fn serve(file: &Path, edit: impl FnOnce(String) -> String) -> Answer 
         Err(error) => return failed(&format!("cannot read {}: {error}", file.display())),
     };
     if content_type.starts_with("text/html") {
-        // Every page here is UTF-8; a stray byte would show as a replacement character, not as an error.
+        // Every page here is UTF-8. A wrong byte shows as a replacement character.
         answer(StatusCode::OK, content_type, edit(String::from_utf8_lossy(&content).into_owned()))
     } else {
         answer(StatusCode::OK, content_type, content)
     }
 }
 
-/// An answer with `body`, never cached: these pages are here to be edited and tested.
+/// An answer with `body`. It is never cached, because these pages are edited and tested.
 pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
@@ -75,18 +75,18 @@ pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl 
     answer
 }
 
-/// A short answer to a person who went to the wrong place.
+/// A short answer to a person with a wrong address.
 pub(crate) fn refused(status: StatusCode, why: &str) -> Answer {
     answer(status, "text/plain; charset=utf-8", format!("{why}\n"))
 }
 
-/// Our fault: logged and told.
+/// An error of ours. It is logged, and the answer says it.
 pub(crate) fn failed(why: &str) -> Answer {
     eprintln!("{why}");
     refused(StatusCode::INTERNAL_SERVER_ERROR, why)
 }
 
-/// Sends the browser from a folder's name to the folder.
+/// Redirects from a folder's name to the folder.
 pub(crate) fn with_slash(path: &str) -> Answer {
     match HeaderValue::try_from(format!("{path}/")) {
         Ok(folder) => {
@@ -98,7 +98,7 @@ pub(crate) fn with_slash(path: &str) -> Answer {
     }
 }
 
-/// The media type of every kind of file that the examples and the Rust documentation hold.
+/// The media types of all files of the examples and the Rust documentation.
 fn content_type(file: &Path) -> &'static str {
     match file.extension().and_then(|extension| extension.to_str()) {
         Some("html") => "text/html; charset=utf-8",

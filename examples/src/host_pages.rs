@@ -1,4 +1,4 @@
-//! Which page answers which path, and how the embed tag gets into it.
+//! Answers each path with its page, and puts the tag into it.
 
 use std::{
     fs,
@@ -12,8 +12,8 @@ use crate::{
     rust_docs,
 };
 
-/// The examples that draw all their routes with one page, so every path below them, unless it looks like a file's, is
-/// answered with their `index.html`.
+/// The examples that draw all their routes with one page. Every path below them gets their `index.html`, unless it looks like a
+/// file's.
 const SINGLE_PAGE: [&str; 4] = ["many-links", "react", "spa", "vue"];
 
 /// Where the Rust documentation is served.
@@ -22,18 +22,18 @@ const RUST_DOCS: &str = "rust-docs";
 /// The host pages and what is put into them.
 #[derive(Debug)]
 pub(crate) struct HostPages {
-    /// The folder that holds one folder per example.
+    /// The folder with one folder for each example.
     examples: PathBuf,
     /// The Rust documentation, if it is installed.
     rust_docs: Option<PathBuf>,
     /// Replaces `{server}` in the examples: the counter server's origin.
     server: String,
-    /// The name of the tag's script, with the options that its address carries.
+    /// The name of the tag's script, with options in its address.
     script: &'static str,
 }
 
 impl HostPages {
-    /// Host pages that load the widget from `server`. It counts browsers that are driven by programs if `count_bots` says so.
+    /// Host pages that load the widget from `server`. With `count_bots` the widget also counts automated browsers.
     pub(crate) fn new(server: &str, rust_docs: Option<PathBuf>, count_bots: bool) -> HostPages {
         let examples = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let script = if count_bots { "live.js?bots=count" } else { "live.js" };
@@ -56,7 +56,7 @@ impl HostPages {
         }
     }
 
-    /// An example is a folder with a page in it; that leaves out `src`, `tests` and what else lives beside them.
+    /// An example is a folder with a page in it. `src`, `tests` and others have none.
     fn is_example(&self, name: &str) -> bool {
         !name.is_empty() && matches!(files::find(&self.examples, &format!("{name}/")), Found::File(_))
     }
@@ -84,7 +84,7 @@ impl HostPages {
         }
     }
 
-    /// The start page: every example by its own title.
+    /// The start page: a list of all examples by their titles.
     fn list_of_examples(&self) -> Answer {
         let mut items: Vec<String> = fs::read_dir(&self.examples)
             .into_iter()
@@ -105,15 +105,15 @@ impl HostPages {
         files::serve(&self.examples.join("index.html"), |page| self.with_server(&page).replace("{examples}", &list))
     }
 
-    /// Our own pages hold the tag as people would paste it, with `{server}` for the address, and `{socket}` where a policy
-    /// names that of its WebSockets.
+    /// Our own pages contain the tag, with `{server}` for the address, and `{socket}` where a policy names the address of
+    /// WebSockets.
     fn with_server(&self, page: &str) -> String {
         page.replace("{server}/live.js", &format!("{}/{}", self.server, self.script))
             .replace("{server}", &self.server)
             .replace("{socket}", &self.server.replacen("http", "ws", 1))
     }
 
-    /// Pages that know nothing of us get the tag at the end of their head.
+    /// Other pages get the tag at the end of their head.
     fn with_tag(&self, mut page: String) -> String {
         let end = page.find("</head>").or_else(|| page.find("</body>")).unwrap_or(page.len());
         page.insert_str(end, &format!("<script async src=\"{}/{}\"></script>", self.server, self.script));
@@ -121,7 +121,7 @@ impl HostPages {
     }
 }
 
-/// Checks `--server`: an origin, because it is pasted into pages.
+/// Checks `--server`. It must be an origin, because it is written into pages.
 pub(crate) fn parse_server(text: &str) -> Result<String, String> {
     let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
     match (uri.scheme_str(), uri.authority(), uri.path()) {

@@ -1,5 +1,5 @@
-//! Serves the example host pages from an origin of their own, as in real life: the counter server is elsewhere.
-//! A tool for people and tests on this machine, not for the internet: no TLS, no caching, no limits.
+//! Serves the example host pages from a different origin than the counter server, as on the web. It is a tool for people and
+//! tests on this machine, not for the internet: it has no TLS, no caching and no limits.
 
 mod files;
 mod host_pages;
@@ -13,14 +13,14 @@ use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-/// How long to leave a failing accept alone. It fails for want of file descriptors, which other connections give back.
+/// How long to wait after a failed accept. It fails if there are too many open files, and other connections will close some.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Serves the example pages of connection-counter, from a different origin than the server.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Where to listen; port 0 picks a free port, which is printed
+    /// Address and port to listen on. Port 0 picks a free port, which is printed
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:2000")]
     listen: SocketAddr,
 
@@ -32,7 +32,7 @@ struct Args {
     #[arg(long, value_name = "DIR")]
     rust_docs: Option<PathBuf>,
 
-    /// Have the widget count browsers that are driven by programs, as those of tests are
+    /// Let the widget count automated browsers, such as those of tests
     #[arg(long)]
     count_bots: bool,
 }
@@ -50,7 +50,7 @@ async fn main() -> io::Result<()> {
     println!("listening on http://{}", listener.local_addr()?);
     loop {
         match listener.accept().await {
-            // Nobody waits for a connection's task: each ends with its connection, all of them with the process.
+            // Nobody waits for this task. It ends with its connection or with the process.
             Ok((stream, _)) => drop(tokio::spawn(serve(stream, Arc::clone(&pages)))),
             Err(error) => {
                 eprintln!("cannot accept a connection: {error}");
@@ -67,11 +67,11 @@ async fn serve(stream: TcpStream, pages: Arc<HostPages>) {
         async move {
             let method = request.method().clone();
             let path = request.uri().path().to_owned();
-            // Reading files blocks, so it happens off the async threads.
+            // Reading files blocks, so a separate thread does it.
             let answer = tokio::task::spawn_blocking(move || pages.answer(&method, &path)).await;
             Ok::<_, Infallible>(answer.unwrap_or_else(|_| files::failed("the host failed; its log says why")))
         }
     });
-    // An error here is a browser that went away in the middle, which browsers do.
+    // An error here means that the browser has gone, which happens.
     let _gone = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

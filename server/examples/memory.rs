@@ -1,6 +1,6 @@
-//! Measures what sleeping rooms and connections cost, in a server process of its own: `cargo run --release --example memory`.
+//! Measures the memory of sleeping rooms and connections, in a separate server process: `cargo run --release --example memory`.
 //!
-//! Linux only: it reads the server's resident memory from /proc.
+//! It works only on Linux, because it reads the server's resident memory from /proc.
 
 use std::{
     env, fs,
@@ -15,16 +15,16 @@ use connection_counter::{
 };
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-/// Connections opened for each figure: enough to drown what the process needs anyway, few enough for 20,000 open files.
+/// Connections for each figure: many more bytes than the process needs anyway, but within 20,000 open files.
 const CONNECTIONS: usize = 5_000;
-/// Rooms put to sleep: those cost so little that more are needed to see it.
+/// Sleeping rooms. They take so little memory that more are needed.
 const ROOMS: usize = 20_000;
-/// An idle room goes to sleep after this.
+/// An idle room sleeps after this time.
 const ROOM_IDLE_MS: &str = "500";
-/// Handshakes under way at once: below the burst that the server's backlog holds.
+/// Handshakes at the same time: fewer than fit into the server's backlog.
 const AT_ONCE: usize = 100;
 
-/// Does nothing, and sleeps with its connections.
+/// A room that only sleeps with its connections.
 #[derive(Default)]
 struct Sleeper;
 
@@ -37,7 +37,7 @@ impl Party for Sleeper {
 }
 
 fn main() -> ExitCode {
-    // The same program is the server, when it is told so.
+    // With `--listen` this program is the server.
     if env::args().any(|arg| arg == "--listen") {
         let server = Server::builder().party::<Sleeper>("sleeper").party::<Page>("page").party::<Counter>("counter");
         return server.main_with(Settings::equip);
@@ -90,14 +90,14 @@ async fn measure() -> std::result::Result<(), Failure> {
 }
 
 async fn report(what: &str, server: &Process, before: u64, count: usize) -> std::result::Result<(), Failure> {
-    // Long enough for every room to have gone to sleep.
+    // Every room sleeps after this time.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let grown = server.resident()?.saturating_sub(before);
     println!("{what}: {} bytes ({count} of them, {} KiB in all)", grown / count as u64, grown / 1024);
     Ok(())
 }
 
-/// The server, ended when dropped.
+/// The server. It ends when this is dropped.
 struct Process {
     child: Child,
     address: String,
@@ -116,7 +116,7 @@ fn start(data: &std::path::Path) -> std::result::Result<Process, Failure> {
 }
 
 impl Process {
-    /// Bytes of memory that the process really has.
+    /// Bytes of resident memory of the process.
     fn resident(&self) -> std::result::Result<u64, Failure> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
@@ -127,7 +127,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It is ours, and holds nothing worth keeping.
+        // This program started the process, and its data is not needed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

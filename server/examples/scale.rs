@@ -1,7 +1,8 @@
 //! Shows how the server grows up to a million connections, rooms and pages: `npx --yes rust-just bench-scale`.
 //!
-//! No computer opens a million sockets to itself, so connections go through memory here. All above the socket is the server's
-//! own code: rooms, the page and counter parties, and their messages. Linux only: it reads memory from /proc.
+//! No computer can open a million sockets to itself, so connections go through memory here. Everything above the socket is the
+//! server's own code: rooms, the page and counter parties, and their messages. It works only on Linux, because it reads memory
+//! from /proc.
 
 use std::{
     env, fs,
@@ -17,20 +18,20 @@ use connection_counter::{
     party::{Message, Party, Request, Response, Result, Room, Socket, Stub, json},
 };
 
-/// As in the binary.
+/// The same allocator as in the binary.
 #[cfg(all(feature = "jemalloc", target_os = "linux", target_env = "gnu"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// How many there are of each.
+/// The number of connections, rooms or pages in each run.
 const COUNTS: [usize; 3] = [10_000, 100_000, 1_000_000];
-/// Opened with one request: a few tenths of a second.
+/// Connections that one request opens. It takes a few tenths of a second.
 const AT_ONCE: usize = 5_000;
-/// Until rooms sleep that can, and freed memory is back at the system.
+/// Time until idle rooms sleep, and freed memory has gone back to the system.
 const SETTLING: Duration = Duration::from_secs(4);
-/// What everybody watches.
+/// The page that everybody watches.
 const HOT: &str = "scale.test/hot";
-/// Bounds that must not bite, and times within which the largest runs are done.
+/// Limits that must not apply here, and times in which the largest runs finish.
 const FLAGS: [(&str, &str); 11] = [
     ("--listen", "127.0.0.1:0"),
     ("--log", "error"),
@@ -45,17 +46,17 @@ const FLAGS: [(&str, &str); 11] = [
     ("--request-burst", "1000000"),
 ];
 
-/// One viewer's end of all connections of a run.
+/// The clients' side of all connections of a run.
 #[derive(Default)]
 struct Crowd {
     sockets: Vec<Socket>,
-    /// Whoever views the page that all others watch.
+    /// The viewer of the page that all others watch.
     hot: Option<Socket>,
 }
 
 impl Party for Crowd {
     async fn on_request(&mut self, room: &mut Room, request: Request) -> Result<Response> {
-        // Its sockets live as long as it is in memory.
+        // The sockets close when this room leaves memory.
         room.stay_awake(true);
         let words: Vec<&str> = request.uri().query().unwrap_or_default().split('&').collect();
         match words.as_slice() {
@@ -85,7 +86,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Milliseconds from one change until everybody has heard of it.
+    /// Milliseconds from one change until everybody has it.
     async fn tell(&mut self, room: &Room, shape: &str) -> Result<u128> {
         let start = Instant::now();
         if shape == "rooms" {
@@ -102,7 +103,7 @@ impl Crowd {
     }
 }
 
-/// Where one of the connections leads: all to one page, each to a page of its own, or each to a room that sleeps.
+/// The room of one connection: one page for all, a different page for each, or a sleeping room for each.
 fn stub(room: &Room, shape: &str, idx: usize) -> Result<Stub> {
     match shape {
         "connections" => room.parties().get("page")?.room("scale.test/page"),
@@ -115,7 +116,7 @@ fn number(text: &str) -> Result<usize> {
     text.parse().map_err(|_| Error::Path(text.to_owned()))
 }
 
-/// Waits until a connection is told something with these words.
+/// Waits for a message with these words.
 async fn hear(socket: &mut Socket, words: &str) -> Result {
     while let Some(message) = socket.recv().await? {
         if matches!(&message, Message::Text(text) if text.contains(words)) {
@@ -125,7 +126,7 @@ async fn hear(socket: &mut Socket, words: &str) -> Result {
     Err(Error::ConnectionClosed)
 }
 
-/// Does nothing, sleeps with its connections, and tells them when it is woken.
+/// A room that sleeps with its connections, and sends them a message when it is woken.
 #[derive(Default)]
 struct Sleeper;
 
@@ -139,7 +140,7 @@ impl Party for Sleeper {
 }
 
 fn main() -> ExitCode {
-    // The same program is the server, when it is told so.
+    // With `--listen` this program is the server.
     if env::args().any(|arg| arg == "--listen") {
         let server = Server::builder().party::<Page>("page").party::<Counter>("counter");
         return server.party::<Crowd>("crowd").party::<Sleeper>("sleeper").main_with(Settings::equip);
@@ -178,7 +179,7 @@ fn measure() -> std::result::Result<(), Failure> {
     Ok(())
 }
 
-/// The server, ended when dropped.
+/// The server. It ends when this is dropped.
 struct Process {
     child: Child,
     address: String,
@@ -195,7 +196,7 @@ impl Process {
         Ok(Self { child, address })
     }
 
-    /// Has the crowd do something, and returns what it answers.
+    /// Sends the crowd an order, and returns its answer.
     fn ask(&self, what: &str) -> std::result::Result<String, Failure> {
         let mut stream = TcpStream::connect(&self.address)?;
         write!(stream, "GET /parties/crowd/all?{what} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
@@ -205,7 +206,7 @@ impl Process {
         if head.starts_with("HTTP/1.1 200") { Ok(body.to_owned()) } else { Err(format!("{what}: {answer}").into()) }
     }
 
-    /// Bytes of memory that the process really has.
+    /// Bytes of resident memory of the process.
     fn resident(&self) -> std::result::Result<u64, Failure> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).ok_or("no RssAnon")?;
@@ -216,7 +217,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It is ours, and holds nothing worth keeping.
+        // This program started the process, and its data is not needed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,5 +1,5 @@
-//! A short form of the programs for every test run. It judges ratios and counts only, for times say more about the
-//! machine than about the server, and fails where one has doubled.
+//! A short form of the programs, for every test run. It only compares ratios and counts, because times depend on the machine.
+//! It fails if one has doubled.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use crate::{
     suite::run_once,
 };
 
-/// Beyond so many times what is noted, something has changed that someone should know of.
+/// A figure that exceeds the noted one by this factor is an error.
 const TOO_MUCH: f64 = 2.0;
-/// A busy machine can spoil one run; it does not spoil all of these in the same way.
+/// Runs per comparison, because a busy machine can spoil one run.
 const TRIES: u32 = 3;
 
-/// What one comparison came to when it was last noted, with a debug build, as the tests have it. Who makes the server
-/// cheaper lowers the number.
+/// The figure of a comparison when it was last noted, with a debug build like that of the tests. If you make the server
+/// cheaper, lower the number.
 struct Noted {
     what: &'static str,
     plan: Plan,
     figure: &'static str,
-    /// Whose figure ours is divided by. Without one it is a count and stands for itself.
+    /// Our figure is divided by that of this server. Without one it is a count, and is compared as it is.
     beside: Option<Kind>,
     value: f64,
 }
@@ -65,7 +65,7 @@ fn noted() -> [Noted; 4] {
     ]
 }
 
-/// Compares all with what is noted, and says what has doubled.
+/// Compares everything with the noted figures. The error names those that have doubled.
 pub(crate) fn run() -> Result<(), Failure> {
     let mut doubled = Vec::new();
     for noted in noted() {
@@ -105,7 +105,7 @@ impl Noted {
     }
 }
 
-/// Runs a plan, whose counts must come out exact whatever the machine does.
+/// Runs a plan. Its counts must be exact on any machine.
 fn exact(plan: &Plan, kind: Kind) -> Result<Map<String, Value>, Failure> {
     let figures = run_once(plan, kind)?;
     if figures.get("exact") == Some(&Value::Bool(true)) {

@@ -1,4 +1,4 @@
-//! Thousands of viewers in one thread: what they watch, what they were last told, and whether that is right.
+//! Thousands of viewers in one thread: the links they watch, the counts they got last, and whether these are right.
 
 use std::{
     collections::BTreeMap,
@@ -18,47 +18,47 @@ use crate::{
     wire,
 };
 
-/// No viewer counts more than this; stands for "has not been told yet".
+/// Means that no count has arrived yet. No page has so many viewers.
 const UNTOLD: u32 = u32::MAX;
-/// Linux's EINPROGRESS: a connection that does not block is on its way.
+/// Linux's EINPROGRESS: a non-blocking connection is being made.
 const IN_PROGRESS: i32 = 115;
-/// Events taken from the system at a time.
+/// Events taken from the system at once.
 const EVENTS: usize = 1_024;
-/// Bytes read at a time, more than most updates.
+/// Bytes read at once, more than most updates have.
 const READ_BYTES: usize = 64 * 1024;
-/// Viewers from one source address: well below the 28,000 ports it has, so that runs can follow each other.
+/// Viewers from one source address. It is well below the 28,000 ports of an address, so that runs can follow each other.
 const VIEWERS_PER_ADDRESS: u32 = 2_000;
-/// Source addresses in use, all of loopback: 127.0.1.0 and on.
+/// Source addresses in use, all of loopback, from 127.0.1.0 on.
 const ADDRESSES: u32 = 4_000;
-/// Bytes of receive buffer of viewers who never read, so that what they make others hold is held by the server.
+/// Bytes of the receive buffer of viewers who never read. It is small, so that the server must hold what they do not read.
 const SLOW_RECEIVE_BYTES: usize = 4 * 1024;
 
-/// An update that came in.
+/// An update that arrived.
 pub(crate) struct Told {
-    /// Which viewer was told.
+    /// The viewer that got it.
     pub(crate) viewer: usize,
-    /// The page it was told about.
+    /// The page that it is about.
     pub(crate) link: u32,
-    /// How many view that page.
+    /// How many viewers that page has.
     pub(crate) count: u32,
-    /// When.
+    /// When it arrived.
     pub(crate) at: Instant,
 }
 
-/// All viewers of a run, and the server they talk to.
+/// All viewers of a run, and their server.
 pub(crate) struct Crowd {
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
     server: SocketAddr,
-    /// What stands before a page's number in its id.
+    /// The text before a page's number in its id.
     prefix: String,
     viewers: Vec<Viewer>,
-    /// What each page's count should be in the end.
+    /// The count that each page should have in the end.
     goal: Vec<u32>,
-    /// How many counts of all viewers are not as they should be.
+    /// How many counts of all viewers are wrong.
     wrong: usize,
-    /// When `wrong` last fell to zero.
+    /// When `wrong` last became zero.
     exact_since: Option<Instant>,
     shaking: usize,
     messages: u64,
@@ -73,7 +73,7 @@ struct Update<'a> {
 }
 
 impl Crowd {
-    /// No viewers yet, of a server on loopback. Pages are named `prefix` and a number.
+    /// A crowd without viewers, for a server on loopback. A page's id is `prefix` and a number.
     pub(crate) fn new(server: SocketAddr, prefix: &str) -> Result<Crowd, Failure> {
         if !server.ip().is_loopback() {
             return Err(format!("{server}: only servers on this machine are put under load").into());
@@ -91,17 +91,17 @@ impl Crowd {
             shaking: 0,
             messages: 0,
             lost: 0,
-            // Ports of the last run may still be waiting for stragglers, so each run begins elsewhere.
+            // Ports of the last run may still be in use, so each run begins with other ones.
             opened: std::process::id() % ADDRESSES * VIEWERS_PER_ADDRESS,
         })
     }
 
-    /// Begins to connect one more viewer; `pump` does the rest.
+    /// Starts to connect one more viewer. `pump` does the rest.
     pub(crate) fn open(&mut self, page: u32, links: &Links) -> Result<usize, Failure> {
         self.join(page, links, true)
     }
 
-    /// As `open`, for a viewer who asks for counts and then never reads.
+    /// Like `open`, for a viewer who asks for counts and then never reads.
     pub(crate) fn open_slow(&mut self, page: u32, links: &Links) -> Result<usize, Failure> {
         self.join(page, links, false)
     }
@@ -117,7 +117,7 @@ impl Crowd {
         socket.bind(&SocketAddr::from((address, 0)).into())?;
         match socket.connect(&self.server.into()) {
             Ok(()) => {}
-            // EINPROGRESS: the connection is being made.
+            // EINPROGRESS means that the connection is being made.
             Err(error) if error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(IN_PROGRESS) => {}
             Err(error) => return Err(error.into()),
         }
@@ -141,11 +141,11 @@ impl Crowd {
         Ok(idx)
     }
 
-    /// Ends one viewer as a browser does: with a word.
+    /// Closes one viewer as a browser does, with a close frame.
     pub(crate) fn close(&mut self, idx: usize) {
         let Some(viewer) = self.viewers.get_mut(idx) else { return };
         if let Some(mut stream) = viewer.stream.take() {
-            // Who is gone already needs no goodbye.
+            // If the connection is gone already, it needs no close frame.
             let _ = stream.write_all(&wire::masked(wire::CLOSE, &1001_u16.to_be_bytes()));
             if viewer.stage != Stage::Open {
                 self.shaking -= 1;
@@ -158,12 +158,12 @@ impl Crowd {
         viewer.counts = Vec::new();
     }
 
-    /// Ends all viewers.
+    /// Closes all viewers.
     pub(crate) fn close_all(&mut self) {
         (0..self.viewers.len()).for_each(|idx| self.close(idx));
     }
 
-    /// Says what each page's count should be, by its number. Others should be 0.
+    /// Sets the count that each page should have, by its number. Others should have 0.
     pub(crate) fn aim(&mut self, goal: Vec<u32>) {
         self.goal = goal;
         let goal = &self.goal;
@@ -172,7 +172,7 @@ impl Crowd {
         self.exact_since = (self.wrong == 0).then(Instant::now);
     }
 
-    /// Aims at what the viewers who are here make of it.
+    /// Sets the counts that result from the viewers who are connected.
     pub(crate) fn aim_at_present(&mut self, pages: u32) {
         let mut goal = vec![0; pages as usize];
         for viewer in self.viewers.iter().filter(|viewer| viewer.stage != Stage::Gone) {
@@ -183,17 +183,17 @@ impl Crowd {
         self.aim(goal);
     }
 
-    /// When the last wrong count became right, if all are.
+    /// When the last wrong count became right. `None` if some are wrong.
     pub(crate) fn exact_since(&self) -> Option<Instant> {
         self.exact_since
     }
 
-    /// Connections under way.
+    /// Connections that are being made.
     pub(crate) fn shaking(&self) -> usize {
         self.shaking
     }
 
-    /// Messages that came in, all together.
+    /// Messages that arrived, in all.
     pub(crate) fn messages(&self) -> u64 {
         self.messages
     }
@@ -203,17 +203,17 @@ impl Crowd {
         self.viewers.iter().map(|viewer| viewer.messages).max().unwrap_or(0)
     }
 
-    /// Viewers whom the server refused or dropped.
+    /// Viewers that the server refused or dropped.
     pub(crate) fn lost(&self) -> usize {
         self.lost
     }
 
-    /// Forgets who was lost so far, where that was to be expected.
+    /// Forgets the viewers that were lost so far, if that was expected.
     pub(crate) fn forgive(&mut self) {
         self.lost = 0;
     }
 
-    /// Waits for at most `timeout` and takes in what has come; says what was heard.
+    /// Waits for at most `timeout` and reads what has arrived. Calls `hear` for each update.
     pub(crate) fn pump(&mut self, timeout: Duration, mut hear: impl FnMut(&Told)) -> Result<(), Failure> {
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         match self.poll.poll(&mut events, Some(timeout)) {
@@ -230,7 +230,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Pumps until a condition holds, and says whether it did in time.
+    /// Pumps until a condition holds. Returns whether it held in time.
     pub(crate) fn pump_until(&mut self, patience: Duration, done: impl Fn(&Crowd) -> bool) -> Result<bool, Failure> {
         let deadline = Instant::now() + patience;
         while !done(self) {
@@ -242,7 +242,7 @@ impl Crowd {
         Ok(true)
     }
 
-    /// Pumps for a while.
+    /// Pumps for this long.
     pub(crate) fn pump_for(&mut self, time: Duration, mut hear: impl FnMut(&Told)) -> Result<(), Failure> {
         let end = Instant::now() + time;
         while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
@@ -291,14 +291,14 @@ impl Crowd {
                 Err(error) => return Err(error),
             };
             self.take_in(idx, read, hear)?;
-            // A short read has emptied the socket; what comes later wakes us again.
+            // A short read has emptied the socket. An event follows if more arrives.
             if read < READ_BYTES {
                 return Ok(());
             }
         }
     }
 
-    /// Takes what was read into the buffer for one viewer's.
+    /// Handles the bytes in the buffer, which one viewer has read.
     fn take_in(&mut self, idx: usize, read: usize, hear: &mut impl FnMut(&Told)) -> io::Result<()> {
         let at = Instant::now();
         let Some(viewer) = self.viewers.get_mut(idx) else { return Ok(()) };

@@ -1,4 +1,5 @@
-//! What is pure is measured in instructions, which no busy machine can falsify: this program runs itself under callgrind.
+//! Measures code without sockets, clock or disk in instructions, which do not depend on the machine's load: the program runs
+//! itself under callgrind.
 
 use std::{
     fs,
@@ -12,30 +13,30 @@ use tempfile::TempDir;
 
 use crate::Failure;
 
-/// How often a piece is run; what starting costs is taken away by running it a second time, once only.
+/// How often a piece is run. The cost of starting is subtracted, by running it a second time once only.
 const TIMES: u32 = 100;
-/// Links of a message: what a page with a few menus has.
+/// Links of a message, as on a page with a few menus.
 const LINKS: u32 = 30;
 
-/// A piece of work without sockets, clock or disk.
+/// A piece of code without sockets, clock or disk.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Piece {
-    /// An address is brought to the one spelling of its page.
+    /// Spell an address as a page id.
     PageId,
-    /// An update of 30 counts is written.
+    /// Write an update of 30 counts.
     Update,
-    /// A subscription to 30 links is read.
+    /// Read a subscription to 30 links.
     Subscribe,
 }
 
-/// Instructions of each piece when last noted: debug build, Rust 1.95 on x86-64.
+/// The noted instructions of each piece, with a debug build and Rust 1.95 on x86-64.
 const NOTED: [(Piece, &str, f64); 3] = [
     (Piece::PageId, "instructions of a page id", 204_000.0),
     (Piece::Update, "instructions of writing an update of 30", 464_000.0),
     (Piece::Subscribe, "instructions of reading a subscription to 30", 6_170_000.0),
 ];
 
-/// Does a piece so many times.
+/// Runs a piece this many times.
 pub(crate) fn work(piece: Piece, times: u32) -> Result<(), Failure> {
     let links: Vec<String> = (0..LINKS).map(|idx| format!("example.org/articles/{idx}?page=2&sort=new")).collect();
     let message = serde_json::json!({ "type": "subscribe", "links": links }).to_string();
@@ -62,7 +63,7 @@ pub(crate) fn work(piece: Piece, times: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Which pieces take so many times the instructions noted, or more.
+/// The pieces that take at least `too_much` times the noted instructions.
 pub(crate) fn doubled(too_much: f64) -> Result<Vec<&'static str>, Failure> {
     let mut doubled = Vec::new();
     for (piece, what, noted) in NOTED {
@@ -75,7 +76,7 @@ pub(crate) fn doubled(too_much: f64) -> Result<Vec<&'static str>, Failure> {
     Ok(doubled)
 }
 
-/// Instructions of this program when it does a piece so many times.
+/// The instructions of this program when it runs a piece this many times.
 fn count(piece: Piece, times: u32) -> Result<f64, Failure> {
     let folder = TempDir::new()?;
     let file = folder.path().join("callgrind.out");

@@ -1,6 +1,7 @@
-//! Puts load on a server and prints what it took, one JSON line a run: `connection-counter-load run storm --viewers 5000`.
+//! Puts load on a server and prints the figures, one JSON line for each run: `connection-counter-load run storm --viewers
+//! 5000`.
 //!
-//! Only servers on this machine are put under load, by at most 18,000 viewers, for a bounded time.
+//! It puts load only on servers of this machine, with at most 18,000 viewers, for a bounded time.
 
 mod bare;
 mod check;
@@ -21,15 +22,15 @@ use instructions::Piece;
 use process::Kind;
 use programs::{Plan, Program};
 
-/// What may go wrong is told to a person.
+/// Errors are printed for a person.
 type Failure = Box<dyn std::error::Error>;
 
-/// The most viewers there may be: what 20,000 open files allow.
+/// The most viewers that 20,000 open files allow.
 const MOST_VIEWERS: i64 = 18_000;
-/// Open files wanted: one for each viewer and a few more.
+/// Open files that are needed: one for each viewer and a few more.
 const OPEN_FILES: u64 = 20_000;
 
-/// Puts load on a server and prints what it took.
+/// Puts load on a server and prints the figures.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -42,25 +43,25 @@ enum Command {
     Run(Run),
     /// Run all programs against all servers, in turns, and print a table of the medians. Takes a quarter of an hour.
     All {
-        /// How often each is run.
+        /// How often to run each.
         #[arg(long, default_value_t = 3)]
         times: u32,
-        /// Draw the storms into this SVG file.
+        /// Draw the storms into this SVG file
         #[arg(long)]
         plot: Option<PathBuf>,
     },
-    /// Run a short form of everything, and fail where a ratio or a count has doubled.
+    /// Run a short form of everything, and fail if a ratio or a count has doubled.
     Check,
-    /// Do a piece of work without sockets many times, to have its instructions counted.
+    /// Run a piece of code without sockets many times, to count its instructions.
     Work {
-        /// Which.
+        /// The piece.
         piece: Piece,
-        /// How often.
+        /// How often to run it.
         times: u32,
     },
-    /// Be the bare loop that servers are compared with.
+    /// Run the bare loop that servers are compared with.
     Bare {
-        /// Send the time to everyone so often, and count nothing.
+        /// Send the time to everyone this often, and count nothing.
         #[arg(long)]
         rounds_per_second: Option<f64>,
     },
@@ -68,9 +69,9 @@ enum Command {
 
 #[derive(Args)]
 struct Run {
-    /// What is done to the server.
+    /// What the viewers do.
     program: Program,
-    /// Whose server it is.
+    /// Which server they use.
     #[arg(long, default_value = "ours")]
     server: Kind,
     /// Viewers in all.

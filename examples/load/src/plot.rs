@@ -1,4 +1,4 @@
-//! One picture of what a storm costs, against its size: an SVG that fits light and dark pages.
+//! A picture of what a storm costs at each size: an SVG that fits light and dark pages.
 
 use std::fmt::Write as _;
 
@@ -6,21 +6,21 @@ use serde_json::Value;
 
 use crate::{process::Kind, programs::Program, suite::Outcome};
 
-/// Of one panel, in pixels.
+/// Width of one panel in pixels.
 const WIDTH: f64 = 330.0;
 const HEIGHT: f64 = 220.0;
-/// Around a panel, for its title and the numbers on its axes.
+/// Margin around a panel, for its title and the numbers on its axes.
 const MARGIN: f64 = 50.0;
-/// Servers that are drawn, with their colours, which differ in lightness too.
+/// The servers that are drawn, with their colours. The colours also differ in lightness.
 const DRAWN: [(Kind, &str); 3] = [(Kind::Ours, "#1f6feb"), (Kind::Bun, "#d9822b"), (Kind::Bare, "#7d8590")];
 
-/// A panel: which figure it shows, and what it says above.
+/// The panels: which figure each shows, and its title.
 const PANELS: [(&str, &str); 2] = [
     ("millisUntilExact", "All viewers come at once: ms until every count is exact"),
     ("cpuMicrosEach", "The same: µs of processor time for each viewer"),
 ];
 
-/// Draws what is there of storms.
+/// Draws the outcomes of storms.
 pub(crate) fn draw(outcomes: &[Outcome]) -> String {
     let width = (WIDTH + 2.0 * MARGIN) * PANELS.len() as f64;
     let height = HEIGHT + 2.5 * MARGIN;
@@ -77,12 +77,12 @@ fn number(outcome: &Outcome, figure: &str) -> Option<f64> {
     outcome.figures.get(figure).and_then(Value::as_f64).filter(|value| *value > 0.0)
 }
 
-/// The least and the most, with a little air on both sides.
+/// The least and the most of these values, with a margin on both sides.
 fn span(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     (values.clone().fold(f64::INFINITY, f64::min) * 0.8, values.fold(0.0, f64::max) * 1.25)
 }
 
-/// Where between both ends a value lies, on a logarithmic axis.
+/// Where a value is between both ends of a logarithmic axis.
 fn part(value: f64, (least, most): (f64, f64)) -> f64 {
     (value / least).ln() / (most / least).ln()
 }

@@ -1,4 +1,4 @@
-//! A server under load: a process of its own, started with a temporary folder, and what the system says it takes.
+//! A server under load. It is a separate process with a temporary folder. This also reads from the system what it takes.
 
 use std::{
     fs,
@@ -14,28 +14,28 @@ use tempfile::TempDir;
 
 use crate::Failure;
 
-/// Linux counts processor time in hundredths of a second, on every machine there is.
+/// Linux counts processor time in hundredths of a second on every machine.
 const TICK: Duration = Duration::from_millis(10);
 /// Bytes of a page of memory in /proc/net/sockstat.
 const PAGE_BYTES: u64 = 4_096;
 
-/// Whose server is put under load.
+/// The server under load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Kind {
     /// The server of this repository.
     Ours,
-    /// The smallest program for Bun that speaks the same messages.
+    /// The smallest program for Bun with the same messages.
     Bun,
     /// The same for Node and the package ws.
     Ws,
-    /// One loop around epoll that does nothing else.
+    /// One loop around epoll that only counts.
     Bare,
-    /// The same loop sending to everyone at a steady rate whatever happens: the floor of what sending costs.
+    /// The same loop, which sends to everyone at a steady rate. No server can send for less.
     SendLoop,
 }
 
 impl Kind {
-    /// As tables and JSON lines call it.
+    /// The name in tables and JSON lines.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Ours => "connection-counter",
@@ -47,7 +47,7 @@ impl Kind {
     }
 }
 
-/// Bounds on strangers that must not bite: all viewers of a run come from one machine at once.
+/// Limits that must not apply here, because all viewers of a run come from one machine at once.
 const FLAGS: [(&str, &str); 10] = [
     ("--listen", "127.0.0.1:0"),
     ("--log", "error"),
@@ -61,16 +61,16 @@ const FLAGS: [(&str, &str); 10] = [
     ("--max-mailbox", "100000"),
 ];
 
-/// A running server, ended when dropped.
+/// A running server. It ends when this is dropped.
 pub(crate) struct Process {
     child: Child,
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
     _data: TempDir,
 }
 
 impl Process {
-    /// Starts a server and waits until it listens. `rate` is for the send loop only: rounds a second.
+    /// Starts a server and waits until it listens. `rate` is only for the send loop, in rounds a second.
     pub(crate) fn start(kind: Kind, rate: f64) -> Result<Process, Failure> {
         let data = TempDir::new()?;
         let itself = std::env::current_exe()?;
@@ -105,17 +105,17 @@ impl Process {
         Ok(Process { child, address, _data: data })
     }
 
-    /// Processor time it has taken so far, to a hundredth of a second.
+    /// Its processor time so far, to a hundredth of a second.
     pub(crate) fn cpu(&self) -> Result<Duration, Failure> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name in parentheses may hold spaces; user and system time are the 12th and 13th field behind it.
+        // The name in parentheses may contain spaces. User and system time are the 12th and 13th field after it.
         let (_, fields) = stat.rsplit_once(')').ok_or("no name in /proc/…/stat")?;
         let ticks: Vec<u32> =
             fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
         Ok(TICK * ticks.iter().sum())
     }
 
-    /// Bytes of memory that it has for itself.
+    /// Bytes of its own memory.
     pub(crate) fn memory(&self) -> Result<u64, Failure> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line =
@@ -127,13 +127,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It is ours, and holds nothing worth keeping.
+        // This program started the process, and its data is not needed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Bytes that the kernel holds for all TCP sockets of this machine.
+/// Bytes that the kernel uses for all TCP sockets of this machine.
 pub(crate) fn kernel_memory() -> Result<u64, Failure> {
     let stat = fs::read_to_string("/proc/net/sockstat")?;
     let line = stat.lines().find(|line| line.starts_with("TCP:")).ok_or("no TCP in /proc/net/sockstat")?;
@@ -145,7 +145,7 @@ fn peers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
 
-/// The package `bun` brings the program in a package for each kind of machine, of which npm installs what fits.
+/// npm's package `bun` has a package with the program for each kind of machine. npm installs the right one.
 fn bun() -> Result<PathBuf, Failure> {
     let packages = fs::read_dir(peers().join("node_modules/@oven")).map_err(|error| {
         format!("Bun is not installed: {error}; run `npm ci --ignore-scripts` in examples/load/peers")

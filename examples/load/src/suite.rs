@@ -1,4 +1,4 @@
-//! All programs at all sizes against all servers: runs taken in turns, so that a machine's moods fall on everyone alike.
+//! All programs at all sizes against all servers. The runs take turns, so that changes of the machine affect all alike.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -10,25 +10,25 @@ use crate::{
     programs::{Plan, Program},
 };
 
-/// One program at one size, and who goes through it.
+/// One program at one size, and the servers that it runs against.
 struct Entry {
     plan: Plan,
     kinds: &'static [Kind],
 }
 
-/// Figures by name, of one plan and one server: the median of its runs.
+/// The median of each figure, over the runs of one plan against one server.
 pub(crate) struct Outcome {
-    /// What was done.
+    /// The plan.
     pub(crate) plan: Plan,
-    /// By whom.
+    /// The server.
     pub(crate) kind: Kind,
-    /// What came of it.
+    /// The figures.
     pub(crate) figures: Map<String, Value>,
 }
 
 const EVERYONE: &[Kind] = &[Kind::Ours, Kind::Bun, Kind::Bare];
 
-/// Everything, in the order in which it is run. The numbers are those of the README.
+/// All runs in their order. The numbers are those of the README.
 fn entries() -> Vec<Entry> {
     let plan = |program, viewers, pages, rate, seconds| Plan {
         program,
@@ -45,14 +45,14 @@ fn entries() -> Vec<Entry> {
         entry(plan(Program::FanOut, 1_000, 2, 40.0, 6), &[Kind::Ours, Kind::Bun, Kind::Ws, Kind::Bare, Kind::SendLoop]),
         entry(plan(Program::FanOut, 10_000, 2, 4.0, 6), &[Kind::Ours, Kind::Bun, Kind::Bare, Kind::SendLoop]),
         entry(plan(Program::FanOut, 1_000, 2, 200.0, 6), EVERYONE),
-        // A ping goes to each connection every 25 s.
+        // Each connection gets a ping every 25 s.
         entry(plan(Program::Idle, 18_000, 1_000, 0.0, 25), &[Kind::Ours]),
         entry(plan(Program::Idle, 18_000, 1_000, 0.0, 0), &[Kind::Bun, Kind::Bare]),
         entry(plan(Program::Slow, 500, 61, 240.0, 40), &[Kind::Ours]),
     ]
 }
 
-/// Runs everything so many times, prints a JSON line a run and a table, and draws the plot.
+/// Runs everything this many times, prints a JSON line for each run and a table, and draws the plot.
 pub(crate) fn run(times: u32, plot_to: Option<&Path>) -> Result<(), Failure> {
     let mut outcomes = Vec::new();
     for Entry { plan, kinds } in entries() {
@@ -96,7 +96,7 @@ impl Outcome {
     }
 }
 
-/// Exact if all were; of every other figure the median.
+/// The run is exact if all were. Every other figure is the median.
 fn median_of_all(runs: &[Map<String, Value>]) -> Map<String, Value> {
     let names = runs.first().into_iter().flat_map(Map::keys);
     let median = names.map(|name| {
@@ -112,7 +112,7 @@ fn median_of_all(runs: &[Map<String, Value>]) -> Map<String, Value> {
     median.collect()
 }
 
-/// Prints what came of one program, one line a size and server.
+/// Prints the outcomes of one program, with a line for each size and server.
 fn print_table(program: Program, outcomes: &[Outcome]) {
     let rows: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.plan.program == program).collect();
     let mut names: Vec<&String> = rows.iter().flat_map(|row| row.figures.keys()).collect();

@@ -1,4 +1,4 @@
-//! One viewer of a crowd: what it watches, and what it was last told.
+//! One viewer of a crowd: the links it watches, and the counts it got last.
 
 use std::{
     io::{self, ErrorKind, Write},
@@ -9,10 +9,10 @@ use mio::net::TcpStream;
 
 use crate::wire;
 
-/// What viewers watch: numbers of pages, shared by all who watch the same.
+/// The numbers of the watched pages. Viewers who watch the same links share them.
 pub(crate) type Links = Rc<[u32]>;
 
-/// How far it has come.
+/// What it has done so far.
 #[derive(PartialEq, Eq, Clone, Copy)]
 pub(crate) enum Stage {
     Connecting,
@@ -21,21 +21,21 @@ pub(crate) enum Stage {
     Gone,
 }
 
-/// One viewer. `stream` is none once it has left.
+/// One viewer. `stream` is `None` once it has left.
 pub(crate) struct Viewer {
     pub(crate) stream: Option<TcpStream>,
     pub(crate) stage: Stage,
     pub(crate) page: u32,
     pub(crate) links: Links,
-    /// Last told counts, in the order of `links`.
+    /// The last counts, in the order of `links`.
     pub(crate) counts: Vec<u32>,
-    /// The beginning of a frame whose end has not come.
+    /// The beginning of a frame that has not arrived completely.
     pub(crate) rest: Vec<u8>,
     pub(crate) messages: u32,
     pub(crate) reads: bool,
 }
 
-/// Whether a link's count is what it should be; pages without a goal have no viewers.
+/// Whether a link's count is right. Pages without a goal have no viewers.
 pub(crate) fn is_right(goal: &[u32], link: u32, count: u32) -> bool {
     count == goal.get(link as usize).copied().unwrap_or(0)
 }
@@ -46,7 +46,7 @@ impl Viewer {
         self.stream.as_mut().map_or(Ok(()), |stream| stream.write_all(&wire::masked(opcode, payload)))
     }
 
-    /// The handshake was answered: asks for the links.
+    /// The handshake was answered. Asks for the links.
     pub(crate) fn answered(&mut self, head: &[u8], prefix: &str) -> io::Result<()> {
         if !head.starts_with(b"HTTP/1.1 101") {
             return Err(ErrorKind::ConnectionRefused.into());
@@ -60,7 +60,8 @@ impl Viewer {
         self.say(wire::TEXT, message.as_bytes())
     }
 
-    /// Notes a count, and says whether this entry was right before and whether it is now. Links not asked for do not count.
+    /// Records a count. Returns whether it was right before and whether it is right now. Links that were not asked for do not
+    /// count.
     pub(crate) fn told(&mut self, link: u32, count: u32, goal: &[u32]) -> (bool, bool) {
         let Some(idx) = self.links.iter().position(|one| *one == link) else { return (false, false) };
         let Some(entry) = self.counts.get_mut(idx) else { return (false, false) };

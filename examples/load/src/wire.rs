@@ -1,17 +1,17 @@
 //! The few bytes of HTTP and WebSocket that a viewer needs, without a library between the clock and the socket.
 
-/// Any key will do: nobody caches these answers.
+/// Any key will do, because these answers are not cached.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-/// Viewers must mask what they send; any mask will do.
+/// Viewers must mask their frames. Any mask will do.
 const MASK: [u8; 4] = [0x5a, 0xa5, 0x3c, 0xc3];
 /// Payloads up to here have a length of one byte.
 const SHORT: usize = 125;
 
-/// A whole text.
+/// A whole text message.
 pub(crate) const TEXT: u8 = 0x1;
-/// The end of the conversation.
+/// The end of the connection.
 pub(crate) const CLOSE: u8 = 0x8;
-/// To be answered with a pong.
+/// A ping, which a pong must answer.
 pub(crate) const PING: u8 = 0x9;
 /// The answer to a ping.
 pub(crate) const PONG: u8 = 0xa;
@@ -26,12 +26,12 @@ pub(crate) fn handshake(host: &str, page: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The bytes of a request or answer up to and including the empty line, once they are all there.
+/// The length of a request or answer with its empty line, once it has arrived completely.
 pub(crate) fn head(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
-/// A frame as a viewer sends it.
+/// A frame from a viewer.
 pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = header(opcode, payload.len(), 0x80);
     frame.extend_from_slice(&MASK);
@@ -39,7 +39,7 @@ pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A text as a server sends it.
+/// A text frame from a server.
 pub(crate) fn text(payload: &[u8]) -> Vec<u8> {
     let mut frame = header(TEXT, payload.len(), 0);
     frame.extend_from_slice(payload);
@@ -66,22 +66,22 @@ fn header(opcode: u8, length: usize, mask_bit: u8) -> Vec<u8> {
 pub(crate) struct Frame<'a> {
     /// What kind of frame it is.
     pub(crate) opcode: u8,
-    /// What it says, still masked if it was.
+    /// The content. If there is a mask, it is still masked.
     pub(crate) payload: &'a [u8],
-    /// Its mask; zeros if it has none.
+    /// The mask. Zeros if there is none.
     pub(crate) mask: [u8; 4],
-    /// Bytes it takes in all.
+    /// Bytes of the whole frame.
     pub(crate) length: usize,
 }
 
 impl Frame<'_> {
-    /// What it says, unmasked.
+    /// The content, unmasked.
     pub(crate) fn unmasked(&self) -> Vec<u8> {
         self.payload.iter().zip(self.mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()
     }
 }
 
-/// The first frame, if it is there as a whole.
+/// The first frame, if it has arrived completely.
 pub(crate) fn frame(bytes: &[u8]) -> Option<Frame<'_>> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
     let (size, mut start) = match second & 0x7f {

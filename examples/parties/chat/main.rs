@@ -1,34 +1,34 @@
-//! A chat room: words for all or for one, a colour in three bytes, moods, and a good night when it falls silent.
+//! A chat room: messages to all or to one person, a colour in three bytes, moods, and a good night when nobody talks.
 
 use std::{env, process::ExitCode, time::Duration};
 
 use connection_counter::{Server, party::*};
 
-/// How long a room is silent before it says good night.
+/// How long nobody talks before the room says good night.
 #[derive(Clone)]
 struct Silence(Duration);
 
-/// It has no fields: what it knows of people is kept with their connections.
+/// The room has no fields. What it knows of people is kept with their connections.
 #[derive(Default)]
 struct Chat;
 
 impl Party for Chat {
-    /// So a room where no one talks needs no memory, however many are in it, and the next word wakes it.
+    /// A room where no one talks needs no memory, however many connections it has. The next message wakes it.
     const HIBERNATES: bool = true;
 
-    /// A person's name is a tag: by it, a whisper finds all tabs of that person. From `?name=`.
+    /// A person's name, from `?name=`, is a tag. With it a whisper finds all tabs of that person.
     fn connection_tags(&self, connection: &Connection, _: &Request) -> Result<Vec<String>> {
         Ok(query_value(connection.uri(), "name").into_iter().collect())
     }
 
     async fn on_message(&mut self, room: &mut Room, from: &Connection, message: Message) -> Result {
-        // Takes the place of the alarm set at the word before.
+        // This replaces the alarm of the message before.
         room.set_alarm(room.setting::<Silence>()?.0);
         let Message::Text(text) = &message else {
             room.broadcast(&message, &[from]);
             return Ok(());
         };
-        // State goes where the connection goes: through a sleep of the room, but not to that person's next connection.
+        // The state stays with the connection while the room sleeps. That person's next connection does not have it.
         let mood: String = from.state()?.unwrap_or_default();
         let name = from.tags().next().unwrap_or(from.id());
         let said = |words: &str| Message::text(format!("{name}{mood}: {words}"));
@@ -36,7 +36,7 @@ impl Party for Chat {
             from.set_state(&format!(" {mood}"))?;
         } else if let Some((name, words)) = text.strip_prefix('@').and_then(|text| text.split_once(' ')) {
             for connection in room.connections_with(name) {
-                // One that is just leaving does not hear it, which is no reason to keep it from the others.
+                // A connection that is closing does not get it. The others still do.
                 let _ = connection.send(said(words));
             }
         } else {

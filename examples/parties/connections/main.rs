@@ -1,11 +1,11 @@
-//! How many connections each room has: the party `main` reports its own, the party `connections` keeps the numbers.
+//! How many connections each room has. The party `main` reports its own, and the party `connections` keeps the numbers.
 
 use std::{collections::BTreeMap, process::ExitCode};
 
 use connection_counter::{ListOptions, Server, party::*};
 use serde::Deserialize;
 
-/// A room to join. It does not count; it says who comes and who goes.
+/// A room that clients join. It does not count. It reports who joins and who leaves.
 #[derive(Default)]
 struct Main;
 
@@ -20,13 +20,13 @@ impl Party for Main {
 }
 
 fn report(room: &Room, connection: &Connection, what: &str) -> Result {
-    // By its key: the id is the client's choice, and one that comes back has the id of its dead self.
+    // The report uses the key, because clients choose the id, and a client that reconnects has the id of its old connection.
     let report = serde_json::json!({ "type": what, "connectionId": connection.key().to_string(), "roomId": room.id() });
-    // Not fetched but sent: nobody's handshake waits for the numbers, and what is sent arrives in order all the same.
+    // The report is sent without waiting for an answer, so that no handshake waits. Reports still arrive in order.
     room.parties().get("connections")?.room("active-connections")?.send(post(&report)?)
 }
 
-/// What a party tells of its connections: `{"type":"connect","connectionId":"7","roomId":"tea"}`. No two have one id.
+/// A report about a connection: `{"type":"connect","connectionId":"7","roomId":"tea"}`. Connection ids are unique.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase")]
 enum Report {
@@ -34,15 +34,15 @@ enum Report {
     Disconnect { connection_id: String },
 }
 
-/// Stores the room of each connection. It has no fields, so nothing is lost when it leaves memory.
+/// Stores the room of each connection. It has no fields, so it loses nothing when it leaves memory.
 #[derive(Default)]
 struct Connections;
 
 impl Party for Connections {
-    /// When the server starts no one is connected, whatever the last one had no time to take back.
+    /// When the server starts no one is connected, whatever was stored before.
     const FORGETS: bool = true;
 
-    /// Parties do not pass here when they report, so whoever tries to is a stranger.
+    /// Reports from other rooms skip this gatekeeper, so every POST here is from a stranger.
     async fn on_before_request(request: Request, _: &Lobby) -> Result<Request, Response> {
         let refusal = || text(http::StatusCode::FORBIDDEN, "only the parties of this server report connections");
         if request.method() == http::Method::GET { Ok(request) } else { Err(refusal()) }
@@ -64,7 +64,7 @@ impl Party for Connections {
     }
 }
 
-/// Counted anew each time: numbers that are added to and subtracted from drift.
+/// The numbers are counted each time. Numbers that are counted up and down would become wrong.
 async fn numbers(room: &Room) -> Result<BTreeMap<String, u32>> {
     let mut numbers = BTreeMap::new();
     for (_, room_id) in room.storage().list(ListOptions::default()).await? {

@@ -1,4 +1,4 @@
-//! A room with a door: who has no valid pass does not get in, and who talks too fast is not heard.
+//! A room that lets in only clients with a valid pass, and limits how fast each user talks.
 
 use std::{collections::HashMap, env, process::ExitCode, time};
 
@@ -6,29 +6,29 @@ use connection_counter::{Server, party::*};
 use fernet::Fernet;
 use http::StatusCode;
 
-/// Seconds. A pass opens a connection and is then of no use, so it need not live longer than that takes.
+/// Seconds that a pass is valid. It is only needed to open a connection, so it need not last longer than that takes.
 const LIFETIME: u64 = 30;
-/// Messages that one user may send within [`WINDOW`]: enough for a quick exchange, too few to drown it.
+/// Messages that one user may send within [`WINDOW`]. It is enough for a quick exchange, and too few to flood the room.
 const MESSAGES: u32 = 5;
 const WINDOW: time::Duration = time::Duration::from_secs(10);
 
-/// Where people with a pass talk. For each user, since when they talk and how often they did: a second connection is no
-/// second allowance.
+/// A room for users with a pass. For each user, it keeps when the window began and how many messages they sent in it, so a
+/// second connection does not raise the limit.
 #[derive(Default)]
 struct Guarded(HashMap<String, (time::Instant, u32)>);
 
-/// Who has shown a valid pass.
+/// The user of a valid pass.
 #[derive(Clone)]
 struct User(String);
 
 impl Party for Guarded {
-    /// Connections come by here, too. The pass is in the URL, because a browser sends no headers of ours with those.
+    /// This also runs for connections. The pass is in the URL, because browsers do not let pages set headers of a WebSocket.
     async fn on_before_request(mut request: Request, lobby: &Lobby) -> Result<Request, Response> {
         let pass = query_value(request.uri(), "pass").unwrap_or_default();
         let Ok(user) = lobby.setting::<Fernet>()?.decrypt_with_ttl(&pass, LIFETIME) else {
             return Err(text(StatusCode::UNAUTHORIZED, "show a valid pass; POST /parties/login/ann gives one"));
         };
-        // The room finds the user there. Nobody outside can forge that, as they could a header.
+        // The room finds the user here. Unlike a header, nobody outside can forge it.
         request.extensions_mut().insert(User(String::from_utf8_lossy(&user).into_owned()));
         Ok(request)
     }
@@ -44,7 +44,7 @@ impl Party for Guarded {
         let (_, messages) = self.0.entry(user.clone()).or_insert((now, 0));
         *messages += 1;
         match message {
-            // Told, not closed: the client would only come back.
+            // The user gets a message and stays connected, because a closed client would only reconnect.
             _ if *messages > MESSAGES => from.send(Message::text("Slow down."))?,
             Message::Text(text) => room.broadcast(&Message::text(format!("{user}: {text}")), &[]),
             Message::Binary(_) => {}
@@ -52,14 +52,14 @@ impl Party for Guarded {
         Ok(())
     }
 
-    /// Who is here.
+    /// Lists the users who are connected.
     async fn on_request(&mut self, room: &mut Room, _: Request) -> Result<Response> {
         json(&room.connections().filter_map(|connection| connection.state().ok()?).collect::<Vec<String>>())
     }
 }
 
-/// Gives a pass to whoever asks: `POST /parties/login/ann`. A real one asks for a password first, or is a web site that
-/// has the same key, in any language: a pass is a Fernet token, signed, dated and sealed.
+/// Gives a pass to anyone who asks with `POST /parties/login/ann`. A real login asks for a password first. It can also be a web
+/// site in any language with the same key. A pass is a Fernet token, which is signed, dated and encrypted.
 #[derive(Default)]
 struct Login;
 
@@ -70,7 +70,7 @@ impl Party for Login {
 }
 
 fn main() -> Result<ExitCode, &'static str> {
-    // Without a key of its own it takes one that no one knows and that ends with this run.
+    // Without a key in the environment, this creates a secret one for this run.
     let key = env::var("GUARDED_KEY").unwrap_or_else(|_| Fernet::generate_key());
     let key = Fernet::new(&key).ok_or("GUARDED_KEY: give 32 random bytes as base64url")?;
     let server = Server::builder().party::<Guarded>("main").party::<Login>("login").with(key);

@@ -1,4 +1,4 @@
-//! What belongs to a user: the party `user` has a room for each, which the party `main` reaches by request and by socket.
+//! A room for each user: the party `user` has one for each, and the party `main` reaches it with requests and sockets.
 
 use std::process::ExitCode;
 
@@ -6,16 +6,16 @@ use connection_counter::{Server, party::*};
 use http::StatusCode;
 use serde_json::Value;
 
-/// A room where users meet, each in a favourite colour, which is the same in every such room.
+/// A room where users meet. Each user has the same favourite colour in every such room.
 #[derive(Default)]
 struct Main;
 
 impl Party for Main {
     async fn on_connect(&mut self, room: &mut Room, connection: &Connection, _: &Request) -> Result {
-        // From `?user=`, and believed: the example `guarded` asks for proof.
+        // The name comes from `?user=` and is not checked. The example `guarded` asks for proof.
         let user = query_value(connection.uri(), "user").unwrap_or_else(|| "nobody".into());
         connection.set_state(&user)?;
-        // As it is made, a request is a GET of the room itself.
+        // The default request is a GET of the room itself.
         let profile = user_room(room, &user)?.fetch(Request::default()).await?;
         room.broadcast(&Message::json(&serde_json::from_slice::<Value>(profile.body())?)?, &[]);
         Ok(())
@@ -23,10 +23,10 @@ impl Party for Main {
 
     async fn on_message(&mut self, room: &mut Room, from: &Connection, colour: Message) -> Result {
         let user: String = from.state()?.unwrap_or_default();
-        // A socket is for more than one question; it closes when it is dropped.
+        // Use a socket for several messages. It closes when it is dropped.
         let mut socket = user_room(room, &user)?.socket(Request::default()).await?;
         socket.send(colour)?;
-        // None if the other room closed the socket instead.
+        // `None` if the other room has closed the socket.
         if let Some(profile) = socket.recv().await? {
             room.broadcast(&profile, &[]);
         }
@@ -38,12 +38,12 @@ fn user_room(room: &Room, user: &str) -> Result<Stub> {
     room.parties().get("user")?.room(user)
 }
 
-/// What belongs to one user.
+/// The data of one user.
 #[derive(Default)]
 struct User;
 
 impl Party for User {
-    /// Only strangers pass the gatekeeper, and there is nothing here for them.
+    /// Only requests from outside run the gatekeeper, and this party refuses them all.
     async fn on_before_request(_: Request, _: &Lobby) -> Result<Request, Response> {
         Err(text(StatusCode::FORBIDDEN, "only the parties of this server get in here"))
     }
@@ -52,7 +52,7 @@ impl Party for User {
         json(&profile(room).await?)
     }
 
-    /// A text is a colour; the profile is the answer.
+    /// A text sets the colour. The answer is the profile.
     async fn on_message(&mut self, room: &mut Room, from: &Connection, message: Message) -> Result {
         let Message::Text(colour) = message else { return Ok(()) };
         room.storage().put("colour", &colour.as_str())?;
@@ -60,7 +60,7 @@ impl Party for User {
     }
 }
 
-/// What others learn about a user.
+/// What others may know about a user.
 async fn profile(room: &Room) -> Result<Value> {
     let colour: Option<String> = room.storage().get("colour").await?;
     Ok(serde_json::json!({ "user": room.id(), "colour": colour.as_deref().unwrap_or("gray") }))

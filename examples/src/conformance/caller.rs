@@ -1,4 +1,4 @@
-//! Calls other rooms as it is told, and says what came of it.
+//! Calls other rooms as a request says, and returns the result.
 
 use connection_counter::party::{Message, Party, Request, Response, Result, Room, Stub, json};
 use http::Method;
@@ -10,18 +10,18 @@ use crate::asked;
 #[derive(Default)]
 pub(crate) struct Caller;
 
-/// Whom to call, and how.
+/// Which room to call, and how.
 #[derive(Deserialize)]
 struct Order {
     party: String,
     room: String,
     #[serde(default)]
     path: String,
-    /// Sent by POST; without one, GET.
+    /// The body of a POST. Without it, the request is a GET.
     body: Option<Value>,
-    /// Opens a connection instead, and says this.
+    /// Opens a connection instead, and sends this.
     say: Option<String>,
-    /// How many messages to hear before closing it.
+    /// How many messages to receive before closing it.
     #[serde(default)]
     hear: usize,
 }

@@ -1,4 +1,4 @@
-//! Sets its alarm as it is told, and remembers every time it rang.
+//! Sets its alarm as a request says, and records each time it runs.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,17 +19,17 @@ pub(crate) struct Clock;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Order {
-    /// Milliseconds after which to ring; without it, the alarm is deleted.
+    /// Milliseconds until the alarm. Without it, the alarm is deleted.
     ring_in: Option<u64>,
-    /// How often to fail before the alarm has done its work.
+    /// How often the alarm fails before it succeeds.
     #[serde(default)]
     failures: u64,
-    /// Milliseconds to think before setting it.
+    /// Milliseconds to wait before setting it.
     #[serde(default)]
     hesitate: u64,
 }
 
-/// What a room saw when its alarm rang.
+/// What a room saw when its alarm ran.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Ring {

@@ -1,4 +1,4 @@
-//! Connections with tags and state in a room that leaves memory whenever nothing happens.
+//! Connections with tags and state, in a room that leaves memory whenever it is idle.
 
 use connection_counter::party::{Connection, Message, Party, Request, Result, Room, query_value};
 use serde::Deserialize;
@@ -6,23 +6,23 @@ use serde_json::{Value, json};
 
 #[derive(Default)]
 pub(crate) struct Crowd {
-    /// How often the room has come to memory.
+    /// How often the room was loaded into memory.
     starts: u64,
 }
 
-/// What a connection may ask for.
+/// What a connection can ask for.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Command {
-    /// Tells everyone, but the connections with these ids.
+    /// Sends a text to everyone except the connections with these ids.
     Say { text: String, without: Vec<String> },
-    /// Sends everyone so many bytes.
+    /// Sends everyone this many bytes.
     Pour(usize),
     /// Ids of the connections with this tag.
     Find(String),
     /// Keeps a value with the connection.
     Keep(Value),
-    /// What the room and the connection know by now.
+    /// Returns what the room and the connection know.
     Recall,
 }
 
@@ -35,7 +35,7 @@ impl Party for Crowd {
         Ok(())
     }
 
-    /// `?tags=a.b` gives it the tags a and b.
+    /// `?tags=a.b` gives the connection the tags a and b.
     fn connection_tags(&self, _connection: &Connection, request: &Request) -> Result<Vec<String>> {
         Ok(query_value(request.uri(), "tags")
             .map_or_else(Vec::new, |tags| tags.split('.').map(str::to_owned).collect()))

@@ -1,4 +1,4 @@
-//! Answers with what it hears, and says nothing else: what the Autobahn suite wants of a server.
+//! Sends back every message, as the Autobahn suite requires.
 
 use connection_counter::party::{Connection, Message, Party, Result, Room};
 

@@ -7,11 +7,11 @@ use connection_counter::{
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
-/// Lets in who has a token, and tells the room who that is.
+/// Lets in clients with a token, and tells the room who they are.
 #[derive(Default)]
 pub(crate) struct Guarded;
 
-/// The header in which the gatekeeper tells the room who it let in.
+/// The header in which the gatekeeper tells the room the user.
 const USER: &str = "x-user";
 
 impl Party for Guarded {
@@ -81,7 +81,7 @@ impl Party for Failing {
     }
 }
 
-/// An error whose text is longer than a close frame can tell, and whose 123rd byte is inside a character.
+/// An error whose text is longer than fits into a close frame, with its 123rd byte inside a character.
 fn boom(hook: &str) -> Error {
     Error::Party(format!("{hook} failed: {}", "é".repeat(100)).into())
 }

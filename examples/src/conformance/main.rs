@@ -1,5 +1,5 @@
-//! A server for the conformance tests in `tests/conformance_*.test.mjs`: one party for each thing that a PartyKit party
-//! can do, driven from outside by the real npm client. To see how parties are written, look at `examples/parties` first.
+//! A server for the conformance tests in `tests/conformance_*.test.mjs`. It has one party for each feature of a PartyKit party,
+//! and the real npm client tests it from outside. To learn how to write parties, look at `examples/parties` first.
 
 mod caller;
 mod clock;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         .main()
 }
 
-/// What a test asks for in a request's body.
+/// What a test asks for in the body of a request.
 fn asked<T: DeserializeOwned>(request: &Request) -> Result<T> {
     Ok(serde_json::from_slice(request.body())?)
 }

@@ -1,4 +1,4 @@
-//! Says what it sees of whoever comes, and echoes what it hears.
+//! Reports what it sees of a connection, and sends back every message.
 
 use connection_counter::party::{
     Connection, Message, Party, Request, Response, Result, Room, cors,

@@ -1,4 +1,4 @@
-//! Does with its storage what it is told, one step after another, and says what came of each.
+//! Uses its storage step by step as a request says, and returns the result of each step.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) struct Store;
 #[serde(rename_all = "camelCase")]
 enum Step {
     Put(String, Value),
-    /// Puts a string that is so many bytes long as JSON.
+    /// Puts a string that has this many bytes as JSON.
     PutBytes(String, usize),
     Get(String),
     Delete(String),

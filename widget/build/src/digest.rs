@@ -1,4 +1,4 @@
-//! Tells whether anything has changed since the last build, by content: a fresh checkout or a touched file is no change.
+//! Decides by content whether anything has changed since the last build. A fresh checkout or a touched file is no change.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hasher};
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// One short text that differs when any of the files, or any file in one of the folders, does.
+/// A short text that changes when any of the files, or any file in one of the folders, changes.
 ///
-/// It is compared with its own kind on the same machine only, so the standard library's hasher is good enough.
+/// It is only compared with a text from the same machine, so the standard library's hasher is good enough.
 pub(crate) fn of<'a>(files_and_folders: impl IntoIterator<Item = &'a PathBuf>) -> Result<String> {
     let mut hasher = DefaultHasher::new();
     for path in files_and_folders {
@@ -22,7 +22,7 @@ pub(crate) fn of<'a>(files_and_folders: impl IntoIterator<Item = &'a PathBuf>) -
     Ok(format!("{:016x}\n", hasher.finish()))
 }
 
-/// The file itself, or every file below the folder in a fixed order, without what npm installed there.
+/// The file itself, or all files below the folder in a fixed order. Folders of npm are left out.
 fn files_in(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -55,7 +55,7 @@ mod tests {
 
         fs::write(path("inner/a.js"), "13").unwrap();
         seen.push(digest());
-        // The same bytes in a row, but not in the same files.
+        // The same bytes in the same order, but in different files.
         fs::write(path("inner/a.js"), "1").unwrap();
         fs::write(path("inner/b.js"), "33").unwrap();
         seen.push(digest());

@@ -1,7 +1,7 @@
-//! Runs wasm-bindgen on the compiled module, and writes what `npm/wasm.js` has to know of it.
+//! Runs wasm-bindgen on the compiled module, and writes what `npm/wasm.js` needs to know of the module.
 //!
-//! Of wasm-bindgen's own JavaScript only the shape of each function is read: which of them take or answer with a text. All the
-//! others take and answer with numbers, and need no function each: that would be a tenth of what a reader downloads.
+//! Of wasm-bindgen's own JavaScript, only the shape of each function is read: whether it takes or returns a text. All others
+//! take and return numbers, and need no function of their own. Such functions would be a tenth of what a reader downloads.
 
 use std::fs;
 use std::path::Path;
@@ -10,9 +10,9 @@ use anyhow::{Context, Result, bail, ensure};
 use walrus::Module;
 use wasm_bindgen_cli_support::Bindgen;
 
-/// What the module imports from: whatever the widget's JavaScript made of the page (`npm/dom.js`).
+/// The name of the module's imports. `npm/dom.js` provides them.
 const IMPORTS: &str = "dom";
-/// What `npm/wasm.js` needs to pass a text: the memory, and room in it.
+/// What `npm/wasm.js` needs to pass a text: the memory, and the function that allocates in it.
 const HELPERS: [(&str, &str); 2] = [("memory", "memory"), ("__wbindgen_malloc", "malloc")];
 
 /// Generates `widget.wasm` and `glue.js`, which describes it, into `folder`.
@@ -27,7 +27,7 @@ pub(crate) fn generate(compiled: &Path, folder: &Path) -> Result<()> {
         .generate_output()?;
     output.emit(folder)?;
     let mut module = Module::from_file(folder.join("widget_bg.wasm"))?;
-    // Only with references to objects, which our compiler flags rule out, is there anything to start.
+    // A start function is only needed with references to objects, which our compiler flags turn off.
     ensure!(module.exports.iter().all(|export| export.name != "__wbindgen_start"), "nobody starts the module");
     let bindgen = fs::read_to_string(folder.join("widget_bg.js")).context("widget_bg.js")?;
     let description = describe(&mut module, &bindgen)?;
@@ -35,18 +35,18 @@ pub(crate) fn generate(compiled: &Path, folder: &Path) -> Result<()> {
     fs::write(folder.join("widget.wasm"), module.emit_wasm()).context("widget.wasm")
 }
 
-/// How a function of the browser's is called.
+/// How a function of `npm/dom.js` is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Call {
-    /// With one text: where it begins, and how long it is.
+    /// With one text, as its position and its length.
     TakesText,
-    /// With the place where to write the text that it answers with.
+    /// With the position at which to write the text that it returns.
     AnswersText,
-    /// With numbers; it answers with one, or nothing.
+    /// With numbers. It returns a number or nothing.
     Numbers,
 }
 
-/// Gives all that crosses a short name, and returns JavaScript that lists it by these.
+/// Gives all imports and exports short names, and returns JavaScript that lists them.
 ///
 /// wasm-bindgen ends every name with a hash, in both files, and hashes do not compress.
 fn describe(module: &mut Module, bindgen: &str) -> Result<String> {
@@ -65,7 +65,7 @@ fn describe(module: &mut Module, bindgen: &str) -> Result<String> {
     let mut entries = Vec::new();
     let exports: Vec<_> = module.exports.iter().map(|export| (export.id(), export.name.clone())).collect();
     for (id, name) in exports {
-        // Libraries export more than we use, and what is exported stays.
+        // Libraries export more than we use, and all exports are kept.
         let short = match HELPERS.iter().find(|(helper, _)| *helper == name) {
             Some((_, short)) => (*short).to_owned(),
             None if name.starts_with("__") => {
@@ -92,7 +92,7 @@ fn describe(module: &mut Module, bindgen: &str) -> Result<String> {
     ))
 }
 
-/// What stands in a function of wasm-bindgen's JavaScript.
+/// The body of a function in wasm-bindgen's JavaScript.
 fn body_of<'a>(bindgen: &'a str, name: &str) -> Result<&'a str> {
     let start = format!("export function {name}(");
     let (_, after) = bindgen.split_once(&start).with_context(|| format!("the glue does not provide `{name}`"))?;
@@ -100,7 +100,7 @@ fn body_of<'a>(bindgen: &'a str, name: &str) -> Result<&'a str> {
     Ok(function.split_once("{\n").context("a function without a body")?.1)
 }
 
-/// Which function of `npm/dom.js` is called, and how.
+/// The function of `npm/dom.js` that is called, and how.
 fn read_call(body: &str) -> Result<(&str, Call)> {
     let (_, after) = body.split_once("dom.").context("it is none of `npm/dom.js`")?;
     let (name, arguments) = after.split_once('(').context("it is no call")?;
@@ -112,7 +112,7 @@ fn read_call(body: &str) -> Result<(&str, Call)> {
     } else {
         Call::Numbers
     };
-    // Conversions between numbers that numbers below 2^31, and booleans, do not need.
+    // Conversions of numbers that small numbers and booleans do not need.
     let is_number = |argument: &str| {
         let argument = argument.trim_end_matches(" >>> 0").trim_end_matches(" !== 0");
         argument.strip_prefix("arg").is_some_and(|number| number.parse::<u8>().is_ok())
@@ -125,7 +125,7 @@ fn read_call(body: &str) -> Result<(&str, Call)> {
     Ok((name, call))
 }
 
-/// Whether a function of the module is called with numbers, and with texts as two numbers each, in the order of its parameters.
+/// Whether a function of the module is called with its parameters in order: numbers as they are, and texts as two numbers.
 fn is_entry(body: &str, name: &str) -> bool {
     let Some((_, call)) = body.split_once(&format!("wasm.{name}(")) else { return false };
     let Some((_, after)) = call.split_once(");") else { return false };

@@ -1,4 +1,4 @@
-//! Builds the widget end to end, from Rust to what `widget/dist` holds:
+//! Builds the widget, from Rust to the files in `widget/dist`:
 //!
 //! ```text
 //! widget/src ── cargo ─▶ module ── wasm-bindgen ─▶ module, glue ── bundle.mjs: wasm-opt, wasm2js, esbuild ─▶ widget/dist
@@ -10,8 +10,9 @@
 //! widget/dist/npm/               the npm package, with the module inside index.js, and beside slim.js
 //! ```
 //!
-//! The JavaScript in `widget/npm` reaches the middle results by names that only `bundle.mjs` knows: `widget-glue`,
-//! `widget-wasm` and `widget-plain`. Every step prints what it does; when no input has changed since the last build, nothing is done.
+//! The JavaScript in `widget/npm` imports the intermediate results by names that only `bundle.mjs` knows: `widget-glue`,
+//! `widget-wasm` and `widget-plain`. Every step prints what it does. If no input has changed since the last build, nothing is
+//! done.
 
 mod debian;
 mod digest;
@@ -25,14 +26,14 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, ensure};
 use connection_counter_protocol::wire;
 
-/// The target folder for everything that is compiled for browsers. A folder of its own: the flags differ so much that
-/// sharing one with the native build would make each throw the other's work away.
+/// The target folder for everything that is compiled for browsers. It is a separate folder, because the flags differ so much
+/// that each build would delete the other's work.
 const TARGET_FOLDER: &str = "target/wasm";
 
-/// Where a build that came to its end notes what it read and what it wrote.
+/// Where a finished build notes what it read and wrote.
 const RECORD: &str = "target/wasm/built";
 
-/// npm's commands are batch files on Windows, which are only found by their full name.
+/// npm's commands are batch files on Windows, which need their full name.
 const NPM: &str = if cfg!(windows) { "npm.cmd" } else { "npm" };
 
 fn main() -> ExitCode {
@@ -82,7 +83,7 @@ fn build() -> Result<()> {
     Ok(())
 }
 
-/// The words of the wire that the JavaScript needs, from the crate that both sides share, as JSON of JavaScript.
+/// The words of the messages that the JavaScript needs, as JSON. They come from the protocol crate.
 fn words() -> String {
     let pairs = [("WIRE_TYPE", wire::TYPE), ("WIRE_UPDATE", wire::UPDATE), ("WIRE_CONNECTIONS", wire::CONNECTIONS)];
     let defined: Vec<_> = pairs.map(|(name, word)| format!(r#""{name}":"'{word}'""#)).into();
@@ -98,7 +99,7 @@ fn compile(root: &Path, target_folder: &Path) -> Result<PathBuf> {
     Ok(target_folder.join(toolchain::TARGET).join("widget/connection_counter_widget.wasm"))
 }
 
-/// Installs wasm-opt and esbuild as the lock file names them, unless that was done since the lock file last changed.
+/// Installs wasm-opt and esbuild in the versions of the lock file, unless that was done since the lock file last changed.
 fn install_programs_from_npm(build_folder: &Path) -> Result<()> {
     let modified = |file: &str| fs::metadata(build_folder.join(file)).and_then(|metadata| metadata.modified());
     let locked = modified("package-lock.json").context("widget/build/package-lock.json")?;
@@ -110,12 +111,12 @@ fn install_programs_from_npm(build_folder: &Path) -> Result<()> {
     run(Command::new(NPM).current_dir(build_folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))
 }
 
-/// Says what is being done, for steps that may take a while.
+/// Prints a step that may take a while.
 fn step(what: &str) {
     println!("widget: {what}");
 }
 
-/// Runs a program with its output on ours, and fails unless it succeeds.
+/// Runs a program with its output on ours. It fails unless the program succeeds.
 fn run(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.status().with_context(|| format!("cannot start `{program}`, is it installed?"))?;

@@ -1,8 +1,8 @@
-//! Finds, or fetches, a Rust that compiles for browsers with a standard library made for our purpose.
+//! Finds or downloads a Rust compiler for browsers, with a standard library that is built for small size.
 //!
-//! The standard library that rustup has for browsers is compiled for speed and for messages about panics; with it, the
-//! widget is a third larger. So ours is built from source along with the widget, which takes a minute the first time.
-//! Cargo calls that unstable: a release that knows the flags below is needed, Rust 1.92 or later.
+//! rustup's standard library for browsers is built for speed and has panic messages, which makes the widget a third larger. So
+//! the standard library is built from source with the widget, which takes a minute the first time. Cargo calls that unstable,
+//! so the release must know the flags below: Rust 1.92 or later.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,30 +13,30 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{debian, step};
 
-/// Rust's name for "a browser".
+/// Rust's name for browsers.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What makes the module small: a panic is a trap without a message, which nobody would read on another's page; source
-/// locations, with the paths of the machine that built it, are left out; and Rust's own inliner, which is off where size
-/// is asked for, is on, because what it inlines mostly disappears (a sixth of the module). Without references to JavaScript's
-/// objects, one compilation serves both browsers and the translation to JavaScript, and is smaller still.
+/// Flags that make the module small. A panic is a trap without a message, because nobody would read it on another's page.
+/// Source locations, with paths of the build machine, are left out. Rust's own inliner, which is off when optimizing for size,
+/// is on, because what it inlines mostly disappears (a sixth of the module). References to JavaScript objects are off, so that
+/// one compilation works for browsers and for the translation to JavaScript. It is also smaller.
 const FLAGS: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zinline-mir=yes -Ctarget-feature=-reference-types";
 
-/// How long rustup may take to download the sources, 3 MB. On a network that swallows its packets, rustup would keep
-/// trying for a quarter of an hour.
+/// How long rustup may take to download the sources, 3 MB. If the network drops packets, rustup would try for a quarter of an
+/// hour.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often to look whether rustup has ended.
+/// How often to check whether rustup has ended.
 const RUSTUP_POLL: Duration = Duration::from_millis(100);
 
-/// The one thing a person has to do where neither way works.
+/// What a person must do if neither way works.
 const ADVICE: &str = "the sources of Rust's standard library are missing and could not be fetched; \
     please run `rustup component add rust-src` where rustup can download";
 
-/// A cargo that compiles for browsers, lacking only its arguments.
+/// A cargo command that compiles for browsers. The caller adds the arguments.
 ///
-/// The sources of the standard library come from rustup. Some machines can install packages but are cut off from
-/// rustup's server; on Debian there is one more way, a whole Rust that is unpacked below `root`.
+/// rustup provides the sources of the standard library. Some machines can install packages but cannot reach rustup's server. On
+/// Debian, a whole Rust from packages is unpacked below `root` instead.
 pub(crate) fn cargo(root: &Path) -> Result<Command> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let debian = root.join(debian::FOLDER);
@@ -55,7 +55,7 @@ pub(crate) fn cargo(root: &Path) -> Result<Command> {
     Ok(cargo)
 }
 
-/// The answer of the rustc in use to a `--print` question.
+/// The answer of the current rustc to a `--print` option.
 pub(crate) fn rustc_print(question: &str) -> Result<PathBuf> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).args(["--print", question]).stderr(Stdio::inherit()).output().context("rustc")?;
@@ -76,7 +76,7 @@ fn add_sources_with_rustup() -> Result<()> {
     Ok(())
 }
 
-/// Waits for a program to end, and ends it when the limit has passed.
+/// Waits for a program to end. Kills it at the limit.
 fn wait(mut program: Child, limit: Duration) -> Result<ExitStatus> {
     let deadline = Instant::now() + limit;
     loop {

@@ -1,6 +1,6 @@
-//! The least a server can do: one loop around epoll, no rooms, no limits, no storage, no stop. For comparison only.
+//! The least that a server can do, for comparison only: one loop around epoll, without rooms, limits, storage or a clean stop.
 //!
-//! With `--rounds-per-second` it counts nothing and sends the time to everyone at that rate: what sending itself costs.
+//! With `--rounds-per-second` it counts nothing and sends the time to everyone at that rate. That shows what sending costs.
 
 mod pages;
 
@@ -21,19 +21,19 @@ use crate::{Failure, wire};
 use pages::Pages;
 
 const LISTENER: Token = Token(usize::MAX);
-/// Connections that may wait to be accepted; the system caps it.
+/// Connections that may wait to be accepted. The system limits it further.
 const BACKLOG: i32 = 4_096;
 const READ_BYTES: usize = 64 * 1024;
-/// Between two rounds of updates: a frame of a screen.
+/// Time between two rounds of updates: one frame of a screen.
 const INTERVAL: Duration = Duration::from_millis(16);
-/// A round that took long is followed by a pause of so many times that: newcomers must get their turn.
+/// After a long round, the pause is this many times as long, so that new connections get their turn.
 const PAUSE: u32 = 3;
 /// Longer than a run.
 const NEVER: Duration = Duration::from_secs(3_600);
 
 struct Connection {
     stream: TcpStream,
-    /// Of `Pages`, once the handshake is done.
+    /// Its place in `Pages`, once the handshake is done.
     page: Option<usize>,
     rest: Vec<u8>,
 }
@@ -129,7 +129,7 @@ impl Server {
         }
     }
 
-    /// Takes in what one connection sends; `None` if it is to be dropped.
+    /// Reads what one connection has sent. `None` if the connection must be dropped.
     fn read(&mut self, idx: usize) -> Option<()> {
         let connection = self.connections.get_mut(idx)?.as_mut()?;
         loop {
@@ -202,14 +202,14 @@ impl Server {
     fn send(&mut self, idx: usize, frame: &[u8]) {
         let connection = self.connections.get_mut(idx).and_then(Option::as_mut);
         let Some(connection) = connection.filter(|connection| connection.page.is_some()) else { return };
-        // Who does not take it whole could be told nothing true any more.
+        // A connection that does not take the whole frame is dropped, because its next counts would be wrong.
         if connection.stream.write_all(frame).is_err() {
             self.drop_connection(idx);
         }
     }
 }
 
-/// Answers a handshake, and says which page it is for.
+/// Answers a handshake. Returns the page that it is for.
 fn answer(stream: &mut TcpStream, head: &[u8]) -> Option<String> {
     let head = std::str::from_utf8(head).ok()?;
     let room = head.strip_prefix("GET /parties/page/")?.split_once(' ')?.0;

@@ -1,4 +1,4 @@
-//! Who is on which page, and which pages watch which. Viewers of one page are taken to watch the same links.
+//! The viewers of each page, and the pages that they watch. All viewers of a page watch the same links.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,7 +11,7 @@ struct Page {
     watched_by: BTreeSet<usize>,
 }
 
-/// All pages there are.
+/// All pages.
 #[derive(Default)]
 pub(crate) struct Pages {
     by_id: HashMap<String, usize>,
@@ -26,7 +26,7 @@ pub(crate) fn update(counts: &[(&str, u32)]) -> String {
 }
 
 impl Pages {
-    /// One viewer more.
+    /// Adds a viewer.
     pub(crate) fn join(&mut self, id: &str, viewer: usize) -> usize {
         let idx = self.find(id);
         if let Some(page) = self.pages.get_mut(idx) {
@@ -36,7 +36,7 @@ impl Pages {
         idx
     }
 
-    /// One viewer less.
+    /// Removes a viewer.
     pub(crate) fn leave(&mut self, page: usize, viewer: usize) {
         if let Some(page) = self.pages.get_mut(page) {
             page.viewers.remove(&viewer);
@@ -44,7 +44,7 @@ impl Pages {
         self.changed.insert(page);
     }
 
-    /// Adds links to those that viewers of a page watch, and says how their counts are.
+    /// Adds links to those that viewers of a page watch. Returns their counts.
     pub(crate) fn watch(&mut self, page: usize, links: &[String]) -> String {
         let idxs: Vec<usize> = links.iter().map(|id| self.find(id)).collect();
         for idx in &idxs {
@@ -58,12 +58,12 @@ impl Pages {
         update(&self.counts(&idxs))
     }
 
-    /// Whether there is something to tell.
+    /// Whether any count has changed.
     pub(crate) fn changed(&self) -> bool {
         !self.changed.is_empty()
     }
 
-    /// What is to be told, and to whom.
+    /// The updates to send, and their receivers.
     pub(crate) fn take_changes(&mut self) -> Vec<(String, Vec<usize>)> {
         let mut news: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for idx in std::mem::take(&mut self.changed) {

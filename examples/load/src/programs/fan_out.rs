@@ -1,4 +1,4 @@
-//! Viewers watch a page that others leave one by one, at a steady rate: each leaving is a change they are to be told.
+//! Viewers watch a page that others leave one by one, at a steady rate. Each leaving is a change that the watchers must get.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +15,7 @@ use crate::{
     viewer::Links,
 };
 
-/// The page that watchers are on, and the one they watch.
+/// The page of the watchers. They watch the page after it.
 const WATCHERS: u32 = 0;
 const WATCHED: u32 = 1;
 const PAGES: u32 = 2;
@@ -65,12 +65,12 @@ pub(super) fn run(plan: &Plan, server: &Process, send_loop: bool) -> Result<Map<
     ]))
 }
 
-/// When each change happened, and how long it took to reach each watcher. A change that was skipped for a newer one has
-/// arrived when that one has.
+/// When each change happened, and how long it took to reach each watcher. If a change was skipped for a newer one, it arrived
+/// with that one.
 struct News {
     left: Vec<Instant>,
     before: u32,
-    /// By watcher: changes it knows of.
+    /// For each watcher, the changes that have reached it.
     known: Vec<u32>,
     /// In microseconds.
     latencies: Vec<u32>,
@@ -92,9 +92,9 @@ impl News {
     }
 }
 
-/// The send loop sends the time at which a round began, in place of a count.
+/// The send loop sends the time at which a round began, instead of a count.
 fn measure_send_loop(plan: &Plan, server: &Process, crowd: &mut Crowd) -> Result<Map<String, Value>, Failure> {
-    // Nothing is asked for: what the loop sends is true of no page.
+    // The watchers ask for no links, because the loop sends no counts.
     open_in_turn(crowd, (0..plan.viewers).map(|_| (WATCHERS, Links::from([]))))?;
     crowd.pump_for(Duration::from_secs(1), |_| {})?;
     let (messages, cpu, began) = (crowd.messages(), server.cpu()?, Instant::now());
@@ -103,7 +103,7 @@ fn measure_send_loop(plan: &Plan, server: &Process, crowd: &mut Crowd) -> Result
     let epoch = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH)?);
     crowd.pump_for(plan.time, |told| {
         let now = (epoch.1 + told.at.saturating_duration_since(epoch.0)).as_micros();
-        // Only the lower 32 bits are sent; differences are right all the same.
+        // Only the lower 32 bits are sent. Differences are still right.
         #[allow(clippy::cast_possible_truncation, reason = "the lower bits are what is meant")]
         let latency = (now as u32).wrapping_sub(told.count);
         latencies.push(latency);
@@ -118,7 +118,7 @@ fn measure_send_loop(plan: &Plan, server: &Process, crowd: &mut Crowd) -> Result
     let mut longest: Vec<u32> = rounds.into_iter().map(|(_, longest)| longest).collect();
     longest.sort_unstable();
     latencies.sort_unstable();
-    // The loop has no counts that could be wrong: it is exact when everyone got every round.
+    // The loop has no counts that could be wrong. It is exact if everyone got every round.
     let even = (deliveries / f64::from(plan.viewers) / took / plan.rate - 1.0).abs() < 0.1;
     Ok(figures([
         ("exact", (even && crowd.lost() == 0).into()),

@@ -9,9 +9,9 @@ use crate::{Failure, crowd::Crowd, process::Process};
 
 /// Links that each viewer watches.
 const LINKS: u32 = 3;
-/// Lets a server finish what it does after the last change.
+/// Time for a server to finish its work after the last change.
 const BREATH: Duration = Duration::from_secs(2);
-/// What a server may still hold after this is what it keeps.
+/// A server that still holds memory after this time keeps it.
 const AFTER: Duration = Duration::from_secs(15);
 
 pub(super) fn run(plan: &Plan, server: &Process) -> Result<Map<String, Value>, Failure> {
@@ -43,7 +43,7 @@ pub(super) fn run(plan: &Plan, server: &Process) -> Result<Map<String, Value>, F
     ]))
 }
 
-/// Microseconds of processor time for each connection and second in which nothing happens but pings.
+/// Microseconds of processor time for each connection and second, if nothing happens except pings.
 fn cpu_while_idle(plan: &Plan, server: &Process, crowd: &mut Crowd) -> Result<Value, Failure> {
     if plan.time.is_zero() {
         return Ok(Value::Null);

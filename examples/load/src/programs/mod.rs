@@ -1,4 +1,4 @@
-//! What the server under load is asked to do. Each program is bounded in viewers and in time, and judged for exactness.
+//! The programs that put load on a server. Each has a limit of viewers and of time, and checks that all counts end exact.
 
 mod fan_out;
 mod idle;
@@ -17,28 +17,29 @@ use crate::{
     viewer::Links,
 };
 
-/// How long counts may take to become exact before a run is given up.
+/// How long counts may take to become exact. After that the run fails.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// How long exact counts must stay so before the run counts as exact.
+/// How long counts must stay exact for the run to count as exact.
 const AFTERMATH: Duration = Duration::from_millis(500);
-/// Connections under way at once where it is not the point to have many: below the backlog of every server here.
+/// Connections that are made at the same time, if a program does not need more. It is below the backlog of every server here.
 const AT_ONCE: usize = 64;
 
-/// What is done to a server.
+/// What viewers do to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Program {
-    /// Viewers come one after another, stay, and leave: bytes each, connects a second, what is held after.
+    /// Viewers come one after another, stay, and leave. Measures bytes per viewer, connects a second, and what is held
+    /// afterwards.
     Idle,
-    /// Viewers watch a page that many leave one by one: latency and processor time of telling them.
+    /// Viewers watch a page that many leave one by one. Measures latency and processor time of the updates.
     FanOut,
-    /// All viewers come at once to many pages linked with each other: time until every count is exact.
+    /// All viewers come at once to many pages that link to each other. Measures the time until every count is exact.
     Storm,
-    /// Some viewers of a busy page never read: what they make the server hold, and what others feel.
+    /// Some viewers of a busy page never read. Measures what the server holds for them, and the delay for the others.
     Slow,
 }
 
 impl Program {
-    /// As tables and JSON lines call it.
+    /// The name in tables and JSON lines.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Program::Idle => "idle",
@@ -52,20 +53,20 @@ impl Program {
 /// One program at one size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Plan {
-    /// What is done.
+    /// The program.
     pub(crate) program: Program,
-    /// By how many viewers.
+    /// How many viewers.
     pub(crate) viewers: u32,
-    /// On how many pages, where that matters.
+    /// How many pages, if that matters.
     pub(crate) pages: u32,
-    /// Changes a second, where that matters. Of the send loop: rounds.
+    /// Changes a second, if that matters. For the send loop: rounds a second.
     pub(crate) rate: f64,
     /// How long the measured part lasts, where that matters.
     pub(crate) time: Duration,
 }
 
 impl Plan {
-    /// What tells it from others of its program.
+    /// What tells it from other plans of its program.
     pub(crate) fn size(&self) -> String {
         match self.program {
             Program::FanOut => format!("{} watchers, {} changes/s", self.viewers, self.rate),
@@ -74,7 +75,7 @@ impl Plan {
         }
     }
 
-    /// Does it to a server of this kind, and answers with the figures.
+    /// Runs the program against a server of this kind, and returns the figures.
     pub(crate) fn run(&self, kind: Kind) -> Result<Map<String, Value>, Failure> {
         let server = Process::start(kind, self.rate)?;
         match self.program {
@@ -100,7 +101,7 @@ fn open_in_turn(crowd: &mut Crowd, viewers: impl Iterator<Item = (u32, Links)>) 
     Ok(())
 }
 
-/// Waits until all counts are exact, and looks whether they stay so.
+/// Waits until all counts are exact. Returns whether they stay exact.
 fn settle(crowd: &mut Crowd, pages: u32) -> Result<bool, Failure> {
     crowd.aim_at_present(pages);
     crowd.pump_until(PATIENCE, |crowd| crowd.exact_since().is_some())?;
@@ -108,7 +109,7 @@ fn settle(crowd: &mut Crowd, pages: u32) -> Result<bool, Failure> {
     Ok(crowd.exact_since().is_some() && crowd.lost() == 0)
 }
 
-/// A number for a JSON line, with three digits behind the point.
+/// A number for a JSON line, with three decimal places.
 fn rounded(number: f64) -> Value {
     ((number * 1_000.0).round() / 1_000.0).into()
 }
@@ -118,14 +119,14 @@ fn figures<const N: usize>(figures: [(&str, Value); N]) -> Map<String, Value> {
     figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The value below which this part of all values lies, in milliseconds.
+/// The value, in milliseconds, below which this part of all values is.
 fn quantile(sorted: &[u32], part: f64) -> f64 {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index into a list in memory")]
     let idx = (sorted.len() as f64 * part) as usize;
     sorted.get(idx.min(sorted.len().saturating_sub(1))).map_or(f64::NAN, |micros| f64::from(*micros) / 1_000.0)
 }
 
-/// The pages that viewers of a page watch: those that come next in a ring.
+/// The pages that viewers of a page watch: the next ones in a ring.
 fn next_pages(page: u32, count: u32, pages: u32) -> Links {
     (1..=count).map(|step| (page + step) % pages).collect()
 }

@@ -14,19 +14,19 @@ use crate::{
 
 /// Viewers of the busy page who read.
 const READERS: u32 = 100;
-/// The page they are all on; those they watch come after it.
+/// The page that all of them view. The pages that they watch come after it.
 const BUSY: u32 = 0;
 const LINKS: u32 = 60;
-/// How many viewers a watched page has at most: they come one by one, then leave one by one.
+/// The most viewers of a watched page. They come one by one, then leave one by one.
 const HIGH_TIDE: usize = 20;
-/// Room for long addresses, as they are on the web: updates must fill what buffers there are.
+/// A long address, as on the web, so that updates fill all buffers.
 const LONG: &str = "bench.test/a-long-address/that-makes-for-large-updates/as-many-pages-on-the-web-have-them/because-they-\
                     spell-out-a-whole-title-with-a-date-and-a-category/2026/11/28/";
-/// Before the slow ones come: what others feel without them.
+/// Time before the slow viewers come, to measure the delay without them.
 const CALM: Duration = Duration::from_secs(5);
-/// How often memory is looked at.
+/// How often memory is read.
 const LOOK: Duration = Duration::from_millis(250);
-/// What the kernel may hold more than before when the slow ones count as gone, as part of the most it held.
+/// The slow viewers count as gone if the kernel holds at most this part of its maximum more than before.
 const GONE: f64 = 0.1;
 
 pub(super) fn run(plan: &Plan, server: &Process) -> Result<Map<String, Value>, Failure> {
@@ -67,7 +67,7 @@ pub(super) fn run(plan: &Plan, server: &Process) -> Result<Map<String, Value>, F
     ]))
 }
 
-/// The slow ones are to be lost; nobody else is.
+/// The slow viewers must be lost, and no others.
 fn settle_after_cuts(crowd: &mut Crowd) -> Result<bool, Failure> {
     let cut = crowd.lost();
     crowd.forgive();
@@ -85,7 +85,7 @@ impl Latencies {
     }
 }
 
-/// Viewers of the watched pages, coming and leaving page by page at a steady rate.
+/// Viewers of the watched pages, who come and leave page by page at a steady rate.
 struct Tide {
     interval: Duration,
     due: Instant,
@@ -97,7 +97,7 @@ struct Tide {
 #[derive(Default)]
 struct Watched {
     viewers: Vec<usize>,
-    /// The counts it had, each with its time, newest last.
+    /// Its counts with their times, the newest at the end.
     history: Vec<(u32, Instant)>,
     falling: bool,
 }
@@ -139,7 +139,7 @@ impl Tide {
         Ok(())
     }
 
-    /// A count belongs to the newest change that made it so.
+    /// A count belongs to the newest change that led to it.
     fn hear(&self, told: &Told, latencies: &mut Latencies) {
         if told.viewer >= READERS as usize || told.link == 0 {
             return;

@@ -1,4 +1,4 @@
-//! All viewers come at once to many pages linked with each other, as after a restart.
+//! All viewers come at once to many pages that link to each other, as after a restart.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::{Failure, crowd::Crowd, process::Process};
 
 /// Links that each viewer watches.
 const LINKS: u32 = 30;
-/// Viewers who begin to connect between two looks at what came in.
+/// Viewers who start to connect before the next read.
 const BATCH: u32 = 256;
 
 pub(super) fn run(plan: &Plan, server: &Process) -> Result<Map<String, Value>, Failure> {
@@ -26,7 +26,7 @@ pub(super) fn run(plan: &Plan, server: &Process) -> Result<Map<String, Value>, F
         }
     }
     crowd.pump_until(PATIENCE, |crowd| crowd.exact_since().is_some())?;
-    // Whatever comes after that, and makes them wrong again, counts as well.
+    // A later message may make counts wrong again, so this waits a little.
     crowd.pump_for(AFTERMATH, |_| {})?;
     let cpu = server.cpu()?.saturating_sub(cpu);
     let time = crowd.exact_since().map_or(Value::Null, |at| rounded((at - began).as_secs_f64() * 1e3));
