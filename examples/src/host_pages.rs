@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_documentation_is_said() {
+    fn missing_documentation_is_reported() {
         assert_eq!(status("/rust-docs/std/"), StatusCode::NOT_FOUND);
         assert_eq!(status("/rust-docs"), StatusCode::PERMANENT_REDIRECT);
     }

@@ -381,7 +381,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ordinary_ids_are_read_at_a_glance() {
+    fn usual_ids_pass_the_quick_check() {
         for id in ["example.org/", "live.example.org/docs/Intro_(1).html", "localhost/a", "a-b.example/~user/@x:y"] {
             assert!(is_spelled(id), "{id}");
         }
@@ -389,7 +389,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_glance_never_errs(
+        fn the_quick_check_is_never_wrong(
             host in prop_oneof![
                 "[a-z0-9.-]{0,8}",
                 "(|[a-z]{1,3}\\.)(xn--[a-z0-9-]{0,6}|0x[0-9a-f]{0,3}|[0-9]{1,3}|example|[a-zA-Z:]{1,4})(|\\.)",
@@ -401,7 +401,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_spelled_stays(text in "\\PC{0,8}(/\\PC{0,8}){0,3}") {
+        fn spelled_ids_stay(text in "\\PC{0,8}(/\\PC{0,8}){0,3}") {
             if let Ok(id) = PageId::parse(&text) {
                 prop_assert_eq!(PageId::spell(id.as_str()), Ok(id.clone()));
             }

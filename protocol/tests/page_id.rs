@@ -197,7 +197,7 @@ fn sessions_make_no_pages() {
 }
 
 #[test]
-fn what_may_be_content_stays() {
+fn parameters_that_may_be_content_stay() {
     for query in
         ["sid=12", "sid=about", "sid=24%2F11%2F27", "s=shoes", "s=summer-sale-2026", "session=2", "si=3", "trk=12"]
     {

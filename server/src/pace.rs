@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_rush_cost_is_forgotten() {
+    fn the_cost_of_a_rush_is_forgotten() {
         let start = Instant::now();
         let mut spending = Spending::default();
         for _ in 0..100 {

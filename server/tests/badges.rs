@@ -110,7 +110,7 @@ async fn badges_are_read_and_only_those_of_served_sites() {
 }
 
 #[tokio::test]
-async fn what_is_no_badge_is_told_why() {
+async fn wrong_badge_addresses_are_told_why() {
     let server = TestServer::with(BADGES).await;
     for (path, expected, named) in [
         ("example.org/a", 404, ".svg"),

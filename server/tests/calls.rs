@@ -295,7 +295,7 @@ async fn rooms_open_sockets_to_each_other() {
 }
 
 #[tokio::test]
-async fn a_room_cannot_phone_itself() {
+async fn a_room_cannot_open_a_socket_to_itself() {
     let server = start().await;
     let (status, sentence) = server.get("/parties/phone/b").await;
     assert_eq!(status, 500);

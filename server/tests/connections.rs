@@ -220,7 +220,7 @@ async fn a_room_may_close_a_connection() {
 }
 
 #[tokio::test]
-async fn every_end_is_told_once() {
+async fn every_end_is_reported_once() {
     let server = start().await;
     let _witness = enter(&server, "hall/a").await;
     enter(&server, "hall/a?_pk=polite").await.close().await;

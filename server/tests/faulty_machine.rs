@@ -93,7 +93,7 @@ async fn readiness(server: &Client) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_once_and_forgiven() {
+async fn a_full_disk_is_logged_once_and_recovers() {
     let disk = Mount::in_memory("24m");
     let elsewhere = tempfile::tempdir().unwrap();
     let log = elsewhere.path().join("log");

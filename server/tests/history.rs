@@ -57,7 +57,7 @@ async fn history_is_for_whoever_may_read_counts() {
 }
 
 #[tokio::test]
-async fn who_only_watches_is_not_in_it() {
+async fn observers_are_not_in_the_history() {
     let server = TestServer::with(&["--site=example.org", "--demo=false"]).await;
     let origin = [("origin", "https://example.org")];
     let _anna = server.try_viewer("example.org%2Fa", &origin).await.unwrap();

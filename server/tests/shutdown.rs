@@ -32,7 +32,7 @@ const HANDSHAKE: [&[u8]; 2] = [
 ];
 
 #[tokio::test]
-async fn viewers_hear_that_it_goes_away() {
+async fn viewers_are_told_that_it_stops() {
     let mut server = TestServer::with(&[PATIENT]).await;
     let mut viewers = Vec::new();
     for page in ["a", "a", "b", "example.org%2F"] {
@@ -77,7 +77,7 @@ async fn a_crowd_leaves_one_after_another_and_sees_no_count_fall() {
 }
 
 #[tokio::test]
-async fn signals_stop_it_well() {
+async fn signals_stop_it_cleanly() {
     for signal in ["TERM", "INT", "HUP"] {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
@@ -142,7 +142,7 @@ fn health(address: std::net::SocketAddr) -> std::process::ExitStatus {
 }
 
 #[tokio::test]
-async fn few_open_files_are_no_secret() {
+async fn a_low_limit_of_open_files_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let server = Binary::start(folder.path(), &["--max-connections=100000000"]);
     let readiness = server.get_json("/readyz").await;

@@ -29,7 +29,7 @@ async fn listed_sites_are_counted() {
 }
 
 #[tokio::test]
-async fn no_origin_is_no_browser() {
+async fn requests_without_an_origin_are_refused() {
     let server = TestServer::with(SITES).await;
     assert_eq!(server.handshake_status("/parties/page/example.org%2Fa", &[]).await, 403);
     assert_eq!(server.handshake_status("/parties/page/bare", &[]).await, 403);
@@ -37,7 +37,7 @@ async fn no_origin_is_no_browser() {
 }
 
 #[tokio::test]
-async fn sandboxed_pages_hear_why_they_are_refused() {
+async fn sandboxed_pages_are_told_why_they_are_refused() {
     let server = TestServer::with(SITES).await;
     let mut visitor = from(&server, "null", "example.org%2Fa").await;
     let goodbye = visitor.expect_close().await;
@@ -87,7 +87,7 @@ async fn missing_www_is_named_with_its_flag() {
 }
 
 #[tokio::test]
-async fn foreign_origins_hear_why_they_are_refused() {
+async fn foreign_origins_are_told_why_they_are_refused() {
     let server = TestServer::with(SITES).await;
     for origin in [
         "https://evil.example",
@@ -118,7 +118,7 @@ async fn a_site_counts_its_own_pages_only() {
 }
 
 #[tokio::test]
-async fn its_own_pages_are_always_welcome() {
+async fn its_own_pages_are_always_allowed() {
     let server = TestServer::with(SITES).await;
     let own = server.address.to_string();
     let mut anna = from(&server, &format!("http://{own}"), &format!("{own}%2Fpages%2Fa")).await;

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_is_given_back() {
+    fn a_finished_body_gives_back_its_bytes() {
         let bodies = bodies();
         for address in 0..100 {
             let (arrival, given_up) = bodies.begin(Some(address));

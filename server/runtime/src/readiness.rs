@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_that_is_said_counts() {
+    fn the_worst_problem_counts() {
         let mut readiness = Readiness::default();
         assert_eq!(answered(&readiness), (200, r#"{"status":"ready"}"#.to_owned()));
         readiness.limit("slow disk".to_owned());

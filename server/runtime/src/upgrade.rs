@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_wish_is_told() {
+    fn a_lost_upgrade_header_is_reported() {
         let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
         let upgrade = ("upgrade", "websocket");
         for (version, headers) in [

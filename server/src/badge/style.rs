@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_change_the_look() {
+    fn parameters_change_the_style() {
         assert_eq!(Style::parse("").unwrap(), Style::default());
         let style =
             Style::parse("label=caf%C3%A9+%26+bar&color=ABC&label-color=%23012345&text-color=000&style=flat-square");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_look_is_named() {
+    fn wrong_parameters_are_named() {
         let long = format!("label={}", "x".repeat(41));
         for (query, named) in [
             ("color=red", "color:"),

@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_stands_for_a_second() {
+    fn an_answer_is_kept_for_a_second() {
         let (mut reports, now) = (Reports::default(), Instant::now());
         let before = asked(&mut reports, "", now, &[page(1, 1)]);
         assert_eq!(asked(&mut reports, "", now + LIFETIME / 2, &[page(1, 2)]), before);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn different_questions_take_their_share_of_time_only() {
+    fn different_requests_take_a_limited_part_of_the_time() {
         let (mut reports, now) = (Reports::default(), Instant::now());
         asked(&mut reports, "", now, &[]);
         reports.charge(now, CREDIT / BUILDING_DIVISOR + Duration::from_millis(1));

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_that_no_one_watches_are_gone() {
+    fn unwatched_sets_are_dropped() {
         let mut sets = LinkSets::default();
         let (mut anna, mut ben) = (None, None);
         sets.replace(&mut anna, ids(&["a"]));

@@ -68,7 +68,7 @@ mod tests {
     const SHORTEST: Duration = Duration::from_millis(16);
 
     #[test]
-    fn the_first_change_is_told_at_once_the_next_ones_together() {
+    fn the_first_change_is_sent_at_once_the_next_ones_together() {
         let (mut telling, start) = (Telling::default(), Instant::now());
         assert_eq!(telling.wait(start, false), None);
         telling.change();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn who_could_not_be_told_is_told_next_time() {
+    fn a_viewer_that_was_skipped_is_told_next_time() {
         let (mut telling, start) = (Telling::default(), Instant::now());
         let version = telling.change();
         telling.done(start, Duration::ZERO, SHORTEST, false);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn only_first_counts_are_told_in_a_rush() {
+    fn only_first_counts_are_sent_in_a_rush() {
         let (mut telling, start) = (Telling::default(), Instant::now());
         telling.change();
         telling.done(start, Duration::ZERO, SHORTEST, true);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_costs_more_is_told_less_often() {
+    fn expensive_updates_are_sent_less_often() {
         let (mut telling, start) = (Telling::default(), Instant::now());
         telling.change();
         telling.done(start, Duration::from_millis(100), SHORTEST, false);

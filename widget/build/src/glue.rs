@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_called_is_an_error() {
+    fn functions_that_cannot_be_called_are_an_error() {
         assert!(describe(&mut module(&["__wbg_take_4"], &[]), BINDGEN).is_err(), "it takes an object");
         assert!(describe(&mut module(&["__wbg_gone_5"], &[]), BINDGEN).is_err(), "nobody provides it");
         assert!(describe(&mut module(&[], &["stop"]), BINDGEN).is_err(), "nobody calls it");

@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn each_has_the_address_it_came_by() {
+    fn each_connection_keeps_its_own_address() {
         let room = RoomKey::new("hall", RoomId::new("a")).unwrap();
         for address in ["/hall/a", "/hall/a?x=1", "/hall/a"] {
             let uri = Uri::from_static(address);

@@ -112,7 +112,7 @@ fn what_is_not_shown_any_more_is_forgotten() {
 }
 
 #[test]
-fn a_leap_of_the_clock_loses_and_repeats_nothing() {
+fn a_jump_of_the_clock_loses_and_repeats_nothing() {
     let (mut history, a) = (History::default(), page(1));
     let mut viewers = 0;
     let mut count = |history: &mut History, wall_ms: u64, sure_ms: u64| {
@@ -188,7 +188,7 @@ fn only_the_busiest_pages_have_a_curve() {
 }
 
 #[test]
-fn what_was_stored_counts_with_what_was_counted_since() {
+fn stored_and_new_counts_are_combined() {
     let (mut before, a) = (History::default(), page(1));
     before.changed(at(START_MS), &a, 0, 9);
     before.changed(at(START_MS + MINUTE_MS), &a, 9, 5);
@@ -211,7 +211,7 @@ fn what_was_stored_counts_with_what_was_counted_since() {
 }
 
 #[test]
-fn what_was_busy_before_has_its_place_after_a_restart() {
+fn busy_pages_keep_their_curves_after_a_restart() {
     let mut before = History::default();
     for number in 0..MAX_PAGES {
         before.changed(at(START_MS), &page(number), 0, 2);
@@ -245,7 +245,7 @@ fn nothing_is_stored_while_nothing_changes() {
 }
 
 #[test]
-fn what_the_disk_refuses_waits() {
+fn rows_that_the_disk_refuses_wait() {
     let (mut history, a) = (History::default(), page(1));
     history.changed(at(START_MS), &a, 0, 2);
     let mut calls = 0;
