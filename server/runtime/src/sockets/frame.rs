@@ -1,6 +1,6 @@
-//! One frame of a WebSocket, as bytes: taken apart when it comes from a client, put together when it goes to one.
+//! One frame of a WebSocket as bytes: parses those of clients, and builds those of the server.
 //!
-//! Only clients mask what they send, so a frame of ours is the same for everyone.
+//! Only clients mask their frames, so a frame of the server is the same for every client.
 
 use std::io::Cursor;
 
@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::{
     protocol::frame::{FrameHeader, coding::OpCode},
 };
 
-/// Bytes of the longest header of a frame of ours: two, and eight of a length.
+/// Bytes of the longest header that the server sends: two, and eight for the length.
 const MAX_HEADER_BYTES: usize = 10;
 /// Bytes of the longest payload of a control frame.
 pub(super) const MAX_CONTROL_BYTES: usize = 125;
@@ -19,20 +19,20 @@ pub(super) const MAX_CONTROL_BYTES: usize = 125;
 /// A frame of a client, unmasked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frame {
-    /// What kind it is.
+    /// Its kind.
     pub(super) opcode: OpCode,
-    /// Whether it is the last one of its message.
+    /// Whether it is the last frame of its message.
     pub(super) is_final: bool,
     /// Its content.
     pub(super) payload: Vec<u8>,
 }
 
-/// Takes the first frame of `bytes` apart, and tells how many bytes it took; `None` if it is not all there.
+/// Parses the first frame of `bytes`, and returns it with its length. `None` if it has not arrived completely.
 ///
-/// A frame that is wrong is refused by its header, before any of its payload is kept.
+/// A wrong frame is refused by its header, before any of its payload is kept.
 ///
 /// # Errors
-/// If it breaks the protocol, or is longer than `max_bytes`.
+/// Fails if the frame breaks the protocol, or is longer than `max_bytes`.
 pub(super) fn parse(bytes: &[u8], max_bytes: usize) -> Result<Option<(Frame, usize)>, Error> {
     let mut cursor = Cursor::new(bytes);
     let Some((header, length)) = FrameHeader::parse(&mut cursor)? else { return Ok(None) };
@@ -42,7 +42,7 @@ pub(super) fn parse(bytes: &[u8], max_bytes: usize) -> Result<Option<(Frame, usi
     }
     let mask = check(&header, size)?;
     let start = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
-    // Both are small: the header has at most 14 bytes, and the size was checked.
+    // Both numbers are small: the header has at most 14 bytes, and the size is checked.
     let end = start + size;
     let Some(masked) = bytes.get(start..end) else { return Ok(None) };
     let mut payload = masked.to_vec();
@@ -50,7 +50,7 @@ pub(super) fn parse(bytes: &[u8], max_bytes: usize) -> Result<Option<(Frame, usi
     Ok(Some((Frame { opcode: header.opcode, is_final: header.is_final, payload }, end)))
 }
 
-/// What a header alone can have wrong; returns its mask.
+/// Checks a header. Returns its mask.
 fn check(header: &FrameHeader, size: usize) -> Result<[u8; 4], ProtocolError> {
     let mask = header.mask.ok_or(ProtocolError::UnmaskedFrameFromClient)?;
     if header.rsv1 || header.rsv2 || header.rsv3 {
@@ -67,7 +67,7 @@ fn check(header: &FrameHeader, size: usize) -> Result<[u8; 4], ProtocolError> {
     Ok(mask)
 }
 
-/// Four bytes at a time, which the compiler makes into more.
+/// It works on four bytes at a time, which the compiler turns into more.
 fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     let word = u32::from_ne_bytes(mask);
     let (words, rest) = payload.as_chunks_mut::<4>();
@@ -79,16 +79,16 @@ fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     }
 }
 
-/// The header of a frame of ours.
+/// The header of a frame of the server.
 pub(super) struct Header {
-    /// The header, and zeros.
+    /// The header, followed by zeros.
     bytes: [u8; MAX_HEADER_BYTES],
-    /// So many of the bytes are the header.
+    /// How many of the bytes are the header.
     length: usize,
 }
 
 impl Header {
-    /// Of a whole message, or of a control frame, with a payload of so many bytes.
+    /// The header of a whole message or a control frame, with a payload of this many bytes.
     pub(super) fn new(opcode: OpCode, payload_bytes: usize) -> Self {
         let header = FrameHeader { opcode, ..FrameHeader::default() };
         let mut bytes = [0; MAX_HEADER_BYTES];
@@ -98,13 +98,13 @@ impl Header {
         Self { bytes, length }
     }
 
-    /// Its bytes.
+    /// The bytes of the header.
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 
-/// The bytes of a frame after the first `written`; they share the payload's memory, unless the header is among them.
+/// The bytes of a frame after the first `written` ones. They share the payload's memory, unless a part of the header is left.
 pub(super) fn rest(header: &Header, payload: &Bytes, written: usize) -> Bytes {
     let header = header.as_bytes();
     match header.get(written..) {
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_wrong_frame_is_refused_by_its_header() {
         let too_long = [0x82, 0xfe, 0x40, 0x01];
-        // Without the mask its header is not whole.
+        // Without its mask, the header is not complete.
         assert!(parse(&too_long, 16 * 1024).unwrap().is_none());
         let refused = |bytes: &[u8]| parse(bytes, 16 * 1024).unwrap_err();
         assert!(matches!(refused(&[0x82, 0xfe, 0x40, 0x01, 0, 0, 0, 0]), Error::Capacity(_)));

@@ -1,4 +1,4 @@
-//! One client's turn to be heard: what it has said is taken in, as far as it may speak now.
+//! Reads from one client: how much it may send now, and what its bytes mean.
 
 use std::{io::ErrorKind, time::Instant};
 
@@ -15,65 +15,65 @@ use crate::{
     party::Message,
 };
 
-/// Reads from one socket in a row. One that has more to say goes on after the others.
+/// Reads from one socket in a row. If it has more, it is read again after the others.
 const READS_IN_A_ROW: usize = 8;
 
-/// How far what a client says is listened to.
+/// Whether a client is still listened to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Listening {
     Yes,
-    /// It has said goodbye.
+    /// It has sent a close frame.
     Done,
-    /// It broke the protocol: nothing it says can be understood any more.
+    /// It broke the protocol, so its bytes have no meaning any more.
     Broken,
 }
 
-/// What comes after a read.
+/// What follows after a read.
 pub(super) enum Next {
-    /// Nothing: the kernel tells when there is more.
+    /// Nothing. The kernel reports when more arrives.
     Wait,
-    /// To read again by then, for it may speak no faster, or others are to have their turn.
+    /// Read again at this time, because the client is too fast, or because others must get their turn.
     Pause(Instant),
-    /// The connection is over.
+    /// The connection has ended.
     End(Close),
 }
 
-/// What a worker knows of a client as a speaker.
+/// What a worker knows of a client that it reads from.
 pub(super) struct Hearing {
-    /// What it has said in part.
+    /// What has arrived in part.
     reader: Reader,
-    /// How fast it may go on.
+    /// How fast it may send.
     pace: Pace,
-    /// How far it is listened to.
+    /// Whether it is still listened to.
     listening: Listening,
-    /// When it last said anything, in milliseconds of the worker's clock. That starts again after 49 days; no connection is
-    /// silent for half of them.
+    /// When it last sent anything, in milliseconds of the worker's clock. The value wraps after 49 days. No connection is
+    /// silent for half of that.
     heard_at_ms: u32,
-    /// It is read again at its time and not before, whatever it sends.
+    /// It is paused until a set time, whatever it sends.
     pub(super) is_paused: bool,
 }
 
 impl Hearing {
-    /// Of a new client, with what came together with its handshake.
+    /// A new client, with the bytes that arrived with its handshake.
     pub(super) fn new(already_read: &[u8], now_ms: u64) -> Self {
         let reader = Reader::keeping(already_read);
         Self { reader, pace: Pace::new(), listening: Listening::Yes, heard_at_ms: wrap(now_ms), is_paused: false }
     }
 
-    /// For how many milliseconds it has said nothing.
+    /// For how many milliseconds it has sent nothing.
     pub(super) fn silent_ms(&self, now_ms: u64) -> u64 {
-        // It may have said something since the caller looked at the clock.
+        // It may have sent something after the caller read the clock.
         wrap(now_ms).wrapping_sub(self.heard_at_ms).cast_signed().max(0).unsigned_abs().into()
     }
 
-    /// It broke the protocol.
+    /// Whether it broke the protocol.
     pub(super) fn is_broken(&self) -> bool {
         self.listening == Listening::Broken
     }
 }
 
 impl<E: Ears> Worker<E> {
-    /// Reads what there is. With `to_the_end` a short read is not the last one.
+    /// Reads what has arrived. With `to_the_end` it reads on after a short read.
     pub(super) fn hear(
         &self,
         connection: &E::Connection,
@@ -112,7 +112,7 @@ impl<E: Ears> Worker<E> {
         Next::Pause(now)
     }
 
-    /// Takes in what was read. After goodbye or nonsense it is only thrown away.
+    /// Handles the bytes. After a close frame or a protocol error they are dropped.
     fn take_in(&self, connection: &E::Connection, hearing: &mut Hearing, bytes: &[u8], now_ms: u64) {
         if hearing.listening != Listening::Yes {
             return;
@@ -158,7 +158,7 @@ fn wrap(ms: u64) -> u32 {
     (ms % (1 << u32::BITS)) as u32
 }
 
-/// What a client is told that broke the protocol.
+/// The close code for a client that broke the protocol.
 fn code_of(error: &FrameError) -> u16 {
     match error {
         FrameError::Capacity(_) => close::TOO_BIG,

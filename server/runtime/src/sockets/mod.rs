@@ -1,18 +1,17 @@
-//! WebSockets after their handshake: whoever has something to say writes it straight to the socket, and a few workers
-//! read for all of them.
+//! WebSockets after their handshake. Rooms write straight to the sockets, and a few workers read for all of them.
 //!
-//! A worker is one task with one `epoll` (or `kqueue`) for its thousands of sockets. An idle connection is one
-//! [`Socket`] inside its owner's record and one entry in the worker's list: no task, timer, channel or buffer. A write
-//! that the kernel does not take whole is kept in a box of its own, and the worker goes on with it when there is room.
-//! Every 2.5 s a worker looks at each of its list, in turns: who needs a ping, who has been silent, and who does not read.
+//! A worker is one task with one `epoll` (or `kqueue`) for thousands of sockets. An idle connection is one [`Socket`] inside
+//! the record of its connection, and one entry in the worker's list. It has no task, timer, channel or buffer. If the kernel
+//! does not take a write completely, the rest is kept in a box, and the worker writes it later. Every 2.5 s a worker checks a
+//! quarter of its list for sockets that need a ping, are silent, or do not read.
 //!
-//! Nothing here knows rooms or parties. What is heard goes to an [`Ears`].
+//! Nothing here knows rooms or parties. What clients send goes to an [`Ears`].
 //!
-//! The other way, which this one replaced, was a task for each connection with a timer, a notice, a codec and a read buffer.
-//! Bytes of the process for each of 18,000 idle viewers who watch 3 links each, what rooms and pages keep included (Linux,
-//! 2 cores): 5,746 that way (2026-11-22), 786 this way (2026-11-28, `connection-counter-load run idle --viewers 18000 --pages
-//! 1000`). Some 160 of these are what is here: the record with its [`Socket`], and the worker's entry. And an update woke
-//! thousands of tasks, where now the room writes thousands of times.
+//! Before, each connection was a task with a timer, a notification, a codec and a read buffer. This is what 18,000 idle viewers
+//! with 3 watched links took, including their part of rooms and pages (Linux, 2 cores). With tasks: 5,746 bytes of the process
+//! for each (2026-11-22). Now: 786 bytes (2026-11-28, `connection-counter-load run idle --viewers 18000 --pages 1000`). About
+//! 160 of these are in this module: the record with its [`Socket`], and the worker's entry. An update also woke thousands of
+//! tasks. Now the room writes thousands of times.
 
 mod frame;
 mod hearing;
@@ -42,18 +41,18 @@ pub(crate) use socket::{Outgoing, Refusal, Socket};
 use crate::{close::Close, limits::Limits, party::Message};
 use worker::Worker;
 
-/// Bytes of a socket's outgoing data in the kernel, which takes twice as much for its own records. Enough for two of a
-/// page's largest updates on their way; without a bound Linux keeps 4 MB for each client that does not read.
+/// Bytes of a socket's outgoing data in the kernel, which uses twice as much for its own records. It is enough for two of a
+/// page's largest updates. Without this limit, Linux keeps up to 4 MB for each client that does not read.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
 
-/// Who hears what connections say.
+/// Receives what clients send.
 pub(crate) trait Ears: Clone + Send + Sync + 'static {
     /// The record of one connection, with its socket in it.
     type Connection: AsRef<Socket> + Clone + Send + Sync + 'static;
-    /// What a connection holds of the server; dropped when it is gone.
+    /// The quotas that a connection holds. They are dropped when it is gone.
     type Held: Send + 'static;
 
-    /// A connection said something. `Err` closes it.
+    /// A client has sent a message. `Err` closes its connection.
     fn heard(&self, connection: &Self::Connection, message: Message) -> Result<(), Close>;
 
     /// A connection is gone. Called once for each that was given to [`Sockets::add`].
@@ -62,13 +61,13 @@ pub(crate) trait Ears: Clone + Send + Sync + 'static {
 
 /// All sockets of a server.
 pub(crate) struct Sockets<E: Ears> {
-    /// Each has its part of the sockets.
+    /// The workers. Each has a part of the sockets.
     workers: Vec<Arc<Worker<E>>>,
     /// Ends their tasks when dropped.
     tasks: Mutex<JoinSet<()>>,
-    /// Whose turn it is to get a socket.
+    /// Decides which worker gets the next socket.
     turn: AtomicUsize,
-    /// What everyone is told who comes when goodbyes have begun.
+    /// The close message for connections that are added while the server stops.
     goodbye: OnceLock<Close>,
 }
 
@@ -76,7 +75,7 @@ impl<E: Ears> Sockets<E> {
     /// Starts one worker for each thread that the computer can run at once.
     ///
     /// # Errors
-    /// If the operating system gives no more file descriptors.
+    /// Fails if the operating system has no more file descriptors.
     pub(crate) fn start(ears: &E, limits: &Limits) -> io::Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
         let mut tasks = JoinSet::new();
@@ -89,10 +88,10 @@ impl<E: Ears> Sockets<E> {
         self.workers.iter().map(|worker| worker.len()).sum()
     }
 
-    /// Says goodbye to everyone, one after another, evenly over a time that goes by how many there are. Whoever is added
-    /// later is told at once.
+    /// Closes all connections, one after another, evenly over a time that depends on their number. Connections that are added
+    /// later are closed at once.
     pub(crate) async fn say_goodbye(&self, close: &Close, time_for: impl FnOnce(usize) -> Duration) {
-        // Nobody else sets it.
+        // Only this function sets it.
         let _ = self.goodbye.set(close.clone());
         let everyone: Vec<_> = self.workers.iter().flat_map(|worker| worker.connections()).collect();
         let (start, time) = (Instant::now(), time_for(everyone.len()));
@@ -105,7 +104,7 @@ impl<E: Ears> Sockets<E> {
         }
     }
 
-    /// Ends the workers, and hangs up on whoever is left.
+    /// Ends the workers, and drops the connections that are left.
     pub(crate) fn stop(&self) {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         for worker in &self.workers {
@@ -116,7 +115,7 @@ impl<E: Ears> Sockets<E> {
     /// Takes over a socket whose handshake was answered. `already_read` is what came with the handshake.
     ///
     /// # Errors
-    /// If the socket cannot be watched; then [`Ears::gone`] is not called.
+    /// Fails if the socket cannot be watched. Then [`Ears::gone`] is not called.
     pub(crate) fn add(
         &self,
         stream: TcpStream,
@@ -125,7 +124,7 @@ impl<E: Ears> Sockets<E> {
         held: E::Held,
     ) -> io::Result<()> {
         let stream = stream.into_std()?;
-        // A slow reader may then cost a little more memory, and nothing else.
+        // If this fails, a slow reader takes a little more memory.
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.workers.len();
         let worker = self.workers.get(turn).ok_or(io::ErrorKind::NotFound)?;

@@ -1,6 +1,6 @@
-//! From the bytes of a client to its messages.
+//! Turns the bytes of a client into its messages.
 //!
-//! A connection that says nothing needs none of this: what it takes exists only between the pieces of a frame or message.
+//! A silent connection needs no memory for this. It is allocated only while a frame or message has arrived in part.
 
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::{
@@ -12,60 +12,60 @@ use tokio_tungstenite::tungstenite::{
 use super::frame::{self, Frame};
 use crate::{close::Close, party::Message};
 
-/// What a frame means.
+/// The meaning of a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Incoming {
-    /// A message is whole.
+    /// A complete message.
     Message(Message),
-    /// A part of a message, and more to come.
+    /// A part of a message. More will follow.
     Part,
-    /// A question for a sign of life.
+    /// A ping.
     Ping(Bytes),
-    /// A sign of life.
+    /// A pong.
     Pong,
-    /// The client says goodbye.
+    /// A close frame.
     Close(Close),
 }
 
-/// What has come of a message so far.
+/// The parts of a message that have arrived.
 struct Parts {
-    /// Its bytes must be UTF-8.
+    /// Whether it is a text, so that its bytes must be UTF-8.
     is_text: bool,
-    /// The parts so far.
+    /// The bytes so far.
     bytes: Vec<u8>,
-    /// So many of the bytes are known to be UTF-8.
+    /// How many of the bytes have been checked to be UTF-8.
     checked: usize,
 }
 
-/// What is kept of a connection between two reads; most of the time nothing.
+/// What is kept of a connection between two reads. Usually nothing.
 #[derive(Default)]
 pub(super) struct Reader(Option<Box<Kept>>);
 
 #[derive(Default)]
 struct Kept {
-    /// Read, but not taken apart yet.
+    /// Bytes that are read, but not parsed yet.
     bytes: Vec<u8>,
-    /// The message whose parts are coming.
+    /// The message whose parts are arriving.
     parts: Option<Parts>,
 }
 
 impl Reader {
-    /// With bytes that were read before.
+    /// A reader with bytes that were read before.
     pub(super) fn keeping(bytes: &[u8]) -> Self {
         let kept = (!bytes.is_empty()).then(|| Box::new(Kept { bytes: bytes.to_vec(), parts: None }));
         Self(kept)
     }
 
-    /// Whether bytes are kept that may be a whole frame.
+    /// Whether there are bytes that may be a complete frame.
     pub(super) fn has_bytes(&self) -> bool {
         self.0.as_ref().is_some_and(|kept| !kept.bytes.is_empty())
     }
 
-    /// Takes apart what was kept, followed by `bytes`. Hands each frame's meaning to `take`, until that answers `false`
-    /// or no whole frame is left; the rest is kept.
+    /// Parses the kept bytes, followed by `bytes`. Passes the meaning of each frame to `take`, until that returns `false` or no
+    /// complete frame is left. Keeps the rest.
     ///
     /// # Errors
-    /// If the client breaks the protocol, or sends a message of more than `max_bytes`. Nothing more can be read then.
+    /// Fails if the client breaks the protocol, or sends a message of more than `max_bytes`. Nothing more can be read then.
     pub(super) fn read(
         &mut self,
         bytes: &[u8],
@@ -91,7 +91,7 @@ impl Reader {
         } else if taken > 0 {
             own.split_off(taken)
         } else {
-            // A long frame is not copied for each of its pieces.
+            // This avoids copying a long frame for each of its pieces.
             own
         };
         if !kept.bytes.is_empty() || kept.parts.is_some() {
@@ -142,12 +142,12 @@ impl Parts {
         if self.is_text { self.check() } else { Ok(()) }
     }
 
-    /// Text that cannot become UTF-8 any more is refused at once.
+    /// Text that can no longer become valid UTF-8 is refused at once.
     fn check(&mut self) -> Result<(), Error> {
         let unchecked = self.bytes.get(self.checked..).unwrap_or_default();
         match std::str::from_utf8(unchecked) {
             Ok(_) => self.checked = self.bytes.len(),
-            // The last character is not all there yet.
+            // The last character has not arrived completely.
             Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
             Err(error) => return Err(Error::Utf8(error.to_string())),
         }
@@ -159,12 +159,12 @@ impl Parts {
         if !self.is_text {
             return Ok(Message::Binary(bytes));
         }
-        // Checked already but for a character that was never finished.
+        // All bytes are checked, except for a character that was never completed.
         Utf8Bytes::try_from(bytes).map(Message::Text).map_err(|error| Error::Utf8(error.to_string()))
     }
 }
 
-/// What a close frame says. A code that no one may send is answered as a broken protocol.
+/// The content of a close frame. An invalid code breaks the protocol.
 fn close(payload: &[u8]) -> Result<Close, Error> {
     match payload {
         [] => Ok(Close::without_status()),

@@ -1,4 +1,4 @@
-//! The writing side of a connection: straight to the kernel, and what that does not take waits in a box.
+//! The writing side of a connection. It writes straight to the kernel. What the kernel does not take waits in a box.
 
 use std::{
     io::{self, ErrorKind, Read},
@@ -14,18 +14,18 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, OpCode};
 use super::waiting::{Broken, Closing, Waiting, parts, write_frame};
 use crate::{close::Close, error::Error, party::Message};
 
-/// A connection's socket, or what stands for one. It belongs into the record of its connection.
+/// A connection's socket, or what replaces one. It is a part of the connection's record.
 pub(crate) struct Socket(Mutex<Inner>);
 
 struct Inner {
-    /// Where bytes go.
+    /// Where the bytes go.
     wire: Wire,
-    /// What the kernel has not taken yet; most of the time nothing. Always there for one that is local.
+    /// What the kernel has not taken yet. Usually nothing. A local socket always has one.
     waiting: Option<Box<Waiting>>,
 }
 
 enum Wire {
-    /// Its handshake is not answered yet.
+    /// The handshake is not answered yet.
     Pending,
     Tcp(TcpStream),
     /// Another room of this process.
@@ -33,39 +33,40 @@ enum Wire {
     Gone,
 }
 
-/// Why a message was not taken.
+/// Why a message was refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// The connection is closing or closed.
     Closed,
-    /// Too much waits for a client that does not read.
+    /// Too many bytes wait, because the client does not read.
     Slow,
 }
 
-/// What a room of this process has to do next.
+/// What a local socket receives next.
 pub(crate) enum Outgoing {
-    /// To hear this.
+    /// A message.
     Message(Message),
-    /// To take leave.
+    /// The end of the connection.
     Close(Close),
 }
 
 impl Socket {
-    /// One whose handshake is not answered yet: what it is sent waits for [`Sockets::add`](super::Sockets::add).
+    /// A socket whose handshake is not answered yet. Its messages wait for [`Sockets::add`](super::Sockets::add).
     pub(crate) fn pending() -> Self {
         Self(Mutex::new(Inner { wire: Wire::Pending, waiting: None }))
     }
 
-    /// One that leads to another room of this process, which takes what is sent with [`outgoing`](Self::outgoing).
+    /// A socket to another room of this process, which takes the messages with [`outgoing`](Self::outgoing).
     pub(crate) fn local() -> Self {
         let waiting = Waiting { reader: Some(Arc::default()), ..Waiting::default() };
         Self(Mutex::new(Inner { wire: Wire::Local, waiting: Some(Box::new(waiting)) }))
     }
 
-    /// Sends a message, after those sent before.
+    /// Sends a message, after those that were sent before.
     ///
     /// # Errors
-    /// [`Refusal::Slow`] if others wait and together they are more than `queue_bytes`: then it is closed with code 1013.
+    /// [`Refusal::Slow`] if other messages wait, and together they have more than `queue_bytes`. The connection is then closed
+    /// with code 1013.
     pub(crate) fn send(&self, message: Message, queue_bytes: usize) -> Result<(), Refusal> {
         let mut inner = self.lock();
         if inner.waiting.is_none() && inner.write(&message).map_err(|Broken| Refusal::Closed)? {
@@ -75,7 +76,7 @@ impl Socket {
         if !matches!(waiting.closing, Closing::No) {
             return Err(Refusal::Closed);
         }
-        // One message, however large, proves no one slow.
+        // A single message may be of any size. It does not show that the client is slow.
         if !waiting.queue.is_empty() && waiting.queued_bytes + message.len() > queue_bytes {
             waiting.forget_queue();
             waiting.closing = Closing::Asked(Error::SlowConnection.close());
@@ -88,18 +89,18 @@ impl Socket {
         Ok(())
     }
 
-    /// Whether the operating system has taken all that was sent, and more may be sent.
+    /// Whether the operating system has taken all that was sent, and the connection is open.
     pub(crate) fn is_idle(&self) -> bool {
         let inner = self.lock();
         inner.waiting.as_ref().is_none_or(|waiting| waiting.is_empty()) && !matches!(inner.wire, Wire::Gone)
     }
 
-    /// Bytes of the messages that wait.
+    /// Bytes of the waiting messages.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.lock().waiting.as_ref().map_or(0, |waiting| waiting.queued_bytes)
     }
 
-    /// Says goodbye after what was sent before. Does nothing where goodbye is under way.
+    /// Closes the connection after the messages that were sent before. Does nothing if it is closing already.
     pub(crate) fn close(&self, close: Close) {
         let mut inner = self.lock();
         let waiting = inner.waiting.get_or_insert_default();
@@ -110,14 +111,14 @@ impl Socket {
         inner.flush();
     }
 
-    /// Waits for something to hear; only for one that is [`local`](Self::local).
+    /// Waits for the next message or close. Only for a [`local`](Self::local) socket.
     pub(crate) async fn outgoing(&self) -> Outgoing {
         loop {
             let news = match self.next() {
                 Ok(outgoing) => return outgoing,
                 Err(news) => news,
             };
-            // Whatever came since `next` looked has left its notice.
+            // If something arrived after `next`, there is already a notification.
             news.notified().await;
         }
     }
@@ -136,12 +137,13 @@ impl Socket {
         }
     }
 
-    /// The handshake is answered, here is its socket. What waited for it is written by the next [`flush`](Self::flush).
+    /// The handshake is answered, and this is its socket. The next [`flush`](Self::flush) writes the messages that waited for
+    /// it.
     pub(super) fn attach(&self, stream: TcpStream) {
         self.lock().wire = Wire::Tcp(stream);
     }
 
-    /// Reads what the kernel has, up to the buffer's size.
+    /// Reads what has arrived, up to the buffer's size.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.lock().wire {
             Wire::Tcp(stream) => stream.read(buffer),
@@ -154,7 +156,7 @@ impl Socket {
         self.lock().flush();
     }
 
-    /// Asks for a sign of life, unless something waits: then the client has enough to read.
+    /// Sends a ping, unless messages wait. Then the client has enough to read.
     pub(super) fn ping(&self) {
         let mut inner = self.lock();
         if inner.waiting.is_none() {
@@ -162,7 +164,7 @@ impl Socket {
         }
     }
 
-    /// Answers a ping. Where others wait, only the newest is answered.
+    /// Answers a ping. If several wait for an answer, only the newest is answered.
     pub(super) fn pong(&self, payload: Bytes) {
         let mut inner = self.lock();
         match &mut inner.waiting {
@@ -172,7 +174,7 @@ impl Socket {
         }
     }
 
-    /// The client says goodbye: answers as soon as the frame under way is out, and forgets what else waits.
+    /// The client has sent a close frame. Answers it after the current frame, and drops the other messages.
     pub(super) fn answer_goodbye(&self, close: Close) {
         let mut inner = self.lock();
         let waiting = inner.waiting.get_or_insert_default();
@@ -186,12 +188,12 @@ impl Socket {
         inner.flush();
     }
 
-    /// Whether goodbye is under way: nothing that comes is a message any more.
+    /// Whether the connection is closing. Then messages of the client are ignored.
     pub(super) fn is_closing(&self) -> bool {
         self.lock().waiting.as_ref().is_some_and(|waiting| !matches!(waiting.closing, Closing::No))
     }
 
-    /// How the connection ended, once both sides have said goodbye.
+    /// How the connection ended, once both sides have sent a close frame.
     pub(super) fn ended(&self) -> Option<Close> {
         let inner = self.lock();
         let waiting = inner.waiting.as_ref()?;
@@ -201,7 +203,7 @@ impl Socket {
         }
     }
 
-    /// How the connection ends if nothing more comes of it.
+    /// How the connection ends if nothing more arrives.
     pub(super) fn unanswered(&self) -> Option<Close> {
         match &self.lock().waiting.as_ref()?.closing {
             Closing::Said(close) | Closing::Asked(close) | Closing::Answering(close) | Closing::Over(close) => {
@@ -211,7 +213,7 @@ impl Socket {
         }
     }
 
-    /// How the connection ends if it has not taken a frame for `write_timeout`, or not answered a goodbye for
+    /// How the connection ends if it has not taken a frame for `write_timeout`, or has not answered a close frame for
     /// `close_timeout`.
     pub(super) fn overdue(&self, now: Instant, write_timeout: Duration, close_timeout: Duration) -> Option<Close> {
         let inner = self.lock();
@@ -223,19 +225,19 @@ impl Socket {
         }
     }
 
-    /// Once goodbye is said, tells the client not to wait for more.
+    /// After the close frame, shuts down the writing side.
     pub(super) fn finish_writing(&self) {
         let inner = self.lock();
         if let (Wire::Tcp(stream), Some(waiting)) = (&inner.wire, &inner.waiting)
             && matches!(waiting.closing, Closing::Said(_))
             && waiting.rest.is_empty()
         {
-            // One that is gone needs no telling.
+            // A client that is gone need not be told.
             let _ = stream.shutdown(std::net::Shutdown::Write);
         }
     }
 
-    /// Closes the socket. With `reset` the kernel throws away what the client has not taken.
+    /// Closes the socket. With `reset` the kernel drops what the client has not taken.
     pub(super) fn hang_up(&self, reset: bool) {
         let mut inner = self.lock();
         let wire = std::mem::replace(&mut inner.wire, Wire::Gone);
@@ -244,7 +246,7 @@ impl Socket {
         if let Wire::Tcp(stream) = wire
             && reset
         {
-            // Otherwise the kernel keeps it for minutes, which is no more than a waste.
+            // If this fails, the kernel keeps the data for some minutes.
             let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         }
     }
@@ -256,8 +258,8 @@ impl Socket {
 }
 
 impl Inner {
-    /// Writes a message at once; what the kernel does not take is put into the box. `false` if this is no time to write:
-    /// then there is a box to put it into.
+    /// Writes a message at once. What the kernel does not take is put into the box. Returns `false` if the message must wait,
+    /// and then there is a box for it.
     fn write(&mut self, message: &Message) -> Result<bool, Broken> {
         let (opcode, payload) = parts(message);
         let rest = match &self.wire {
@@ -288,13 +290,13 @@ impl Inner {
 
     fn flush(&mut self) {
         if let (Wire::Tcp(stream), Some(waiting)) = (&self.wire, &mut self.waiting) {
-            // Whatever the error, the worker hears of it, too.
+            // The worker gets every error, too.
             let _ = waiting.flush(stream);
             self.forget_nothing();
         }
     }
 
-    /// Gives the box back when it is empty.
+    /// Drops the box if it is empty.
     fn forget_nothing(&mut self) {
         if self.waiting.as_ref().is_some_and(|waiting| waiting.is_empty()) {
             self.waiting = None;

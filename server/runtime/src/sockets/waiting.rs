@@ -1,4 +1,4 @@
-//! What has to be written to a connection and is not yet: in a box, until the kernel has taken it.
+//! What must still be written to a connection. It is kept in a box until the kernel has taken it.
 
 use std::{
     collections::VecDeque,
@@ -18,26 +18,26 @@ use crate::{
     party::Message,
 };
 
-/// Bytes of a frame that is copied behind its header to be written in one piece; for longer ones that costs more than
-/// having the kernel collect both.
+/// Bytes of the largest frame that is copied behind its header to be written at once. For larger ones, passing both to the
+/// kernel is cheaper.
 const COPIED_FRAME_BYTES: usize = 1024;
 
-/// What has to be written, in the order of the fields.
+/// What must be written, in the order of the fields.
 #[derive(Default)]
 pub(super) struct Waiting {
-    /// What is left of a frame that the kernel took in part.
+    /// The rest of a frame that the kernel took in part.
     pub(super) rest: Bytes,
     /// The answer to the newest ping.
     pub(super) pong: Option<Bytes>,
-    /// Messages not begun yet.
+    /// Messages that are not begun yet.
     pub(super) queue: VecDeque<Message>,
-    /// Bytes of these.
+    /// Bytes of these messages.
     pub(super) queued_bytes: usize,
-    /// How far goodbye has come.
+    /// How far the closing of the connection has come.
     pub(super) closing: Closing,
-    /// When the frame that is next began to wait, or when goodbye was said. `None` before the handshake is answered.
+    /// When the next frame began to wait, or when the close frame was sent. `None` before the handshake is answered.
     pub(super) since: Option<Instant>,
-    /// Wakes the room of this process that takes all this, where one does.
+    /// Wakes the room of this process that receives all this, if there is one.
     pub(super) reader: Option<Arc<Notify>>,
 }
 
@@ -45,21 +45,21 @@ pub(super) struct Waiting {
 pub(super) enum Closing {
     #[default]
     No,
-    /// Goodbye is to be said.
+    /// A close frame must be sent.
     Asked(Close),
-    /// Goodbye is said, the answer is not here.
+    /// The close frame is sent, and not answered yet.
     Said(Close),
-    /// The other side has said goodbye, ours is to be said.
+    /// The other side has sent a close frame, and ours must be sent.
     Answering(Close),
-    /// Both have said goodbye.
+    /// Both sides have sent a close frame.
     Over(Close),
 }
 
-/// The socket does not work any more. Its worker hears of that, too, and ends the connection.
+/// The socket does not work any more. The worker notices this, too, and ends the connection.
 pub(super) struct Broken;
 
 impl Waiting {
-    /// Tells a room of this process that there is something to take.
+    /// Wakes the room of this process that receives messages.
     pub(super) fn wake_reader(&self) {
         if let Some(reader) = &self.reader {
             reader.notify_one();
@@ -134,7 +134,7 @@ fn close_payload(close: &Close) -> Bytes {
     }
 }
 
-/// Writes a frame; returns what the kernel did not take of it.
+/// Writes a frame. Returns what the kernel did not take of it.
 pub(super) fn write_frame(stream: &TcpStream, opcode: OpCode, payload: &Bytes) -> Result<Option<Bytes>, Broken> {
     let header = Header::new(opcode, payload.len());
     let start = header.as_bytes().len();
@@ -155,7 +155,7 @@ pub(super) fn write_frame(stream: &TcpStream, opcode: OpCode, payload: &Bytes) -
     Ok((written < length).then(|| frame::rest(&header, payload, written)))
 }
 
-/// Writes once; a full kernel takes nothing.
+/// Writes once. If the kernel's buffer is full, nothing is written.
 fn write_some(stream: &TcpStream, mut write: impl FnMut(&TcpStream) -> io::Result<usize>) -> Result<usize, Broken> {
     loop {
         match write(stream) {

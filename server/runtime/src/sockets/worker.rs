@@ -19,50 +19,50 @@ use super::{
 };
 use crate::{close::Close, limits::Limits};
 
-/// Sockets served between two moments at which other tasks have their turn.
+/// Sockets that are served before other tasks get their turn.
 const EVENTS_AT_ONCE: usize = 256;
-/// Bytes read at once, into the one buffer of the worker; a whole message of the longest kind, with its header.
+/// Bytes read at once into the worker's one buffer. A longest message fits with its header.
 const READ_BUFFER_BYTES: usize = 17 * 1024;
-/// Between two looks at a socket. No period that they are looked at for needs to be met more exactly.
+/// Time between two checks of a socket. The timeouts need not be more exact.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2_500);
-/// Looks within the shortest of those periods, where somebody has chosen one of a few seconds.
+/// If a timeout is only a few seconds long, sockets are checked this often within it.
 const LOOKS_IN_A_PERIOD: u32 = 2;
-/// No period is so short that more looks are worth their time.
+/// The shortest time between two checks. More would cost too much for any timeout.
 const SHORTEST_LOOK_INTERVAL: Duration = Duration::from_millis(20);
-/// Sockets are looked at in turns, every fourth at a time, so that nothing waits long for so many pings.
+/// Sockets are checked in turns, every fourth at a time, so that nothing waits long for many pings.
 const TURNS: usize = 4;
-/// A list that has room for so many is made smaller when most of it is empty.
+/// If a list has space for this many and is mostly empty, it is made smaller.
 const LARGE_LIST: usize = 1_024;
 
 /// A task with its sockets.
 pub(super) struct Worker<E: Ears> {
-    /// Who hears what is read.
+    /// Receives what is read.
     pub(super) ears: E,
-    /// What it needs of the limits.
+    /// The limits of sockets.
     pub(super) limits: SocketLimits,
-    /// Where the system is asked to tell of sockets.
+    /// Registers sockets with the system.
     registry: Registry,
-    /// From when its clock counts.
+    /// The start of its clock.
     started_at: Instant,
     /// Its connections, by the token of their sockets.
     entries: Mutex<Slab<Entry<E>>>,
 }
 
-/// What a worker needs of the limits.
+/// The limits of sockets.
 pub(super) struct SocketLimits {
     /// Bytes of one message of a client.
     pub(super) message_bytes: usize,
     /// Bytes that may wait for a client.
     pub(super) send_queue_bytes: usize,
-    /// How fast a client may speak.
+    /// How fast a client may send.
     pub(super) allowance: Allowance,
-    /// How long one is silent before it is pinged.
+    /// How long a client may be silent before it gets a ping.
     ping_interval_ms: u64,
-    /// How long one is silent before it is given up.
+    /// How long a client may be silent before it is dropped.
     idle_timeout_ms: u64,
-    /// How long one may leave a frame untaken.
+    /// How long a client may take to accept a frame.
     write_timeout: Duration,
-    /// How long one may take to answer a goodbye.
+    /// How long a client may take to answer a close frame.
     close_timeout: Duration,
 }
 
@@ -70,9 +70,9 @@ pub(super) struct SocketLimits {
 struct Entry<E: Ears> {
     /// Its record, with the socket.
     connection: E::Connection,
-    /// Given back when it is gone.
+    /// Dropped when the connection is gone.
     _held: E::Held,
-    /// `None` while it is its turn to be heard.
+    /// `None` while it is being read.
     hearing: Option<Hearing>,
 }
 
@@ -107,7 +107,7 @@ impl<E: Ears> Worker<E> {
     ) -> io::Result<()> {
         let mut entries = self.entries();
         let place = entries.vacant_entry();
-        // A new socket can be written to, which is an event: so the worker comes for what is there already.
+        // A new socket is writable, which is an event. So the worker also reads what has already arrived.
         self.registry.register(&mut stream, Token(place.key()), Interest::READABLE | Interest::WRITABLE)?;
         connection.as_ref().attach(stream);
         let hearing = Some(Hearing::new(already_read, self.ms(Instant::now())));
@@ -119,12 +119,12 @@ impl<E: Ears> Worker<E> {
         self.entries().len()
     }
 
-    /// Everyone who is there.
+    /// All connections.
     pub(super) fn connections(&self) -> Vec<E::Connection> {
         self.entries().iter().map(|(_, entry)| entry.connection.clone()).collect()
     }
 
-    /// Hangs up on everyone, and tells nobody.
+    /// Drops all connections, without close frames.
     pub(super) fn hang_up(&self) {
         for entry in self.entries().drain() {
             entry.connection.as_ref().hang_up(true);
@@ -172,7 +172,7 @@ impl<E: Ears> Worker<E> {
         }
     }
 
-    /// Reads again from those whose pause is over.
+    /// Reads again from the sockets whose pause is over.
     fn resume(&self, now: Instant, buffer: &mut [u8], paused: &mut Paused) {
         let mut due = Vec::new();
         while let Some(Reverse((at, key))) = paused.peek().copied()
@@ -185,12 +185,12 @@ impl<E: Ears> Worker<E> {
             if let Some(hearing) = self.entries().get_mut(key).and_then(|entry| entry.hearing.as_mut()) {
                 hearing.is_paused = false;
             }
-            // The news that the client has gone may have come during the pause.
+            // The client may have gone during the pause.
             self.serve(key, true, buffer, paused);
         }
     }
 
-    /// Writes and reads what can be written to and read from one socket. With `to_the_end` a short read is not its last.
+    /// Writes to and reads from one socket. With `to_the_end` it reads on after a short read.
     fn serve(&self, key: usize, to_the_end: bool, buffer: &mut [u8], paused: &mut Paused) {
         let Some((connection, mut hearing)) = self.begin(key) else { return };
         let socket = connection.as_ref();
@@ -204,13 +204,13 @@ impl<E: Ears> Worker<E> {
                 self.finish(key, hearing);
                 paused.push(Reverse((until, key)));
             }
-            // The client was told a code, but it cannot have understood: the room hears that the connection broke.
+            // The client got a close code, but may not have understood it. The room is told that the connection broke.
             Next::End(close) if hearing.is_broken() => self.end(key, Close::abnormal(&close.reason), false),
             Next::End(close) => self.end(key, close, false),
         }
     }
 
-    /// Lends out what is needed to hear a client.
+    /// Takes out what is needed to read from a client.
     fn begin(&self, key: usize) -> Option<(E::Connection, Hearing)> {
         let mut entries = self.entries();
         let entry = entries.get_mut(key)?;
@@ -231,7 +231,7 @@ impl<E: Ears> Worker<E> {
         }
     }
 
-    /// Looks at every fourth socket: pings those that are silent, and hangs up on those that are gone or do not read.
+    /// Checks every fourth socket: pings those that are silent, and drops those that are gone or do not read.
     fn sweep(&self, sweeps: &mut Sweeps, now: Instant) {
         let now_ms = self.ms(now);
         let (turn, passed_ms) = sweeps.next(now, now_ms);
@@ -239,7 +239,7 @@ impl<E: Ears> Worker<E> {
         let mut silent = Vec::new();
         let mut entries = self.entries();
         for key in (turn..entries.capacity()).step_by(TURNS) {
-            // No one has a turn to be heard now.
+            // No socket is being read now.
             let Some(Entry { connection, hearing: Some(hearing), .. }) = entries.get(key) else { continue };
             let socket = connection.as_ref();
             let overdue = socket.overdue(now, self.limits.write_timeout, self.limits.close_timeout);
@@ -295,15 +295,15 @@ impl SocketLimits {
     }
 }
 
-/// When which sockets are looked at.
+/// When sockets are checked.
 struct Sweeps {
-    /// When the next ones are.
+    /// When the next ones are checked.
     due: Instant,
-    /// Between two turns.
+    /// Time between two turns.
     interval: Duration,
-    /// Which of the turns is next.
+    /// The number of the next turn.
     turn: usize,
-    /// When those of each turn were last looked at, in milliseconds of the worker's clock.
+    /// When the sockets of each turn were last checked, in milliseconds of the worker's clock.
     looked_ms: [u64; TURNS],
 }
 
@@ -313,7 +313,7 @@ impl Sweeps {
         Self { due: Instant::now() + interval, interval, turn: 0, looked_ms: [0; TURNS] }
     }
 
-    /// Whose turn it is, and how many milliseconds after the one before.
+    /// The turn, and the milliseconds since its previous check.
     fn next(&mut self, now: Instant, now_ms: u64) -> (usize, u64) {
         let turn = self.turn;
         self.turn = (turn + 1) % TURNS;
