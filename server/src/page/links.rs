@@ -1,4 +1,4 @@
-//! What viewers ask of their page: which links they watch, within their limits.
+//! The links that viewers watch, within their limits.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,7 +34,7 @@ impl Page {
             return Ok(());
         }
         if self.links.len() + links.len() > limits.links_per_room {
-            // Those that are only remembered make room for those that are watched.
+            // Links that are only stored make room for watched ones.
             forget_unwatched(&mut self.links, room)?;
         }
         let page = page_id(room);
@@ -59,18 +59,18 @@ impl Page {
         }
         let Order { asked, left_out, .. } = order;
         if viewer.watches.is_none() {
-            // The snapshot is all it has to know.
+            // It needs only the snapshot.
             viewer.told = self.telling.version();
         }
         let links = sets::with(&viewer.watches, asked.clone());
         self.sets.replace(&mut viewer.watches, links);
-        // What is known is told at once; the rest comes when it is.
+        // Known counts are sent at once. The others follow when they arrive.
         self.send_snapshot(room, connection, asked)?;
         say_what_is_missing(connection, &refused, &left_out);
         Ok(())
     }
 
-    /// Reads the links that are remembered, as far as the disk is quick. What it remembers is a convenience.
+    /// Reads stored links, as far as the disk is fast enough.
     pub(super) async fn recall(&mut self, room: &Room) {
         while let Some(past) = &mut self.past {
             match past.next::<()>(PATIENCE).await {
@@ -104,7 +104,7 @@ impl Page {
         Ok(())
     }
 
-    /// One viewer less watches these.
+    /// One viewer less watches these links.
     pub(super) fn unwatch<'a>(&mut self, links: impl Iterator<Item = &'a PageId>) {
         for id in links {
             if let Some(link) = self.links.get_mut(id) {
@@ -117,7 +117,7 @@ impl Page {
         }
     }
 
-    /// A malformed message is answered once; who goes on is not speaking our language.
+    /// Answers a malformed message once. A client that goes on does not understand the answer.
     pub(super) fn warn(&mut self, connection: &Connection, reason: &str) -> Result {
         let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return Ok(()) };
         if std::mem::replace(&mut viewer.unusual.get_or_insert_default().warned, true) {
@@ -129,7 +129,7 @@ impl Page {
     }
 }
 
-/// The page that a link of this page leads to, under the main name of its site. Notes the other name, if it has that.
+/// The page that a link of this page leads to, under the main name of its site. If the link uses another name, notes that name.
 fn link_of(text: &str, page: &PageId, access: &Access, unusual: &mut Option<Box<Unusual>>) -> Result<PageId, Refusal> {
     let named = PageId::parse(text)?;
     let id = match access.main_page(&named) {
@@ -157,29 +157,29 @@ fn say_what_is_missing(connection: &Connection, refused: &[(&String, Refusal)], 
     }
 }
 
-/// What a viewer's message asks for, while the page takes it in.
+/// What a viewer's message asks for, while the page handles it.
 struct Order<'a> {
-    /// Where the viewer's address pays.
+    /// Reserves memory for the viewer's address.
     till: Till<'a>,
-    /// Which address that is.
+    /// That address.
     address: Option<u64>,
-    /// What the viewer watched before.
+    /// The links that the viewer watched before.
     watches: &'a LinkSet,
     /// The links of the page, who brought them, and those that its counters must hear of.
     links: &'a mut BTreeMap<PageId, Link>,
     brought: &'a mut Brought,
     unsettled: &'a mut BTreeSet<PageId>,
     limits: &'a ViewerLimits,
-    /// What the message has named and is watched now.
+    /// The links of the message that are watched now.
     asked: BTreeSet<PageId>,
-    /// How many it watches now.
+    /// How many links the viewer watches now.
     watched: usize,
-    /// What it has named in vain: how many links, for each bound.
+    /// How many links were left out, for each limit.
     left_out: BTreeMap<Bound, usize>,
 }
 
 impl Order<'_> {
-    /// Has the viewer watch a link, or counts it as left out.
+    /// Lets the viewer watch a link, or counts it as left out.
     fn take(&mut self, id: PageId) {
         if self.asked.contains(&id) || sets::has(self.watches, &id) {
             self.asked.insert(id);
@@ -199,7 +199,7 @@ impl Order<'_> {
         self.asked.insert(id);
     }
 
-    /// Pays for a link, unless that is one too many.
+    /// Reserves memory for a link, unless a limit is reached.
     fn check(&mut self, id: &PageId) -> Result<(), Bound> {
         if self.watched >= self.limits.links_per_connection {
             return Err(Bound::Connection);
@@ -208,7 +208,7 @@ impl Order<'_> {
         if !self.links.contains_key(id) && !self.brought.may_bring(self.address, free) {
             return Err(Bound::Page);
         }
-        // The operator has read of it in the log already.
+        // The log already says so.
         self.till.pay(id).map_err(|_| Bound::Address)
     }
 }
@@ -216,22 +216,22 @@ impl Order<'_> {
 /// Why a link is left out.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Bound {
-    /// The connection watches as many as it may.
+    /// The connection watches as many links as it may.
     Connection,
-    /// The page has as many as it may, or the address has brought its share of them.
+    /// The page has as many links as it may have, or the address has added as many as it may.
     Page,
     /// The address holds as much memory as it may.
     Address,
 }
 
 impl Bound {
-    /// Tells the operator of links that show no counts.
+    /// Logs that links show no counts.
     fn tell(self) {
         static PAGE: Notice = Notice::warning();
         if self == Self::Page {
             PAGE.give(|| {
-                "some links of a page show no counts: it has as many as --max-links-per-room allows, or one address has \
-                 brought half of those"
+                "some links of a page show no counts: its viewers watch as many as --max-links-per-room allows, or one address \
+                 watches half of those"
                     .to_owned()
             });
         }
@@ -248,8 +248,8 @@ impl fmt::Display for Bound {
     }
 }
 
-/// Remembers a link that leads somewhere: what no one has ever viewed while someone watched it is not worth the disk, for
-/// anyone can invent it.
+/// Stores a link that has had viewers. A link that was never viewed while it was watched is not stored, because anyone can
+/// invent one.
 pub(super) fn keep(id: &PageId, link: &mut Link, room: &Room) -> Result {
     if !link.kept {
         link.kept = stored(room.storage().put(&link_key(id), &()))?;
@@ -273,7 +273,7 @@ pub(super) fn forget_unwatched(links: &mut BTreeMap<PageId, Link>, room: &Room) 
 fn say(connection: &Connection, code: &str, message: String) {
     tracing::debug!(code, message, "a message was refused");
     if let Ok(message) = Message::json(&PageMessage::Error { code: code.to_owned(), message }) {
-        // Who cannot take it is closing.
+        // A connection that cannot take it is closing.
         let _ = connection.send(message);
     }
 }

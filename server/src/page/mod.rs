@@ -1,7 +1,7 @@
-//! The page party: who views this page, which links they watch, and what they are told.
+//! The page party: it knows its viewers, the links that they watch, and the counts that they have got.
 //!
-//! It knows nothing of sockets or of the disk. Counts are the size of a set and never read back: after a restart no one
-//! is here, until they are.
+//! It knows nothing of sockets or of the disk. A count is the size of a set and is never read back. After a restart there are
+//! no viewers until they connect again.
 
 mod links;
 mod news;
@@ -33,11 +33,11 @@ use sets::{LinkSet, LinkSets};
 use shares::Brought;
 use telling::Telling;
 
-/// Bytes of a `viewer` token: a UUID, or anything as short.
+/// Bytes of a `viewer` token. It may be a UUID, or another text of this length.
 const MAX_TOKEN_BYTES: usize = 64;
-/// How long an event waits for remembered links: no one notices.
+/// How long an event waits for stored links. No one notices it.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// How the keys of remembered links begin.
+/// The prefix of the keys of stored links.
 const LINKS: &str = "link:";
 
 /// One page.
@@ -49,51 +49,51 @@ pub struct Page {
     links: BTreeMap<PageId, Link>,
     /// Which of them viewers watch.
     sets: LinkSets,
-    /// Who brought those that are watched.
+    /// Which addresses added the watched links.
     brought: Brought,
-    /// Links that began or ceased to be watched, and whose counter does not know yet.
+    /// Links whose counter does not know yet that they are watched, or that they no longer are.
     unsettled: BTreeSet<PageId>,
-    /// What viewers have been told, and when they are told more.
+    /// What viewers have been told, and when the next update may be sent.
     telling: Telling,
-    /// Of whoever told us counts last: it pays for what comes of them.
+    /// The bill of the counter that sent counts last. Costs that these counts cause are added to it.
     bill: Bill,
-    /// The last snapshot that was sent, for the next viewer that asks for the same.
+    /// The last snapshot, for the next viewer that asks for the same links.
     snapshot: Option<Snapshot>,
-    /// Whether the counter knows how many viewers there are.
+    /// Whether the counter knows the current number of viewers.
     reported: bool,
-    /// When the counter may be told again.
+    /// When the next report to the counter may be sent.
     reports: Pace,
-    /// Links that are remembered and not read yet; `None` once they are.
+    /// The stored links that are not read yet. `None` once all are read.
     past: Option<Reading>,
 }
 
-/// One connection of the page. Each viewer of the server has one, so it is small.
+/// A connection of the page. It is small, because each viewer of the server has one.
 struct Viewer {
-    /// How it is reached.
+    /// The connection.
     connection: Connection,
-    /// The links it watches: their counts are all it is sent.
+    /// The links that it watches. It gets only their counts.
     watches: LinkSet,
-    /// What its address pays for these.
+    /// Memory that is reserved for these links.
     held: Reservation,
-    /// The version of the links' counts it was last told; see [`Telling`].
+    /// The version of the links' counts that it was told last; see [`Telling`].
     told: u64,
-    /// What sets it apart from most.
+    /// What only few viewers have.
     unusual: Option<Box<Unusual>>,
 }
 
-/// What few viewers have.
+/// What only few viewers have.
 #[derive(Default)]
 struct Unusual {
-    /// The name that it calls the site by, where that is another name.
+    /// The name that it uses for the site, if that is not the main name.
     alias: Option<Box<str>>,
     /// How it is counted.
     counted: Counted,
-    /// It has sent something that is no message.
+    /// Whether it has sent something that is not a message.
     warned: bool,
 }
 
 impl Viewer {
-    /// The name that it calls the site by, where that is another name.
+    /// The name that it uses for the site, if that is not the main name.
     fn alias(&self) -> Option<&str> {
         self.unusual.as_ref()?.alias.as_deref()
     }
@@ -120,45 +120,45 @@ enum Counted {
     /// As one viewer.
     #[default]
     Alone,
-    /// Together with all connections of this token, as one viewer.
+    /// As one viewer, together with all connections with this token.
     With(Box<str>),
-    /// Not at all: it only watches.
+    /// Not at all. It only watches.
     Not,
 }
 
 /// A page that viewers of this page can go to.
 #[derive(Default)]
 struct Link {
-    /// How many viewers of this page watch it. None do when it is only remembered.
+    /// How many viewers of this page watch it. 0 if it is only stored.
     watchers: u32,
-    /// The address that brought it; see [`Brought`].
+    /// The address that added it; see [`Brought`].
     brought_by: Option<u64>,
-    /// Whether its counter has been asked to tell us.
+    /// Whether its counter was asked to send its count.
     subscribed: bool,
-    /// Its viewers; `None` until its counter has told us.
+    /// Its viewers. `None` until its counter has sent them.
     count: Option<u32>,
     /// The version at which its count last changed.
     changed: u64,
-    /// Of the last news of it.
+    /// The sequence number of its last count.
     sequence: u64,
-    /// Whether it is stored, to be known after a restart.
+    /// Whether it is stored, so that it is known after a restart.
     kept: bool,
 }
 
 impl Party for Page {
-    /// As they are in the page's own address.
+    /// The id has slashes as in the page's own address.
     const ID_HAS_SLASHES: bool = true;
 
     fn room_id(id: &str) -> Result<RoomId> {
         Ok(RoomId::new(PageId::parse(id).map_err(Refusal::from)?))
     }
 
-    /// A page of a site's other name is the page of the site.
+    /// A page under another name of its site is the page of that site.
     fn same_as(lobby: &Lobby) -> Option<RoomId> {
         lobby.setting::<Access>().ok()?.main_page(page_of(lobby)).map(RoomId::new)
     }
 
-    /// The site's pages, where the operator has set a bound for all of them.
+    /// The pages of the site, if the operator has set a limit for all of them.
     fn group(lobby: &Lobby) -> Option<Group> {
         let connections = lobby.setting::<Settings>().ok()?.limits.connections_per_site;
         let page = page_of(lobby);
@@ -176,7 +176,7 @@ impl Party for Page {
             Ok(()) => Ok(request),
             Err(refusal) => {
                 refusal.tell();
-                // Where there is an origin there is a web page, and a widget that is better told to stay away.
+                // A request with an origin comes from a web page. Its widget should be told not to try again.
                 Err(match refusal {
                     Refusal::OriginMissing => gate::refusal(refusal),
                     refusal => refusal_in_words(&refusal.into()),
@@ -190,9 +190,9 @@ impl Party for Page {
     }
 
     async fn on_start(&mut self, room: &mut Room) -> Result {
-        // No viewers is what counters believe of a page, unless it failed when it had some.
+        // Counters take a page to have no viewers, unless it failed when it had some.
         self.reported = !room.failed_before();
-        // What it remembers is read when it is asked for: who is here must not wait for a disk.
+        // Stored links are read when they are needed, because viewers must not wait for the disk.
         self.past = Some(room.storage().read(LINKS));
         if room.failed_before() {
             self.ask_to_be_forgotten(room)?;
@@ -246,7 +246,7 @@ impl Party for Page {
                 self.recall(room).await;
                 let connections = self.links.iter().map(|(id, link)| (id.clone(), link.count.unwrap_or(0))).collect();
                 let id = page_id(room);
-                // There is no such setting where nothing joins machines.
+                // Without a cluster there is no such setting.
                 let elsewhere = room.setting::<OtherMachines>().map_or(0, |machines| machines.viewers(&id));
                 gate::public(&PageReport { viewers: self.count().saturating_add(elsewhere), id, connections })
             }
@@ -271,7 +271,7 @@ impl Party for Page {
         self.settle(room)
     }
 
-    /// Forgets the links that no one here watches any more.
+    /// Forgets the links that no viewer watches any more.
     async fn on_alarm(&mut self, room: &mut Room) -> Result {
         self.recall(room).await;
         forget_unwatched(&mut self.links, room)?;
@@ -283,7 +283,7 @@ impl Party for Page {
 }
 
 impl Page {
-    /// Who views the page: connections, or the people behind them where they said who belongs together.
+    /// The number of viewers: connections, where all connections with the same token count as one.
     fn count(&self) -> u32 {
         let mut people = HashSet::new();
         let counted = self.viewers.values().filter(|viewer| match viewer.counted() {
@@ -295,7 +295,7 @@ impl Page {
     }
 }
 
-/// What the connection's address says about counting it: `?observe` or `?viewer=<token>`.
+/// What the connection's address says about counting: `?observe` or `?viewer=<token>`.
 fn counted(request: &Request) -> Counted {
     let mut counted = Counted::Alone;
     for pair in request.uri().query().unwrap_or_default().split('&') {

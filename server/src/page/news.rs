@@ -1,4 +1,4 @@
-//! What a page hears from counters and passes on: to them its own count, to its viewers what changed.
+//! The counts that a page gets from counters and sends to viewers, and its own count that it reports.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
@@ -14,17 +14,17 @@ use crate::{
     party::{Connection, Message, Result, Room, Stub, post},
 };
 
-/// Bytes of counts in one message, about: a connection keeps a buffer as large as its largest message.
+/// Bytes of counts in one message, approximately. A connection keeps a buffer as large as its largest message.
 const FRAME_BYTES: usize = 16 * 1024;
-/// Bytes of a count besides its page id, in JSON.
+/// Bytes of a count in JSON, in addition to the page id.
 const COUNT_BYTES: usize = r#""":4294967295,"#.len();
 
 impl Page {
-    /// Takes in what a counter says. A link that no one watches any more is none of our business.
+    /// Applies counts from a counter. Links that no one watches any more are ignored.
     pub(super) fn heard(&mut self, room: &Room, connections: Counts, sequence: Option<u64>) -> Result {
         for (id, count) in connections {
             let Some(link) = self.links.get_mut(&id).filter(|link| link.subscribed) else { continue };
-            // Messages can overtake each other once there is more than one machine; an old count must not stick.
+            // With several machines, messages can overtake each other. An old count must not replace a newer one.
             if sequence.is_some_and(|sequence| sequence < link.sequence) {
                 continue;
             }
@@ -43,7 +43,7 @@ impl Page {
         Ok(())
     }
 
-    /// Tells the counter everything anew, for it has lost it.
+    /// The counter has lost everything. Reports and subscribes again.
     pub(super) fn forget_what_was_told(&mut self) {
         self.reported = false;
         for (id, link) in &mut self.links {
@@ -54,18 +54,18 @@ impl Page {
         }
     }
 
-    /// After a failure of this room counters still believe that it watches what it watched; it does not know what that was.
+    /// After a failure of this room, counters still have its subscriptions, which it has lost. Asks them to forget these.
     pub(super) fn ask_to_be_forgotten(&self, room: &Room) -> Result {
         let request = CounterRequest::Forget { subscriber_id: page_id(room) };
         for counter in room.parties().get("counter")?.awake() {
-            // One that is too busy tells us of links that no one watches, which does no harm.
+            // A counter that is too busy for this sends counts that no one watches, which does no harm.
             tell(&counter, &request)?;
         }
         Ok(())
     }
 
-    /// Does all that is due after an event: brings subscriptions in line with what viewers watch, tells the counter our
-    /// count, tells viewers what changed, and asks for a tick where it is too early for that.
+    /// Does everything that is due after an event: updates subscriptions, reports the count, sends changes to viewers, and asks
+    /// for a tick for what is too early.
     pub(super) fn settle(&mut self, room: &mut Room) -> Result {
         let waits = [self.settle_subscriptions(room)?, self.settle_report(room)?, self.settle_updates(room)?];
         if let Some(wait) = waits.into_iter().flatten().min() {
@@ -74,7 +74,7 @@ impl Page {
         Ok(())
     }
 
-    /// Brings the counters in line with what is watched; or says how long to wait before trying again.
+    /// Updates the subscriptions at the counters. Returns how long to wait before trying again.
     fn settle_subscriptions(&mut self, room: &Room) -> Result<Option<Duration>> {
         let mut requests: BTreeMap<(&str, bool), Vec<PageId>> = BTreeMap::new();
         for id in &self.unsettled {
@@ -113,7 +113,7 @@ impl Page {
         Ok((!self.unsettled.is_empty()).then_some(RETRY))
     }
 
-    /// Tells the counter our count if it changed; or says how long to wait for that.
+    /// Reports the count if it has changed. Returns how long to wait if it is too early.
     fn settle_report(&mut self, room: &Room) -> Result<Option<Duration>> {
         if self.reported {
             return Ok(None);
@@ -157,17 +157,17 @@ impl Page {
                 self.telling.fall_behind();
                 break;
             }
-            // Who cannot take it is closing.
+            // A connection that cannot take it is closing.
             let _ = connection.send(message.clone());
         }
         self.snapshot = Some(snapshot);
         Ok(())
     }
 
-    /// Tells viewers what changed since they were last told; or says how long to wait for that. Who is still being
-    /// written to is left out: it gets what is newest once it can take it, one message however long that takes.
+    /// Sends viewers what has changed since their last update. Returns how long to wait if it is too early. A viewer that still
+    /// has unsent data is skipped. Later it gets the newest counts in one message.
     fn settle_updates(&mut self, room: &Room) -> Result<Option<Duration>> {
-        // Viewers of a stopping server leave one after another. No one is to see counts fall for that.
+        // Viewers of a stopping server leave one after another. Nobody should see counts fall because of that.
         if room.is_stopping() {
             return Ok(None);
         }
@@ -193,7 +193,7 @@ impl Page {
             let parts = updates.since(viewer.told, watches, viewer.alias())?;
             let fits = |(_, message): &&(u64, Message)| viewer.connection.has_room_for(message);
             for (told, message) in parts.iter().take_while(fits) {
-                // Who cannot take it is closing.
+                // A connection that cannot take it is closing.
                 let _ = viewer.connection.send(message.clone());
                 viewer.told = *told;
             }
@@ -205,30 +205,30 @@ impl Page {
         }
         let cost = room.processor_time().saturating_sub(start);
         self.bill.add(cost);
-        // From the start: telling thousands takes a while, which is no reason to tell them later next time.
+        // The time counts from the start, because sending to thousands takes a while, and must not delay the next update.
         self.telling.done(now, cost, room.setting::<Settings>()?.update_interval, all);
         Ok(self.telling.wait(room.now(), room.is_rush()))
     }
 }
 
-/// What was sent to a viewer that asked for these links.
+/// The snapshot for a viewer that asked for these links.
 pub(super) struct Snapshot {
-    /// The links it is about.
+    /// The links.
     asked: BTreeSet<PageId>,
     /// The viewer's name for the site; see [`Viewer::alias`](super::Viewer::alias).
     alias: Option<Box<str>>,
-    /// Of the counts.
+    /// The version of the counts.
     version: u64,
-    /// What was sent.
+    /// The messages.
     messages: Vec<Message>,
 }
 
-/// The names of the page's site: its own, and the one that a viewer calls it by.
+/// The names of the page's site: its own, and the one that a viewer uses.
 #[derive(Clone, Copy)]
 struct Names<'a> {
-    /// Its own.
+    /// Its own name.
     site: Option<&'a str>,
-    /// The viewer's; see [`Viewer::alias`](super::Viewer::alias).
+    /// The viewer's name; see [`Viewer::alias`](super::Viewer::alias).
     alias: Option<&'a str>,
 }
 
@@ -242,12 +242,12 @@ struct Updates<'a> {
     links: &'a BTreeMap<PageId, Link>,
     /// The page's site.
     site: Option<&'a str>,
-    /// What was encoded so far.
+    /// The updates that were encoded so far.
     made: HashMap<Sameness, Vec<(u64, Message)>>,
 }
 
 impl Updates<'_> {
-    /// What changed of these links after this version, oldest first: each message, and the version of who was told it.
+    /// The changes of these links after this version, oldest first. Each message comes with the version that it leads to.
     fn since(&mut self, told: u64, watches: &[PageId], alias: Option<&str>) -> Result<&[(u64, Message)]> {
         Ok(match self.made.entry((told, watches.as_ptr(), alias.map(Into::into))) {
             Entry::Occupied(made) => made.into_mut(),
@@ -259,7 +259,7 @@ impl Updates<'_> {
     }
 }
 
-/// One link's count, as it is told.
+/// The count of one link, as it is sent.
 struct News<'a> {
     /// Where the link leads.
     id: &'a PageId,
@@ -287,7 +287,7 @@ fn changes_since(
     frames(&news).map(|frame| Ok((frame.last().map_or(told, |news| news.changed), update(frame, names)?))).collect()
 }
 
-/// What fits into one message at a time.
+/// Splits the news into parts that fit into one message.
 fn frames<'a, 'b>(mut news: &'b [News<'a>]) -> impl Iterator<Item = &'b [News<'a>]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;
@@ -301,13 +301,13 @@ fn frames<'a, 'b>(mut news: &'b [News<'a>]) -> impl Iterator<Item = &'b [News<'a
     })
 }
 
-/// The message that tells these counts, under both names to a viewer who calls the site by an alias.
+/// The message with these counts. A viewer that uses another name of the site gets the counts under both names.
 fn update(frame: &[News<'_>], names: Names<'_>) -> Result<Message> {
     let mut connections: BTreeMap<_, _> = frame.iter().map(|news| (news.id.clone(), news.count)).collect();
     if let Names { site: Some(site), alias: Some(alias) } = names {
         for news in frame.iter().filter(|news| news.id.site() == Some(site)) {
             let rest = news.id.as_str().strip_prefix(site).unwrap_or_default();
-            // One that would be too long under the other name was not asked for under it.
+            // A link that would be too long under the other name was not asked for with it.
             if let Ok(id) = PageId::parse(&format!("{alias}{rest}")) {
                 connections.insert(id, news.count);
             }
@@ -320,7 +320,8 @@ fn counter_stub(room: &Room, counter: &str) -> Result<Stub> {
     room.parties().get("counter")?.room(counter)
 }
 
-/// Sends one way. `false` if the counter cannot take it now; counts are whole, so a later try makes good for it.
+/// Sends a request without waiting. Returns `false` if the counter cannot take it now. Counts are absolute, so a later report
+/// makes up for it.
 fn tell(counter: &Stub, request: &CounterRequest) -> Result<bool> {
     match counter.send(post(request)?) {
         Ok(()) => Ok(true),

@@ -7,8 +7,8 @@ use std::{
 
 use connection_counter_protocol::PageId;
 
-/// The links of one viewer, in order; shared with all who watch the same. `None` watches nothing. Every viewer has one, so it
-/// is a single pointer.
+/// The links of one viewer, in order. Viewers who watch the same links share one list. `None` means no links. It is a single
+/// pointer, because every viewer has one.
 pub(super) type LinkSet = Option<Arc<Vec<PageId>>>;
 
 /// All sets that viewers of a page watch.
@@ -16,7 +16,7 @@ pub(super) type LinkSet = Option<Arc<Vec<PageId>>>;
 pub(super) struct LinkSets(HashSet<Arc<Vec<PageId>>>);
 
 impl LinkSets {
-    /// Puts the set with these links, in order, in the place of `before`.
+    /// Replaces `before` by the set with these links, which are in order.
     pub(super) fn replace(&mut self, before: &mut LinkSet, links: Vec<PageId>) {
         let set = (!links.is_empty()).then(|| match self.0.get(&links) {
             Some(known) => Arc::clone(known),
@@ -33,7 +33,7 @@ impl LinkSets {
 
     /// One viewer less watches this set.
     pub(super) fn leave(&mut self, set: Arc<Vec<PageId>>) {
-        // Besides the viewer that leaves, only this table has it.
+        // Only the leaving viewer and this table still have it.
         if Arc::strong_count(&set) == 2 {
             self.0.remove(&set);
         }

@@ -1,4 +1,5 @@
-//! What the links of one viewer cost, which their address pays for, and how many links one address may bring to a page.
+//! The memory that a viewer's links take, which counts against the viewer's address, and how many links one address may add to
+//! a page.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,12 +8,12 @@ use connection_counter_protocol::PageId;
 use super::{Link, sets::LinkSet};
 use crate::{Error, Reservation};
 
-/// Bytes of memory that a watched link takes besides its id, at the page and at its counter. Measured with
-/// `tests/strangers.rs`: 300 to 600.
+/// Bytes of memory that a watched link takes at the page and at its counter, in addition to its id. `tests/strangers.rs`
+/// measured 300 to 600.
 const LINK_BYTES: usize = 600;
-/// How often a link's id is kept, about: by the page and by its counter, which also knows who watches it.
+/// How many copies of a link's id there are: at the page, and at its counter, which also knows who watches it.
 const ID_COPIES: usize = 3;
-/// Bytes of memory that the counter of one more site takes. Measured likewise: 4 to 5 KB.
+/// Bytes of memory that the counter of one more site takes. The same test measured 4 to 5 KB.
 const COUNTER_BYTES: usize = 6 * 1024;
 
 /// Bytes that a link takes, without its site's counter.
@@ -20,28 +21,28 @@ fn link_bytes(id: &PageId) -> usize {
     LINK_BYTES + ID_COPIES * id.as_str().len()
 }
 
-/// The site of a link whose counter is another than this one. Ids without a site share one counter.
+/// The site of a link, if its counter is not this one. Ids without a site have one common counter.
 fn foreign_site<'a>(id: &'a PageId, counter: &str) -> Option<&'a str> {
     id.site().filter(|site| *site != counter)
 }
 
-/// Bytes that a set of links takes, which is in order, on a page of this counter.
+/// Bytes that a set of links takes, on a page of this counter. The links are in order.
 pub(super) fn bytes(links: &[PageId], counter: &str) -> usize {
     let mut sites: Vec<_> = links.iter().filter_map(|id| foreign_site(id, counter)).collect();
-    // In order, the links of one site stand together.
+    // The links of one site are next to each other, because they are in order.
     sites.dedup();
     links.iter().map(link_bytes).sum::<usize>() + COUNTER_BYTES * sites.len()
 }
 
-/// What a viewer pays while it asks for more links.
+/// Reserves memory while a viewer asks for more links.
 pub(super) struct Till<'a> {
-    /// Counter of the page.
+    /// The counter of the page.
     counter: &'a str,
-    /// What the viewer watched before.
+    /// The links that the viewer watched before.
     watches: &'a LinkSet,
-    /// Other sites that have been paid for since.
+    /// Other sites that memory was reserved for since then.
     sites: HashSet<Box<str>>,
-    /// What it has paid for.
+    /// The memory that is reserved.
     held: &'a mut Reservation,
 }
 
@@ -50,10 +51,10 @@ impl<'a> Till<'a> {
         Self { counter, watches, sites: HashSet::new(), held }
     }
 
-    /// Has the viewer's address pay for one more link.
+    /// Reserves memory for one more link.
     ///
     /// # Errors
-    /// [`Error::TooMuchFromAddress`].
+    /// Fails with [`Error::TooMuchFromAddress`].
     pub(super) fn pay(&mut self, id: &PageId) -> Result<(), Error> {
         let site = foreign_site(id, self.counter).filter(|site| !self.knows(site));
         self.held.grow(link_bytes(id) + site.map_or(0, |_| COUNTER_BYTES))?;
@@ -68,25 +69,25 @@ impl<'a> Till<'a> {
     }
 }
 
-/// Whether a link is one of this site, or stands after those in order.
+/// Whether a link belongs to this site, or comes after its links in order.
 fn is_of_or_after(id: &PageId, site: &str) -> bool {
     let start = site.bytes().chain(std::iter::once(b'/'));
     id.as_str().bytes().ge(start)
 }
 
-/// Which addresses brought the links of a page that are watched now: each may bring no more than it leaves free. So half of
-/// a page's links are there for others, and half of the rest for the next, and nobody can take a page for themselves.
+/// The addresses that added the watched links of a page. Each address may add at most as many as it leaves free. So half of a
+/// page's links are left for others, and half of the rest for the next address, and nobody can take a page for themselves.
 #[derive(Default)]
 pub(super) struct Brought(HashMap<u64, usize>);
 
 impl Brought {
-    /// Whether an address may bring another link to a page with room for so many. Loopback may: its readers are not told
-    /// apart.
+    /// Whether an address may add another link to a page that has this many free. Loopback may always, because its readers
+    /// cannot be told apart.
     pub(super) fn may_bring(&self, address: Option<u64>, free: usize) -> bool {
         free > 0 && address.is_none_or(|address| self.0.get(&address).is_none_or(|brought| *brought < free))
     }
 
-    /// This address brought a link.
+    /// This address has added a link.
     pub(super) fn add(&mut self, link: &mut Link, address: Option<u64>) {
         link.brought_by = address;
         if let Some(address) = address {
@@ -94,7 +95,7 @@ impl Brought {
         }
     }
 
-    /// No one watches a link any more.
+    /// A link is no longer watched.
     pub(super) fn remove(&mut self, link: &mut Link) {
         let Some(address) = link.brought_by.take() else { return };
         if let Some(brought) = self.0.get_mut(&address) {
@@ -122,7 +123,7 @@ mod tests {
     fn links_cost_the_same_at_once_and_one_by_one() {
         let all = ids(&["a", "own.org/x", "own.org/y", "b-c.org/x", "b.org/x", "b.org/y", "b.org:8080/x", "c.org/x"]);
         for before in 0..all.len() {
-            // As the links come in any order, so does what is watched already.
+            // The links are asked for in any order, and some are watched already.
             let (watched, more): (Vec<_>, Vec<_>) =
                 all.iter().cloned().enumerate().partition(|(idx, _)| idx % 3 == before % 3);
             let watched: Vec<_> = watched.into_iter().map(|(_, id)| id).collect();

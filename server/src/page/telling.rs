@@ -1,4 +1,4 @@
-//! Who has been told what: versions of the links' counts, and when the next update may go out.
+//! What viewers have been told: versions of the links' counts, and when the next update may be sent.
 
 use std::time::{Duration, Instant};
 
@@ -6,51 +6,51 @@ use crate::pace::{Pace, Spending};
 
 /// What all viewers of a page have been told.
 ///
-/// Each change of a count is a version. A viewer remembers the version it was last told ([`Viewer::told`](super::Viewer)), and
-/// needs whatever changed after it among the links it watches: however long it could not be told, that is one update.
+/// Each change of a count is a version. A viewer remembers the version that it was told last ([`Viewer::told`](super::Viewer)),
+/// and needs all later changes of the links that it watches. However long it could not be told, these are one update.
 #[derive(Default)]
 pub(super) struct Telling {
-    /// Grows with every change.
+    /// The current version. It grows with every change.
     version: u64,
-    /// The version that every viewer has been told.
+    /// The version that all viewers have been told.
     told: u64,
-    /// Viewers wait for the very first count of a link: they are told even in a rush.
+    /// Viewers wait for the first count of a link. They get it even in a rush.
     is_awaited: bool,
-    /// When the next update may go out.
+    /// When the next update may be sent.
     pace: Pace,
     /// What updates cost.
     spending: Spending,
 }
 
 impl Telling {
-    /// The version of who has been told everything.
+    /// The version of a viewer that has been told everything.
     pub(super) fn version(&self) -> u64 {
         self.version
     }
 
-    /// A count changed: its new version.
+    /// A count has changed. Returns its new version.
     pub(super) fn change(&mut self) -> u64 {
         self.version += 1;
         self.version
     }
 
-    /// There is a count of a link that had none.
+    /// A link without a count got its first one.
     pub(super) fn first_count(&mut self) {
         self.is_awaited = true;
     }
 
-    /// A viewer has to be told again what was told before.
+    /// A viewer must be told again what others have been told already.
     pub(super) fn fall_behind(&mut self) {
         self.told = 0;
     }
 
-    /// How long until viewers may be told what is new; `None` if nothing is.
+    /// How long until viewers may be told what is new. `None` if nothing is new.
     pub(super) fn wait(&self, now: Instant, is_rush: bool) -> Option<Duration> {
         let is_new = self.told != self.version;
         is_new.then(|| self.pace.wait(now, is_rush && !self.is_awaited))
     }
 
-    /// Viewers were told from `now` on, which took `cost`. Unless that was `all`, the others are told next time.
+    /// Viewers were told from `now` on, which cost `cost`. If they were not `all`, the others are told next time.
     pub(super) fn done(&mut self, now: Instant, cost: Duration, shortest: Duration, all: bool) {
         self.spending.add(now, cost, cost);
         self.pace.sent(now, self.spending.interval(now, shortest));

@@ -15,7 +15,7 @@ use crate::{error::Error, limits::Limits};
 /// If more than one in this many of all rooms are in memory, a room that only got requests leaves at once.
 const CROWDED_DIVISOR: usize = 16;
 
-/// Connections by their key, so the oldest is first.
+/// Connections by their key: oldest first.
 pub(super) type Connections = BTreeMap<u64, Connection>;
 
 /// All rooms in memory.
