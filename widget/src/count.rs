@@ -1,9 +1,9 @@
-//! The number of a page: what the server said last, and what is shown.
+//! The count of a page: what the server said last, and what is shown.
 
-/// What nobody knows.
+/// A count that is not known.
 pub(crate) const UNKNOWN: f64 = -1.0;
 
-/// Viewers of one page. A number is one that JavaScript counts exactly, or [`UNKNOWN`].
+/// The viewers of one page. Each number is a whole number that JavaScript represents exactly, or [`UNKNOWN`].
 #[derive(Debug)]
 pub(crate) struct Count {
     latest: f64,
@@ -17,24 +17,24 @@ impl Default for Count {
 }
 
 impl Count {
-    /// What is shown.
+    /// The count that is shown.
     pub(crate) fn shown(&self) -> f64 {
         self.shown
     }
 
-    /// Takes the server's word, and answers whether what is shown changed. With `hold_falls`, lower numbers wait for
+    /// Takes a count from the server. Returns whether the shown count has changed. With `hold_falls`, lower counts wait for
     /// [`Self::settle`].
     pub(crate) fn hear(&mut self, viewers: f64, hold_falls: bool) -> bool {
         self.latest = viewers;
         !(hold_falls && viewers < self.shown) && self.settle()
     }
 
-    /// Forgets the server's word but not what is shown.
+    /// Forgets the server's count, but not the shown one.
     pub(crate) fn outdate(&mut self) {
         self.latest = UNKNOWN;
     }
 
-    /// Shows the server's word, even if it is lower, and answers whether that changed anything.
+    /// Shows the server's count, even if it is lower. Returns whether that changed anything.
     pub(crate) fn settle(&mut self) -> bool {
         let changed = self.latest != self.shown;
         self.shown = self.latest;

@@ -4,34 +4,34 @@ use connection_counter_protocol::PageId;
 
 use crate::rules::{Rules, split_before};
 
-/// The page the widget is a guest on, as it was at the last look.
+/// The page that the widget is on, as it was when it was last checked.
 pub(crate) struct HostPage {
     rules: Rules,
-    /// What all its addresses share.
+    /// The site of all its addresses.
     site: String,
-    /// Its address, without the fragment unless that is a route.
+    /// Its address. The fragment is left out, unless it is a route.
     address: String,
-    /// The page id of its address; `None` if the address is too long for one, or not on the web.
+    /// The page id of its address. `None` if the address is too long, or not on the web.
     by_address: Option<PageId>,
     /// The page id of its `<link rel=canonical>`.
     canonical: Option<PageId>,
-    /// Whether the canonical link is that of another page: the address moved on, and the link did not follow.
+    /// Whether the canonical link belongs to another page, because the address changed and the link did not.
     is_left_behind: bool,
 }
 
-/// Where the host page is, as the browser says.
+/// The current address of the host page, from the browser.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
     /// `location.href`.
     pub(crate) address: &'a str,
-    /// The address in its `<link rel=canonical>`, or nothing.
+    /// The address in its `<link rel=canonical>`, or an empty text.
     pub(crate) canonical: &'a str,
-    /// Whether a new address replaced the last one in the browser's history, instead of coming after it.
+    /// Whether the address replaced the last one in the browser's history, instead of coming after it.
     pub(crate) is_replaced: bool,
 }
 
 impl HostPage {
-    /// A page nobody has looked at yet.
+    /// A page that was not checked yet.
     pub(crate) fn new(rules: Rules) -> Self {
         Self {
             rules,
@@ -43,13 +43,13 @@ impl HostPage {
         }
     }
 
-    /// Takes in where the page is now. Answers whether links may mean something else than before.
+    /// Updates the page. Returns whether links may lead to other pages than before.
     pub(crate) fn arrive(&mut self, place: Place) -> bool {
         let (address, _) = self.rules.split(place.address);
         let moved = address != self.address;
         if moved {
             self.by_address = self.rules.page_id(address);
-            // Of the origin alone: an address too long for an id still has a site.
+            // This uses only the origin, because an address that is too long for an id still has a site.
             let origin = address.bytes().enumerate().filter(|(_, byte)| *byte == b'/').nth(2);
             let root = origin.and_then(|(slash, _)| self.rules.page_id(address.get(..=slash)?));
             self.site = root.as_ref().and_then(PageId::site).unwrap_or_default().into();
@@ -62,7 +62,7 @@ impl HostPage {
             self.is_left_behind = false;
         } else if moved {
             let follows = match self.beyond_canonical() {
-                // Only its parameters changed, which is no other page by what its author says.
+                // Only its parameters changed. The canonical link says that this is the same page.
                 Some("") => true,
                 Some(_) => place.is_replaced,
                 None => false,
@@ -72,14 +72,14 @@ impl HostPage {
         moved || changed
     }
 
-    /// Under which id this page's viewers meet: that of its canonical address if this is on the same site, else its own.
+    /// The id of this page: that of its canonical link if that is on the same site, and otherwise that of its address.
     pub(crate) fn id(&self) -> Option<&PageId> {
         let canonical = self.canonical.as_ref().filter(|id| !self.is_left_behind && !self.is_left_on_all(id));
         canonical.or(self.by_address.as_ref())
     }
 
-    /// The page at this address, if it is one that is counted here. A `link` with a fragment to this very page leads nowhere
-    /// else; one without is counted like any other.
+    /// The page at this address, if it is counted here. A `link` with a fragment of this page leads to no page. A link without
+    /// a fragment does.
     pub(crate) fn page_at(&self, address: &str, is_link: bool) -> Option<PageId> {
         let (page, fragment) = self.rules.split(address);
         let id = self.rules.page_id(page).filter(|id| self.rules.all_sites || self.has(id));
@@ -91,12 +91,12 @@ impl HostPage {
         id.site() == Some(&self.site)
     }
 
-    /// Whether this page goes by that id, by its address or by its canonical link.
+    /// Whether this page has that id, by its address or by its canonical link.
     fn is(&self, id: &PageId) -> bool {
         self.id() == Some(id) || self.by_address.as_ref() == Some(id)
     }
 
-    /// What the path of the address has beyond that of the canonical link; `None` if it does not lie within it.
+    /// The part of the address's path after the canonical link's path. `None` if the path does not begin with that.
     fn beyond_canonical(&self) -> Option<&str> {
         let (by_address, canonical) = (self.by_address.as_ref()?, self.canonical.as_ref()?);
         path_of(by_address)
@@ -104,7 +104,7 @@ impl HostPage {
             .filter(|beyond| matches!(beyond.as_bytes(), [] | [b'/', ..]))
     }
 
-    /// Whether a canonical link names the start page, but this is another: an application left it on all of its pages.
+    /// Whether a canonical link names the start page on another page, because an application put it on all of its pages.
     fn is_left_on_all(&self, canonical: &PageId) -> bool {
         is_start_page(canonical) && !self.by_address.as_ref().is_some_and(is_start_page)
     }
@@ -115,7 +115,7 @@ fn path_of(id: &PageId) -> &str {
     split_before(id.as_str(), b'?').0
 }
 
-/// Whether a page is the start page of its site, under whichever name.
+/// Whether a page is the start page of its site, under any of its names.
 fn is_start_page(id: &PageId) -> bool {
     let (_, path) = split_before(path_of(id), b'/');
     (path == "/" || path.starts_with("/index.")) && split_before(id.as_str(), b'#').1.is_empty()
@@ -138,12 +138,12 @@ mod tests {
     }
 
     impl HostPage {
-        /// The page goes elsewhere, as `history.pushState` does.
+        /// The page moves to another address, as with `history.pushState`.
         fn push(&mut self, address: &str, canonical: &str) -> bool {
             self.arrive(Place { address, canonical, is_replaced: false })
         }
 
-        /// The page changes its address, as `history.replaceState` does.
+        /// The page changes its address, as with `history.replaceState`.
         fn replace(&mut self, address: &str, canonical: &str) -> bool {
             self.arrive(Place { address, canonical, is_replaced: true })
         }

@@ -1,17 +1,17 @@
-//! Messages to the server: written by hand with the names of the protocol crate. Those from the server are read by `npm/socket.js`,
-//! with the browser's own JSON parser: one in wasm would weigh more than the rest of the widget.
+//! Builds messages to the server, with the names of the protocol crate. `npm/socket.js` reads messages from the server, with
+//! the browser's own JSON parser. A parser in wasm would be larger than the rest of the widget.
 
 use connection_counter_protocol::{MAX_LINKS_PER_MESSAGE, MAX_MESSAGE_BYTES, wire};
 
 use crate::join;
-/// A `subscribe` or `unsubscribe` in the making.
+/// A `subscribe` or `unsubscribe` message that is being built.
 pub(crate) struct Message {
     text: String,
     links: usize,
 }
 
 impl Message {
-    /// Without any links yet. `kind` is a name from [`wire`].
+    /// A message without links. `kind` is a name from [`wire`].
     pub(crate) fn new(kind: &str) -> Self {
         Self { text: join(&["{\"", wire::TYPE, "\":\"", kind, "\",\"", wire::LINKS, "\":["]), links: 0 }
     }
@@ -21,13 +21,13 @@ impl Message {
         self.links == 0
     }
 
-    /// Adds a link, or answers `false` if the message is full.
+    /// Adds a link. Returns `false` if the message is full.
     pub(crate) fn add(&mut self, id: &str) -> bool {
         let length = self.text.len();
         if self.links > 0 {
             self.text.push(',');
         }
-        // A page id needs no escapes: whatever JSON would escape is percent-encoded in it.
+        // A page id needs no escapes, because everything that JSON would escape is percent-encoded in it.
         self.text.push('"');
         self.text.push_str(id);
         self.text.push('"');

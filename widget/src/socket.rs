@@ -1,63 +1,63 @@
-//! Step 2, connect: one WebSocket to the room of the host page, brought back whenever it is lost.
+//! Step 2, connect: one WebSocket to the room of the host page. It is opened again whenever it is lost.
 
 use connection_counter_protocol::{PageId, close};
 
 use crate::dom::{self, now_ms, random};
 use crate::{join, timers::alarm};
 
-// The reconnect numbers, in milliseconds.
-/// At most this long before the first attempt: half a second of jitter spreads out the viewers of a busy server.
+// The numbers for reconnecting, in milliseconds.
+/// Longest wait before the first attempt. Half a second of jitter spreads out the viewers of a busy server.
 const FIRST_DELAY_MS: u32 = 500;
-/// At most this long before any attempt: long enough for a server in trouble, short enough for someone still reading.
+/// Longest wait before any attempt: long enough for a server in trouble, short enough for someone who is still reading.
 const LONGEST_DELAY_MS: u32 = 30_000;
-/// After a connection that lived this long, delays start small again. A shorter one may be a server that accepts and
-/// falls over, which must not be hammered.
+/// If a connection lasted this long, delays start small again. If it was shorter, the server may accept connections and then
+/// fail, and needs time.
 const STABLE_AFTER_MS: f64 = 5_000.0;
-/// After a reconnect, lower counts wait at least this long, and as long as our own next delay could have been: by then
-/// nearly everyone who lost the server when we did is back, and a restart has shown on no page.
+/// After a reconnect, lower counts are held back at least this long, and as long as our own next delay could have been. By then
+/// nearly everyone who lost the server with us is back, and no page has shown the restart.
 const SHORTEST_HOLD_MS: u32 = 5_000;
 
-/// A server that has not answered for this long is not there any more: slow networks take two or three seconds.
+/// A server that does not answer for this long is gone. Slow networks take two or three seconds.
 const ANSWER_WITHIN_MS: f64 = 10_000.0;
-/// What the server answers at once.
+/// The server answers this text at once.
 const PROBE: &str = "ping";
 
-// The pace. The server takes 30 messages at once and then 5 a second; we stay below both.
-/// Messages that may leave at once.
+// The rate of messages. The server takes 30 messages at once and then 5 a second. We stay below both.
+/// Messages that may be sent at once.
 const MESSAGES_AT_ONCE: f64 = 16.0;
 /// Time between messages after that.
 const MESSAGE_INTERVAL_MS: f64 = 250.0;
 
-/// The way to one room at a time.
+/// The connection to one room at a time.
 pub(crate) struct Socket {
     /// The start of every room's address.
     rooms: String,
-    /// The address of the room we are in, or want to be in.
+    /// The address of the room that we are in, or want to be in.
     room: Option<String>,
     state: State,
     backoff: Backoff,
     pace: Pace,
-    /// A connection broke, and none has taken its place yet.
+    /// A connection broke, and no new one has opened yet.
     lost: bool,
-    /// The server owes us an answer.
+    /// We wait for the server's answer to a probe.
     is_probing: bool,
 }
 
 enum State {
-    /// In no room, nor on the way to one.
+    /// In no room, and not connecting.
     Away,
     Connecting(Connection),
     Open {
         _connection: Connection,
         since_ms: f64,
     },
-    /// Lost or turned away, and about to try again.
+    /// The connection was lost or refused, and we will try again.
     Waiting,
-    /// The server does not want us in this room.
+    /// The server refuses us in this room.
     Refused,
 }
 
-/// The browser's WebSocket, which is closed when this is dropped.
+/// The browser's WebSocket. It is closed when this is dropped.
 struct Connection;
 
 impl Drop for Connection {
@@ -80,17 +80,17 @@ impl Socket {
         }
     }
 
-    /// The address of a page's room, with a suffix at its end.
+    /// The address of a page's room, with a suffix.
     pub(crate) fn room_of(&self, page: &PageId, suffix: &str) -> String {
         join(&[&self.rooms, &encode(page.as_str()), suffix])
     }
 
-    /// Whether that is where we are, or on the way to.
+    /// Whether we are in this room, or connecting to it.
     pub(crate) fn is_in(&self, room: Option<&str>) -> bool {
         self.room.as_deref() == room
     }
 
-    /// Goes to another room, or leaves for `None`. Answers whether that was a move away from somewhere.
+    /// Moves to another room, or leaves if it is `None`. Returns whether there was a room before.
     pub(crate) fn join(&mut self, room: Option<String>) -> bool {
         let was_somewhere = self.room.is_some();
         self.room = room;
@@ -98,7 +98,7 @@ impl Socket {
         was_somewhere
     }
 
-    /// Opens the room's WebSocket. The old one is closed first: a viewer is never counted twice.
+    /// Opens the room's WebSocket. The old one is closed first, so that a viewer is never counted twice.
     pub(crate) fn connect(&mut self) {
         self.state = State::Away;
         self.heard();
@@ -107,13 +107,13 @@ impl Socket {
         self.state = if dom::connect(room) {
             State::Connecting(Connection)
         } else {
-            // It will not get better.
+            // Trying again would not help.
             dom::warn(&join(&["cannot connect to ", room]));
             State::Refused
         };
     }
 
-    /// The room let us in. If it had lost us before, answers for how many milliseconds lower counts should wait.
+    /// The connection is open. If an earlier one was lost, returns for how many milliseconds lower counts should be held back.
     pub(crate) fn opened(&mut self) -> Option<f64> {
         self.state = match std::mem::replace(&mut self.state, State::Away) {
             State::Connecting(connection) => State::Open { _connection: connection, since_ms: now_ms() },
@@ -123,14 +123,14 @@ impl Socket {
         std::mem::take(&mut self.lost).then(|| self.backoff.ceiling_ms().max(SHORTEST_HOLD_MS).into())
     }
 
-    /// The server is there, or we are not.
+    /// The server has answered, or we have left.
     pub(crate) fn heard(&mut self) {
         if std::mem::take(&mut self.is_probing) {
             dom::wait(alarm::ANSWER, -1.0);
         }
     }
 
-    /// Asks the server whether it is still there. For someone who is back, does not wait long to try again.
+    /// Asks the server whether it is still there. If the viewer has come back, a lost connection is tried again soon.
     pub(crate) fn probe(&mut self, is_back: bool) {
         match &self.state {
             State::Open { .. } if !self.is_probing => {
@@ -146,7 +146,7 @@ impl Socket {
         }
     }
 
-    /// The connection is gone. Answers whether it will be back; it may also be an old one, of no interest any more.
+    /// The connection is gone. Returns whether we will connect again, or `None` if it was an old connection.
     pub(crate) fn closed(&mut self, code: u16, reason: &str) -> Option<bool> {
         match self.state {
             State::Connecting(_) => {}
@@ -172,7 +172,7 @@ impl Socket {
         self.state = State::Waiting;
     }
 
-    /// In how many milliseconds a message may be sent; `None` while there is no connection.
+    /// In how many milliseconds a message may be sent. `None` while there is no connection.
     pub(crate) fn wait_ms(&self) -> Option<f64> {
         matches!(self.state, State::Open { .. }).then(|| self.pace.wait_ms(now_ms()))
     }
@@ -186,8 +186,7 @@ impl Socket {
     }
 }
 
-/// A page id as one segment of a path, or one value of a query. Its only characters beside letters and digits that mean nothing
-/// there are `-._~`.
+/// A page id, encoded for use as a segment of a path or a value of a query. Only letters, digits and `-._~` are not encoded.
 fn encode(id: &str) -> String {
     let mut encoded = String::new();
     for byte in id.bytes() {
@@ -203,15 +202,15 @@ fn encode(id: &str) -> String {
     encoded
 }
 
-/// How long to wait before the next attempt: a random time below a ceiling that doubles ("full jitter"), so that the
-/// viewers a server lost together do not all come back together.
+/// How long to wait before the next attempt. It is a random time below a ceiling that doubles ("full jitter"), so that viewers
+/// who lost a server together do not all come back together.
 #[derive(Default)]
 struct Backoff {
     attempts: u32,
 }
 
 impl Backoff {
-    /// The longest the next delay can be.
+    /// The longest that the next delay can be.
     fn ceiling_ms(&self) -> u32 {
         let doubled = 1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX);
         FIRST_DELAY_MS.saturating_mul(doubled).min(LONGEST_DELAY_MS)
@@ -224,7 +223,7 @@ impl Backoff {
         delay_ms
     }
 
-    /// A connection lived this long.
+    /// A connection lasted this long.
     fn lived(&mut self, lived_ms: f64) {
         if lived_ms >= STABLE_AFTER_MS {
             self.attempts = 0;
@@ -235,7 +234,7 @@ impl Backoff {
 /// Keeps us below the server's message rate, however often a page changes its links.
 #[derive(Default)]
 struct Pace {
-    /// When a message every [`MESSAGE_INTERVAL_MS`] would have taken us this far.
+    /// The time until which all messages are paid for, if each takes [`MESSAGE_INTERVAL_MS`].
     due_ms: f64,
 }
 

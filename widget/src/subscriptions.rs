@@ -1,16 +1,16 @@
-//! Code of the page that wants to know a count, by the numbers that `npm/subscriptions.js` gives it.
+//! The subscriptions of the page's own code, by the numbers that `npm/subscriptions.js` gives them.
 
 use crate::pages::{NONE, Pages};
 use crate::widget::{Effect, Widget};
 
-/// Who wants to know about which page: pairs of number and key.
+/// Which subscription follows which page: pairs of number and key.
 #[derive(Default)]
 pub(crate) struct Subscriptions {
     all: Vec<(u32, u32)>,
 }
 
 impl Subscriptions {
-    /// Has a subscription follow another page, or none. Answers which one it followed.
+    /// Moves a subscription to another page, or to none. Returns the page that it followed before.
     fn follow(&mut self, number: u32, key: u32, pages: &mut Pages) -> u32 {
         if !self.all.iter().any(|(other, _)| *other == number) {
             self.all.push((number, NONE));
@@ -23,14 +23,14 @@ impl Subscriptions {
         before
     }
 
-    /// The numbers of those that follow a page.
+    /// The numbers of the subscriptions that follow a page.
     pub(crate) fn known(&self) -> impl Iterator<Item = u32> + use<'_> {
         self.all.iter().filter(|(_, key)| *key != NONE).map(|(number, _)| *number)
     }
 }
 
 impl Widget {
-    /// A subscription wants to know about the page at an address, or about this page for an empty one.
+    /// Adds a subscription to the page at an address, or to this page if the address is empty.
     pub(crate) fn attach(&mut self, number: u32, address: &str) {
         let id = if address.is_empty() { self.host.id().cloned() } else { self.host.page_at(address, false) };
         let key = id.map_or(NONE, |id| self.pages.note(id));
@@ -42,14 +42,14 @@ impl Widget {
         }
     }
 
-    /// A subscription ends.
+    /// Ends a subscription.
     pub(crate) fn detach(&mut self, number: u32) {
         self.subscriptions.follow(number, NONE, &mut self.pages);
         self.subscriptions.all.retain(|(other, _)| *other != number);
         self.flush();
     }
 
-    /// Tells all who subscribed to pages whose count changed.
+    /// Notifies the subscriptions to pages whose count has changed.
     pub(crate) fn notify_changed(&mut self) {
         for (number, key) in &self.subscriptions.all {
             if self.pages.is_changed(*key) {

@@ -1,22 +1,23 @@
-//! The life of a tab: whether its viewer is here. A page in the back/forward cache, one that is being prerendered and one that
-//! has been out of sight for a while have no viewer. Tabs that are one viewer agree on a token.
+//! Whether the tab's viewer is here. A page in the back/forward cache, a page that is being prerendered, and a tab that has
+//! been hidden for a while have no viewer. Tabs that are one viewer agree on a token.
 
 use crate::{dom, join, timers::alarm};
 
-/// How often to make sure that the connection still is one: often enough after a sleep, seldom enough for a server.
+/// How often to check the connection: often enough after a sleep of the computer, and seldom enough for a server.
 pub(crate) const PROBE_EVERY_MS: f64 = 45_000.0;
-/// Who has set out and is still here after this long stays: they downloaded something, or were asked and changed their mind.
-/// Few pages take longer to answer; a reader on the way to one of them is counted until it does, and this page is not kept.
+/// A viewer who starts to leave and is still here after this time stays. They downloaded something, or were asked and changed
+/// their mind. Few pages take longer to answer. A reader on the way to such a page is counted until it answers, and this page
+/// is not kept.
 const STAYS_AFTER_MS: f64 = 2_000.0;
-/// The longest that a timer of a browser can wait, 24.8 days: one that is set to more rings at once.
+/// The longest time that a browser's timer can wait, 24.8 days. A longer timer would fire at once.
 const LONGEST_TIMER_MS: f64 = 2_147_483_647.0;
-/// How long to wait for a word from another tab.
+/// How long to wait for an answer of another tab.
 const ANSWER_WITHIN_MS: f64 = 100.0;
-/// How many characters a token has: when it was made, a `-`, and something random.
+/// The number of characters in the first part of a token, the time when it was made. A `-` and a random part follow.
 const TOKEN_TIME: [usize; 2] = [8, 9];
 const TOKEN_MOST: usize = 23;
 
-/// What is known of this tab.
+/// The state of this tab.
 pub(crate) struct Tab {
     hidden_after_ms: f64,
     merges: bool,
@@ -24,9 +25,9 @@ pub(crate) struct Tab {
     is_away: bool,
     is_offline: bool,
     is_hidden: bool,
-    /// How much longer it may be out of sight.
+    /// How much longer it may be hidden.
     hidden_left_ms: f64,
-    /// The token of this viewer's tabs: the oldest of theirs. Nothing is stored: it lives as long as one of them.
+    /// The token of this viewer's tabs, which is the oldest of theirs. It is not stored, and lasts as long as one of the tabs.
     token: String,
     is_agreed: bool,
     has_channel: bool,
@@ -48,12 +49,12 @@ impl Tab {
         }
     }
 
-    /// Takes in one of the browser's events. Answers whether the viewer is back.
+    /// Handles an event of the browser. Returns whether the viewer has come back.
     pub(crate) fn hear(&mut self, event: &str, is_hidden: bool) -> bool {
         match event {
-            // Both the next page and the back/forward cache: it keeps no page that has an open WebSocket.
+            // The page is replaced, or moves to the back/forward cache. That cache keeps no page with an open WebSocket.
             "pagehide" => self.is_away = true,
-            // Firefox decides between the two events; why, and what else it takes, says `npm/socket.js`.
+            // Firefox decides at this event. `npm/socket.js` says why, and what else it needs.
             "beforeunload" => {
                 self.is_away = true;
                 dom::wait(alarm::STAY, STAYS_AFTER_MS);
@@ -84,7 +85,7 @@ impl Tab {
         dom::wait(alarm::HIDE, wait_ms);
     }
 
-    /// The tab has been out of sight as long as a timer can wait.
+    /// The tab was hidden for as long as a timer can wait.
     pub(crate) fn stays_hidden(&mut self) {
         if self.hidden_left_ms > 0.0 {
             self.wait_hidden();
@@ -93,12 +94,12 @@ impl Tab {
         }
     }
 
-    /// Who set out to leave did not.
+    /// A viewer who started to leave is still here.
     pub(crate) fn stays(&mut self) {
         self.is_away = false;
     }
 
-    /// Whether the viewer is here, and if tabs are merged, who it is. Asks the other tabs if need be.
+    /// Whether the viewer is here. If tabs are merged, asks the other tabs for their token first.
     pub(crate) fn is_here(&mut self) -> bool {
         let is_here = !self.is_away && !self.is_offline && !self.is_hidden && !dom::is_prerendering();
         if self.merges && self.has_channel && !is_here {
@@ -120,12 +121,12 @@ impl Tab {
             dom::post(&self.token);
             dom::wait(alarm::TOKEN, ANSWER_WITHIN_MS);
         } else {
-            // It cannot know of the other tabs, and is counted alone.
+            // This tab cannot reach the other tabs, so it is counted alone.
             self.is_agreed = true;
         }
     }
 
-    /// The other tabs said nothing until now: they have no older token.
+    /// The other tabs have not answered, so they have no older token.
     pub(crate) fn agree(&mut self) {
         self.is_agreed = true;
         dom::wait(alarm::TOKEN, -1.0);
@@ -144,7 +145,7 @@ impl Tab {
         }
     }
 
-    /// The parameter to add to the room's address.
+    /// The parameter for the room's address.
     pub(crate) fn suffix(&self) -> String {
         if self.observes {
             "&observe".into()

@@ -1,37 +1,39 @@
-//! A crowd of links: on a page with links to very many pages, those far from the viewport are left alone.
+//! A crowd of links: on a page with links to very many pages, links far from the viewport get no counts.
 
 use crate::dom::{self, now_ms, random};
 use crate::timers::{Timers, alarm};
 
-/// With more pages than this, only links near the viewport matter: few pages have so many, and so few fit in one message.
+/// If links lead to more pages than this, only links near the viewport get counts. Few pages have so many, and this many fit
+/// into one message.
 const CROWD: usize = 200;
-/// How far from the viewport a link comes to be near, and how far one is no longer, in heights of the viewport.
+/// Distances from the viewport, in heights of the viewport, at which a link becomes near, and at which it is no longer near.
 const NEAR: f64 = 0.5;
 const FAR: f64 = 1.5;
-/// How soon after it scrolled, and how often anyway, to look which links of a crowd are near: menus open without a word to us.
+/// How soon after scrolling, and how often otherwise, to check which links are near. Menus can open without an event.
 const AFTER_SCROLL_MS: f64 = 100.0;
 const EVERY_MS: f64 = 1_000.0;
-/// So many times as long as looking took, there is rest: a tenth of the time for a page that scrolls, a fiftieth otherwise.
+/// The wait after a check, as a multiple of its duration. So checks take at most a tenth of the time while the page scrolls,
+/// and a fiftieth otherwise.
 const REST: f64 = 10.0;
 const LONG_REST: f64 = 50.0;
-/// A computer that slept meanwhile makes it look longer than it was.
+/// The longest wait. If the computer slept during a check, it seems longer than it was.
 const LONGEST_REST_MS: f64 = 10_000.0;
-/// At most so many links are looked at together, between two looks at the clock.
+/// Links that are checked together, before the clock is read again.
 const RUN: f64 = 32.0;
-/// Fewer are each looked at.
+/// With this many or fewer, each link is checked.
 const SHORT_RUN: u32 = 3;
 
-/// Whether there are so many, and when to look again which are near.
+/// Whether the page has a crowd, and when to check again which links are near.
 #[derive(Default)]
 pub(crate) struct Crowd {
-    /// Once a crowd, it stays one.
+    /// A crowd stays one.
     is_one: bool,
-    /// We are looking which are near.
+    /// A check of which links are near is running.
     pub(crate) is_surveying: bool,
     rest_until_ms: f64,
 }
 
-/// How many elements to look at together. Of any length, so that each time others come first and last.
+/// How many elements to check together. The number is random, so that each time other elements are first and last.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 16 to 32")]
 pub(crate) fn run_length() -> u32 {
     ((RUN * (1.0 + random())) / 2.0).ceil() as u32
@@ -42,7 +44,7 @@ impl Crowd {
         self.is_one
     }
 
-    /// Whether it would be one with links to so many pages, and was not yet.
+    /// Whether links to this many pages begin a crowd, which was none before.
     pub(crate) fn begins(&self, pages: usize) -> bool {
         !self.is_one && pages > CROWD
     }
@@ -52,13 +54,13 @@ impl Crowd {
         self.survey_later(timers);
     }
 
-    /// Whether an element is near enough to matter. One that already does may be further away.
+    /// Whether an element is near enough for a count. A link with a count may be further away.
     pub(crate) fn is_near(&self, list: u32, idx: u32, matters: bool) -> bool {
         !self.is_one || dom::place(list, idx, if matters { FAR } else { NEAR }) == 0
     }
 
-    /// Whether some elements in a row are probably all far: where the first, the last and another are, on the same side, nearly
-    /// always all are. The others will be found by and by: each time these are different ones.
+    /// Whether some elements in a row are probably all far from the viewport. If the first, the last and a random one are far
+    /// on the same side, nearly always all are. The exceptions are found later, because other elements are picked each time.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is below the number of elements")]
     pub(crate) fn are_far(&self, list: u32, start: u32, end: u32) -> bool {
         if !self.is_one || end - start <= SHORT_RUN {
@@ -69,7 +71,7 @@ impl Crowd {
         place != 0 && dom::place(list, end - 1, NEAR) == place && dom::place(list, another, NEAR) == place
     }
 
-    /// Everything was looked at, which took so long.
+    /// All links were checked, which took this long.
     pub(crate) fn surveyed(&mut self, spent_ms: f64, timers: &mut Timers) {
         if std::mem::take(&mut self.is_surveying) {
             self.rest_until_ms = now_ms() + (REST * spent_ms).min(LONGEST_REST_MS);
@@ -77,7 +79,7 @@ impl Crowd {
         }
     }
 
-    /// How long not to look again.
+    /// How long to wait before the next check.
     pub(crate) fn rest_ms(&self) -> f64 {
         self.rest_until_ms - now_ms()
     }

@@ -1,18 +1,18 @@
-//! The documents and shadow roots that are our business.
+//! The documents and shadow roots that we search for links.
 
 use crate::{dom, widget::Widget};
 
 /// The number of the document itself.
 pub(crate) const DOCUMENT: u32 = 1;
 
-/// All that are open.
+/// All open roots.
 #[derive(Default)]
 pub(crate) struct Roots {
     numbers: Vec<u32>,
 }
 
 impl Roots {
-    /// Makes a root part of our business.
+    /// Starts to search and observe a root.
     pub(crate) fn open(&mut self, root: u32) {
         self.numbers.push(root);
         dom::open(root);
@@ -22,7 +22,7 @@ impl Roots {
         self.numbers.iter().copied()
     }
 
-    /// Lets go of those that are not in the page any more.
+    /// Closes roots that are no longer in the page.
     pub(crate) fn close_gone(&mut self) {
         self.numbers.retain(|root| {
             let is_gone = dom::is_gone(*root);
@@ -33,7 +33,7 @@ impl Roots {
         });
     }
 
-    /// Lets go of all.
+    /// Closes all roots.
     pub(crate) fn close_all(&mut self) {
         for root in self.numbers.drain(..) {
             dom::close(root);
@@ -42,7 +42,7 @@ impl Roots {
 }
 
 impl Widget {
-    /// Goes into an element that asks us to.
+    /// Opens the root of an element that asks for it.
     pub(crate) fn enter(&mut self, root: u32) {
         if root != 0 {
             self.roots.open(root);
