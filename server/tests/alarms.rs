@@ -1,4 +1,4 @@
-//! The one wake-up a room may set: it outlives restarts, can be replaced, and comes again if it failed.
+//! The alarm of a room: it survives restarts, can be replaced, and runs again if it failed.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -15,7 +15,7 @@ use support::{TestServer, wait_until};
 
 const HOUR: &str = "3600000";
 
-/// Does with its alarm what the path says, and answers how often it rang.
+/// Uses its alarm as the path says, and returns how often it ran.
 #[derive(Default)]
 struct Clock;
 
@@ -46,7 +46,7 @@ async fn start() -> TestServer {
     TestServer::of(|| Server::builder().party::<Clock>("clock"), &["--room-idle-ms", "50"]).await
 }
 
-/// Tells a clock to do something, or nothing; returns what it says.
+/// Sends a request to a clock, and returns its answer.
 async fn ask(server: &TestServer, path: &str) -> Value {
     server.get_json(&format!("/parties/clock/{path}")).await
 }

@@ -1,4 +1,4 @@
-//! What is malformed is answered or closed, and never does any harm.
+//! Malformed input is answered or its connection is closed. It never does harm.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -11,11 +11,11 @@ use support::{Client, TestServer, answer};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 
-/// A sound handshake, without its end.
+/// A valid handshake, without its end.
 const HANDSHAKE: &str = "GET /parties/page/a HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// Statuses of `GET`s.
+/// The statuses of some `GET` requests.
 async fn statuses<const N: usize>(server: &Client, paths: [&str; N]) -> [u16; N] {
     let mut statuses = [0; N];
     for (status, path) in statuses.iter_mut().zip(paths) {
@@ -24,7 +24,7 @@ async fn statuses<const N: usize>(server: &Client, paths: [&str; N]) -> [u16; N]
     statuses
 }
 
-/// Status of the answer to these bytes; 0 if the server closes without one.
+/// The status of the answer to these bytes. 0 if the server closes without an answer.
 async fn status_of(server: &Client, bytes: impl AsRef<[u8]>) -> u16 {
     server.raw(bytes.as_ref()).await.map_or(0, |answer| answer.status)
 }
@@ -53,7 +53,7 @@ async fn bad_room_ids_are_400() {
     let server = TestServer::start().await;
     let too_long = format!("/parties/page/{}", "x".repeat(513));
     let paths = [
-        // No UTF-8, in one byte and in several; half a character.
+        // Bytes that are not UTF-8, and half a character.
         "/parties/page/%FF",
         "/parties/page/a%C0%AFb",
         "/parties/page/%E2%82",
@@ -62,11 +62,11 @@ async fn bad_room_ids_are_400() {
         "/parties/page/a%0Ab",
         "/parties/page/a%7F",
         "/parties/page/a%C2%85",
-        // Nothing, once it is spelled.
+        // Ids that are empty in their one spelling.
         "/parties/page/..",
         "/parties/page/%2E%2E",
         "/parties/page/.",
-        // No host before the first slash.
+        // Ids without a host before the first slash.
         "/parties/page/%2Fa",
         "/parties/page/a%20b%2Fc",
         "/parties/page/example.org%3A99999%2Fa",
@@ -106,7 +106,7 @@ async fn sub_paths_lead_to_their_room() {
     server.expect_counted("all-pages", "a", 1).await;
     assert_eq!(server.get_json("/parties/counter/all-pages/some/sub%20path").await["pages"]["a"], 1);
     assert_eq!(server.get_json("/parties/counter/all-pages//").await["pages"]["a"], 1);
-    // What Node leaves away and browsers send when there is no query.
+    // Node omits a `?` without a query, and browsers send it.
     assert_eq!(server.get_json("/parties/page/a?").await["viewers"], 1);
 }
 
@@ -153,7 +153,7 @@ async fn wrong_handshakes_are_400() {
 #[tokio::test]
 async fn an_offer_of_another_protocol_is_ignored() {
     let server = TestServer::start().await;
-    // What `curl --http2` sends along with an ordinary request.
+    // `curl --http2` sends this with a normal request.
     let offer = [("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c"), ("http2-settings", "AAMAAABk")];
     assert_eq!(server.request("GET", "/healthz", &offer, "").await.0, 200);
     assert_eq!(server.request("GET", "/parties/page/a", &offer, "").await.0, 200);
@@ -217,7 +217,7 @@ async fn deep_and_long_json_is_harmless() {
     }
 }
 
-/// What the server does when a viewer sends these bytes after its handshake: the code it closes with, 0 without one.
+/// The close code with which the server answers these bytes of a viewer. 0 without a code.
 async fn close_code_after(server: &Client, bytes: &[u8]) -> u16 {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(format!("{HANDSHAKE}\r\n").as_bytes()).await.unwrap();
@@ -269,7 +269,7 @@ async fn wait_for_no_viewers(server: &Client, what: &str) {
 #[tokio::test]
 async fn announced_giants_are_not_waited_for() {
     let server = TestServer::start().await;
-    // A frame header that announces 8 EiB, and one of 1 GiB; nothing follows.
+    // Frame headers that announce 8 EiB and 1 GiB. Nothing follows.
     let giants: [&[u8]; 2] = [
         &[0x81, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0],
         &[0x82, 0xFF, 0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0],
@@ -323,7 +323,7 @@ async fn garbage_on_the_port_is_survived() {
 #[tokio::test]
 async fn requests_in_disguise_are_refused() {
     let server = TestServer::start().await;
-    // Two lengths, or a length and chunks, are how requests are smuggled past proxies.
+    // Requests with two lengths, or with a length and chunks, can be smuggled past proxies.
     let head = "POST /parties/page/a HTTP/1.1\r\nhost: x\r\n";
     let two_lengths = format!("{head}content-length: 3\r\ncontent-length: 4\r\n\r\nabcd");
     assert_eq!(status_of(&server, two_lengths).await, 400);
@@ -350,7 +350,7 @@ async fn long_headers_are_refused() {
 async fn slow_headers_are_not_waited_for() {
     let server = TestServer::with(&["--header-timeout-ms=300"]).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    // A byte now and then: each is progress, but the time is for all of them.
+    // A byte now and then. The time limit is for all of them together.
     let drip = async {
         loop {
             if stream.write_all(b"G").await.is_err() {
@@ -392,7 +392,7 @@ async fn connecting_to_a_counter_is_refused() {
 #[tokio::test]
 async fn whole_addresses_in_requests_are_understood() {
     let server = TestServer::start().await;
-    // As a proxy may send it.
+    // Some proxies send it in this form.
     let request = "GET http://example.org/parties/page/a HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     assert_eq!(server.raw(request.as_bytes()).await.unwrap().json()["id"], "a");
 }

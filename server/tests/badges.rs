@@ -14,7 +14,7 @@ async fn ask(server: &Client, method: &str, path: &str, headers: &[(&str, &str)]
     server.exchange(method, &format!("/badge/{path}"), headers, "").await
 }
 
-/// What a badge says to screen readers.
+/// The text of a badge for screen readers.
 async fn spoken(server: &Client, path: &str) -> String {
     let answer = ask(server, "GET", path, &[]).await;
     assert_eq!(answer.status, 200, "{path}: {}", answer.text());
@@ -35,7 +35,7 @@ async fn badge_shows_the_viewers_of_a_page() {
     assert_eq!(spoken(&server, "example.org/a.svg?label=readers").await, "readers: 2");
     assert_eq!(spoken(&server, "example.org/a.svg?label=").await, "2");
     assert!(ask(&server, "GET", "example.org/a.svg", &[]).await.text().contains(">2</text>"));
-    // Also where a proxy passes on a path of its own.
+    // The address also works below a path of a proxy.
     let below = server.get("/apps/live/badge/example.org/a.svg").await;
     assert!(below.0 == 200 && below.1.contains("viewing now: 2"), "{below:?}");
 }
@@ -74,7 +74,7 @@ async fn badge_is_what_image_proxies_and_pages_need() {
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(head.header("content-type"), "image/svg+xml");
 
-    // Nothing new is not sent again; a new number is.
+    // An unchanged badge is not sent again. A new number is.
     let tag = badge.header("etag").to_owned();
     let known = [("if-none-match", tag.as_str())];
     let unchanged = ask(&server, "GET", "example.org/a.svg", &known).await;
@@ -131,7 +131,7 @@ async fn badges_of_unknown_pages_leave_nothing_behind() {
         assert_eq!(spoken(&server, &format!("example.org/{page}.svg")).await, "viewing now: 0");
     }
     assert_eq!(server.get_json("/parties/counter/example.org?detail").await["pages"], json!({}));
-    // A hundred rooms would have left no place for this one.
+    // A hundred rooms would have used up the limit.
     let _anna = server.try_viewer("example.org%2Fa", ORIGIN).await.unwrap();
     wait_until("the badge shows it", async || spoken(&server, "example.org/a.svg").await == "viewing now: 1").await;
 }

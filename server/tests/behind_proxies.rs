@@ -1,4 +1,4 @@
-//! What proxies do to requests, byte for byte: addresses they rewrite, headers they split, drop and add.
+//! What proxies do to requests: they rewrite addresses, and split, drop and add headers.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -12,11 +12,11 @@ use support::{Binary, TestServer, wait_until};
 /// A handshake without the headers that proxies drop or change.
 const HANDSHAKE: &str = "GET /live?page=example.org%2Fa HTTP/1.1\r\nhost: x\r\nsec-websocket-version: 13\r\n\
                          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-/// Page ids that proxies have lost on the way, as they stand in a query.
+/// Page ids that proxies have changed, as they are in a query.
 const PAGES: [&str; 5] =
     ["example.org/a", "example.org/caf%C3%A9", "example.org/a?id=1&x=2", "example.org/100%25", "a"];
 
-/// As JavaScript's `encodeURIComponent` does it.
+/// Encodes like JavaScript's `encodeURIComponent`.
 fn escaped(id: &str) -> String {
     percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
@@ -102,7 +102,7 @@ async fn a_lost_upgrade_is_told_to_both_sides() {
     let log = fs::read_to_string(log).unwrap();
     let told: Vec<_> = log.lines().filter(|line| line.contains("WARN") && line.contains("Upgrade")).collect();
     assert_eq!(told.len(), 1, "once a minute: {log}");
-    // Who never wanted one is no such case.
+    // A normal request is not a lost handshake.
     assert_eq!(server.get("/live?page=a").await.0, 200);
 }
 
@@ -151,7 +151,7 @@ async fn a_silent_proxy_is_named_in_the_log() {
         let log = folder.path().join("log");
         let program = &mut Binary::command(&folder.path().join("data"), args);
         let server = Binary::spawn(program.stderr(fs::File::create(&log).unwrap()));
-        // Not through a proxy: nothing is to be said of that.
+        // A request without a proxy is not logged.
         assert_eq!(server.get("/live?page=a").await.0, 200);
         assert!(!fs::read_to_string(&log).unwrap().contains(hint));
         let request = b"GET /live?page=a HTTP/1.1\r\nhost: live.example.org\r\n\r\n";
@@ -188,7 +188,7 @@ async fn a_named_pipe_is_no_file() {
     assert!(server.exit().await.success());
 }
 
-/// The flags that a page of the manual names, as they stand there: `--flag value` in a code span.
+/// The flags that a page of the manual names, in the form `--flag value` in a code span.
 fn flags_of(page: &str) -> Vec<&str> {
     let spans = page.split('`').skip(1).step_by(2);
     spans.filter(|code| code.starts_with("--") && code.contains(' ')).flat_map(|code| code.split(' ')).collect()
@@ -201,7 +201,7 @@ async fn cloudflares_headers_are_understood() {
     assert_eq!(flags, ["--client-ip-header", "CF-Connecting-IP", "--trusted-proxy", "127.0.0.1"]);
     let args = [&flags[..], &["--max-connections-per-address=1", "--site=example.org"]].concat();
     let server = TestServer::with(&args).await;
-    // What Cloudflare sends, and a proxy of the operator's own after it.
+    // The headers of Cloudflare, followed by those of the operator's own proxy.
     let handshake = async |reader: &str| {
         let headers = [
             ("origin", "https://example.org"),
@@ -225,7 +225,7 @@ async fn cloudflares_headers_are_understood() {
         let refused = handshake(reader).await.err().unwrap();
         assert!(refused.to_string().contains("429"), "each reader has an allowance of their own: {refused}");
     }
-    // It closes what is silent for this long.
+    // Cloudflare closes connections that are silent for this long.
     const SILENCE: Duration = Duration::from_secs(100);
     let interval = server.settings().config.limits.ping_interval;
     assert!(page.contains("silent for 100 s") && page.contains("pings every 25 s"));

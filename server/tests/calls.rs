@@ -1,4 +1,4 @@
-//! How rooms reach each other: calls that are answered, messages that are not, sockets, and no circle of waiting rooms.
+//! Rooms reach each other with calls, messages and sockets. No circle of rooms waits for itself.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -18,7 +18,7 @@ use tokio::sync::Barrier;
 /// Two rooms that are about to call each other.
 static MEETING: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
 
-/// `/parties/walker/a/b/c` has room a call room b, and that one room c.
+/// `/parties/walker/a/b/c`: room a calls room b, and b calls room c.
 #[derive(Default)]
 struct Walker;
 
@@ -38,7 +38,7 @@ impl Party for Walker {
     }
 }
 
-/// Answers what it was asked, in detail; keeps outsiders out.
+/// Returns the request in detail. Its gatekeeper refuses requests from outside.
 #[derive(Default)]
 struct Mirror;
 
@@ -57,7 +57,7 @@ impl Party for Mirror {
     }
 }
 
-/// Asks the mirror, or a party that does not exist, or in a wrong way.
+/// Calls the mirror, or a party that does not exist, or in a wrong way.
 #[derive(Default)]
 struct Asker;
 
@@ -76,7 +76,7 @@ impl Party for Asker {
     }
 }
 
-/// Notes what it is sent; `/tell/100` has it send a hundred notes to the room `notes`.
+/// Records the messages that it gets. `/tell/100` makes it send a hundred messages to the room `notes`.
 #[derive(Default)]
 struct Teller {
     notes: Vec<u64>,
@@ -100,7 +100,7 @@ impl Party for Teller {
     }
 }
 
-/// `/parties/phone/a` opens a connection to the room `b` of this party, says something, and answers what it hears.
+/// `/parties/phone/a` opens a connection to the room `b` of this party, sends a message, and returns the answer.
 #[derive(Default)]
 struct Phone {
     closes: Vec<(u16, String)>,
@@ -152,7 +152,7 @@ async fn start() -> TestServer {
     TestServer::of(parties, &[]).await
 }
 
-/// Status and text of a walk.
+/// The status and text of a walk.
 async fn walk(server: &Client, way: &str) -> (u16, String) {
     server.get(&format!("/parties/walker/{way}")).await
 }
@@ -178,7 +178,7 @@ async fn gatekeepers_are_for_outsiders() {
 #[tokio::test]
 async fn a_silent_room_is_not_listened_to_for_ever() {
     let server = TestServer::of(parties, &["--call-timeout-ms=200"]).await;
-    // It gets in, past the gatekeeper, or there would be no one to wait for.
+    // This call skips the gatekeeper. Otherwise there would be nothing to wait for.
     assert_eq!(server.get("/parties/asker/x/listen").await.0, 504);
     wait_until("the room gives up", async || server.get("/parties/asker/x/ask").await.0 == 418).await;
 }
@@ -206,7 +206,7 @@ async fn a_room_that_listens_cannot_be_called_back() {
 async fn calls_lead_through_many_rooms() {
     let server = start().await;
     assert_eq!(walk(&server, "a/b/c/d/e/f").await, (200, "\"f\"".to_owned()));
-    // Two ways to one room are no circle.
+    // Two ways to one room are not a circle.
     assert_eq!(walk(&server, "a/b").await.0, 200);
     assert_eq!(walk(&server, "b/a").await.0, 200);
 }
@@ -241,7 +241,7 @@ async fn crossing_calls_do_not_block_each_other() {
     let (one, other) = tokio::join!(one, other);
     let mut statuses = [one.0, other.0];
     statuses.sort_unstable();
-    // One of them is told that the other already waits, at once and not after the deadline.
+    // One of them fails at once, and not after the deadline, because the other already waits.
     assert_eq!(statuses, [200, 500], "{one:?} {other:?}");
     assert!(one.1.contains("→") || other.1.contains("→"), "{one:?} {other:?}");
 }
@@ -249,7 +249,7 @@ async fn crossing_calls_do_not_block_each_other() {
 #[tokio::test]
 async fn many_crossing_calls_all_end() {
     let server = start().await;
-    // The last three come back to a room that waits, however the others are under way.
+    // The last three come back to a waiting room in any case.
     let ways = ["a/b/c", "b/c/a", "c/a/b", "a/c", "c/b", "b/a", "a/a", "a/b/a", "b/c/a/b"];
     let calls: Vec<_> = (0..180)
         .map(|number| {

@@ -1,5 +1,5 @@
-//! A room's connections: what is known of each, how they are found, told and closed, and how they outlive their room's
-//! memory.
+//! A room's connections: their data, how they are found, get messages and are closed, and how they stay open while their room
+//! leaves memory.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use support::{Client, TestServer, TestViewer, wait_until};
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-/// Does what connections ask of it. `HIBERNATES` says whether it may leave memory under them.
+/// Does what its connections ask for. `HIBERNATES` says whether it may leave memory while it has connections.
 #[derive(Default)]
 struct Hall<const HIBERNATES: bool> {
-    /// How often it was asked for something since it came to memory.
+    /// How many requests it has had since it was loaded into memory.
     asked: u32,
     closes: Vec<Value>,
 }
@@ -93,14 +93,14 @@ async fn start() -> TestServer {
     TestServer::of(parties, &["--room-idle-ms=50"]).await
 }
 
-/// Someone who has been welcomed.
+/// A connection that has been greeted.
 async fn enter(server: &Client, room: &str) -> TestViewer {
     let mut guest = server.connect(&format!("/parties/{room}"), &[]).await.unwrap();
     assert_eq!(guest.next().await, "welcome");
     guest
 }
 
-/// Id, URI, tags, state, and how often the room was asked.
+/// Id, URI, tags, state, and how many requests the room has had.
 async fn who(guest: &mut TestViewer) -> Value {
     guest.send("who").await;
     guest.next().await
@@ -128,7 +128,7 @@ async fn a_connection_keeps_its_state() {
     anna.send("keep secret").await;
     assert_eq!(who(&mut anna).await[3], "secret");
     assert_eq!(who(&mut ben).await[3], Value::Null);
-    // Too large: refused, and the old one stays.
+    // A value that is too large is refused, and the old one stays.
     anna.send(format!("keep {}", "x".repeat(3000))).await;
     assert_eq!(who(&mut anna).await[3], "secret");
 }
@@ -142,7 +142,7 @@ async fn connections_are_found_by_tag() {
     assert_eq!(who(&mut anna).await[2], json!(["red", "blue"]));
     cleo.send("tell red 1").await;
     cleo.send("tell blue 2").await;
-    // An id is a tag as well.
+    // An id is also a tag.
     cleo.send("tell cleo 3").await;
     assert_eq!([anna.next().await, anna.next().await, ben.next().await, cleo.next().await], [1, 2, 2, 3]);
 }
@@ -205,7 +205,7 @@ async fn the_same_id_twice_is_two_connections() {
 #[tokio::test]
 async fn a_room_may_close_a_connection() {
     let server = start().await;
-    // So that the room does not leave memory and forget.
+    // This connection keeps the room in memory.
     let _witness = enter(&server, "hall/a").await;
     let mut anna = enter(&server, "hall/a?_pk=anna").await;
     anna.send("close because").await;
@@ -215,7 +215,7 @@ async fn a_room_may_close_a_connection() {
     expect_closes(&server, json!([["anna", 4321, "because", 1]])).await;
     let mut ben = enter(&server, "hall/a?_pk=ben").await;
     ben.send(format!("close {}", "ü".repeat(100))).await;
-    // As much of it as a close frame holds, and no half character.
+    // The reason is cut to fit into a close frame, between two characters.
     assert_eq!(ben.expect_close().await.reason.as_str(), "ü".repeat(61));
 }
 
@@ -224,7 +224,7 @@ async fn every_end_is_reported_once() {
     let server = start().await;
     let _witness = enter(&server, "hall/a").await;
     enter(&server, "hall/a?_pk=polite").await.close().await;
-    // The witness is the only one left by then.
+    // Only the witness is left by then.
     expect_closes(&server, json!([["polite", 1005, "", 1]])).await;
     drop(enter(&server, "hall/a?_pk=crashed").await);
     expect_closes(&server, json!([["polite", 1005, "", 1], ["crashed", "error"], ["crashed", 1006, "", 1]])).await;
@@ -234,7 +234,7 @@ async fn expect_closes(server: &Client, closes: Value) {
     wait_until(&format!("the room has seen {closes}"), async || {
         let seen = server.get_json("/parties/hall/a").await["closes"].clone();
         assert!(seen.as_array().unwrap().len() <= closes.as_array().unwrap().len(), "{seen}");
-        // The reason of a broken connection is in the words of the operating system.
+        // The reason of a broken connection comes from the operating system.
         let known =
             |entry: &Value| if entry[1] == 1006 { json!([entry[0], 1006, "", entry[3]]) } else { entry.clone() };
         seen.as_array().unwrap().iter().map(known).collect::<Value>() == closes
@@ -248,7 +248,7 @@ async fn a_room_with_connections_stays() {
     let mut anna = enter(&server, "hall/a").await;
     assert_eq!(who(&mut anna).await[4], 1);
     let _light = enter(&server, "light/a").await;
-    // Longer than idle: the other kind of room, used later, has left memory meanwhile.
+    // This is longer than the idle time: a room of the other kind has left memory by then.
     wait_until("the other room has left", async || server.get_json("/parties/census/x").await["light"] == 0).await;
     assert_eq!(who(&mut anna).await[4], 2, "it remembers");
 }
@@ -265,7 +265,7 @@ async fn a_sleeping_room_keeps_its_connections() {
     ben.send("tell red 7").await;
     assert_eq!(anna.next().await, 7);
     wait_until("the room has left memory", async || server.get_json("/parties/census/x").await["light"] == 0).await;
-    // A goodbye wakes it as well.
+    // A close wakes the room, too.
     ben.close().await;
     wait_until("ben is gone", async || server.get_json("/parties/light/a").await["ids"] == json!(["anna"])).await;
 }

@@ -1,4 +1,4 @@
-//! Who counts, and when it shows.
+//! Who is counted, and when the count shows.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -55,7 +55,7 @@ async fn bursts_become_few_updates() {
         crowd.push(server.viewer("b").await);
     }
     anna.expect_viewers("b", 100).await;
-    // One at once, then one per interval at most; each hop paces itself.
+    // One message at once, then at most one per interval. Each hop has its own pace.
     let most = 2 + start.elapsed().as_millis() / 200;
     assert!(anna.updates.len() as u128 <= most, "{} updates in {:?}", anna.updates.len(), start.elapsed());
 }
@@ -102,7 +102,7 @@ async fn a_silent_viewer_is_gone_after_the_deadline() {
     let server = TestServer::with(&["--ping-interval-ms", "100", "--idle-timeout-ms", "400"]).await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b"]).await;
-    // Its socket stays open, but nothing reads from it, so no ping is ever answered.
+    // Its socket stays open, but nothing reads from it, so no ping is answered.
     let dead = server.viewer("b").await;
     anna.expect_viewers("b", 1).await;
     anna.expect_viewers("b", 0).await;
@@ -113,7 +113,7 @@ async fn a_silent_viewer_is_gone_after_the_deadline() {
 async fn a_live_viewer_outlives_the_deadline() {
     let server = TestServer::with(&["--ping-interval-ms", "50", "--idle-timeout-ms", "200"]).await;
     let mut anna = server.viewer("a").await;
-    // Reading answers pings; no message comes.
+    // Reading answers pings. No message arrives.
     anna.expect_silence(Duration::from_millis(800)).await;
     server.expect_counted("all-pages", "a", 1).await;
 }

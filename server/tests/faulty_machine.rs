@@ -1,6 +1,6 @@
-//! Counting goes on while the machine fails: full and hanging disks, lost networks, too few open files.
+//! Counting goes on while the machine fails: with full and hanging disks, broken networks, and too few open files.
 //!
-//! These stories need Linux, root, and the programs they name; where those are missing they fail and say so.
+//! These tests need Linux, root, and some programs. Without those they fail and say so.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
@@ -21,7 +21,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-/// Runs a program of the system that this story cannot do without.
+/// Runs a program of the system that the test needs.
 fn system(program: &str, args: &[&str]) {
     let output = Command::new(program).args(args).output();
     let output =
@@ -30,21 +30,21 @@ fn system(program: &str, args: &[&str]) {
     assert!(output.status.success(), "this test needs root, to run {program} {args:?}: {said}");
 }
 
-/// A file system of its own, gone when it is dropped.
+/// A separate file system. It is removed when this is dropped.
 struct Mount {
     folder: PathBuf,
     _parent: tempfile::TempDir,
 }
 
 impl Mount {
-    /// In memory, of this size.
+    /// A file system in memory, of this size.
     fn in_memory(size: &str) -> Self {
         let mount = Self::point();
         system("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", mount.folder.to_str().unwrap()]);
         mount
     }
 
-    /// In a file: one that can be frozen.
+    /// A file system in a file, which can be frozen.
     fn in_a_file() -> Self {
         let mount = Self::point();
         let image = mount.folder.with_extension("img");
@@ -78,7 +78,7 @@ impl Drop for Frozen<'_> {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // One that is not mounted need not be unmounted.
+        // If it is not mounted, this fails, which does not matter.
         let _ = Command::new("umount").arg("--lazy").arg(&self.folder).stderr(Stdio::null()).status();
     }
 }
@@ -97,11 +97,11 @@ async fn a_full_disk_is_logged_once_and_recovers() {
     let disk = Mount::in_memory("24m");
     let elsewhere = tempfile::tempdir().unwrap();
     let log = elsewhere.path().join("log");
-    // As many as the open files of any machine allow: a lower limit would be a reason of its own.
+    // A lower limit than the open files would be a reason of its own in `/readyz`.
     let server = start(&disk.folder.join("data"), &log, &["--max-connections=500"]);
     assert_eq!(readiness(&server).await, json!({ "status": "ready" }));
     let filler = disk.folder.join("filler");
-    // As much as there is.
+    // This fills the disk.
     let _ = std::io::copy(&mut std::io::repeat(1), &mut fs::File::create(&filler).unwrap());
     let mut viewers = Vec::new();
     wait_until("the disk is found to be full", async || {
@@ -113,7 +113,7 @@ async fn a_full_disk_is_logged_once_and_recovers() {
     assert!(reasons.contains("No space left"), "{reasons}");
     let _one_more = server.viewer("counted").await;
     server.expect_counted("all-pages", "counted", 1).await;
-    // It is tried again meanwhile, and fails again.
+    // The server tries again in that time, and fails again.
     tokio::time::sleep(Duration::from_millis(5_500)).await;
     assert_eq!(readiness(&server).await["status"], "degraded");
     fs::remove_file(&filler).unwrap();
@@ -130,18 +130,18 @@ async fn a_hanging_disk_does_not_hold_up_the_end() {
     let log = elsewhere.path().join("log");
     let mut server = start(&disk.folder.join("data"), &log, &["--shutdown-timeout-ms=1000"]);
     server.expect_health().await;
-    // Goes before the server does, for whose end a failed test would wait for ever.
+    // It is dropped before the server, because a failed test would otherwise wait for the server for ever.
     let frozen = disk.freeze();
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b"]).await;
     anna.expect_viewers("b", 0).await;
-    // The write of these has begun, and will not end.
+    // The write of these values has begun, and hangs.
     tokio::time::sleep(Duration::from_millis(1_000)).await;
     let asked = Instant::now();
     server.signal("TERM");
     assert_eq!(anna.expect_close_code().await, 1012);
     anna.expect_end().await;
-    // Linux lets no process end entirely while it waits for a frozen file system. All but that wait has ended.
+    // On Linux a process cannot end completely while a thread waits for a frozen file system. Everything else of it has ended.
     wait_until("only the thread at the disk is left", async || has_ended(server.child.id())).await;
     assert!(asked.elapsed() < Duration::from_secs(4), "it took {:?}", asked.elapsed());
     drop(frozen);
@@ -163,7 +163,7 @@ async fn missing_open_files_are_waited_for() {
     server.expect_health().await;
     let process = server.child.id().to_string();
     let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
-    // Two connections more, and no third.
+    // Two more connections are allowed, but not three.
     system("prlimit", &["--pid", &process, &format!("--nofile={}:", open + 2)]);
     let mut held = Vec::new();
     for _ in 0..6 {
@@ -177,13 +177,13 @@ async fn missing_open_files_are_waited_for() {
     assert_eq!(log().matches("no connection can be accepted").count(), 1, "it is told once a minute: {}", log());
 }
 
-/// A network that can be cut, with a host in it.
+/// A network with a host, which can be cut off.
 struct Network {
     name: String,
 }
 
 impl Network {
-    /// Where the server is, as that host sees it.
+    /// The server's address in that network.
     const SERVER: &str = "198.18.77.1";
 
     fn new() -> Self {
@@ -203,7 +203,7 @@ impl Network {
         format!("{}a", self.name)
     }
 
-    /// Someone in that host who views a page, and says nothing more.
+    /// A program in that host that views a page, and sends nothing more.
     fn viewer(&self, port: u16) -> Child {
         let handshake = "GET /parties/page/a HTTP/1.1\\r\\nhost: x\\r\\nconnection: upgrade\\r\\nupgrade: websocket\\r\\n\
                          sec-websocket-version: 13\\r\\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n";
@@ -240,7 +240,7 @@ async fn half_open_connections_are_counted_out() {
     viewer.wait().unwrap();
 }
 
-/// An address of a private network that belongs to this machine, as that of a proxy in the next container.
+/// An address of a private network on this machine, like that of a proxy in another container.
 struct PrivateAddress;
 
 impl PrivateAddress {
@@ -251,7 +251,7 @@ impl PrivateAddress {
         Self
     }
 
-    /// What a request from there is answered with, and its connection.
+    /// The status of the answer to a request from there, and its connection.
     async fn ask(&self, port: u16, request: &str) -> (u16, TcpStream) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(format!("{}:0", Self::ADDRESS).parse().unwrap()).unwrap();

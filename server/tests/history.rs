@@ -1,4 +1,4 @@
-//! What a counter tells of the last day and of the last 90.
+//! The history of a counter: the last day and the last 90 days.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 use serde_json::Value;
 use support::{Binary, Client, TestServer, wait_until};
 
-/// The highest of all counts that the answer shows, by the minute and by the hour.
+/// The highest counts in the answer, by the minute and by the hour.
 async fn highest(server: &Client, path: &str) -> [u64; 2] {
     let (status, body) = server.get(path).await;
     if status == 404 {
@@ -38,7 +38,7 @@ async fn the_highest_counts_of_a_site_and_a_page_are_told() {
     wait_until("the page had 2", async || highest(&server, PAGE).await == [2, 2]).await;
     assert_eq!(server.get_json(PAGE).await["page"], "example.org/a?id=1");
     assert_eq!(server.get_json(SITE).await["site"], "example.org");
-    // The answer is of the moment, and no cache keeps it.
+    // No cache may keep the answer.
     let answer = server.exchange("GET", &format!("{SITE}&format=csv"), &[], "").await;
     assert_eq!(answer.header("cache-control"), "no-store");
     assert!(answer.text().lines().any(|line| line.ends_with("Z,60,3")), "{}", answer.text());
@@ -79,13 +79,13 @@ async fn kill_nine_loses_no_history() {
     let ben = server.viewer("example.org%2Fa%3Fid%3D1").await;
     wait_until("the page had 2", async || highest(&server, PAGE).await == [2, 2]).await;
     ben.close().await;
-    // The last value of a row, which is written with all other rows that changed.
+    // This is the last value of a row. All changed rows are written together.
     wait_until("it is on disk", async || holds(&data, ",2]") || holds(&data, "[2]")).await;
     server.kill();
     let server = Binary::start(&data, &[]);
     wait_until("it is read", async || server.get_json(SITE).await["stillReading"].is_null()).await;
     assert_eq!([highest(&server, SITE).await, highest(&server, PAGE).await], [[2, 2], [2, 2]]);
-    // What happens after the restart is added to it.
+    // Counts after the restart are added to it.
     let _cleo = server.viewer("example.org%2Fb").await;
     let _dora = server.viewer("example.org%2Fb").await;
     let _emil = server.viewer("example.org%2Fb").await;

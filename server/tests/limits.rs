@@ -1,4 +1,4 @@
-//! Every limit of the server, met: what the other side sees, and that others are left alone.
+//! A test for every limit of the server: what the other side sees, and that others are not affected.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 
-/// Addresses are told apart behind a proxy only: whoever comes from this machine has no limits of its own.
+/// Only addresses behind a proxy are told apart. This machine's own address has no limits.
 const PROXY: &str = "--trusted-proxy=127.0.0.1/32";
 const TOKEN: &str = "--party-token=secret";
 
@@ -36,7 +36,7 @@ fn every_limit_is_met_here() {
     assert_eq!(missing, [""; 0]);
 }
 
-/// The status a handshake is refused with, and whether the client is told when to come back.
+/// The status with which a handshake is refused, and whether it says when to come back.
 fn refusal(error: &tungstenite::Error) -> (u16, bool) {
     match error {
         tungstenite::Error::Http(response) => {
@@ -89,7 +89,7 @@ async fn connections_of_one_address() {
     let first = from("192.0.2.1").await.unwrap();
     let _second = from("192.0.2.1").await.unwrap();
     assert_eq!(refusal(&from("192.0.2.1").await.err().unwrap()), (429, true));
-    // What a client adds itself stands to the left of what its proxy knows.
+    // A client can add addresses on the left of the one that the proxy adds.
     assert_eq!(refusal(&from("192.0.2.7, 192.0.2.1").await.err().unwrap()), (429, true));
     let _other = from("192.0.2.2").await.unwrap();
     drop(first);
@@ -106,7 +106,7 @@ async fn bytes_of_one_address() {
     let sentence = anna.expect_error("too-many-links").await;
     assert!(sentence.contains("from your address"), "{sentence}");
     anna.expect_viewers("link-0", 0).await;
-    // Another connection of the address has no more, bodies count as well, and other addresses do not.
+    // Another connection of the same address has no memory left, bodies count, too, and other addresses are not affected.
     let post = async |address: &'static str| {
         let headers = [("x-forwarded-for", address), ("authorization", "Bearer secret")];
         server.exchange("POST", "/parties/page/b", &headers, &" ".repeat(3000)).await
@@ -123,7 +123,7 @@ async fn loopback_is_no_address() {
     let server = TestServer::with(&["--max-connections-per-address=1", "--handshake-burst=1"]).await;
     let mut viewers = Vec::new();
     for _ in 0..5 {
-        // Not a trusted proxy, so what it says of others is nothing either.
+        // This is not a trusted proxy, so its header is ignored.
         viewers.push(server.try_viewer("a", &[("x-forwarded-for", "192.0.2.1")]).await.unwrap());
     }
     server.expect_counted("all-pages", "a", 5).await;
@@ -167,7 +167,7 @@ async fn requests_of_one_address() {
         refused.iter().all(|answer| answer.status == 429 && !answer.header("retry-after").is_empty()),
         "{refused:?}"
     );
-    // Others, what no party answers, handshakes, and the operator are not meant.
+    // Other addresses, unknown paths, handshakes and the operator's requests are not limited.
     assert_eq!(ask("/parties/page/a", "192.0.2.2", "").await.status, 200);
     assert_eq!(server.handshake_status("/parties/page/a", &[("x-forwarded-for", "192.0.2.1")]).await, 101);
     for _ in 0..10 {
@@ -179,7 +179,7 @@ async fn requests_of_one_address() {
 
 #[tokio::test]
 async fn rooms_in_memory() {
-    // One for the page, one for its counter.
+    // One room for the page, one for its counter.
     let server = TestServer::with(&["--max-rooms=2", "--room-idle-ms=50"]).await;
     let first = server.viewer("a").await;
     server.expect_counted("all-pages", "a", 1).await;
@@ -193,7 +193,7 @@ async fn rooms_in_memory() {
 #[tokio::test]
 async fn strangers_leave_rooms_to_others() {
     let server = workshop(&["--max-rooms=4", "--call-timeout-ms=500"]).await;
-    // Requests may take one of the four, connections one more, and the rest is for what these need.
+    // Requests may take one of the four rooms, connections one more. The rest is for the rooms that these need.
     assert_eq!(server.get("/parties/workshop/a/stuck").await.0, 504);
     assert_eq!(server.get("/parties/workshop/b/ok").await.0, 503);
     let mut anna = server.viewer("a").await;
@@ -216,7 +216,7 @@ async fn rooms_do_not_stay_for_strangers() {
 async fn a_page_waits_for_its_counter() {
     let server = TestServer::with(&["--max-rooms=4", "--room-idle-ms=50"]).await;
     let mut anna = server.viewer("one.example%2Fa").await;
-    // With the page and its own counter these are all.
+    // With the page and its own counter this uses up the limit.
     anna.subscribe(&["two.example/", "three.example/"]).await;
     anna.expect_viewers("two.example/", 0).await;
     anna.expect_viewers("three.example/", 0).await;
@@ -239,7 +239,7 @@ async fn a_busy_counter_loses_no_count() {
         viewers.push(arrival.await.unwrap());
     }
     let all = async |viewers: u32| {
-        // It may be too busy for us as well.
+        // The counter may be too busy for this request, too.
         let (_, body) = server.get("/parties/counter/all-pages?detail").await;
         body.matches(&format!("\"viewers\":{viewers},")).count() == 30
     };
@@ -257,7 +257,7 @@ async fn events_that_wait_for_a_room() {
         statuses.push(request.await.unwrap());
     }
     let waited = statuses.iter().filter(|status| **status == 504).count();
-    // Two that wait, and the one that the room is stuck with, if it had taken that one out before the others came.
+    // Two wait, and perhaps the one that the room was stuck with, if the room had taken it before the others came.
     assert!((2..=3).contains(&waited), "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 503).count(), 10 - waited, "{statuses:?}");
     assert_eq!(server.get("/parties/workshop/b/ok").await.0, 200);
@@ -306,7 +306,7 @@ async fn links_of_one_connection() {
     anna.subscribe(&["c", "d"]).await;
     anna.expect_viewers("b", 0).await;
     anna.expect_error("too-many-links").await;
-    // Those it has do not count again, and one given up makes room.
+    // Its links do not count again, and a link that is given up makes room for another.
     anna.subscribe(&["b", "c"]).await;
     anna.unsubscribe(&["b"]).await;
     anna.subscribe(&["d"]).await;
@@ -326,7 +326,7 @@ async fn links_of_one_room() {
     alex.subscribe(&["c", "d"]).await;
     assert_eq!(alex.next().await["connections"], json!({ "c": 0 }));
     alex.expect_error("too-many-links").await;
-    // Links that no one watches any more make room.
+    // Links that no one watches any more make room for others.
     anna.close().await;
     server.expect_counted("all-pages", "a", 1).await;
     alex.subscribe(&["d"]).await;
@@ -342,7 +342,7 @@ async fn pages_of_one_site() {
     anna.expect_viewers("b", 0).await;
     anna.subscribe(&["c", "a"]).await;
     anna.expect_viewers("a", 1).await;
-    // Links without viewers are too many now, and those who view a page always count.
+    // Links without viewers are refused now. Pages with viewers always count.
     let _ben = server.viewer("b").await;
     let _cleo = server.viewer("c").await;
     server.expect_counted("all-pages", "c", 1).await;
@@ -372,10 +372,10 @@ async fn bytes_of_one_site() {
         has(&pages, "page-19")
     })
     .await;
-    // Eight would take more than 3000 bytes. What someone views or watches stays, however long ago it was viewed.
+    // Eight pages would take more than 3000 bytes. Pages that are viewed or watched stay, however long ago they were viewed.
     assert!(pages.len() < 12, "{pages:?}");
     assert!(has(&pages, "watcher") && has(&pages, "page-0") && !has(&pages, "page-1"), "{pages:?}");
-    // The disk forgets likewise.
+    // They are also deleted from the disk.
     drop(watcher);
     server.restart().await;
     let pages = known(&server).await;
@@ -421,7 +421,7 @@ async fn messages_at_once() {
     for _ in 0..15 {
         assert_eq!(anna.next().await, "pong");
     }
-    // All arrive: those beyond the burst are read as fast as the rate allows.
+    // All of them arrive. Those beyond the burst are read at the allowed rate.
     assert!(start.elapsed() >= Duration::from_millis(10 * 1000 / 20 - 50), "it took {:?}", start.elapsed());
 }
 
@@ -458,7 +458,8 @@ async fn messages_per_second_refill_the_burst() {
 async fn bytes_that_wait_to_be_sent() {
     let server = workshop(&["--max-send-queue-bytes=1000"]).await;
     let mut anna = server.connect("/parties/workshop/a", &[]).await.unwrap();
-    // One message is never too much; two are, for who does not read what fills the operating system's buffers first.
+    // One message is never too large. Two are, for a client that does not read. The first one fills the operating system's
+    // buffers.
     anna.send("say 10000000").await;
     assert_eq!(anna.next().await.as_str().map(str::len), Some(10_000_000));
     for _ in 0..3 {
@@ -474,7 +475,7 @@ async fn bytes_of_a_body() {
     let status = async |bytes: usize| server.request("POST", "/parties/workshop/a/ok", &[], &"x".repeat(bytes)).await.0;
     assert_eq!(status(1000).await, 200);
     assert_eq!(status(1001).await, 413);
-    // It need not say how long it will be.
+    // A chunked request does not say its length.
     let chunked = b"POST /parties/workshop/a/ok HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n";
     let request = [chunked.as_slice(), &[b'x'; 1001], b"\r\n0\r\n\r\n"].concat();
     assert_eq!(server.raw(&request).await.unwrap().status, 413);
@@ -492,7 +493,7 @@ async fn time_for_headers() {
 async fn turns_of_first_requests() {
     let server = TestServer::with(&["--header-timeout-ms=60000"]).await;
     let mut slow = Vec::new();
-    // More than have a turn at once, and none of them ever says more.
+    // There are more of them than turns, and none of them ever sends more.
     for _ in 0..300 {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(b"GET /healthz HTTP/1.1\r\nhost:").await.unwrap();
@@ -510,7 +511,7 @@ async fn time_between_requests() {
     for _ in 0..3 {
         stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         assert_eq!(answer(&mut stream).await.unwrap().status, 200);
-        // Longer than headers may take.
+        // Longer than the headers may take.
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert!(answer(&mut stream).await.is_none(), "it is closed when nothing more is asked");
@@ -526,13 +527,13 @@ async fn an_old_connection_ends_with_an_answer() {
     };
     assert_eq!(ask().await.header("connection"), "");
     tokio::time::sleep(Duration::from_millis(400)).await;
-    // A proxy that asks just now gets an answer, and no reset.
+    // A proxy that sends a request now gets an answer, and no reset.
     assert_eq!(ask().await.header("connection"), "close");
 }
 
 #[tokio::test]
 async fn a_pool_of_kept_connections_meets_no_reset() {
-    // Connections get old many times over; none is ever idle for as long as it may be.
+    // Connections become old many times over, but are never idle for too long.
     let server = TestServer::with(&["--http-lifetime-ms=200", "--keep-alive-ms=10000"]).await;
     let start = Instant::now();
     let (mut asked, mut connected) = (0, 0);
@@ -563,13 +564,13 @@ async fn time_for_a_body() {
 
 #[tokio::test]
 async fn a_refused_request_is_not_waited_for() {
-    // Longer than a test may take: only a refusal can come before that.
+    // The time limit is longer than the test, so only a refusal can come before it.
     let server = TestServer::with(&["--body-timeout-ms=600000"]).await;
     let head = "POST /parties/page/a HTTP/1.1\r\nhost: x\r\ncontent-length: 131072\r\n";
     assert_eq!(server.raw(format!("{head}\r\nhalf").as_bytes()).await.unwrap().status, 403);
-    // Who asks first is told at once, and not asked to go on.
+    // A client that sends `Expect: 100-continue` is refused at once, and not asked to go on.
     assert_eq!(server.raw(format!("{head}expect: 100-continue\r\n\r\n").as_bytes()).await.unwrap().status, 403);
-    // Who has sent it all reads the answer, and no reset.
+    // A client that has sent everything reads the answer, and gets no reset.
     let whole = format!("{head}\r\n{}", "x".repeat(131_072));
     assert_eq!(server.raw(whole.as_bytes()).await.unwrap().status, 403);
 }
@@ -586,7 +587,7 @@ async fn bytes_of_bodies_in_all() {
         stream.write_all(&[b'x'; BODY - 1]).await.unwrap();
         slow.push(stream);
     }
-    // The eleventh does not fit in. It does not matter which one had to make room.
+    // The eleventh body does not fit. Any of them may be given up for it.
     let (status, first) = {
         let answers = slow.iter_mut().map(|stream| Box::pin(async move { answer(stream).await.unwrap().status }));
         let (status, first, _) = futures_util::future::select_all(answers).await;
@@ -607,14 +608,14 @@ async fn time_of_plain_http() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let stream = socket.connect(server.address).await.unwrap();
-    // Asks on and on, and never reads an answer.
+    // This client sends requests again and again, and never reads an answer.
     let request = "GET /live.js HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
     wait_until("it is dropped", async || match stream.try_write(request.as_bytes()) {
         Ok(_) => false,
         Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
     })
     .await;
-    // WebSockets are not meant: this one is older.
+    // WebSockets are not limited. This one is older.
     anna.subscribe(&["a"]).await;
     anna.expect_viewers("a", 1).await;
 }
@@ -639,7 +640,7 @@ async fn time_without_a_sign_of_life() {
 async fn time_to_write_a_message() {
     let queue = "--max-send-queue-bytes=33554432";
     let server = workshop(&[queue, "--write-timeout-ms=100"]).await;
-    // What the operating system holds for a reader that does not read is kept small.
+    // The operating system's buffers for a client that does not read are kept small.
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let stream = socket.connect(server.address).await.unwrap();
@@ -687,7 +688,7 @@ async fn workshop(args: &[&str]) -> TestServer {
     TestServer::of(parties, args).await
 }
 
-/// The status of an answer that others need not wait for.
+/// The status of an answer, without waiting for it now.
 fn spawn_get(server: &Client, path: &'static str) -> tokio::task::JoinHandle<u16> {
     let client = *server;
     tokio::spawn(async move { client.get(path).await.0 })
@@ -698,11 +699,11 @@ async fn awake(server: &Client) -> String {
     server.get_json("/parties/workshop/another/ok").await["awake"].to_string()
 }
 
-/// A party that does what it is told: be stuck, wait, call another room, say much.
+/// A party that does what a request says: hang, wait, call another room, or send much.
 #[derive(Default)]
 struct Workshop;
 
-/// Lets the one room go on that waits for it.
+/// Releases the room that waits for it.
 static HELD: Notify = Notify::const_new();
 
 impl Party for Workshop {

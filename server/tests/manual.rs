@@ -1,10 +1,10 @@
-//! The manual keeps its word: what it quotes is what the programs say.
+//! The manual quotes log lines and warnings. These tests check that the programs contain them.
 
 #![allow(clippy::unwrap_used, reason = "a failing test may panic")]
 
 use std::{fs, path::Path};
 
-/// All source that speaks to site owners and operators.
+/// All source with texts for site owners and operators.
 fn sources() -> String {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let folders = ["server/src", "server/runtime/src", "widget/src", "widget/npm"];
@@ -12,7 +12,7 @@ fn sources() -> String {
     for folder in folders {
         add(&workspace.join(folder), &mut all);
     }
-    // A text that goes on in the next line is one text.
+    // A text that continues on the next line is one text.
     all.split('\\').map(str::trim_start).collect()
 }
 

@@ -1,4 +1,4 @@
-//! The operator's own address, with metrics for a Prometheus.
+//! The operator's address, with metrics for Prometheus.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 

@@ -1,4 +1,4 @@
-//! Random viewers of a real server, compared with a model: a count is the size of a set.
+//! Compares random viewers of a real server with a simple model, in which a count is the size of a set.
 //!
 //! `MODEL_SEED` repeats a run, and `MODEL_OPERATIONS` makes it longer.
 
@@ -14,15 +14,15 @@ use std::{
 use fastrand::Rng;
 use support::{DEADLINE, TestServer, TestViewer};
 
-/// Operations in all: a few seconds of processor time, for this is part of every run of all tests.
+/// Operations in all. They take a few seconds of processor time, because every test run includes them.
 const OPERATIONS: usize = 4_000;
 /// Operations between two comparisons, at most.
 const MOST_AT_ONCE: usize = 400;
 /// Viewers at a time, about.
 const CROWD: usize = 30;
-/// What a run is given: no limit is met, and rooms leave memory in between.
+/// With these flags no limit is reached, and rooms leave memory in between.
 const FLAGS: &[&str] = &["--message-burst=1000000", "--messages-per-second=1000000", "--room-idle-ms=20"];
-/// Two sites, and pages of none.
+/// Pages of two sites, and pages without a site.
 const PAGES: [&str; 9] = [
     "one.example/a",
     "one.example/b",
@@ -35,14 +35,14 @@ const PAGES: [&str; 9] = [
     "b",
 ];
 
-/// A viewer, and what it should know.
+/// A viewer, and the counts that it should have.
 struct Viewer {
     wire: TestViewer,
     page: usize,
-    /// How it is counted: `Err` stands for not at all.
+    /// How it is counted. `Err` means that it is not counted.
     person: Result<Option<u8>, ()>,
     watches: BTreeSet<usize>,
-    /// What it may hear of: what it has watched since its page last answered.
+    /// The pages that it may get counts of: those that it has watched since its page last answered.
     may_hear_of: BTreeSet<usize>,
 }
 
@@ -87,9 +87,9 @@ impl Model {
         }
         let idx = self.rng.usize(..self.viewers.len());
         match kind {
-            // It leaves, with a goodbye or without one.
+            // It leaves, with a close frame or without one.
             0..14 => drop(self.leave(idx).await),
-            // Its address changes: it comes back on another page, or on the same, and asks for its links again.
+            // Its address changes. It reconnects to another page or the same one, and asks for its links again.
             14..24 => {
                 let watches = self.leave(idx).await;
                 self.join(watches).await;
@@ -139,7 +139,7 @@ impl Model {
         viewer.watches
     }
 
-    /// How many view each page.
+    /// The viewers of each page.
     fn counts(&self) -> [u64; PAGES.len()] {
         std::array::from_fn(|page| {
             let here = self.viewers.iter().filter(|viewer| viewer.page == page);
@@ -149,7 +149,7 @@ impl Model {
         })
     }
 
-    /// Everyone hears what is true, and of nothing else.
+    /// Checks that everyone gets the right counts, and no others.
     async fn compare(&mut self) {
         let counts = self.counts();
         for viewer in &mut self.viewers {
@@ -166,7 +166,7 @@ impl Model {
 impl Viewer {
     async fn subscribe(&mut self, links: &BTreeSet<usize>) {
         for page in links.difference(&self.watches) {
-            // It is to be told again.
+            // It must get this count again.
             self.wire.counts.remove(PAGES[*page]);
         }
         self.wire.subscribe(&names(links)).await;
@@ -179,9 +179,9 @@ impl Viewer {
         self.watches.retain(|page| !links.contains(page));
     }
 
-    /// Waits until its page has heard all that it said.
+    /// Waits until its page has handled all of its messages.
     async fn catch_up(&mut self) {
-        // What is no link is refused, in its turn.
+        // This invalid link is refused, after the messages before it.
         self.wire.subscribe(&[""]).await;
         while self.hear("an answer").await["code"] != "bad-link" {}
         self.may_hear_of.clone_from(&self.watches);

@@ -1,4 +1,4 @@
-//! What PartyKit's connection-counter example got wrong, one test each: none of it may come back.
+//! The defects of PartyKit's connection-counter example, with a test for each. None may come back.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -13,13 +13,13 @@ use connection_counter::{
 use serde_json::{Value, json};
 use support::{Client, TestServer, wait_until};
 
-/// What a holder of the party token sends.
+/// The header of a client with the party token.
 const TOKEN: &[(&str, &str)] = &[("authorization", "Bearer secret")];
 const WITH_TOKEN: &[&str] = &["--party-token", "secret"];
-/// Viewers that do not read cannot say goodbye; a stopping server need not wait for them.
+/// Viewers that do not read cannot answer a close frame. The stopping server need not wait for them.
 const IMPATIENT: &[&str] = &["--shutdown-timeout-ms", "100"];
 
-/// All that anyone can see of the pages a and b.
+/// Everything that anyone can see of the pages a and b.
 async fn everything(server: &Client) -> [Value; 3] {
     [
         server.get_json("/parties/counter/all-pages?detail").await,
@@ -89,10 +89,10 @@ async fn pages_that_left_are_not_notified() {
         passer_by.expect_viewers("popular", 0).await;
         passer_by.close().await;
     }
-    // A page that never had viewers is listed only as long as someone is subscribed to it.
+    // A page that never had viewers is listed only while a page is subscribed to it.
     let listed = async || server.get_json("/parties/counter/all-pages?detail").await["pages"]["popular"].is_object();
     wait_until("no one is subscribed", async || !listed().await).await;
-    // The page forgets it too, with its next clean-up.
+    // The page forgets the link, too, at its next clean-up.
     let remembered = async || server.get_json("/parties/page/page-0").await["connections"]["popular"].is_number();
     wait_until("the link is forgotten", async || !remembered().await).await;
 }
@@ -141,7 +141,7 @@ async fn one_change_is_one_entry() {
 
 #[tokio::test]
 async fn the_handshake_does_not_wait_for_counters() {
-    // Whoever waits for the counter gets status 504 instead of 101.
+    // A client that must wait for the counter gets status 504 instead of 101.
     let server = TestServer::of(with_stuck_site, &["--call-timeout-ms", "2000"]).await;
     let mut anna = server.viewer("stuck.example%2Fa").await;
     anna.subscribe(&["stuck.example/b"]).await;
@@ -202,7 +202,7 @@ async fn a_late_update_does_not_stick() {
         let body = json!({ "action": "update", "connections": counts, "sequence": sequence });
         server.request("POST", "/parties/page/a", TOKEN, &body.to_string()).await.0
     };
-    // Beyond all numbers the counter itself has given out.
+    // This is higher than all numbers that the counter has used.
     assert_eq!(tell(json!({ "b": 7 }), 1_000_000).await, 200);
     assert_eq!(tell(json!({ "b": 3, "c": 4 }), 999_999).await, 200);
     anna.expect_viewers("c", 4).await;
@@ -216,7 +216,7 @@ async fn a_lost_connection_is_counted_out() {
     anna.subscribe(&["b"]).await;
     let ben = server.viewer("b").await;
     anna.expect_viewers("b", 1).await;
-    // No close frame, as from a crashed browser.
+    // There is no close frame, as after a browser's crash.
     drop(ben);
     anna.expect_viewers("b", 0).await;
 }
@@ -268,7 +268,7 @@ async fn more_links_than_one_value_holds() {
         anna.subscribe(&links.iter().map(String::as_str).collect::<Vec<_>>()).await;
     }
     anna.expect_viewers(&ids[339], 0).await;
-    // Links are remembered once they have had a viewer.
+    // Links are stored once they have had a viewer.
     for links in ids.chunks(100) {
         let connections: Value = links.iter().map(|id| (id.clone(), json!(1))).collect();
         let body = json!({ "action": "update", "connections": connections }).to_string();

@@ -1,4 +1,4 @@
-//! What the operator reads of a panic. In a process of its own, as its log is the process's.
+//! What the log says of a panic. It is a separate process, because the log belongs to the process.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -15,7 +15,7 @@ use connection_counter::{
 };
 use support::TestServer;
 
-/// Panics at every word.
+/// A party that panics at every message.
 #[derive(Default)]
 struct Fragile;
 

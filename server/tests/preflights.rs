@@ -1,4 +1,4 @@
-//! A gatekeeper that wants a token, asked by the pages of another origin: browsers ask for leave before they send it.
+//! Pages of another origin use a party whose gatekeeper wants a token. Browsers send a preflight first.
 
 #![allow(clippy::unwrap_used, reason = "a failing test may panic")]
 
@@ -12,7 +12,7 @@ use support::{Answer, TestServer};
 
 const ORIGIN: &str = "https://app.example.org";
 
-/// Wants a token, and knows nothing of browsers.
+/// A party that wants a token, and does not handle preflights.
 #[derive(Default)]
 struct Guarded;
 
@@ -66,7 +66,7 @@ async fn only_pages_of_named_origins_may() {
     let stranger = "https://evil.example";
     let refused = preflight(&server, stranger).await;
     assert_eq!((refused.status, refused.header("access-control-allow-origin")), (403, ""));
-    // A token is a token: browsers keep the answer from the page.
+    // Even with a token, browsers do not give the answer to this page.
     let answer = ask(&server, stranger, "Bearer letmein").await;
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, ""));
 }

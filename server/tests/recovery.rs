@@ -1,4 +1,4 @@
-//! What a panic in one of the built-in parties costs: a moment, and no count.
+//! After a panic in a built-in party, all counts are right again within a moment.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -14,7 +14,7 @@ use support::{Client, TestServer, wait_until};
 
 const TOKEN: &[(&str, &str)] = &[("authorization", "Bearer secret")];
 
-/// A built-in party that panics when an operator asks for it with `PUT`.
+/// A built-in party that panics at a `PUT` of an operator.
 #[derive(Default)]
 struct Fragile<P>(P);
 
@@ -89,7 +89,7 @@ async fn a_failed_counter_asks_all_pages() {
 
 #[tokio::test]
 async fn a_failed_counter_needs_no_prompting() {
-    // The counter would leave memory long before anyone asks for it.
+    // With this setting the counter leaves memory soon.
     let server = start(&["--room-idle-ms=50"]).await;
     let _ben = server.viewer("b").await;
     let mut anna = server.viewer("a").await;
@@ -163,7 +163,7 @@ async fn a_failed_page_watches_nothing() {
     anna.expect_viewers("b", 0).await;
     make_panic(&server, "page/a").await;
     anna.expect_end().await;
-    // A page that never had viewers is listed only as long as someone is subscribed to it.
+    // A page that never had viewers is listed only while a page is subscribed to it.
     wait_until("no one is subscribed to b", async || {
         server.get_json("/parties/counter/all-pages?detail").await["pages"]["b"].is_null()
     })

@@ -1,4 +1,4 @@
-//! What outlives a restart, a crash and a damaged disk, and what must not.
+//! What survives a restart, a crash and a damaged disk, and what must not.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -15,7 +15,7 @@ use std::{
 use serde_json::{Value, json};
 use support::{Binary, Client, TestServer, wait_until};
 
-/// Viewers that do not read cannot say goodbye; a stopping server need not wait for them.
+/// Viewers that do not read cannot answer a close frame. The stopping server need not wait for them.
 const IMPATIENT: &[&str] = &["--shutdown-timeout-ms", "100"];
 
 /// What the counter knows of a page.
@@ -33,7 +33,7 @@ async fn links_survive_counts_do_not() {
     server.restart().await;
     assert_eq!(
         server.get_json("/parties/page/a").await,
-        // Links that lead somewhere are remembered; what no one has ever viewed could be anyone's invention.
+        // Links to pages that had viewers are stored. Others could be made up by anyone.
         json!({ "id": "a", "viewers": 0, "connections": { "b": 0 } })
     );
 }
@@ -63,7 +63,7 @@ async fn subscriptions_start_anew_after_a_restart() {
     anna.subscribe(&["b"]).await;
     anna.expect_viewers("b", 0).await;
     server.restart().await;
-    // As the widget does it: connect and subscribe again.
+    // The widget does the same: it connects and subscribes again.
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b"]).await;
     anna.expect_viewers("b", 0).await;
@@ -96,7 +96,7 @@ async fn kill_nine_loses_nothing_written() {
     anna.subscribe(&["b", "c"]).await;
     let _ben = server.viewer("b").await;
     anna.expect_viewers("b", 1).await;
-    // Half a second, says the README; a shared machine may need longer.
+    // It takes half a second, and longer on a busy machine.
     wait_until("all is on disk", async || ["page:b", "link:b"].iter().all(|key| holds(&data, key))).await;
     server.kill();
     let server = Binary::start(&data, &[]);
@@ -110,10 +110,10 @@ fn holds(data: &Path, text: &str) -> bool {
     files(data).iter().any(|file| written(file).windows(text.len()).any(|window| window == text.as_bytes()))
 }
 
-/// What is written in a file: the journal is 64 MiB long from the start, and nearly all of it empty.
+/// The content of a file. The journal has 64 MiB from the start, and is nearly empty.
 fn written(file: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // Files come and go while a server runs.
+    // Files appear and disappear while a server runs.
     if let Ok(file) = fs::File::open(file) {
         file.take(64 * 1024).read_to_end(&mut bytes).unwrap();
     }
@@ -132,12 +132,12 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Where a damaged database goes.
+/// The folder to which a damaged database is moved.
 fn aside(data: &Path) -> PathBuf {
     data.join("db.bad-1")
 }
 
-/// A server that has stored something, stopped.
+/// A stopped server that has stored something.
 async fn stopped_server() -> TestServer {
     let mut server = TestServer::with(IMPATIENT).await;
     let mut anna = server.viewer("a").await;
@@ -148,7 +148,7 @@ async fn stopped_server() -> TestServer {
     server
 }
 
-/// It starts, counts, and stores again.
+/// Checks that the server starts, counts, and stores again.
 async fn expect_works(server: &mut TestServer) {
     server.run().await;
     let mut anna = server.viewer("a").await;
@@ -179,7 +179,7 @@ async fn garbage_in_the_folder_is_survived() {
     }
     fs::write(data.join("db/what-is-this"), "garbage").unwrap();
     expect_works(&mut server).await;
-    // A second time: the first name is taken.
+    // The second time, the first name is in use.
     server.stop().await;
     for file in files(&data) {
         fs::write(file, "garbage").unwrap();
@@ -222,7 +222,7 @@ async fn a_flipped_bit_never_stops_the_start() {
 async fn too_few_open_files_damage_nothing() {
     let mut server = stopped_server().await;
     let data = server.database();
-    // So few that the database cannot be opened; where exactly it fails is different each time.
+    // The database cannot be opened with so few files. It fails at a different point each time.
     for files in 10..=13 {
         let program = Binary::command(&data, &[]);
         let mut limited = Command::new("sh");
@@ -249,7 +249,7 @@ async fn a_second_server_is_refused_politely() {
     assert_eq!(second.status.code(), Some(1), "{said}");
     assert!(said.contains("another server uses") && said.contains("--data"), "{said}");
     assert!(!aside(&data).exists());
-    // The first one has lost nothing, and goes on.
+    // The first server has lost nothing, and goes on.
     let _ben = first.viewer("b").await;
     anna.expect_viewers("b", 1).await;
     wait_until("its writes arrive", async || holds(&data, "page:b")).await;

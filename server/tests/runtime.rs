@@ -1,4 +1,4 @@
-//! What the runtime promises to parties: gatekeepers, hooks that fail or panic, rooms that come and go, names.
+//! What the runtime promises to parties: gatekeepers, hooks that fail or panic, rooms that leave memory and come back, names.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -23,17 +23,17 @@ use support::{Client, TestServer, wait_until};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 
-/// A party that fails in the hook that is named: in the URL of a connection or a request, or in a message.
+/// A party that fails in the named hook. The name is in the URL of a connection or request, or in a message.
 #[derive(Default)]
 struct Clumsy {
-    /// Requests since it came to memory.
+    /// Requests since it was loaded into memory.
     requests: u32,
 }
 
-/// A slow greeting is over.
+/// Whether a slow `on_connect` has returned.
 static GREETED: AtomicBool = AtomicBool::new(false);
 
-/// What the server is given for them.
+/// A value that the parties get from the server.
 #[derive(Clone)]
 struct Motto(&'static str);
 
@@ -126,7 +126,7 @@ impl Party for Clumsy {
     }
 }
 
-/// Stores that it was told something, and says whether it was.
+/// Stores that it got a message, and answers whether it did.
 #[derive(Default)]
 struct Diary<const FORGETS: bool>;
 
@@ -146,12 +146,12 @@ async fn start() -> TestServer {
     TestServer::of(parties, &["--room-idle-ms=50"]).await
 }
 
-/// What the room says of itself.
+/// The room's answer.
 async fn ask(server: &Client, room: &str) -> serde_json::Value {
     server.get_json(&format!("/parties/clumsy/{room}")).await
 }
 
-/// Close code and reason of a connection that is not wanted.
+/// The close code and reason of a refused connection.
 async fn goodbye(server: &Client, path: &str) -> (u16, String) {
     let mut guest = server.connect(&format!("/parties/clumsy/{path}"), &[]).await.unwrap();
     let frame = guest.expect_close().await;
@@ -411,7 +411,7 @@ async fn a_room_that_never_starts_tries_less_and_less() {
     let server = TestServer::of(|| Server::builder().party::<Hopeless>("hopeless"), &[]).await;
     let start = Instant::now();
     assert_eq!(server.get("/parties/hopeless/a").await.0, 500);
-    // After half a second, and then after one.
+    // After half a second, and then after one second.
     wait_until("it has tried three times", async || STARTS.load(Ordering::Relaxed) == 3).await;
     assert!(start.elapsed() >= Duration::from_millis(1400), "{:?}", start.elapsed());
 }

@@ -1,4 +1,4 @@
-//! How a server stops: it says goodbye, keeps what is to be kept, and is gone in time.
+//! How a server stops: it closes its connections, writes its data, and ends in time.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
@@ -22,7 +22,7 @@ use support::{Binary, TestServer, answer};
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Notify};
 use tokio_tungstenite::tungstenite::Message;
 
-/// Longer than any test waits: who needs it up has not stopped in time.
+/// This is longer than any test waits. A server that needs all of it has not stopped in time.
 const PATIENT: &str = "--shutdown-timeout-ms=60000";
 
 /// The first half of a handshake, and the second.
@@ -70,7 +70,7 @@ async fn a_crowd_leaves_one_after_another_and_sees_no_count_fall() {
         told_after
     }))
     .await;
-    // A thousand a second: the last one hears it after nearly 400 ms.
+    // A thousand are closed in a second, so the last one is closed after nearly 400 ms.
     let last = left.iter().max().unwrap();
     assert!(*last >= Duration::from_millis(390), "all had left after {last:?}");
     server.stopped().await;
@@ -93,7 +93,7 @@ async fn signals_stop_it_cleanly() {
         anna.expect_end().await;
         let status = server.exit().await;
         assert_eq!(status.code(), Some(0), "SIG{signal}: {status}");
-        // What was written the moment before is there, and no one is.
+        // Values that were written just before are stored, and there are no viewers.
         let server = Binary::start(&data, &[]);
         let expected = json!({ "id": "a", "viewers": 0, "connections": { "b": 0 } });
         assert_eq!(server.get_json("/parties/page/a").await, expected);
@@ -123,7 +123,7 @@ async fn it_is_not_ready_before_it_says_goodbye() {
     support::wait_until("it is not ready", async || server.get("/readyz").await.0 == 503).await;
     assert!(server.get("/readyz").await.1.contains("stopping"));
     assert_eq!(health(server.address).code(), Some(1));
-    // Everything else goes on meanwhile.
+    // Everything else goes on in that time.
     let mut ben = server.viewer("a").await;
     for viewer in [&mut anna, &mut ben] {
         viewer.expect_close_code().await;
@@ -134,7 +134,7 @@ async fn it_is_not_ready_before_it_says_goodbye() {
     assert_eq!(health(server.address).code(), Some(1), "no one answers");
 }
 
-/// How `connection-counter health` ends for this server.
+/// The exit status of `connection-counter health` for this server.
 fn health(address: std::net::SocketAddr) -> std::process::ExitStatus {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_connection-counter"));
     let command = command.args(["health", "--listen", &address.to_string()]);
@@ -158,7 +158,7 @@ async fn systemd_is_told_and_its_socket_taken_over() {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
 
-    // As systemd does it: the socket is descriptor 3 of a process that is told its own id.
+    // systemd does the same: the socket is descriptor 3 of a process that knows its own id.
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" --data \"$1\" 3<&0 </dev/null"]);
     command.arg(env!("CARGO_BIN_EXE_connection-counter")).arg(folder.path().join("data"));
@@ -172,7 +172,7 @@ async fn systemd_is_told_and_its_socket_taken_over() {
     server.signal("TERM");
     assert_eq!(heard(&notified), "STOPPING=1");
     assert_eq!(server.exit().await.code(), Some(0));
-    // Whoever comes while no server runs waits in the socket, and is answered by the next one.
+    // A client that connects while no server runs waits in the socket. The next server answers it.
     assert!(TcpStream::connect(address).await.is_ok());
 }
 
