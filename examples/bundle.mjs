@@ -1,4 +1,4 @@
-// Bundles the examples that are apps, each into a `bundle.js` beside it: `npm run bundle`. Any other bundler would do.
+// Bundles each example app into a `bundle.js` beside it: `npm run bundle`. Any other bundler would work, too.
 
 import { fileURLToPath } from "node:url";
 

@@ -1,5 +1,5 @@
-// The core of the browser tests in the other two engines, Firefox's and WebKit's: what the widget does for its readers
-// must not depend on whose browser they use. Everything finer is tested in Chromium, in `tests`.
+// The most important browser tests, in the engines of Firefox and WebKit, because the widget must work in every browser.
+// `tests` has all others, for Chromium.
 //
 // A tab here has what every driver can do: `open`, `evaluate`, `expectViewers`, `allow`, `close`, and its `problems`.
 

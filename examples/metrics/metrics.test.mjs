@@ -1,4 +1,4 @@
-// The metrics, the alert rules and the board, tried with a real Prometheus.
+// The metrics, the alert rules and the board, tested with a real Prometheus.
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";

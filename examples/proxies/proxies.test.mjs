@@ -1,4 +1,4 @@
-// Counts behind real proxies, set up with the snippets of the manual's pages as they stand there.
+// Counts behind real proxies, which run the snippets of the manual's pages.
 
 import assert from "node:assert/strict";
 import https from "node:https";

@@ -1,5 +1,5 @@
-// Takes the pictures for the documentation: the demo's start page and the gallery of themes in both colour schemes, and
-// a page of the Rust documentation, and the operator's dashboard, all with real tabs behind their numbers. Run it with: npm run screenshots
+// Takes the pictures for the documentation: the demo's start page, the gallery of themes in both colour schemes, a page of the
+// Rust documentation, and the dashboard. Real tabs are behind their numbers. Run it with: npm run screenshots
 
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";

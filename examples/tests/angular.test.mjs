@@ -1,5 +1,5 @@
-// Angular watches for whatever its page waits for, in a zone, and looks at the whole page anew after each. Nothing of ours may
-// be in it, or the page is never stable, and every count costs it a round.
+// Angular watches in a zone for everything that its page waits for, and checks the whole page after each. None of our work may
+// run in that zone. Otherwise the page is never stable, and every count costs it a check.
 
 import assert from "node:assert/strict";
 

@@ -1,5 +1,5 @@
-// The Autobahn suite: what the WebSocket standard demands of a server's frames, text, closes and large messages, asked of
-// an echo party through the sockets that every connection has. Its cases of compression are left out: we offer none.
+// The Autobahn suite: it tests what the WebSocket standard demands of frames, text, closes and large messages. It tests an echo
+// party, through the sockets that every connection uses. Its cases of compression are left out, because the server offers none.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";

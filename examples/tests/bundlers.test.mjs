@@ -1,5 +1,5 @@
-// Both entries of the npm package through each bundler: built from the packed package, opened until counts appear. The
-// heavier bundlers have tests of their own, in their folders.
+// Builds both entries of the npm package with each bundler, from the packed package, and opens them until counts appear. The
+// heavier bundlers have separate tests in their folders.
 
 import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";

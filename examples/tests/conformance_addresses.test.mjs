@@ -1,4 +1,5 @@
-// What leads where: addresses, ids, methods, prefixes. The numbers are those of the list in COMING_FROM_PARTYKIT.md.
+// Which address leads to which room: addresses, ids, methods, prefixes. The numbers are those of the list in
+// COMING_FROM_PARTYKIT.md.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";

@@ -1,4 +1,4 @@
-// Where a browser is not Node: what a page may read of another origin, what it is told of a failed handshake, and React.
+// Where a browser differs from Node: what a page may read of another origin, what it learns of a failed handshake, and React.
 // The numbers are those of the list in COMING_FROM_PARTYKIT.md.
 
 import assert from "node:assert/strict";

@@ -1,5 +1,5 @@
-// Everyone comes back at once, as after a restart. The client gives up on a handshake after 4 s and asks again later, so
-// a server that is slower than that is never rid of them. Point 18 of the list in COMING_FROM_PARTYKIT.md.
+// All clients come back at once, as after a restart. The client gives up a handshake after 4 s and tries again later. So a
+// server that is slower than that never gets done. This is point 18 of the list in COMING_FROM_PARTYKIT.md.
 
 import assert from "node:assert/strict";
 

@@ -1,4 +1,4 @@
-// Pages whose content security policy allows as little as one can: the widget works, and breaks none of it.
+// Pages with the strictest content security policies. The widget works on them, and violates no policy.
 
 import assert from "node:assert/strict";
 

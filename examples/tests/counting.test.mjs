@@ -1,4 +1,4 @@
-// Tabs that count each other: the path of one count, from a tab to the link in another.
+// Tabs that count each other. This tests the path of a count, from a tab to a link in another tab.
 
 import assert from "node:assert/strict";
 

@@ -1,4 +1,4 @@
-// How often the widget's Rust calls the browser: each call costs a page time, and each text much more than a number.
+// How often the widget's Rust code calls the browser. Each call takes time, and each text takes much more than a number.
 
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";

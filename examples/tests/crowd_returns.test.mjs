@@ -1,4 +1,4 @@
-// A server that restarts with a crowd of widgets: they come back spread out, and nobody is lost or counted twice.
+// A server restarts with many widgets connected. They come back spread out over time, and none is lost or counted twice.
 
 import assert from "node:assert/strict";
 

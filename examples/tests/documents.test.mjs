@@ -1,4 +1,4 @@
-// What documents promise is there: links lead somewhere, flags and options exist with the defaults named, commands run.
+// Checks the documents: links lead somewhere, flags and options exist with the documented defaults, and commands run.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";

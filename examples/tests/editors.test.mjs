@@ -1,4 +1,4 @@
-// Text that someone edits is saved as it is in the page. So nothing of ours may be in it.
+// Editors save text as it is in the page. So editable text must not contain anything of ours.
 
 import assert from "node:assert/strict";
 

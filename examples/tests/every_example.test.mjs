@@ -1,4 +1,4 @@
-// Opens every example there is, found by listing the folder, so that none can rot unseen.
+// Opens every example in the folder, so that no example can break unnoticed.
 
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync } from "node:fs";

@@ -1,5 +1,5 @@
-// Pages, browsers and servers that do us no good: nothing that goes wrong reaches the page. An uncaught exception, and a
-// second warning of ours, fail every story here.
+// Hostile pages, browsers and servers: no error may reach the page. Every test here fails on an uncaught exception, and on a
+// second warning of the widget.
 
 import assert from "node:assert/strict";
 

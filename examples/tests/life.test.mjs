@@ -1,4 +1,4 @@
-// The life of a tab: when it is a viewer and when not.
+// The life of a tab: when it has a viewer and when not.
 
 import assert from "node:assert/strict";
 

@@ -1,4 +1,4 @@
-// Links that come, go and change while their numbers do.
+// Links that appear, change and disappear while their numbers change.
 
 import assert from "node:assert/strict";
 

@@ -1,5 +1,4 @@
-// Tabs that vanish without a word: a pulled cable, a crashed machine. Close events are a courtesy; the server must not
-// need them.
+// Tabs that disappear without a close event: a pulled cable, a crashed machine. The server must notice them without one.
 
 import assert from "node:assert/strict";
 

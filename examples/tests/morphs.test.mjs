@@ -1,5 +1,5 @@
-// Libraries that morph a page into what the server sends now take away whatever the server did not send: numbers too. They are
-// back before anyone sees them missing. A page that goes on taking them away has its will.
+// Libraries that morph a page into new HTML of the server remove everything that the new HTML lacks, also numbers. The widget
+// puts them back before anyone sees the change. If a page removes them again and again, the widget stops.
 
 import assert from "node:assert/strict";
 

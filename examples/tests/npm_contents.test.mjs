@@ -1,4 +1,4 @@
-// What the npm package of the widget holds, what its tools say of it, and what it does where there is no page.
+// The contents of the npm package, what common tools say about it, and what it does without a page.
 
 import assert from "node:assert/strict";
 import { cp, mkdir, readFile, writeFile } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// How the npm package gets into a project: from the server whose widget it is.
+// Installs the npm package from the server.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";

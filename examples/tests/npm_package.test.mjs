@@ -1,4 +1,4 @@
-// The npm package of the widget, as a bundler takes it into a page of its own.
+// The npm package, bundled into a page.
 
 import assert from "node:assert/strict";
 

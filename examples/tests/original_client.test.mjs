@@ -1,5 +1,5 @@
-// A browser client in the manner of the original example: no widget, `partysocket` alone, ids such as `a`, links that
-// are given.
+// A browser client like that of the original example: without the widget, with `partysocket` alone, ids such as `a`, and fixed
+// links.
 
 import { fileURLToPath } from "node:url";
 

@@ -1,4 +1,4 @@
-// One page, one spelling: however a link is written, the widget asks for the id under which the server counts the page.
+// However a link is written, the widget asks for the id under which the server counts the page.
 
 import assert from "node:assert/strict";
 

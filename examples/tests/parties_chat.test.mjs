@@ -1,4 +1,4 @@
-// The example `chat`: words, whispers, moods, colours, and a good night.
+// The example `chat`: messages, whispers, moods, colours, and a good night.
 
 import assert from "node:assert/strict";
 

@@ -1,4 +1,4 @@
-// The example `guarded`: nobody gets in without a valid pass, and nobody drowns the others.
+// The example `guarded`: nobody gets in without a valid pass, and nobody floods the room.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";

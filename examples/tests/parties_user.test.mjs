@@ -1,4 +1,4 @@
-// The example `user`: what belongs to a user is kept in a room of theirs, which only other parties reach.
+// The example `user`: each user's data is in a room that only other parties can reach.
 
 import assert from "node:assert/strict";
 

@@ -1,4 +1,4 @@
-// The npm client `partysocket`, unmodified: to it the server is the platform that the original example ran on.
+// The unmodified npm client `partysocket` works with the server as with the platform of the original example.
 
 import assert from "node:assert/strict";
 

@@ -1,4 +1,4 @@
-// The widget on pages that React draws: in development, where React checks more, and runs effects twice.
+// The widget on React pages, in development mode, where React checks more and runs effects twice.
 
 import assert from "node:assert/strict";
 

@@ -1,4 +1,4 @@
-// A server that does not serve the host page's site.
+// A server that the host page's site may not use.
 
 import assert from "node:assert/strict";
 

@@ -1,4 +1,4 @@
-// A server that restarts under open tabs, as every deployment does.
+// A server restarts while tabs are open, as in every deployment.
 
 import assert from "node:assert/strict";
 

@@ -1,4 +1,4 @@
-// Real pages that know nothing of us: the Rust documentation, with over a thousand links on a page.
+// Real pages that were not made for the widget: the Rust documentation, with over a thousand links on a page.
 
 import assert from "node:assert/strict";
 

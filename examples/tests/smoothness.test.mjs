@@ -1,4 +1,4 @@
-// What the widget costs a page: milliseconds of its main thread, and memory. Figures are printed as they are measured.
+// What the widget costs a page: milliseconds of its main thread, and memory. The measured figures are printed.
 
 import assert from "node:assert/strict";
 

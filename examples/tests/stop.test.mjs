@@ -1,4 +1,4 @@
-// A guest leaves as it came: after `stop()` the page is what it was before the widget's script arrived.
+// After `stop()` the page is exactly what it was before the widget's script was loaded.
 
 import assert from "node:assert/strict";
 

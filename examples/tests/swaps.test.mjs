@@ -1,4 +1,4 @@
-// Pages that replace, copy and restore their own parts, with numbers on them: those of the new parts are right, and none stays.
+// Pages that replace, copy and restore parts with numbers. The numbers of the new parts are right, and none is left over.
 
 import assert from "node:assert/strict";
 

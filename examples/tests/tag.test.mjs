@@ -1,4 +1,4 @@
-// How options reach the widget: on the tag, in its address, and in code; and what it says to those that make no sense.
+// How options reach the widget: on the tag, in its address, and in code. Wrong options are reported.
 
 import assert from "node:assert/strict";
 

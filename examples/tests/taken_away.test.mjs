@@ -1,4 +1,5 @@
-// Pages that take away what the widget gave them, or refuse it what it needs: numbers stay right, and a page has its will.
+// Pages that remove what the widget adds, or refuse what it needs. Numbers stay right, and the widget stops if the page
+// insists.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";

@@ -1,4 +1,4 @@
-// The widget on pages that Vue draws.
+// The widget on Vue pages.
 
 import assert from "node:assert/strict";
 

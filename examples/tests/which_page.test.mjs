@@ -1,4 +1,4 @@
-// Which page a page is: canonical links, addresses that change, what does not tell pages apart, and rules of the owner's own.
+// Which page an address is: canonical links, addresses that change, parts that do not matter, and the owner's own rules.
 
 import assert from "node:assert/strict";
 

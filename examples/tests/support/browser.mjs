@@ -1,5 +1,4 @@
-// A real Chromium and its tabs. A tab remembers every console error, page error and CSP violation; its story fails on
-// any.
+// A real Chromium and its tabs. A tab records every console error, page error and CSP violation. Any of these fails the test.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";

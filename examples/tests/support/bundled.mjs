@@ -1,4 +1,4 @@
-// What a bundled app has to do in a browser, whatever bundled it.
+// What every bundled app must do in a browser, whichever bundler built it.
 
 import assert from "node:assert/strict";
 

@@ -1,4 +1,4 @@
-// A server that only looks like one: it hands out the real widget, and then says and does whatever a story wants.
+// A fake server. It serves the real widget, and then sends whatever a test wants.
 
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";

@@ -1,4 +1,4 @@
-// What frameworks have in common when they take over pages that a server has rendered.
+// The tests that all frameworks with server-rendered pages share.
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";

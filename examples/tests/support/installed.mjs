@@ -1,4 +1,4 @@
-// Programs of others that the tests run, found where shells find them.
+// Finds other programs that the tests run, as a shell does.
 
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";

@@ -1,4 +1,4 @@
-// A server of a test's own, on a port that the system picks.
+// A server for a test, on a port that the system picks.
 
 import { once } from "node:events";
 

@@ -1,4 +1,4 @@
-// A proxy that has the server below a path of a site, and does to paths what proxies do.
+// A proxy that serves the server below a path of a site, and changes paths as proxies do.
 
 import { createServer, request } from "node:http";
 import { connect } from "node:net";

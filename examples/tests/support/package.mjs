@@ -1,4 +1,4 @@
-// The npm package as its users get it: packed, and unpacked in a project of theirs.
+// The npm package as users get it: packed, and unpacked in a project.
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";

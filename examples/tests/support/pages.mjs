@@ -1,4 +1,4 @@
-// A web site of a test's own, for pages that are no example.
+// A web site for a test, with pages that are not examples.
 
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";

@@ -1,4 +1,4 @@
-// The npm client `partysocket` under Node, unmodified, in two releases: the current one and one that older apps carry.
+// The unmodified npm client `partysocket` in Node, in two releases: the current one and an older one that apps still use.
 
 import { readFileSync } from "node:fs";
 

@@ -1,4 +1,4 @@
-// The two programs of ours that the tests run: the counter server and the examples host, as real processes.
+// The two programs that the tests run as real processes: the counter server and the examples host.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";

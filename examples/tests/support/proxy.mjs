@@ -1,4 +1,4 @@
-// A TCP proxy that can make a connection vanish the way a pulled cable does: nothing arrives, and nobody is told.
+// A TCP proxy that can freeze a connection like a pulled cable: nothing arrives, and neither side is told.
 
 import { once } from "node:events";
 import { connect, createServer } from "node:net";

@@ -1,4 +1,4 @@
-// Plain WebSockets under Node, for what browsers do not tell: the status of a refused handshake.
+// Plain WebSockets in Node, which show what browsers hide, such as the status of a refused handshake.
 
 import { once } from "node:events";
 

@@ -1,5 +1,5 @@
-// Thousands of WebSocket handshakes at once, as after a restart, over plain sockets: a real client would take longer to
-// ask than the server to answer.
+// Thousands of WebSocket handshakes at once, as after a restart. They use plain sockets, because a real client would be slower
+// than the server.
 
 import { randomBytes } from "node:crypto";
 import { connect } from "node:net";

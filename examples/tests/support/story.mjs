@@ -1,5 +1,5 @@
-// A story: one test with its own server, examples host and browser profile, which fails on anything that a reader of
-// the console or of the server's log would have to worry about.
+// A story is a test with its own server, examples host and browser profile. It fails on anything in the console or the server's
+// log that a reader would have to worry about.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";

@@ -1,4 +1,4 @@
-// What the main thread of a tab does, as the browser itself records it.
+// What the main thread of a tab does, from the browser's own trace.
 
 /** The browser's name for one turn of a thread. */
 const TURN = "ThreadControllerImpl::RunTask";

@@ -1,4 +1,4 @@
-// Waiting for a condition with a deadline. Nothing in these tests sleeps for luck.
+// Waits for a condition, with a deadline. No test just sleeps and hopes.
 
 /** Long enough for a busy two-core machine, short enough to fail while one still watches. */
 export const DEADLINE_MS = 15_000;
