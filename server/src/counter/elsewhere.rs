@@ -57,7 +57,7 @@ impl Counter {
     pub(super) fn hear_elsewhere(&mut self, room: &mut Room) -> Result<Vec<PageId>> {
         let mut interested = Vec::new();
         for (page, viewers) in self.feed.as_mut().map(|feed| feed.changes()).unwrap_or_default() {
-            if !self.pages.contains_key(&page) && (viewers == 0 || !self.has_place_for_others(room)?) {
+            if !self.pages.contains_key(&page) && (viewers == 0 || !self.may_list_one_more(room)?) {
                 continue;
             }
             let tally = self.page(room, &page)?;

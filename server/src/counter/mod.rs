@@ -230,7 +230,7 @@ impl Counter {
     fn subscribe(&mut self, room: &mut Room, subscriber: &PageId, pages: Vec<PageId>) -> Result<Counts> {
         let mut counts = Counts::new();
         for id in pages {
-            if !self.pages.contains_key(&id) && !self.has_place(room)? {
+            if !self.pages.contains_key(&id) && !self.may_keep_one_more(room)? {
                 tracing::debug!(
                     site = room.id(),
                     "the site has as many pages as it may have; a new link is not watched"

@@ -123,7 +123,7 @@ impl Counter {
 
     /// If all pages together take too many bytes, forgets pages that no one views and no one links to, those viewed longest ago
     /// first.
-    pub(super) fn make_room(&mut self, room: &Room) -> Result {
+    pub(super) fn free_memory(&mut self, room: &Room) -> Result {
         let most = room.setting::<Settings>()?.limits.bytes_per_site;
         if self.bytes <= most.max(self.crowded) {
             return Ok(());
@@ -171,7 +171,7 @@ impl Counter {
         }
         // Pages that were in use at the last search may not be any more.
         self.crowded = 0;
-        self.make_room(room)?;
+        self.free_memory(room)?;
         self.pages.shrink_to(2 * self.pages.len());
         self.forget_history(room)?;
         if !self.pages.is_empty() || !self.history.is_empty() {

@@ -73,14 +73,14 @@ impl Counter {
     }
 
     /// Whether the counter may keep one page more.
-    pub(super) fn has_place(&self, room: &Room) -> Result<bool> {
+    pub(super) fn may_keep_one_more(&self, room: &Room) -> Result<bool> {
         Ok(self.pages.len() < room.setting::<Settings>()?.limits.pages_per_site)
     }
 
     /// Whether the counter may list one page more that nobody on this machine views or watches. Pages of other machines must
     /// not push out our own.
-    pub(super) fn has_place_for_others(&self, room: &Room) -> Result<bool> {
-        Ok(self.has_place(room)? && self.bytes < room.setting::<Settings>()?.limits.bytes_per_site)
+    pub(super) fn may_list_one_more(&self, room: &Room) -> Result<bool> {
+        Ok(self.may_keep_one_more(room)? && self.bytes < room.setting::<Settings>()?.limits.bytes_per_site)
     }
 
     /// The page's tally.
@@ -89,7 +89,7 @@ impl Counter {
             if room.alarm().is_none() {
                 room.set_alarm(room.setting::<Settings>()?.cleanup_interval);
             }
-            self.make_room(room)?;
+            self.free_memory(room)?;
             self.bytes += page_bytes(id);
             let elsewhere = self.feed.as_mut().map_or(0, |feed| feed.watch(id));
             self.pages.insert(id.clone(), Tally { elsewhere, ..Tally::default() });

@@ -292,12 +292,12 @@ impl Inner {
         if let (Wire::Tcp(stream), Some(waiting)) = (&self.wire, &mut self.waiting) {
             // The worker gets every error, too.
             let _ = waiting.flush(stream);
-            self.forget_nothing();
+            self.drop_empty_box();
         }
     }
 
     /// Drops the box if it is empty.
-    fn forget_nothing(&mut self) {
+    fn drop_empty_box(&mut self) {
         if self.waiting.as_ref().is_some_and(|waiting| waiting.is_empty()) {
             self.waiting = None;
         }

@@ -61,7 +61,7 @@ impl History {
         self.is_unsaved |= raise(&mut self.site, "", now, highest, &mut self.gone);
         let highest = before.max(after);
         if !self.pages.contains_key(id) {
-            if self.pages.len() >= MAX_PAGES && !self.make_place(now, highest) {
+            if self.pages.len() >= MAX_PAGES && !self.drop_least_busy(now, highest) {
                 return;
             }
             self.pages.insert(id.clone(), Curve::default());
@@ -104,7 +104,7 @@ impl History {
     }
 
     /// Removes the least busy page if this many viewers are clearly more than it has.
-    fn make_place(&mut self, now: Moment, viewers: u32) -> bool {
+    fn drop_least_busy(&mut self, now: Moment, viewers: u32) -> bool {
         let minute = now.sure_ms / Step::Minute.ms();
         if self.entry.is_some_and(|(at, needed)| at == minute && viewers <= needed) {
             return false;
