@@ -101,14 +101,14 @@ impl Metrics {
         ours.register("build", "Version of the server", version);
         ours.register("requests", "Answers to HTTP requests, by the class of their status", requests.clone());
         ours.register("websockets_opened", "WebSockets opened", websockets_opened.clone());
-        ours.register("refusals", "Connections and requests refused for a limit, by its kind", refusals.clone());
-        ours.register("connections", "TCP connections open", state.connections.clone());
-        ours.register("connections_limit", "TCP connections that there may be", state.connections_limit.clone());
-        ours.register("websockets", "WebSockets open", state.websockets.clone());
+        ours.register("refusals", "Connections and requests refused because of a limit, by reason", refusals.clone());
+        ours.register("connections", "Open TCP connections", state.connections.clone());
+        ours.register("connections_limit", "Limit of TCP connections", state.connections_limit.clone());
+        ours.register("websockets", "Open WebSockets", state.websockets.clone());
         ours.register("rooms", "Rooms in memory, by party", state.rooms.clone());
-        ours.register("storage_pending_values", "Values that wait to be written", state.storage_pending.clone());
+        ours.register("storage_pending_values", "Values that wait for the disk", state.storage_pending.clone());
         ours.register("storage_writable", "1 if the disk takes writes, else 0", state.storage_writable.clone());
-        ours.register("ready", "1 if the server takes newcomers, else 0", state.ready.clone());
+        ours.register("ready", "1 if the server accepts new readers, else 0", state.ready.clone());
         let process_registry = registry.sub_registry_with_prefix("process");
         process.register(process_registry);
         Self { registry, requests, websockets_opened, refusals, state, process }
@@ -175,13 +175,13 @@ impl ProcessGauges {
     fn register(&self, registry: &mut Registry) {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.started_at.set(started.as_secs_f64());
-        registry.register_with_unit("start_time", "When it started", Unit::Seconds, self.started_at.clone());
-        registry.register("max_fds", "Files that it may have open", self.max_files.clone());
+        registry.register_with_unit("start_time", "Start time", Unit::Seconds, self.started_at.clone());
+        registry.register("max_fds", "Limit of open files", self.max_files.clone());
         // The other values come from a file system that only Linux has.
         if cfg!(target_os = "linux") {
             registry.register_with_unit("cpu", "Processor time", Unit::Seconds, self.cpu_seconds.clone());
             registry.register_with_unit("resident_memory", "Memory", Unit::Bytes, self.resident_bytes.clone());
-            registry.register("open_fds", "Files that it has open", self.open_files.clone());
+            registry.register("open_fds", "Open files", self.open_files.clone());
         }
     }
 
