@@ -17,6 +17,7 @@ use crate::{
     http::HttpServer,
     notice::Notice,
     party::{Response, Result, text},
+    small_reads::SmallReads,
 };
 
 /// Connections at the same time: a few collectors and an operator.
@@ -59,7 +60,7 @@ pub(crate) async fn serve(listener: TcpListener, server: Arc<HttpServer>) -> Inf
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(PATIENCE)
-                .serve_connection(TokioIo::new(stream), service)
+                .serve_connection(TokioIo::new(SmallReads::new(stream)), service)
                 .with_upgrades();
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection of the operator failed");

@@ -16,7 +16,9 @@ use crate::{
     error::Error,
     guest::Taken,
     limits::Limits,
+    notice::Notice,
     party::{Attached, Connection, Response, Result, RoomKey, Rooms},
+    small_reads::SmallReads,
     sockets::{Socket, Sockets},
 };
 
@@ -79,10 +81,10 @@ fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 /// The plain socket once the client has our answer, and the bytes that it has sent since.
 async fn upgraded(upgrade: OnUpgrade, patience: Duration) -> Option<(TcpStream, Bytes)> {
     match timeout(patience, upgrade).await {
-        // The type is always right, because `http` serves nothing else.
+        // The type is always right, because `http` and `admin` serve nothing else.
         Ok(Ok(upgraded)) => {
-            let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-            return Some((parts.io.into_inner(), parts.read_buf));
+            let parts = upgraded.downcast::<TokioIo<SmallReads>>().ok()?;
+            return Some((parts.io.into_inner().into_inner(), parts.read_buf));
         }
         Ok(Err(error)) => tracing::debug!(%error, "a handshake broke off"),
         Err(_) => tracing::debug!("a client did not read the answer to its handshake"),
@@ -102,7 +104,10 @@ fn hand_over(
     let Some(held) = taken.hand_over() else { return };
     match sockets.add(stream, already_read, connection, held) {
         Ok(()) => attached.into_iter().for_each(Attached::hand_over),
-        Err(error) => tracing::error!(%error, "a socket cannot be watched"),
+        Err(error) => {
+            static FAILED: Notice = Notice::fault();
+            FAILED.give(|| format!("a WebSocket was dropped, for the system does not watch it: {error}"));
+        }
     }
 }
 

@@ -45,6 +45,7 @@ use crate::{
     refusals,
     reload::Running,
     server::{Additions, Addresses},
+    small_reads::SmallReads,
     sockets::Sockets,
     stopping::Deadlines,
     storage::Db,
@@ -211,7 +212,7 @@ impl HttpServer {
             .header_read_timeout(limits.keep_alive)
             .max_header_size(MAX_HEADER_BYTES)
             .max_buf_size(MAX_BUFFER_BYTES)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(SmallReads::new(stream)), service)
             .with_upgrades();
         let mut connection = pin!(connection);
         let at_once = tokio::select! {

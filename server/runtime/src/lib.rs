@@ -60,6 +60,7 @@ mod refusals;
 mod reload;
 mod server;
 mod signals;
+mod small_reads;
 mod sockets;
 mod sources;
 mod stopping;
