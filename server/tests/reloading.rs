@@ -7,7 +7,7 @@ mod support;
 
 use std::{fs, path::PathBuf, process::Command};
 
-use support::{Binary, wait_until};
+use support::{Binary, Client, wait_until};
 
 /// A server with a file of settings, and its log.
 struct Reloading {
@@ -46,6 +46,11 @@ impl Reloading {
         wait_until(said, async || self.log()[before..].contains(said)).await;
     }
 
+    /// The operator's address, which the log names.
+    async fn admin(&self) -> Client {
+        Client { address: support::operators_address(&self.folder.path().join("log")).await }
+    }
+
     async fn status(&self, site: &str) -> u16 {
         self.server.get(&format!("/parties/counter/{site}")).await.0
     }
@@ -82,6 +87,33 @@ async fn sites_and_tokens_change_without_a_restart() {
     assert_eq!([it.status("one.example").await, it.status("two.example").await], [403, 200]);
     assert_eq!(it.posted("new").await, 403, "there is no token any more");
     it.hang_up("none has changed").await;
+}
+
+#[tokio::test]
+async fn the_operators_token_changes_without_a_restart() {
+    let it = Reloading::start("CONNECTION_COUNTER_ADMIN_TOKEN=first-token\n", &["--admin=127.0.0.1:0"]);
+    let admin = it.admin().await;
+    let status = async |token: &str| {
+        let authorization = format!("Bearer {token}");
+        admin.exchange("GET", "/metrics", &[("authorization", authorization.as_str())], "").await.status
+    };
+    assert_eq!([status("first-token").await, status("second-token").await], [200, 401]);
+    it.reload("CONNECTION_COUNTER_ADMIN_TOKEN=second-token\n", "these have changed: --admin-token").await;
+    assert_eq!([status("first-token").await, status("second-token").await], [401, 200]);
+    assert!(!it.log().contains("first-token") && !it.log().contains("second-token"), "{}", it.log());
+    // This machine may ask without one.
+    it.reload("", "these have changed: --admin-token").await;
+    assert_eq!(admin.get("/metrics").await.0, 200);
+}
+
+#[tokio::test]
+async fn an_address_that_others_reach_keeps_its_token() {
+    let it = Reloading::start("CONNECTION_COUNTER_ADMIN_TOKEN=first-token\n", &["--admin=0.0.0.0:0"]);
+    let mut admin = it.admin().await;
+    admin.address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    it.reload("", "the settings stay as they are").await;
+    assert_eq!(admin.get("/metrics").await.0, 401);
+    assert_eq!(admin.exchange("GET", "/metrics", &[("authorization", "Bearer first-token")], "").await.status, 200);
 }
 
 #[tokio::test]

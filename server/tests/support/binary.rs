@@ -61,13 +61,7 @@ impl Binary {
         let args = [&["--admin=127.0.0.1:0"], args].concat();
         let program = &mut Self::command(&folder.join("data"), &args);
         let server = Self::spawn(program.stderr(fs::File::create(&log).unwrap()));
-        let admin = || -> Option<SocketAddr> {
-            let log = fs::read_to_string(&log).unwrap();
-            let (_, rest) = log.split_once("metrics are at http://")?;
-            rest.split_once("/metrics")?.0.parse().ok()
-        };
-        wait_until("the log names the operator's address", async || admin().is_some()).await;
-        (server, Client { address: admin().unwrap() })
+        (server, Client { address: operators_address(&log).await })
     }
 
     /// It is reached at this address, though it listens on all.
@@ -108,6 +102,17 @@ impl Binary {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+/// The address for the operator, as this log names it.
+pub async fn operators_address(log: &Path) -> SocketAddr {
+    let named = || {
+        let log = fs::read_to_string(log).unwrap();
+        let (_, rest) = log.split_once("metrics are at http://")?;
+        rest.split_once("/metrics")?.0.parse().ok()
+    };
+    wait_until("the log names the operator's address", async || named().is_some()).await;
+    named().unwrap()
 }
 
 impl Drop for Binary {
