@@ -55,6 +55,10 @@ story("the dashboard is complete without scripts", ADMIN, async (stage) => {
   await dashboard.page.focus("summary");
   await dashboard.page.keyboard.press("Enter");
   assert.equal(await dashboard.page.$$eval("details[open] tbody tr", (rows) => rows.length), 60);
+  const bare = await dashboard.page.$$eval("section:has(td svg)", (lists) => lists.filter((list) => !list.querySelector("details td")).length);
+  assert.equal(bare, 0, "each list with curves has their numbers as a table");
+  await dashboard.page.$$eval("details", (all) => all.forEach((details) => (details.open = true)));
+  assert.equal(await dashboard.page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, "tables fit, too");
 });
 
 story("names of pages that are code stay names", ADMIN, async (stage) => {

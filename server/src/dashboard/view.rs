@@ -21,6 +21,8 @@ const LISTED_TOLD: usize = 12;
 /// Hours of one point of the curve of 30 days: more points than it has pixels would only be bytes.
 const HOURS_A_POINT: usize = 6;
 const HOURS_A_DAY: usize = 24;
+/// Minutes of one column where the curves of a list are told as a table: six columns fit a phone.
+const MINUTES_A_COLUMN: usize = 10;
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 3_600_000;
 
@@ -78,8 +80,8 @@ pub(super) fn page(reading: &Reading, sites: &Sites, now_ms: u64) -> String {
         "{}{}{}{}{}{}{}</main></body></html>",
         Section("Faults", faults(reading)),
         curves(sites, now_ms),
-        Section("Sites", site_list(sites)),
-        Section("Busiest pages", busiest(&sites.first(|site| &site.busiest, |page| page.viewers))),
+        Section("Sites", site_list(sites, now_ms)),
+        Section("Busiest pages", busiest(&sites.first(|site| &site.busiest, |page| page.viewers), now_ms)),
         Section("Rising fastest", rising(&sites.first(|site| &site.rising, PageOverview::rise))),
         refusals(reading),
         Section("The server", server(reading)),
@@ -138,7 +140,21 @@ fn numbers(when: &str, rows: impl Iterator<Item = (String, u32)>) -> String {
     table + "</tbody></table></details>"
 }
 
-fn site_list(sites: &Sites) -> String {
+/// The numbers of the small curves in a list of sites or pages.
+fn last_hours<'a>(what: &str, rows: impl Iterator<Item = (&'a str, &'a [u32])>, now_ms: u64) -> String {
+    let columns = (0..HOUR_MINUTES / MINUTES_A_COLUMN).rev();
+    let ends = columns.map(|column| Time(now_ms - (column * MINUTES_A_COLUMN) as u64 * MINUTE_MS).minute());
+    let heads: Vec<String> = std::iter::once(what.to_owned()).chain(ends).collect();
+    let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
+    let rows = rows.map(|(id, hour)| {
+        let highest = highest(hour, MINUTES_A_COLUMN).into_iter().map(|highest| format!("<td>{highest}"));
+        format!("<th scope=\"row\"><bdi>{}</bdi>{}", Escaped(id), highest.collect::<String>())
+    });
+    let table = table(&heads, rows);
+    format!("<details><summary>As a table</summary><p>Most viewers in the ten minutes until (UTC)</p>{table}</details>")
+}
+
+fn site_list(sites: &Sites, now_ms: u64) -> String {
     if sites.all.len() < 2 {
         return String::new();
     }
@@ -150,10 +166,11 @@ fn site_list(sites: &Sites) -> String {
     });
     let left_out = sites.left_out + sites.all.len().saturating_sub(LISTED_SITES);
     let more = if left_out > 0 { format!("<p>And {left_out} more.</p>") } else { String::new() };
-    table(&["Site", "Viewers", "Most in 30 days", "Last hour"], rows) + &more
+    let hours = sites.all.iter().take(LISTED_SITES).map(|site| (site.site.as_str(), site.hour.as_slice()));
+    table(&["Site", "Viewers", "Most in 30 days", "Last hour"], rows) + &last_hours("Site", hours, now_ms) + &more
 }
 
-fn busiest(pages: &[&PageOverview]) -> String {
+fn busiest(pages: &[&PageOverview], now_ms: u64) -> String {
     if pages.is_empty() {
         return "<p>Nobody is here. A number appears when someone opens a page with the tag.</p>".to_owned();
     }
@@ -166,7 +183,8 @@ fn busiest(pages: &[&PageOverview]) -> String {
             Time(*peak_at_ms)
         )
     });
-    table(&["Page", "Viewers", "Most ever", "Last hour"], rows)
+    let hours = pages.iter().map(|page| (page.id.as_str(), page.hour.as_slice()));
+    table(&["Page", "Viewers", "Most ever", "Last hour"], rows) + &last_hours("Page", hours, now_ms)
 }
 
 fn rising(pages: &[&PageOverview]) -> String {
@@ -299,6 +317,8 @@ mod tests {
             "<tr><td>2027-01-15<td>719<tr><td>2027-01-14<td>695",
             "<bdi>example.org/b</bdi><td data-count=\"example.org/b\">6<td title=\"2027-01-15 08:00 UTC\">70000",
             "<td data-count=\"example.org/b\">6<td>1",
+            "<th scope=\"col\">Page<th scope=\"col\">07:10<th scope=\"col\">07:20",
+            "<bdi>example.org/b</bdi><td>1<td>1<td>1<td>1<td>1<td>6",
             "--max-rooms are in memory <small>(9 times)</small>",
             "<tr><th scope=\"row\">Connections<td>3 of 40",
             "Refused: rooms<td>9",
@@ -314,6 +334,14 @@ mod tests {
         assert_eq!(html.matches("<script").count(), 1, "{html}");
         assert!(!html.contains("\" onmouseover") && !html.contains('\u{202e}'), "{html}");
         assert!(html.contains("&lt;script&gt;alert(1)") && html.contains("a[U+202E]b"), "{html}");
+    }
+
+    #[test]
+    fn the_curve_of_a_site_is_a_table_too() {
+        let mut two = sites(&["example.org/a"]);
+        two.all.push(Arc::new(Overview { site: "example.net".to_owned(), ..Overview::clone(&two.all[0]) }));
+        let html = written(&two, &Status::default());
+        assert!(html.contains("<bdi>example.net</bdi><td>9<td>19<td>29<td>39<td>49<td>59"), "{html}");
     }
 
     #[test]
