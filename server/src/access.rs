@@ -111,13 +111,11 @@ impl Access {
             return Ok(());
         }
         let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
-        let origin = text(header::ORIGIN).ok_or(Refusal::OriginMissing)?;
-        if origin == "null" {
-            return Err(Refusal::OriginHidden);
-        }
+        let origin = text(header::ORIGIN).filter(|origin| !origin.is_empty()).ok_or(Refusal::OriginMissing)?;
+        // No other scheme has sites: `null`, `file://`, and what apps and extensions have.
         let named = origin.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
-        let named = named.and_then(|(_, host)| spell_site(host).ok());
-        let site = named.map(|site| self.main_site(&site).map(str::to_owned).unwrap_or(site));
+        let (_, host) = named.ok_or_else(|| Refusal::OriginHidden { origin: origin.to_owned() })?;
+        let site = spell_site(host).ok().map(|site| self.main_site(&site).map(str::to_owned).unwrap_or(site));
         let Some(site) = site.clone().filter(|site| self.lists(site) || self.is_own(headers, site)) else {
             let flag = site.map_or_else(|| "HOST".to_owned(), |site| self.flag_for(&site));
             return Err(Refusal::OriginRefused { origin: origin.to_owned(), flag });
@@ -201,9 +199,12 @@ mod tests {
         check(&[("origin", "https://example.org")], "a").unwrap();
         check(&[("origin", "https://live.org"), ("host", "live.org")], "live.org/pages/a").unwrap();
         assert!(matches!(check(&[], "example.org/a"), Err(Refusal::OriginMissing)));
-        assert!(matches!(check(&[("origin", "null")], "a"), Err(Refusal::OriginHidden)));
-        let script = "javascript://example.org";
-        assert!(matches!(check(&[("origin", script)], "example.org/a"), Err(Refusal::OriginRefused { .. })));
+        assert!(matches!(check(&[("origin", "")], "example.org/a"), Err(Refusal::OriginMissing)));
+        for origin in ["null", "file://", "javascript://example.org", "chrome-extension://abc", "data:", "example.org"]
+        {
+            let refused = check(&[("origin", origin)], "example.org/a");
+            assert!(matches!(refused, Err(Refusal::OriginHidden { .. })), "{origin}: no flag lets it in");
+        }
         assert!(matches!(check(&[("origin", "https://evil.org")], "evil.org/"), Err(Refusal::OriginRefused { .. })));
         assert!(matches!(
             check(&[("origin", "https://example.org.evil.org")], "a"),

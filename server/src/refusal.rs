@@ -13,11 +13,15 @@ pub enum Refusal {
     /// Only listed sites may use this server, and the request does not say where it comes from.
     #[error("the Origin header is missing; this server answers only pages of its listed sites")]
     OriginMissing,
-    /// Only listed sites may use this server, and the browser does not say which site this is.
+    /// Only listed sites may use this server, and the browser does not say which site this is: it says `null`, or names a
+    /// file or an app.
     #[error(
-        "this page is sandboxed or a file, so its site is unknown (Origin: null); add allow-same-origin to the frame"
+        "this page is sandboxed or a file, so its site is unknown (Origin: {origin}); add allow-same-origin to the frame"
     )]
-    OriginHidden,
+    OriginHidden {
+        /// The origin that the browser sent.
+        origin: String,
+    },
     /// Only listed sites may use this server, and this one is not listed.
     #[error("origin {origin} may not use this server, unless it is started with --site {flag}")]
     OriginRefused {
@@ -59,7 +63,7 @@ impl Refusal {
                 remember(origin, flag);
                 ORIGIN.give(|| format!("{origin} was refused, so its pages show no counts; --site {flag} lets it in"));
             }
-            Self::OriginHidden => HIDDEN.give(|| format!("a page was refused: {self}")),
+            Self::OriginHidden { .. } => HIDDEN.give(|| format!("a page was refused: {self}")),
             Self::ForeignPage { .. } => FOREIGN.give(|| format!("a page was refused: {self}")),
             Self::SiteNotServed(site) => {
                 SITE.give(|| format!("{site} was refused, so links to it show no counts; --site {site} lets it in"));

@@ -97,13 +97,20 @@ async fn foreign_origins_are_told_why_they_are_refused() {
         "https://example.org:8443",
         "http://localhost",
         "https://example.org@evil.example",
-        "file://",
-        "nonsense",
     ] {
         let mut visitor = from(&server, origin, "example.org%2Fa").await;
         let goodbye = visitor.expect_close().await;
         assert_eq!(u16::from(goodbye.code), 1008, "{origin}");
         assert!(goodbye.reason.contains(origin) && goodbye.reason.contains("--site"), "{}", goodbye.reason);
+    }
+    for origin in ["null", "file://", "chrome-extension://abc", "nonsense"] {
+        let goodbye = from(&server, origin, "example.org%2Fa").await.expect_close().await;
+        assert_eq!(u16::from(goodbye.code), 1008, "{origin}");
+        let reason = goodbye.reason.as_str();
+        assert!(
+            reason.contains(origin) && reason.contains("sandboxed or a file") && !reason.contains("--"),
+            "{reason}"
+        );
     }
     assert_eq!(server.get_json("/parties/page/example.org%2Fa").await["viewers"], 0);
     assert_eq!(server.get_json("/parties/counter/example.org").await["pages"], json!({}));
