@@ -121,8 +121,9 @@ impl Question {
     }
 }
 
-/// The prefix in the spelling of ids: `example.org/café/` becomes `example.org/caf%C3%A9/`.
+/// The prefix in the spelling of ids: `https://example.org/café/` becomes `example.org/caf%C3%A9/`.
 fn spelled(prefix: &str) -> String {
+    let prefix = prefix.strip_prefix("https://").or_else(|| prefix.strip_prefix("http://")).unwrap_or(prefix);
     // The id of a folder has no last slash. In a prefix the slash says that no other characters may follow the name.
     let slash = if prefix.ends_with('/') { "/" } else { "" };
     match PageId::parse(prefix) {
@@ -261,6 +262,8 @@ mod tests {
             "example.org/caf%25c3%25a9/",
             "example.org/café",
             "EXAMPLE.org/café/",
+            "https://example.org/café/",
+            "http://example.org/caf%25C3%25A9",
             "example.org%2F",
             "example.org/caf",
             "exam",
