@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import test, { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -77,13 +77,17 @@ test("packed crate installs without Node and serves the widget", async () => {
   writeFileSync(config, `[patch.crates-io]\n${patches.join("\n")}\n`);
   const bin = join(folder, "installed");
   const { HOME, CARGO_HOME, RUSTUP_HOME } = process.env;
-  // A machine that has Rust and a linker, and no Node.
+  // A machine that has Rust, make and a C compiler, and no Node.
   const tools = join(folder, "tools");
-  run("mkdir", ["-p", tools]);
-  for (const tool of ["cargo", "rustc", "cc"]) run("ln", ["-s", run("which", [tool]).trim(), join(tools, tool)]);
-  for (const tool of ["ld", "as", "ar"]) run("ln", ["-s", run("which", [tool]).trim(), join(tools, tool)]);
+  mkdirSync(tools);
+  for (const place of [dirname(run("which", ["cargo"]).trim()), "/usr/bin"]) {
+    for (const tool of readdirSync(place).filter((name) => !/^(node|nodejs|npm|npx|corepack)$/.test(name))) {
+      if (!existsSync(join(tools, tool))) symlinkSync(join(place, tool), join(tools, tool));
+    }
+  }
   const env = { PATH: tools, HOME, ...(CARGO_HOME && { CARGO_HOME }), ...(RUSTUP_HOME && { RUSTUP_HOME }) };
   env.CARGO_TARGET_DIR = join(WORKSPACE, "target/packed");
+  assert.throws(() => run("sh", ["-c", "node --version"], { env }), "there is no Node");
   run("cargo", ["install", "--config", config, "--path", path("connection-counter"), "--root", bin], { env });
   const { child, url } = await start(join(bin, "bin/connection-counter"));
   await expectServes(child, url);
@@ -116,19 +120,37 @@ test("unit gives the server little to do harm with", () => {
   assert.ok(exposure <= 1.5, `exposure ${exposure} of 10`);
 });
 
-test("Debian package installs, runs and goes", async () => {
+const SETTINGS = "/etc/default/connection-counter";
+
+/** A line of the installed unit, such as ExecStart. */
+const unit = (name) =>
+  readFileSync("/lib/systemd/system/connection-counter.service", "utf8").match(new RegExp(`^${name}=(.*)$`, "m"))[1];
+
+/** Starts what the unit starts, on a free port. */
+function startAsUnit() {
+  const [program, ...args] = unit("ExecStart").split(" ");
+  assert.ok(args.includes(SETTINGS), "the unit names the file of settings");
+  return start(program, args);
+}
+
+test("Debian package installs, runs, reads its settings again and goes", async () => {
   run("dpkg", ["--install", deb()]);
   try {
     assert.match(run("getent", ["passwd", "connection-counter"]), /connection-counter/);
     // The unit's own words, now that its program is where it says.
     run("systemd-analyze", ["verify", "/lib/systemd/system/connection-counter.service"]);
     assert.match(run("man", ["--pager=cat", "8", "connection-counter"]), /--trusted-proxy/);
-    const { child, url } = await start("/usr/bin/connection-counter", ["--site", "example.org"]);
+    const { child, url } = await startAsUnit();
+    const statusOf = async (site) => (await fetch(`${url}/parties/counter/${site}`)).status;
+    assert.equal(await statusOf("example.net"), 200, "no site is named, so every site is served");
+    appendFileSync(SETTINGS, "CONNECTION_COUNTER_SITE=example.org\n");
+    run("sh", ["-c", unit("ExecReload")], { env: { ...process.env, MAINPID: String(child.pid) } });
+    await until("the settings were read again", async () => (await statusOf("example.net")) === 403);
     await expectServes(child, url);
   } finally {
     run("dpkg", ["--purge", "connection-counter"]);
   }
-  assert.ok(!existsSync("/usr/bin/connection-counter") && !existsSync("/etc/default/connection-counter"));
+  assert.ok(!existsSync("/usr/bin/connection-counter") && !existsSync(SETTINGS));
 });
 
 test("image runs as nobody and is healthy by its own word", async () => {
