@@ -112,6 +112,10 @@ async fn a_full_disk_is_logged_once_and_recovers() {
     let reasons = readiness(&server).await["reasons"].to_string();
     assert!(reasons.contains("No space left"), "{reasons}");
     let _one_more = server.viewer("counted").await;
+    // What many pages cannot read is one kind of trouble.
+    for number in 0..5 {
+        server.get_json(&format!("/parties/page/example.org%2F{number}%3Fkey%3Dsecret")).await;
+    }
     server.expect_counted("all-pages", "counted", 1).await;
     // The server tries again in that time, and fails again.
     tokio::time::sleep(Duration::from_millis(5_500)).await;
@@ -120,7 +124,8 @@ async fn a_full_disk_is_logged_once_and_recovers() {
     wait_until("it takes writes again", async || readiness(&server).await["status"] == "ready").await;
     let log = fs::read_to_string(log).unwrap();
     let told = |text: &str| log.lines().filter(|line| line.contains(text)).count();
-    assert_eq!((told("takes no writes"), told("takes writes again")), (1, 1), "{log}");
+    assert_eq!((told("takes no writes"), told("storage takes writes again")), (1, 1), "{log}");
+    assert!(told("links of example.org/") == 1 && !log.contains("secret"), "{log}");
 }
 
 #[tokio::test]

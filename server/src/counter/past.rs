@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Counter, Tally};
 use crate::{
     Progress, Settings,
+    notice::Notice,
     pace::RETRY,
     party::{Result, Room, unix_ms},
     stored,
@@ -76,7 +77,11 @@ impl Counter {
                 }
                 Ok(Progress::NotYet) => RETRY,
                 Err(error) => {
-                    tracing::error!(site = room.id(), %error, "peaks could not be read; counting goes on, and they are read again");
+                    static UNREAD: Notice = Notice::fault();
+                    let site = room.id();
+                    UNREAD.give(|| {
+                        format!("peaks of {site} could not be read; counting goes on, and they are read again: {error}")
+                    });
                     READ_RETRY
                 }
             };

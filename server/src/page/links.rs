@@ -82,7 +82,9 @@ impl Page {
                 Ok(Progress::End) => self.past = None,
                 Ok(Progress::NotYet) => return,
                 Err(error) => {
-                    tracing::error!(page = room.id(), %error, "links could not be read; going on without");
+                    static UNREAD: Notice = Notice::fault();
+                    let page = room.id().split('?').next().unwrap_or_default();
+                    UNREAD.give(|| format!("links of {page} could not be read; going on without: {error}"));
                     return;
                 }
             }

@@ -173,9 +173,10 @@ impl Hash for RoomKey {
     }
 }
 
+/// For the log, which has no query of a page.
 impl fmt::Display for RoomKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.party(), self.id())
+        write!(f, "{}/{}", self.party(), self.id().split('?').next().unwrap_or_default())
     }
 }
 
@@ -211,6 +212,12 @@ mod tests {
         assert_eq!(id.parsed::<String>(), None);
         assert_eq!(id, RoomId::new("HALL".to_owned()));
         assert_ne!(id, RoomId::new("hall"));
+    }
+
+    #[test]
+    fn the_log_has_no_query_of_a_page() {
+        let key = RoomKey::new("page", RoomId::new("example.org/a?token=secret".to_owned())).unwrap();
+        assert_eq!(key.to_string(), "page/example.org/a");
     }
 
     #[test]

@@ -211,7 +211,8 @@ fn settle_alarm(room: &mut Room, rung: std::result::Result<Result, Box<dyn std::
         Err(_) => "it panicked".to_owned(),
     };
     let again_in = alarms.failed(&room.key);
-    tracing::error!(room = %room.key, error = failure, ?again_in, "an alarm failed");
+    static FAILED: Notice = Notice::fault();
+    FAILED.give(|| format!("room {}: an alarm failed: {failure}. It rings again in {again_in:?}", room.key));
     if let Err(panic) = rung {
         // The caller handles the panic, as for every hook.
         std::panic::resume_unwind(panic);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::{ListOptions, Storage, StorageError};
+use crate::notice::Notice;
 
 /// Rows of a slice. The storage thread takes a few milliseconds for one, and then serves others.
 const SLICE_ROWS: usize = 2_000;
@@ -62,7 +63,9 @@ impl Reading {
         let value = |(key, value): (String, Bytes)| match serde_json::from_slice(&value) {
             Ok(value) => Some((key.get(self.prefix.len()..)?.to_owned(), value)),
             Err(error) => {
-                tracing::error!(key, %error, "a stored value has an unexpected form; it is skipped");
+                static UNFIT: Notice = Notice::fault();
+                let key = key.split('?').next().unwrap_or_default();
+                UNFIT.give(|| format!("the stored value {key} has an unexpected form; it is skipped: {error}"));
                 None
             }
         };
