@@ -1,18 +1,24 @@
-// Takes the pictures for the documentation: the demo's start page, the gallery of themes in both colour schemes, a page of the
-// Rust documentation, and the dashboard. Real tabs are behind their numbers. Run it with: npm run screenshots
+// Takes the pictures for the documentation: two tabs that count each other, the gallery of themes, a page of the Rust
+// documentation, and the dashboard. Real tabs are behind their numbers. Run it with: npm run screenshots
 
-import { mkdtemp, rm, stat } from "node:fs/promises";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Tab, launch } from "../tests/support/browser.mjs";
 import { Server, startHost } from "../tests/support/programs.mjs";
+import { animate } from "./animation.mjs";
 
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));
 
 /** Pictures live in the repository for ever, so each has to stay small. */
 const MAX_BYTES = 200_000;
+
+/** The size of a tab in the picture of two. */
+const TAB = { width: 460, height: 470 };
+/** How long each step of that picture stays. */
+const FRAME_MS = 1_600;
 
 /** Readers of each page in the pictures. */
 const DEMO_READERS = { a: 3, b: 1, c: 5 };
@@ -44,23 +50,64 @@ async function open(url, scheme = "light", viewport = { width: 1200, height: 800
 }
 
 async function take(tab, name) {
-  const path = join(FOLDER, name);
   await tab.page.bringToFront();
-  await tab.page.screenshot({ path, optimizeForSpeed: false });
+  await keep(name, await tab.page.screenshot({ optimizeForSpeed: false }));
+}
+
+async function keep(name, picture) {
+  const path = join(FOLDER, name);
+  await writeFile(path, picture);
   const { size } = await stat(path);
   if (size > MAX_BYTES) throw new Error(`${name} has ${size} bytes, more than ${MAX_BYTES}`);
   console.log(`${path}: ${size} bytes`);
 }
 
+/** What is in one of the two tabs: an address and a picture. */
+const tabIn = ({ name, picture }) =>
+  `<figure><figcaption>${name}</figcaption>${picture ? `<img src="data:image/png;base64,${picture}">` : ""}</figure>`;
+
+/** Two tabs side by side, as one picture. */
+async function sideBySide(scheme, left, right) {
+  const [paper, bar, ink] = scheme === "dark" ? ["#1a1c1b", "#33383a", "#e8ece9"] : ["#fdfdfc", "#dfe4e1", "#1a1c1b"];
+  const page = await browser.newPage();
+  await page.setViewport({ width: 2 * TAB.width + 60, height: TAB.height + 80 });
+  await page.setContent(`<style>
+    body { margin: 0; padding: 20px; display: flex; gap: 20px; background: ${bar}; font: 15px/40px system-ui, sans-serif; }
+    figure { margin: 0; width: ${TAB.width}px; height: ${TAB.height + 40}px; border-radius: 10px; overflow: hidden; background: ${paper}; }
+    figcaption { padding: 0 16px; height: 40px; background: color-mix(in srgb, ${paper}, ${bar}); color: ${ink}; }
+    img { display: block; }
+  </style>${tabIn(left)}${tabIn(right)}`);
+  const picture = await page.screenshot({ optimizeForSpeed: false });
+  await page.close();
+  return Buffer.from(picture);
+}
+
+/** A tab shows the numbers; another one opens the pages one after another. */
+async function takeTwoTabs(scheme) {
+  const shot = async (tab) => {
+    await tab.page.bringToFront();
+    return tab.page.screenshot({ encoding: "base64", optimizeForSpeed: false });
+  };
+  const start = await open(`${server.url}/`, scheme, TAB);
+  const frames = [];
+  let other;
+  for (const letter of ["", "a", "b"]) {
+    const url = `${server.url}/pages/${letter}`;
+    if (other) await other.open(url);
+    else if (letter) other = await open(url, scheme, TAB);
+    for (const page of ["a", "b", "c", "d"]) await start.expectViewers(`.page[href="/pages/${page}"]`, page === letter ? 1 : 0);
+    const right = letter ? { name: `example.org/${letter}`, picture: await shot(other) } : { name: "New tab" };
+    frames.push(await sideBySide(scheme, { name: "example.org", picture: await shot(start) }, right));
+  }
+  await keep(`two-tabs-${scheme}.png`, animate(frames, FRAME_MS));
+  for (const tab of [start, other]) await tab.page.close();
+}
+
 try {
+  for (const scheme of ["light", "dark"]) await takeTwoTabs(scheme);
+
   for (const [letter, readers] of Object.entries(DEMO_READERS)) {
     for (let i = 0; i < readers; i++) await open(`${server.url}/pages/${letter}`);
-  }
-  for (const scheme of ["light", "dark"]) {
-    const start = await open(`${server.url}/`, scheme, { width: 1120, height: 900 });
-    for (const [letter, readers] of Object.entries(DEMO_READERS))
-      await start.expectViewers(`.page[href="/pages/${letter}"]`, readers);
-    await take(start, `demo-${scheme}.png`);
   }
 
   const readers = Object.entries(DOCS_READERS).flatMap(([path, count]) => Array(count).fill(path));
