@@ -9,7 +9,7 @@ import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
-/** Starts the widget in Angular's zone, and counts how often Angular would look at the page. */
+/** Starts the widget in Angular's zone, and counts how often Angular checks the page. */
 const app = (start) => `import "zone.js";
   import { NgZone } from "@angular/core";
   import { start, subscribe } from "connection-counter";
@@ -21,7 +21,7 @@ const app = (start) => `import "zone.js";
     zone.run(() => (window.leave = subscribe("/x", (viewers) => window.heard.push([viewers, NgZone.isInAngularZone()]))));
   zone.run(() => { ${start} });`;
 
-/** A page with that app, and a server whose next word is up to the story. */
+/** A page with that app, and a server that the test controls. */
 async function openApp(stage, start) {
   const sockets = [];
   const fake = await startFakeServer(stage, {
@@ -30,7 +30,7 @@ async function openApp(stage, start) {
       socket.on("message", () => socket.send(update(Object.fromEntries([...asked].map((id) => [id, 7])))));
     },
   });
-  // As Angular's own bundler does: zones know nothing of a browser's own `await`.
+  // Angular's own bundler does the same, because zones do not notice a browser's own `await`.
   const code = await bundle(app(start(fake.url)), {}, { "async-await": false });
   const page = { "/library.js": () => code, "/": () => html("", '<a href="/x">x</a><script src="/library.js"></script>') };
   const site = await servePages(stage, (path) => page[path]?.());
@@ -52,12 +52,12 @@ story("widget leaves Angular in peace", {}, async (stage) => {
     tell(viewers);
     await tab.expectViewers("a", viewers);
   }
-  // What the app does to its page is no reason to be called back there.
+  // The app changes its page, but gets no callback in its zone for that.
   await tab.page.evaluate(() => zone.run(() => document.body.insertAdjacentHTML("beforeend", '<a href="/x">new</a>')));
   await tab.expectViewers("a", 10);
   await tab.page.evaluate(() => dispatchEvent(new Event("scroll")));
   await new Promise((resolve) => setTimeout(resolve, 300));
-  // One round is the app's own.
+  // One check is the app's own.
   assert.deepEqual(await state(), { isStable: true, rounds: before.rounds + 1 });
 });
 

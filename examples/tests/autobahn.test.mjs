@@ -13,20 +13,20 @@ import { fileURLToPath } from "node:url";
 
 import { Server } from "./support/programs.mjs";
 
-/** Where `just _autobahn` puts the program that drives the suite. */
+/** Where `just _autobahn` puts the program that runs the suite. */
 const KOSOKU = fileURLToPath(new URL("../../target/kosoku", import.meta.url));
 /** The cases of RFC 6455. */
 const CASES = 301;
-/** The suite sends messages of 16 MiB, and many at once, which no stranger may do to a server with its defaults. */
+/** The suite sends messages of 16 MiB, and many at once. The server's defaults do not allow that. */
 const LIMITS = [
   ["--max-message-bytes", "16777216"],
   ["--max-send-queue-bytes", "67108864"],
   ["--message-burst", "1000000"],
 ].flat();
-/** What a case may end with: `NON-STRICT` is right but later than could be, `INFORMATIONAL` is neither right nor wrong. */
+/** How a case may end. `NON-STRICT` is right but late, and `INFORMATIONAL` is neither right nor wrong. */
 const RIGHT = ["OK", "NON-STRICT", "INFORMATIONAL"];
 
-/** Runs the suite against an address; returns how each case ended. */
+/** Runs the suite against an address. Returns how each case ended. */
 async function autobahn(address, folder) {
   assert.ok(existsSync(KOSOKU), "the Autobahn suite is not installed; run: just _autobahn");
   const args = ["--exclude", "12.*", "--exclude", "13.*", "--parallelism", "4", "--outdir", folder, address];

@@ -12,7 +12,7 @@ import { story } from "./support/story.mjs";
 
 const BUNDLERS = fileURLToPath(new URL("../bundlers", import.meta.url));
 
-/** What each bundler is called with, to have it write into `dist`. */
+/** The arguments with which each bundler writes into `dist`. */
 const BUILDS = {
   vite: ["vite", "build"],
   webpack: ["webpack"],
@@ -23,7 +23,7 @@ const BUILDS = {
   ],
 };
 
-/** A project with the pages, and what is particular to a bundler. */
+/** A project with the pages, and what the bundler needs. */
 async function createProjectFor(bundler) {
   const project = await createProject(["@rollup/plugin-node-resolve", "@web/rollup-plugin-import-meta-assets"]);
   await writeFile(join(project.folder, "package.json"), '{ "private": true, "type": "module" }');
@@ -36,7 +36,7 @@ for (const [bundler, [program, ...args]] of Object.entries(BUILDS)) {
     const { folder, remove } = await createProjectFor(bundler);
     stage.onClose(remove);
     await run(tool(program), args, { cwd: folder });
-    // Bundlers that make no pages get them as they are.
+    // Some bundlers do not copy pages, so they are copied here.
     const dist = join(folder, "dist");
     for (const page of ["default.html", "slim.html"]) await cp(join(folder, page), join(dist, page), { force: false });
     await expectBothEntries(stage, await serveFolder(stage, dist), ".html");

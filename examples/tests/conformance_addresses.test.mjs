@@ -9,7 +9,7 @@ import WebSocket from "ws";
 
 import { point } from "./support/partysockets.mjs";
 
-/** A GET of exactly this path, as no client would spell it. Returns the status and the text. */
+/** Sends a GET of exactly this path, in a spelling that no client would use. Returns the status and the text. */
 async function get(host, path) {
   const [hostname, port] = host.split(":");
   const [answer] = await once(request({ hostname, port, path }).end(), "response");
@@ -17,7 +17,7 @@ async function get(host, path) {
 }
 
 point("1: both addresses lead to one room", async (client) => {
-  // What releases before 1.0.2 asked for.
+  // Releases before 1.0.2 asked for this address.
   const old = client.connect({ basePath: "party/lobby" });
   const { party, room, connections } = await old.next();
   assert.deepEqual({ party, room, connections }, { party: "main", room: "lobby", connections: 1 });
@@ -83,7 +83,7 @@ point("3: id is made up where _pk is missing", async (client, stage) => {
 
 point("3: of two _pk the first counts", async (client) => {
   const line = client.connect({ id: "ada", basePath: "parties/main/lobby", query: { _pk: "mallory" } });
-  // What the query says overwrites nothing: the client puts its own id first.
+  // The query cannot overwrite the id, because the client puts its own first.
   assert.equal((await line.next()).id, "ada");
 });
 
@@ -131,7 +131,7 @@ point("14: fetch works with and without a query", async (client) => {
   assert.equal(await uri({ query: async () => ({ fresh: "1" }) }), "/parties/main/lobby?fresh=1");
   assert.match(await uri({ party: "second-party_2", room: "x", path: "y" }), /^\/parties\/second-party_2\/x\/y\??$/);
 
-  // Node leaves the bare question mark out; browsers send it.
+  // Node omits the bare question mark, and browsers send it.
   for (const path of ["/parties/main/lobby", "/parties/main/lobby?", "/party/lobby?", "/parties/main/lobby/?"]) {
     const answer = await get(client.host, path);
     assert.deepEqual([answer.status, JSON.parse(answer.text).uri], [200, path]);

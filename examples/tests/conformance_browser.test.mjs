@@ -20,19 +20,19 @@ after(() => rmSync(ASSETS, { recursive: true }));
 
 /** Opens a page of another origin than the server's, with this script and an empty `main`. */
 async function openPage(client, stage, script) {
-  // Whoever writes "partysocket" gets the release that the story is about.
+  // An import of "partysocket" gets the release that the test is about.
   const alias = client.package === "partysocket" ? {} : { partysocket: client.package };
   const code = await bundle(script, alias);
   const page = html("", `<main data-host="${client.host}"></main><script>${code}</script>`);
   return stage.openTab(await servePages(stage, () => page));
 }
 
-/** Has a script of our own run in a page that has the client. */
+/** Runs a script in a page that has the client. */
 async function openClient(client, stage) {
   const tab = await openPage(client, stage, 'import PartySocket from "partysocket"; window.PartySocket = PartySocket;');
   return {
     tab,
-    /** Runs `script` there, which gets the host as its only argument, and returns what it returns, within the deadline. */
+    /** Runs `script` in the page, with the host as its only argument, and returns its result within the deadline. */
     run(script) {
       const late = new Promise((_, reject) => {
         setTimeout(reject, DEADLINE_MS, new Error(`the page's script took more than ${DEADLINE_MS} ms`)).unref();
@@ -103,7 +103,7 @@ point("10: browser learns why on_connect failed", async (client, stage) => {
 
 point("11: browser comes back after a refusal", async (client, stage) => {
   const page = await openClient(client, stage);
-  // All that a page learns of a refusal is what the browser writes to its console.
+  // The browser tells a page nothing of a refusal. It only writes to its console.
   page.tab.allow(/WebSocket connection to .* failed: HTTP Authentication failed/);
   const [greeting, codes] = await page.run(async (host) => {
     const tokens = [{}, { token: "ada" }];
@@ -120,7 +120,7 @@ point("11: browser comes back after a refusal", async (client, stage) => {
   assert.equal(page.tab.expected.length, 1);
 });
 
-/** A page that shows what it hears in a room, can say something, and can go elsewhere. */
+/** A page that shows the messages of a room, can send some, and can move to another room. */
 const REACT = `
   import { StrictMode, useState } from "react";
   import { createRoot } from "react-dom/client";
@@ -178,7 +178,7 @@ point("React hook joins, moves and leaves", async (client, stage) => {
     );
   const id = (room) => tab.page.$eval(`#${room}`, (section) => section.dataset.id);
 
-  // It may connect twice in its strict mode, but must keep one connection only: the one that it shows.
+  // In its strict mode React may connect twice, but must keep only the connection that it shows.
   await shown("lobby", '"uri"');
   const first = await id("lobby");
   await shown("lobby", `/parties/crowd/lobby?_pk=${first}`);
@@ -209,7 +209,7 @@ story(
     await tab.open(`${stage.server.url}/a/page/that/only/the/script/knows`);
     assert.equal(await tab.page.$eval("h1", (heading) => heading.textContent), "One page for all");
 
-    // What the page itself asks for is found or not; it is no navigation. And a party's address is a party's.
+    // A request of the page itself is not a navigation, so it is found or not. A party's address stays a party's.
     tab.allow(/status of 404/);
     const answers = await tab.page.evaluate(async () => {
       const paths = ["/missing.js", "/parties/nowhere/lobby", "/parties/main/lobby", "/party/lobby"];

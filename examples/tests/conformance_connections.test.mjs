@@ -8,9 +8,9 @@ import WebSocket from "ws";
 import { point } from "./support/partysockets.mjs";
 import { until } from "./support/until.mjs";
 
-/** Code of a close that is the server's fault. */
+/** The close code for a fault of the server. */
 const INTERNAL = 1011;
-/** Bytes of a reason that a close frame holds. */
+/** Bytes of a reason that fit into a close frame. */
 const MAX_REASON_BYTES = 123;
 /** Bytes of a connection's state, as JSON. */
 const MAX_STATE_BYTES = 2048;
@@ -37,7 +37,7 @@ point("4: same id twice, and both live", async (client) => {
   other.say({ say: { text: "still there?", without: [] } });
   assert.deepEqual(await second.next(), { said: "still there?" });
 
-  // The other way round: the older of the two stays.
+  // Now the other way round: the older of the two stays.
   const third = join(client, "twin");
   await gather(third);
   third.socket.close(4321, "had enough");
@@ -140,7 +140,7 @@ point(
     await gather(dead, ada, bob);
     sleeper.pause();
 
-    // Two kernels buffer megabytes for a socket that no one reads, so it takes some rounds until the server notices.
+    // Two kernels buffer megabytes for a socket that nobody reads, so it takes some rounds until the server notices.
     const goodbye = ({ heard }) => heard.find(({ left }) => left === "dead");
     let rounds = 0;
     while (!goodbye(ada)) {
@@ -151,13 +151,13 @@ point(
     }
     const { code, ...rest } = goodbye(ada);
     assert.deepEqual(rest, { left: "dead", reason: "the client reads its messages too slowly", stay: 2 });
-    // Whether the server's goodbye still fits into what the kernels hold for that client is theirs to decide.
+    // Whether the server's close frame still fits into the buffers of the kernels is not up to us.
     assert.ok([1013, 1006].includes(code), `it is closed as too slow, or gone: ${code}`);
     await until("the other one is told, too", () => goodbye(bob));
     assert.deepEqual([ada.closes, bob.closes], [[], []]);
     sleeper.terminate();
   },
-  // Long enough that who reads is never taken for dead, however busy the machine.
+  // It is long enough that a client that reads is never dropped, however busy the machine is.
   { serverArgs: ["--write-timeout-ms", "3000"] },
 );
 

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { point } from "./support/partysockets.mjs";
 import { until } from "./support/until.mjs";
 
-/** Has room `from` of party `caller` call another room; returns what came of it. */
+/** Lets room `from` of party `caller` call another room. Returns the result. */
 function call(client, from, order) {
   return client.post({ party: "caller", room: from }, order);
 }
@@ -26,7 +26,7 @@ point("15: room fetches from another room", async (client) => {
     const answer = await call(client, "a", { ...target, ...order });
     assert.deepEqual(answer, { status: 200, body: { ...target, ...expected } });
   }
-  // It is the room that outside reaches under the same address.
+  // This is the room that outside clients reach at the same address.
   assert.equal((await (await client.fetch({ room: "a%20b%2F%C3%BC" })).json()).room, target.room);
 });
 
@@ -83,7 +83,7 @@ point("15: room that waits is not called back", async (client) => {
   const socket = await call(client, "a", { party: "caller", room: "a", say: "hello" });
   assert.match(socket.error, refused);
 
-  // There and back again one after the other is no circle.
+  // Two calls in opposite directions, one after the other, are no circle.
   assert.equal((await call(client, "b", order("a", { party: "main", room: "x" }))).body.status, 200);
 });
 
@@ -102,7 +102,7 @@ point("15: crossing calls never lock", async (client) => {
   assert.equal((await call(client, "a", { party: "main", room: "x" })).status, 200);
 });
 
-/** Has a room of party `store` do something with its storage, step by step. */
+/** Lets a room of party `store` use its storage, step by step. */
 function store(client, ...steps) {
   return client.post({ party: "store" }, steps);
 }
@@ -199,13 +199,13 @@ point("16: storage outlives a restart", async (client, stage) => {
   assert.deepEqual(await store(client, { list: {} }), [[["kept", [1, 2]]]]);
 });
 
-/** Tells a room of party `clock` what to do with its alarm, or asks for its rings so far. */
+/** Tells a room of party `clock` to set its alarm, or asks how often it ran. */
 async function clock(client, room, order) {
   const options = { party: "clock", room };
   return order ? client.post(options, order) : (await client.fetch(options)).json();
 }
 
-/** Waits until a room's alarm has rung so often, and returns its rings. */
+/** Waits until a room's alarm has run this often, and returns what the room saw. */
 function rings(client, room, times) {
   return until(`${room} rings ${times} times`, async () => {
     const { rings } = await clock(client, room);
@@ -243,7 +243,7 @@ point("17: new alarm replaces the old one", async (client) => {
 
 point("17: alarm replaced while due stays silent", async (client) => {
   await clock(client, "busy", { ringIn: 100 });
-  // The old alarm comes due while the room thinks, and has to wait for it.
+  // The old alarm is due while the room is busy, and has to wait.
   await clock(client, "busy", { hesitate: 500, ringIn: HOUR_MS });
   assert.deepEqual(await clock(client, "busy"), { rings: [], alarmIsSet: true });
   await clock(client, "undone", { ringIn: 100 });
@@ -275,6 +275,6 @@ point(
     assert.ok(third - second >= 3_900, `second retry after ${third - second} ms, not 4 s`);
     assert.equal((await clock(client, "stubborn")).alarmIsSet, false, "then it has done its work");
   },
-  // A room that fails and sleeps in between is no reason to start over.
+  // If the room fails and sleeps in between, the retries still go on.
   { serverArgs: ["--room-idle-ms", "1"] },
 );

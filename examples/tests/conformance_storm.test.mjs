@@ -8,13 +8,13 @@ import { storm } from "./support/storm.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
-/** What the client waits for an answer. */
+/** How long the client waits for an answer. */
 const PATIENCE_MS = 4_000;
-/** Sockets at once: a file descriptor each. `npm run storm` raises it to 10,000. */
+/** Sockets at once. Each takes a file descriptor. `npm run storm` uses 10,000. */
 const HANDSHAKES = Number(process.env.HANDSHAKES ?? 2_000);
-/** Real clients at once: all in this one process, so that more would measure Node. */
+/** Real clients at once. All are in this process, so more of them would measure Node. */
 const CLIENTS = 500;
-/** Pages that everyone comes back to. */
+/** The pages to which all clients come back. */
 const PAGES = 100;
 
 const where = {
@@ -40,7 +40,7 @@ point(`18: ${CLIENTS} clients open at the first try`, async (client) => {
     lines.flatMap(({ errors, closes }) => [...errors, ...closes]),
     [],
   );
-  // The room greeted every one of them, as itself, and never two at once.
+  // The room greeted each of them with its own id, and never two at once.
   await until("everyone is greeted", () => lines.every((line) => line.heard.length === 1));
   assert.ok(lines.every(({ heard: [greeting] }, nth) => greeting.id === `${nth}`));
   const counts = lines.map(({ heard: [greeting] }) => greeting.connections).toSorted((one, other) => one - other);

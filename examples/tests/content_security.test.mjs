@@ -9,7 +9,7 @@ import { until } from "./support/until.mjs";
 
 const LINK = '<a href="/other">other</a>';
 
-/** A tab that remembers every violation of its page's policy. */
+/** A tab that records every violation of its page's policy. */
 async function watchedTab(stage) {
   const tab = await stage.newTab();
   await tab.page.evaluateOnNewDocument(() => {
@@ -21,7 +21,7 @@ async function watchedTab(stage) {
   return tab;
 }
 
-/** Which of the widget's files a tab has loaded. */
+/** The widget's files that a tab has loaded. */
 const loaded = (tab) =>
   tab.page.evaluate(() =>
     performance
@@ -52,7 +52,7 @@ story("page that refuses wasm gets JavaScript", {}, async (stage) => {
     ),
   );
   const tab = await watchedTab(stage);
-  // The browser's own words; ours would fail the story.
+  // This allows only the browser's own message. One of ours would fail the test.
   tab.allow(/^console: (?!connection-counter).*(wasm|WebAssembly)/i);
   await tab.open(`${site}/one`);
   const other = await stage.newTab();

@@ -82,7 +82,7 @@ story("links that come, change and go are followed", {}, async (stage) => {
   await orchard.page.$eval("#late", (link) => link.setAttribute("href", "pears.html"));
   await orchard.expectViewers("#late", 1);
 
-  // Every link to the plums goes, so nobody here wants to know about them; what stays is still right.
+  // All links to the plums are removed, so nobody here watches that page. The other counts are still right.
   await orchard.page.$$eval("section, a[href='plums.html']", (gone) => gone.forEach((element) => element.remove()));
   await stage.openTab("/plain/pears.html");
   await orchard.expectViewers(PEARS, 2);
@@ -98,7 +98,7 @@ story("navigation of a single-page app moves its viewer", {}, async (stage) => {
   await home.expectViewers('a[href="/spa/"]', 1);
   await reader.expectViewers('a[href="/spa/"]', 1);
 
-  // The route has drawn links of its own, and they count as well.
+  // The route has drawn links of its own, and they get counts, too.
   await stage.openTab("/spa/inbox/Anna");
   await reader.expectViewers('a[href="/spa/inbox/Anna"]', 1);
 

@@ -9,7 +9,7 @@ import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
 const LINKS = 5_000;
-/** Few enough that no link is left alone for being far away. */
+/** So few that every link gets a count, however far it is from the viewport. */
 const PAGES = 150;
 
 /** The functions that the module imports, in the order of their numbers. */
@@ -20,7 +20,7 @@ function importedNames() {
   return lists.find(Boolean).split(" ");
 }
 
-/** Has a page count by their numbers how often each function is called, before the widget is there. */
+/** Counts in the page how often each function is called, before the widget is loaded. */
 function countCrossings() {
   const instantiate = WebAssembly.instantiate;
   globalThis.crossings = {};
@@ -33,7 +33,7 @@ function countCrossings() {
   };
 }
 
-/** How often each function was called once a page with many links to so many pages had settled, and how often in all. */
+/** How often each function was called on a page with many links to this many pages, and how often in all. */
 async function crossingsOf(stage, pages) {
   const asked = new Set();
   const fake = await startFakeServer(stage, {
@@ -62,13 +62,13 @@ async function crossingsOf(stage, pages) {
 story("address of a link crosses as text once", {}, async (stage) => {
   const { calls, total } = await crossingsOf(stage, PAGES);
   assert.equal(calls.address, PAGES);
-  // Measured: 5.9 a link, of which three ask what it is, and one for the time.
+  // Measured: 5.9 calls for each link. Three of them ask what it is, and one reads the time.
   assert.ok(total < 8 * LINKS, `${total} calls for ${LINKS} links, all of which matter`);
 });
 
 story("links far away cost about a call each", {}, async (stage) => {
   const { calls, total } = await crossingsOf(stage, LINKS);
   assert.ok(calls.address < LINKS / 10, `${calls.address} addresses`);
-  // Measured: 0.8 a link; most of it until it shows that there are too many to ask for all.
+  // Measured: 0.8 calls for each link, most of them before the widget knows that there are too many.
   assert.ok(total < 2 * LINKS, `${total} calls for ${LINKS} links, most of them far away`);
 });

@@ -6,7 +6,7 @@ import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
-/** Frames stand in for tabs: each runs a widget of its own, with timers and randomness of its own. */
+/** Frames stand for tabs. Each runs its own widget, with its own timers and random numbers. */
 const FRAMES_PER_TAB = 50;
 /**
  * Each is a process of its own. One alone has addresses for 124 WebAssembly memories, in Chromium 156, and for each further
@@ -14,12 +14,12 @@ const FRAMES_PER_TAB = 50;
  */
 const TABS = 4;
 const WIDGETS = TABS * FRAMES_PER_TAB;
-/** The widgets are on so many pages, equally many on each. */
+/** The pages of the widgets. Each has the same number of widgets. */
 const PAGES = 10;
-/** So many widgets take their time to load. */
+/** This many widgets take a while to load. */
 const ALL_LOADED_WITHIN_MS = 60_000;
 
-/** The first attempt comes at a random moment in this time. */
+/** The first attempt is at a random moment within this time. */
 const FIRST_DELAY_MS = 500;
 /**
  * How far the share of widgets that have tried may ever be from the share of the time that has passed. A right widget is off
@@ -28,7 +28,7 @@ const FIRST_DELAY_MS = 500;
  */
 const MOST_OFF = 0.25;
 
-/** Tells the tab how long each frame waited to connect again the first time, and how often it got through. */
+/** Tells the tab how long each frame waited before it connected again, and how often it succeeded. */
 const recorder = `<script>
   window.WebSocket = class extends window.WebSocket {
     constructor(...values) {
@@ -44,7 +44,7 @@ const startRecording = () => {
   window.opened = [];
 };
 
-/** How far `delays` are from evenly spread over `FIRST_DELAY_MS`: not at all is 0, all at once nearly 1. */
+/** How far `delays` are from an even distribution over `FIRST_DELAY_MS`: 0 is even, and all at once is nearly 1. */
 function howFarOff(delays) {
   const passed = delays.map((delay) => delay / FIRST_DELAY_MS).sort((a, b) => a - b);
   return Math.max(...passed.map((share, idx) => Math.max(share - idx / WIDGETS, (idx + 1) / WIDGETS - share)));
@@ -68,7 +68,7 @@ story("crowd comes back spread out, everyone once", {}, async (stage) => {
   const tabs = [];
   for (let idx = 0; idx < TABS; idx++) {
     const tab = await stage.newTab();
-    // The browser itself reports each failed connection, which no page can prevent.
+    // The browser itself reports each failed connection. No page can prevent that.
     tab.allow(/WebSocket connection to .* failed/);
     await tab.open(`${site}/crowd`);
     tabs.push(tab);

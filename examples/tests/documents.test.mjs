@@ -33,9 +33,9 @@ function markdownIn(folder) {
     .filter((path) => path.endsWith(".md"));
 }
 
-/** The document without its fenced blocks, in which hashes and brackets mean something else. */
+/** The document without its fenced blocks, in which hashes and brackets have another meaning. */
 const prose = (text) => text.replaceAll(/^```[^]*?^```/gm, "");
-/** Lines of the blocks of a language. */
+/** The lines of the blocks in a language. */
 const blockLines = (text, language) =>
   [...text.matchAll(new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\``, "gm"))].flatMap(([, block]) =>
     block.trimEnd().split("\n"),
@@ -79,7 +79,7 @@ test("links of documents lead somewhere", () => {
   }
 });
 
-/** What a program says about itself. */
+/** The help of a program. */
 const help = (name, ...args) => execFileSync(programPath(name), [...args, "--help"]).toString();
 const flagsIn = (text) => [...text.matchAll(/(?<![\w-])--[a-z][a-z-]+/g)].map(([flag]) => flag);
 
@@ -87,7 +87,7 @@ test("flags in documents exist", () => {
   const ours = ["connection-counter", "connection-counter-examples", "connection-counter-load"].map((name) => help(name));
   const load = ["run", "all"].map((command) => help("connection-counter-load", command));
   const known = new Set([...ours, ...load].flatMap(flagsIn));
-  // Those of cargo, npx, node and esbuild, and the custom properties of the look.
+  // Flags of cargo, npx, node and esbuild, and our custom properties.
   const others = /^--(release|nocapture|package|path|example|bin|open|yes|test|loader|public-path|ignore-scripts|viewers-[a-z]+)$/;
   for (const document of DOCUMENTS) {
     for (const flag of flagsIn(read(document))) {
@@ -128,7 +128,7 @@ test("options in documents are those there are", () => {
   };
   const names = (path) => table(path).map(([name]) => camel(code(name)));
   assert.deepEqual(names("widget/npm/README.md").sort(), [...options].sort());
-  // On the tag there are no functions, and the choice of the engine is the package's entry.
+  // A tag cannot have functions. The choice of the engine is only for the tag.
   const onTag = options.filter((name) => name !== "pageOf").concat("engine");
   assert.deepEqual(names("server/docs/embed.md").sort(), onTag.sort());
 
@@ -141,7 +141,7 @@ test("options in documents are those there are", () => {
   }
 });
 
-/** Everything that documents tell people to run, with where it stands. */
+/** All commands in the documents, with the document of each. */
 const commands = () =>
   DOCUMENTS.flatMap((document) => {
     const text = read(document);
@@ -155,14 +155,14 @@ const commands = () =>
     }));
   });
 
-/** Runs what starts the server: with the flags as they stand, but a free port and a folder that goes away. */
+/** Runs a command that starts the server, with its flags, but on a free port and with a temporary folder. */
 async function runServer(args, folder) {
   const given = args.filter((arg, idx) => ![arg, args[idx - 1]].some((part) => ["--listen", "--data"].includes(part)));
-  // As `openssl rand -hex 32` makes one.
+  // `openssl rand -hex 32` makes such a secret.
   const fill = (arg) => arg.replace("127.0.0.1:2000", "127.0.0.1:0").replace('"$SECRET"', "5e".repeat(32));
   const server = await Server.start(join(folder, "data"), given.map(fill));
   try {
-    // No flag at all asks for what is there: the server on this machine.
+    // Without a flag, `health` asks the server on this machine.
     const env = { CONNECTION_COUNTER_LISTEN: new URL(server.url).host };
     await run(programPath("connection-counter"), ["health"], { env: { ...process.env, ...env } });
     for (const { command } of commands().filter(({ command }) => command.startsWith("curl "))) {
@@ -173,7 +173,7 @@ async function runServer(args, folder) {
   }
 }
 
-/** Runs a NATS server until it is ready, with the flags as they stand, but on a free port. */
+/** Runs a NATS server until it is ready, with the documented flags, but on a free port. */
 async function runNats(args) {
   const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
   const nats = spawn("nats-server", [...args, "-p", "-1"], { env, stdio: ["ignore", "ignore", "pipe"] });
@@ -187,17 +187,17 @@ async function runNats(args) {
   assert.ok(log.includes("Server is ready"), log);
 }
 
-/** Checks or runs a command; answers false if nobody knows how. */
+/** Checks or runs a command. Returns `false` if it does not know the command. */
 async function check(command, folder) {
   const [program, ...args] = command.split(" ");
   if (program === "connection-counter") {
-    // That one is asked of each server that runs.
+    // `health` is asked of each server that runs.
     if (args[0] === "check") await run(programPath(program), args);
     else if (args[0] !== "health" && args[0] !== "--help") await runServer(args, folder);
   } else if (program === "target/release/connection-counter-load") {
     assert.ok(help("connection-counter-load", args[0]).includes("Usage"));
   } else if (program === "npx") {
-    // The tests are such a recipe themselves; what the others do stands in the justfile.
+    // The tests are such a recipe themselves. The justfile shows what the others do.
     assert.deepEqual(args.slice(0, 2), ["--yes", "rust-just"]);
     await run("npx", ["--yes", "rust-just", "--dry-run", ...args.slice(2)], { cwd: WORKSPACE });
   } else if (program === "cargo") {
@@ -216,7 +216,7 @@ async function check(command, folder) {
   } else if (command.startsWith("npm ci")) {
     assert.ok(existsSync(join(WORKSPACE, "examples/package-lock.json")));
   } else {
-    // These two are told in stories of their own: package is installed from the server, and the server above is asked.
+    // Other tests run these two: the package is installed from the server, and the server above is asked.
     return /^npm install https:\/\/live\.example\.(org|com)\/connection-counter\.tgz$|^npm pack$|^curl /.test(command);
   }
   return true;

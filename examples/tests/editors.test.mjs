@@ -7,7 +7,7 @@ import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
-/** A page with this body, whose links all lead to pages with 7 viewers. */
+/** A page with this body. All its links lead to pages with 7 viewers. */
 async function openPage(stage, body) {
   const { url } = await startFakeServer(stage, {
     connected: (socket, asked) =>
@@ -17,7 +17,7 @@ async function openPage(stage, body) {
   return stage.openTab(`${site}/`);
 }
 
-/** What an editor would save of an element. */
+/** The HTML that an editor would save of an element. */
 const saved = (tab, selector) => tab.page.$eval(selector, (element) => element.innerHTML);
 
 const PLAIN = '<p><a class="plain" href="/x">x</a></p>';
@@ -28,7 +28,7 @@ for (const attribute of ["contenteditable", 'contenteditable="true"', 'contented
     const tab = await openPage(stage, `${PLAIN}<div id="text" ${attribute}>${text}</div>`);
     await tab.expectViewers(".plain", 7);
     assert.equal(await saved(tab, "#text"), text);
-    // A link that is typed or pasted, and one that changes.
+    // A link that is typed or pasted, and a link that changes.
     await tab.page.evaluate(() => {
       const [typed, changed] = [document.createElement("a"), document.querySelector("#text a")];
       typed.href = "/z";
@@ -62,7 +62,7 @@ story("numbers leave a page that comes to be edited as a whole, and return", {},
   await tab.expectViewers("a", 7);
   await tab.page.evaluate(() => (document.designMode = "on"));
   await until("the page is as it was", async () => (await saved(tab, "body")).startsWith(PLAIN));
-  // What is pasted now is left alone as well.
+  // Content that is pasted now gets no number either.
   await tab.page.evaluate(() => document.querySelector("p").insertAdjacentHTML("beforeend", '<a href="/pasted">x</a>'));
   await new Promise((resolve) => setTimeout(resolve, 300));
   assert.doesNotMatch(await saved(tab, "body"), /viewers/);

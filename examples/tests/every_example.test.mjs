@@ -15,7 +15,7 @@ assert.ok(folders.length >= 3, `examples found in ${EXAMPLES}: ${folders}`);
 for (const folder of [...folders, "rust-docs/std"]) {
   story(`example ${folder} shows a count`, {}, async (stage) => {
     const tab = await stage.openTab(`/${folder}/`);
-    // Apps draw their links only after the page has loaded.
+    // Apps draw their links after the page has loaded.
     const href = await until("the example has a link to another page of its own site", () =>
       tab.page.evaluate(() => {
         const isCounted = (link) =>
@@ -36,7 +36,7 @@ for (const folder of [...folders, "rust-docs/std"]) {
   });
 }
 
-// Parties of one's own come with a program each, which serves the page itself.
+// Each party example has a program that also serves its page.
 const parties = readdirSync(`${EXAMPLES}/parties`);
 assert.ok(parties.length >= 4, `party examples found: ${parties}`);
 
@@ -49,7 +49,7 @@ for (const name of parties) {
 }
 
 test("every party example is short", () => {
-  // What the README promises: a program of one's own, whole, without a second screen.
+  // The README promises that each program is short enough for one screen.
   const MAX_LINES = 80;
   for (const name of parties) {
     const folder = `${EXAMPLES}/parties/${name}`;
@@ -94,7 +94,7 @@ story("of many links those in sight are counted", {}, async (stage) => {
 
   await many.page.$eval("#far", (link) => link.scrollIntoView());
   await many.expectViewers("#far", 1);
-  // Nothing stays on a link that might come to be wrong there.
+  // A link must not keep a number that may become wrong.
   await many.expectViewers("#near", 0);
   await until("what is out of sight is asked for no more", () => !before.some((page) => asked.has(page)));
 });

@@ -12,11 +12,11 @@ import { until } from "./support/until.mjs";
 const LINK = '<a href="/x">x</a>';
 const ELEMENT = '<viewer-count href="/x">none</viewer-count>';
 
-/** What a fake server tells of every page that it is asked about. */
+/** A fake server sends this count for every page that it is asked about. */
 const tellsAll = (viewers) => (socket, asked) =>
   socket.on("message", () => socket.send(update(Object.fromEntries([...asked].map((id) => [id, viewers])))));
 
-/** A tab that tolerates the browser's own words about a broken connection, and one warning of ours. */
+/** A tab that allows the browser's own messages about a broken connection, and one warning of ours. */
 async function lenientTab(stage) {
   const tab = await stage.newTab();
   tab.allow(/^console: (?!connection-counter)/);
@@ -24,16 +24,16 @@ async function lenientTab(stage) {
   return tab;
 }
 
-/** Our own warnings in a tab. */
+/** Our warnings in a tab. */
 const warnings = (tab) => tab.expected.filter((text) => text.includes("console: connection-counter:"));
 
 async function expectWarnings(tab, most) {
-  // What was said before this is answered has reached us then.
+  // Earlier messages of the page have arrived when this is answered.
   await tab.shown("html");
   assert.ok(warnings(tab).length <= most, `at most ${most}: ${warnings(tab).join("\n")}`);
 }
 
-/** A page with the real server's widget, opened beside a viewer of what its link leads to. */
+/** A page with the real server's widget, and a viewer of the page that its link leads to. */
 async function expectCounts(stage, head, body = LINK, { prepare, most = 0 } = {}) {
   const site = await servePages(stage, (path) =>
     path === "/x" ? html(`<script async src="${stage.server.url}/live.js"></script>`, "") : html(head, body),
@@ -42,7 +42,7 @@ async function expectCounts(stage, head, body = LINK, { prepare, most = 0 } = {}
   const tab = most > 0 ? await lenientTab(stage) : await stage.newTab();
   if (prepare) await tab.page.evaluateOnNewDocument(prepare);
   await tab.open(`${site}/`);
-  // Asked from outside of the page's own world, which may be too broken for the driver.
+  // This asks from outside the page's own world, which may be too broken for the driver.
   await until("the link shows its viewer", async () => (await tab.shown('a[href="/x"]')).every((shown) => shown === "1"));
   await expectWarnings(tab, most);
   return tab;
@@ -86,7 +86,7 @@ story("files that never come stay unnoticed", {}, async (stage) => {
   const tab = await stage.openTab(`${site}/`);
   await until("the module is asked for", () => seen.some((file) => file.endsWith(".wasm")));
   assert.deepEqual(await tab.shown("a"), [null]);
-  // It can be stopped all the same.
+  // It can still be stopped.
   await until("there is a handle", () => tab.page.evaluate(() => window[Symbol.for("connection-counter")]?.handle));
   await tab.page.evaluate(() => window[Symbol.for("connection-counter")].handle.stop());
 });
@@ -106,7 +106,7 @@ story("server that never answers is asked once, and can be left", {}, async (sta
   const site = await servePages(stage, () => html(`<script async src="${fake.url}/live.js"></script>`, LINK));
   const tab = await stage.openTab(`${site}/`);
   await until("the widget knocks", () => fake.knocks() === 1);
-  // As for someone who looks elsewhere meanwhile, and returns.
+  // As if the reader had looked at another tab, and came back.
   await tab.page.evaluate(() => {
     for (const type of ["pageshow", "online"]) dispatchEvent(new Event(type));
     document.dispatchEvent(new Event("visibilitychange"));
@@ -125,7 +125,7 @@ story("wrong addresses get one warning at most", {}, async (stage) => {
   for (const [path, most] of Object.entries({ "/scheme": 1, "/broken": 1, "/site": 0 })) {
     const tab = await lenientTab(stage);
     await tab.open(site + path);
-    // Where we say nothing, the browser does, each time that we try.
+    // If we print nothing, the browser prints a message for each of our attempts.
     await until(`${path} is noticed`, () => (most > 0 ? warnings(tab).length > 0 : tab.expected.length > 1));
     await expectWarnings(tab, most);
   }
@@ -163,7 +163,7 @@ story("policy that refuses the connection is not tried again", {}, async (stage)
   await until("the browser says so", () => refusals().length > 0);
   await until("we say so", () => warnings(tab).length === 1);
   const before = refusals().length;
-  // Longer than the first three attempts of one that comes back take together.
+  // This is longer than the first three attempts of a widget that tries again.
   await new Promise((resolve) => setTimeout(resolve, 4_000));
   assert.equal(refusals().length, before, "the widget does not insist");
   await expectWarnings(tab, 1);
@@ -171,7 +171,7 @@ story("policy that refuses the connection is not tried again", {}, async (stage)
 
 // Messages.
 
-/** Makes the same numbers, below 1, in every run. */
+/** Makes the same numbers below 1 in every run. */
 function randomFrom(seed) {
   let state = seed;
   return () => {
@@ -181,7 +181,7 @@ function randomFrom(seed) {
   };
 }
 
-/** A message that says nothing true about the page `id`, in so many ways. */
+/** Makes a message with nothing true about the page `id`, in many forms. */
 function garbage(random, id) {
   const pick = (values) => values[Math.floor(random() * values.length)];
   const value = () =>
@@ -237,7 +237,7 @@ story("50,000 links do not matter", {}, async (stage) => {
 
 story("broken links do not matter", {}, async (stage) => {
   const broken = ["http://[", "http://a b/", "//", "http:", "%", "https://%zz", "javascript:void 0", "\u0000", "?", "#", "mailto:", "x".repeat(9_999), "http://x:99999/", "blob:x"];
-  // SVG first, where the browser does not resolve it for us: what an `href` means is only asked once.
+  // SVG links come first, because the browser does not resolve them, and an `href` is looked up only once.
   const body = broken.map((href) => `<svg><a href="${href}"></a></svg><a class="broken" href="${href}">b</a>`).join("") + LINK;
   await expectCounts(stage, tag(stage), body);
 });
@@ -257,11 +257,11 @@ story("extended prototypes do not matter", {}, async (stage) => {
         });
       }
     }
-    // What browsers look for in options.
+    // Names that browsers look for in options.
     for (const name of ["signal", "once", "passive", "cancelable", "customElementRegistry", "style", "currency"]) {
       Object.prototype[name] = "polluted";
     }
-    // As an old library does it.
+    // An old library does this.
     Object.prototype.toJSON = Array.prototype.toJSON = function () {
       return "mine";
     };
@@ -271,7 +271,7 @@ story("extended prototypes do not matter", {}, async (stage) => {
   const { host } = new URL(tab.page.url());
   const expectPage = (viewers) =>
     until(`the page has ${viewers} viewers`, async () => ((await stage.server.viewers(host))[`${host}/`] ?? 0) === viewers);
-  // What happens once may happen again.
+  // It may happen twice.
   for (let time = 0; time < 2; time++) {
     await tab.page.evaluate(() => dispatchEvent(new Event("offline")));
     await expectPage(0);
@@ -317,7 +317,7 @@ story("form whose fields hide its methods costs no other link", {}, async (stage
 });
 
 story("tag before the body, and two of them, are one widget", {}, async (stage) => {
-  // Not async: it runs before there is a body.
+  // Without `async` it runs before there is a body.
   const early = `<script src="${stage.server.url}/live.js"></script>`;
   const tab = await expectCounts(stage, early + early, `${LINK}${tag(stage)}`);
   const host = new URL(tab.page.url()).host;

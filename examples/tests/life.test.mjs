@@ -6,7 +6,7 @@ import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
-/** A site of two pages that link to each other, with the widget's tag and these options; answers with its address. */
+/** A site of two pages that link to each other, with the widget's tag and these options. Returns its address. */
 function twoPages(stage, options = "") {
   return servePages(stage, () =>
     html(
@@ -16,7 +16,7 @@ function twoPages(stage, options = "") {
   );
 }
 
-/** Waits until the server counts so many viewers on a page of a site. */
+/** Waits until the server counts this many viewers on a page of a site. */
 const expectCounted = (stage, address, viewers) =>
   until(`the server counts ${viewers} on ${address}`, async () => {
     const { host, pathname } = new URL(address);
@@ -24,7 +24,7 @@ const expectCounted = (stage, address, viewers) =>
     return (counted[`${host}${pathname}`] ?? 0) === viewers;
   });
 
-/** Makes the page believe that its tab is hidden, or in sight again. */
+/** Makes the page believe that its tab is hidden, or visible again. */
 const setHidden = (tab, hidden) =>
   tab.page.evaluate((hidden) => {
     Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
@@ -55,7 +55,7 @@ story("hidden tab leaves after a while and returns", {}, async (stage) => {
   const reader = await stage.openTab(`${site}/one`);
   await expectCounted(stage, `${site}/one`, 1);
 
-  // Taken before, for the browser may answer late that it is hidden.
+  // The time is read before, because the browser may answer late.
   const start = Date.now();
   await setHidden(reader, true);
   await expectCounted(stage, `${site}/one`, 0);
@@ -99,7 +99,7 @@ story("prerendered page is counted once it is in view", {}, async (stage) => {
     if (path === "/go") return mayGo ? "" : undefined;
     return html(`<script async src="${stage.server.url}/live.js"></script>${pages[path] ?? ""}`, "");
   });
-  // Nothing prerenders in a browser that is being debugged, so this one is left alone.
+  // A browser that is being debugged does not prerender, so this one is not debugged.
   await stage.startUndrivenBrowser(`${site}/one`);
   await expectCounted(stage, `${site}/one`, 1);
   await until("the browser prerenders the page", () => asked.includes("/two"));
@@ -123,7 +123,7 @@ story("tab that goes offline leaves and returns", {}, async (stage) => {
 
 story("connection that died unnoticed is replaced", { proxied: true }, async (stage) => {
   const reader = await stage.newTab();
-  // The widget waits ten seconds for an answer; one is enough here.
+  // The widget waits ten seconds for an answer. One is enough here.
   await reader.page.evaluateOnNewDocument(() => {
     const wait = window.setTimeout;
     window.setTimeout = (work, delay, ...rest) => wait(work, delay === 10_000 ? 1_000 : delay, ...rest);
@@ -133,7 +133,7 @@ story("connection that died unnoticed is replaced", { proxied: true }, async (st
   const room = `/live?page=${encodeURIComponent(`${stage.site}/plain`)}`;
   assert.equal(stage.proxy.freeze(room), 1);
 
-  // As when a computer wakes up.
+  // This happens when a computer wakes up.
   await reader.page.evaluate(() => dispatchEvent(new Event("online")));
   await until("the widget connects anew", () => stage.proxy.freeze(room) === 1);
 });
@@ -144,7 +144,7 @@ story("computer that sleeps leaves and returns", { serverArgs: SLEEPY_SERVER }, 
   const reader = await stage.openTab("/plain/");
   const page = `${stage.host.url}/plain`;
   await expectCounted(stage, page, 1);
-  // All of the browser, its network too, as when the lid is closed. Its processes are a group of their own.
+  // All processes of the browser, which have their own group, also that of its network. This is like closing the lid.
   const everything = -reader.page.browser().process().pid;
   const wake = () => process.kill(everything, "SIGCONT");
   stage.onClose(wake);
@@ -203,7 +203,7 @@ story("tabs of one browser count once when asked to", {}, async (stage) => {
   for (const tab of others) await tab.expectViewers('a[href="/two"]', 1);
   await watcher.record('a[href="/one"]');
 
-  // The oldest leaves; the others still are that one viewer.
+  // The oldest tab leaves. The others are still one viewer.
   await first.close();
   await others[0].close();
   await expectCounted(stage, `${site}/one`, 1);

@@ -6,7 +6,7 @@ import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
-/** Serves pages with the script tag and this body, whatever their path. */
+/** Serves pages with the script tag and this body, at all paths. */
 const serveBody = (stage, body) =>
   servePages(stage, () => html(`<script async src="${stage.server.url}/live.js"></script>`, body));
 
@@ -15,7 +15,7 @@ story("link that leads nowhere for a moment keeps its number right", {}, async (
   const tab = await stage.openTab(`${site}/list`);
   await stage.openTab(`${site}/read`);
   await tab.expectViewers("a", 1);
-  // Between the moment that the number changes and the next one that numbers are drawn.
+  // This happens after the number has changed and before numbers are drawn again.
   await tab.page.evaluate(() => {
     document.addEventListener(
       "viewers",
@@ -47,7 +47,7 @@ story("listener may stop the widget while it draws", {}, async (stage) => {
   await stage.openTab(`${site}/read`);
   const tab = await stage.openTab(`${site}/list`);
   await until("the listener has heard", () => tab.page.evaluate(() => window.heard.log.length > 0));
-  // Long enough for anything that was planned.
+  // This is long enough for anything that was planned.
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   const left = await tab.page.evaluate(() => [
     document.querySelectorAll("[data-viewers]").length,
@@ -62,7 +62,7 @@ story("pages of an app, one after the other, are no crowd", {}, async (stage) =>
   const asked = await tab.watchSubscriptions();
   await tab.open(`${site}/list`);
   await stage.openTab(`${site}/two/149`);
-  // 150 links each, a screen apart.
+  // 150 links each, one screen apart.
   for (const page of ["one", "two"]) {
     await tab.page.evaluate((page) => {
       const links = Array.from({ length: 150 }, (_, nth) => `<p style="height: 100vh"><a href="/${page}/${nth}">${nth}</a></p>`);

@@ -23,13 +23,13 @@ story(
     assert.equal(stage.proxy.freeze(`/live?page=${room}`), 1, "the reader's connection is the one that froze");
     await orchard.expectViewers('a[href="apples.html"]', 0);
 
-    // Had anything told the server, it would have known at once: the last answered ping is at most one interval old.
+    // If anything had told the server, it would have known at once. The last answered ping is at most one interval old.
     const elapsed = performance.now() - frozen;
     assert.ok(
       elapsed > IDLE_TIMEOUT_MS - 2 * PING_INTERVAL_MS,
       `the tab was dropped after ${elapsed} ms, before the deadline`,
     );
-    // The tab that answers its pings is still here.
+    // The tab that answers its pings is still counted.
     assert.deepEqual(await stage.server.viewers(stage.site), { [`${stage.site}/plain`]: 1 });
   },
 );

@@ -9,22 +9,22 @@ import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
-/** So many morphs, as fast as the library can. */
+/** This many morphs, as fast as the library can. */
 const ROUNDS = 8;
 
-/** What has `morph` fetch the new content and give it to a function of a library. */
+/** Makes `morph` fetch the new content and pass it to a function of a library. */
 const fetching = (call) => `window.morph = async () => {
   const main = document.querySelector("main");
   const sent = await (await fetch("/main")).text();
   ${call}
 };`;
-/** What has `morph` press a button, which the library knows about, and wait for its event. */
+/** Makes `morph` press a button that the library handles, and wait for its event. */
 const pressing = (event) => `window.morph = () => new Promise((resolve) => {
   document.addEventListener("${event}", () => setTimeout(resolve), { once: true });
   document.querySelector("button").click();
 });`;
 
-/** Each in its current version: what to import, how to morph, and what the page needs for it. */
+/** The current version of each library: what to import, how to morph, and what its page needs. */
 const LIBRARIES = {
   "morphdom, which LiveView uses": { script: `import morphdom from "morphdom"; ${fetching("morphdom(main, sent);")}` },
   idiomorph: { script: `import { Idiomorph } from "idiomorph"; ${fetching("Idiomorph.morph(main, sent);")}` },
@@ -50,7 +50,7 @@ const LIBRARIES = {
   },
 };
 
-/** A server that tells 7 viewers for every page. */
+/** A server that sends 7 viewers for every page. */
 const startServer = (stage) =>
   startFakeServer(stage, {
     connected: (socket, asked) =>
@@ -109,7 +109,7 @@ story("labels are back with their numbers", {}, async (stage) => {
   ]);
 });
 
-/** A page that takes numbers away again and again; how often it found one in three seconds, and whether it has its will then. */
+/** A page that removes numbers again and again. It counts how often it found one in three seconds, and whether any came later. */
 const PERSISTENT = {
   "in answer to each": "new MutationObserver(take).observe(document, { attributes: true, subtree: true }); take();",
   "in every frame": "const again = () => requestAnimationFrame(again, take()); again();",
@@ -143,7 +143,7 @@ for (const [how, insist] of Object.entries(PERSISTENT)) {
     }`);
     const taken = () => tab.page.evaluate(() => window.taken);
     await until("the widget tries a few times", async () => (await taken()) > 1);
-    // It gives in: there are no more for a second.
+    // The widget stops: no number is written for a second.
     let last;
     await until("the widget gives in", async () => {
       const before = await taken();
@@ -152,7 +152,7 @@ for (const [how, insist] of Object.entries(PERSISTENT)) {
     });
     assert.ok(last < 60, `it was written ${last} times`);
 
-    // Another number is no reason to begin anew.
+    // It also stays away when the number changes.
     viewers = 8;
     for (const id of ["x", "y"]) sockets.at(-1).send(update({ [`${new URL(site).host}/${id}`]: viewers }));
     await tab.expectViewers("#other", 8);

@@ -18,7 +18,7 @@ let project;
 before(async () => (project = await createProject(["react", "react-dom", "vue", "@types/react"])));
 after(() => project?.remove());
 
-/** Runs a module of an app under Node, where there is no DOM, and returns what it printed, as JSON. */
+/** Runs a module of an app in Node, without a DOM, and returns the JSON that it printed. */
 const runApp = async (app) =>
   JSON.parse(await run(process.execPath, ["--input-type=module", "--eval", app], { cwd: project.folder }));
 
@@ -44,7 +44,7 @@ test("package holds nothing surplus", () => {
 });
 
 test("webpack 4 can read all but the entry with a module beside it", async () => {
-  // Its parser, as it calls it; `import.meta` is what it does not know.
+  // This is webpack 4's parser with its options. It does not know `import.meta`.
   const files = project.files.filter((file) => file.endsWith(".js") && file !== "slim.js");
   assert.equal(files.length, 5);
   for (const file of files) {
@@ -64,7 +64,7 @@ test("publint finds nothing to improve", async () => {
 });
 
 test("types are found by every module resolution", async () => {
-  // All of it is ES modules, which CommonJS imports when it runs; and wasm has no types.
+  // All files are ES modules, which CommonJS can import, and wasm has no types.
   const args = ["--profile", "esm-only", "--exclude-entrypoints", "./widget.wasm", "--format", "ascii"];
   await run(tool("attw"), [project.tarball, ...args]);
 });
@@ -74,7 +74,7 @@ test("types fit what apps do", async () => {
   await run(tool("tsc"), ["--project", project.folder]);
 });
 
-/** The code of a fenced block in a README; of a Vue component what its script says, with the macros that Vue knows. */
+/** The code of a fenced block in a README. Of a Vue component it is the script, with the macros that Vue knows. */
 function snippet(language, code) {
   if (language !== "vue") return code;
   const [, script] = code.match(/<script setup lang="ts">\n([^]*?)<\/script>/);
@@ -137,6 +137,6 @@ test("Vue components render on a server", async () => {
      };
      console.log(JSON.stringify(await renderToString(createSSRApp({ setup }))));`,
   );
-  // Vue marks where the slot begins and ends.
+  // Vue marks the beginning and the end of the slot.
   assert.equal(rendered, '<p>undefined<span title="now">?</span></p>');
 });

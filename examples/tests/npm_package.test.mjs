@@ -32,7 +32,7 @@ story("bundled package shows counts and stops", {}, async (stage) => {
   await one.expectViewers('a[href="/two"]', 0);
 });
 
-// What happens when a module is replaced while one develops: the new one starts before the old one stops, or after.
+// With hot module replacement, the new widget starts before or after the old one stops.
 story("late stop leaves the next widget alone", {}, async (stage) => {
   const site = await serveApp(
     stage,
@@ -62,7 +62,7 @@ story("late stop leaves the next widget alone", {}, async (stage) => {
   assert.equal(await one.page.evaluate(() => second.total), 2);
   assert.equal(await one.page.evaluate(() => first.total), 0);
 
-  // One that is stopped before it has come to run never does.
+  // A widget that is stopped before it has started never runs.
   await one.page.evaluate(async () => {
     second.stop();
     const third = begin();
@@ -115,7 +115,7 @@ story("package says so where there is no WebAssembly, and can go on without", {}
   const open = async (path) => {
     const tab = await stage.newTab();
     tab.allow(/^console: connection-counter: .*no-wasm/);
-    // As Lockdown Mode has it.
+    // In Lockdown Mode there is no WebAssembly.
     await tab.page.evaluateOnNewDocument(() => delete globalThis.WebAssembly);
     await tab.open(site + path);
     return tab;
