@@ -8,7 +8,7 @@ import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { DEADLINE_MS, until } from "./support/until.mjs";
 
-/** The site, spelled as people do and as browsers do, on the default port: Chromium is told where that really is. */
+/** The site, spelled as people do and as browsers do, on the default port. A flag tells Chromium where that really is. */
 const HOST = "bücher.example";
 const HOST_ASCII = "xn--bcher-kva.example";
 
@@ -49,7 +49,7 @@ const SPELLINGS = [
   ["  /ROW/blanks\n", "="],
 ].map(([href, called], idx) => [href.replace("ROW", `r${idx}`), called.replace("ROW", `r${idx}`)]);
 
-/** What a page holds besides links to pages of its site. */
+/** Links that lead to no page of the site. */
 const NO_PAGES = [
   "mailto:a@b.example",
   "tel:+123",
@@ -61,7 +61,7 @@ const NO_PAGES = [
   "#part",
 ];
 
-/** The id that a browser's URL parser makes of a link: host, path and query as they are. */
+/** The id that a browser's URL parser makes of a link, with host, path and query as they are. */
 function asInAddressBar(href) {
   const { host, pathname, search } = new URL(href, `http://${HOST}/`);
   return `${host}${pathname}${search}`;

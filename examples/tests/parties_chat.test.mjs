@@ -26,7 +26,7 @@ function expectSaid(tab, expected) {
   });
 }
 
-// The room leaves memory between any two words here, and must find everything again.
+// The room leaves memory between any two messages here, and must find everything again.
 const sleepy = { program, serverArgs: ["--room-idle-ms", "0"] };
 
 story("words are for the others, whispers for one", sleepy, async (stage) => {
@@ -54,7 +54,7 @@ story("colours travel as bytes", sleepy, async (stage) => {
   });
   await ann.page.$eval("#colour", (button) => button.click());
   await until("three bytes", () => bo.heard[0]?.length === 3);
-  // Neither heard their own.
+  // Neither of them got their own message.
   assert.equal(bo.heard.length, 1);
 });
 

@@ -11,7 +11,7 @@ import { until } from "./support/until.mjs";
 const program = "connection-counter-connections";
 const NUMBERS = "/parties/connections/active-connections";
 
-/** Waits until everyone who asks is told these numbers. */
+/** Waits until everyone who asks gets these numbers. */
 function expectNumbers(stage, expected) {
   return until(`numbers ${JSON.stringify(expected)}`, async () => {
     const answer = await fetch(new URL(NUMBERS, stage.server.url));
@@ -68,7 +68,7 @@ story("strangers cannot report", { program }, async (stage) => {
   await expectNumbers(stage, { tea: 1 });
 });
 
-// A room without listeners leaves memory at once here, so that of several questions some find it asleep.
+// A room without connections leaves memory at once here, so some of several requests find it asleep.
 story("a room that slept knows its numbers", { program, serverArgs: ["--room-idle-ms", "0"] }, async (stage) => {
   const expectStill = async (numbers) => {
     for (let times = 0; times < 10; times += 1) await expectNumbers(stage, numbers);
@@ -82,7 +82,8 @@ story("a room that slept knows its numbers", { program, serverArgs: ["--room-idl
 });
 
 story("a crash leaves no ghosts", { program }, async (stage) => {
-  // Two, for the first of the next run has the same key as the first of this one, and would hide its ghost.
+  // Two are opened, because the first key of the next run is the same as the first of this one, and would hide a left-over
+  // entry.
   await openSocket(stage, "/parties/main/tea");
   await openSocket(stage, "/parties/main/tea");
   await expectNumbers(stage, { tea: 2 });

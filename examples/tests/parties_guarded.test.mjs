@@ -14,16 +14,16 @@ import { story } from "./support/story.mjs";
 import { DEADLINE_MS, until } from "./support/until.mjs";
 
 const program = "connection-counter-guarded";
-/** Shared by this test and the server: 16 bytes to sign with, 16 to encrypt with. */
+/** The key of this test and the server: 16 bytes to sign with, and 16 to encrypt with. */
 const KEY = randomBytes(32);
 const ROOM = "/parties/main/vault";
 
-/** Seconds for which a pass is good. */
+/** Seconds that a pass is valid. */
 const LIFETIME = 30;
 
 const now = () => Math.floor(Date.now() / 1000);
 
-/** What a web site with the same key would give its users: a Fernet token. */
+/** The pass that a web site with the same key would give to its users: a Fernet token. */
 function sign(user, issued = now(), key = KEY) {
   const [VERSION, IV] = [0x80, randomBytes(16)];
   const time = Buffer.alloc(8);
@@ -33,7 +33,7 @@ function sign(user, issued = now(), key = KEY) {
   return seal(pass, createHmac("sha256", key.subarray(0, 16)).update(pass).digest());
 }
 
-/** As Fernet spells bytes: the URL's alphabet, but padded. */
+/** Bytes in Fernet's spelling: the alphabet of URLs, but with padding. */
 const spell = (bytes) => bytes.toString("base64").replaceAll("+", "-").replaceAll("/", "_");
 
 const seal = (pass, signature) => spell(Buffer.concat([pass, signature]));
@@ -112,7 +112,7 @@ story("one user cannot drown the others", { program }, async (stage) => {
   assert.deepEqual(bo.heard, [...five, "bo: hello"]);
 });
 
-// Without a key of its own the server makes one at each start, so an old pass is of no use after a restart.
+// Without a configured key, the server makes one at each start. So an old pass is invalid after a restart.
 story("partysocket fetches a new pass for each attempt", { program }, async (stage) => {
   const socket = new PartySocket({
     host: new URL(stage.server.url).host,

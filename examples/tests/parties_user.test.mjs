@@ -12,7 +12,7 @@ function open(stage, user, room) {
   return stage.openTab(`${stage.server.url}/?user=${user}&room=${room}`);
 }
 
-/** Not the mouse: a tab in the background takes no clicks. */
+/** This does not use the mouse, because a background tab takes no clicks. */
 function choose(tab, colour) {
   return tab.page.$eval(`fieldset:enabled [data-colour=${colour}]`, (button) => button.click());
 }

@@ -8,7 +8,7 @@ import WebSocket from "ws";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
-/** A viewer of `room` that subscribes to `links` on every open, and keeps the latest counts it was told. */
+/** A viewer of `room` that subscribes to `links` at every open, and keeps the latest counts. */
 function join(stage, room, links) {
   const socket = new PartySocket({ host: new URL(stage.server.url).host, party: "page", room, WebSocket });
   stage.onClose(() => socket.close());

@@ -8,7 +8,7 @@ import { story } from "./support/story.mjs";
 import { expectMarket, expectServerRendered, watchSockets } from "./support/frameworks.mjs";
 import { until } from "./support/until.mjs";
 
-/** A page drawn by React, whose state the story sets with `window.set({ … })`. */
+/** A page drawn by React. The test sets its state with `window.set({ … })`. */
 const app = (server) =>
   bundle(`
     import { start } from "connection-counter";
@@ -79,10 +79,10 @@ story("numbers survive what React does to links", {}, async (stage) => {
   const two = await stage.openTab(`${site}/two`);
   await tab.expectViewers('a[href="/two"]', 1);
 
-  // The same elements in another order, with other attributes, and with another text.
+  // The same elements in another order, with other attributes and another text.
   await set(tab, { order: ["/two", "/one"], "/two": { className: "seen", children: "II" } });
   await tab.expectViewers('a.seen[href="/two"]', 1);
-  // The same element leads elsewhere: React changes nothing but the attribute.
+  // The same element leads to another page. React changes only the attribute.
   await set(tab, { "/two": { href: "/one" } });
   await tab.page.waitForSelector('p:first-child a[href="/one"]');
   await two.close();
@@ -92,7 +92,7 @@ story("numbers survive what React does to links", {}, async (stage) => {
   await tab.expectViewers('a[href="/two"]', 0);
   await stage.openTab(`${site}/two`);
   await tab.expectViewers('a[href="/two"]', 1);
-  // Another element in the place of the first.
+  // Another element replaces the first.
   await set(tab, { order: ["/two", "/new"], "/new": { href: "/two", className: "new" } });
   await tab.expectViewers("a.new", 1);
 });
@@ -104,7 +104,7 @@ story("attributes that React sets win", {}, async (stage) => {
   await set(tab, { "/two": { "data-viewers": "many" } });
   await tab.expectViewers('a[href="/two"]', "many");
 
-  // The count changes, and is seen to have changed elsewhere.
+  // The count changes, and another element shows that, too.
   await stage.openTab(`${site}/two`);
   await expectText(tab, "#hook", "2");
   assert.deepEqual(await tab.shown('a[href="/two"]'), ["many"]);
@@ -114,7 +114,7 @@ story("attributes that React sets win", {}, async (stage) => {
   assert.deepEqual(await tab.shown('a[href="/two"]'), ["many"]);
 });
 
-/** A page that servers render too. What a reader sees before React takes over waits for its counts. */
+/** A page that is also rendered on a server. Its reader waits for counts before React takes over. */
 const serverRendered = {
   page: `
     import { ViewerCount, useViewers } from "connection-counter/react";

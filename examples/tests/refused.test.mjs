@@ -6,7 +6,7 @@ import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
-/** The proxy counts handshakes: the server's log has one line a minute for them. */
+/** The proxy counts handshakes, because the server's log has only one line a minute for them. */
 const REFUSING = { serverArgs: ["--site", "example.org"], proxied: true };
 
 story("refused site gets one warning and stays away", REFUSING, async (stage) => {
@@ -15,7 +15,7 @@ story("refused site gets one warning and stays away", REFUSING, async (stage) =>
   await tab.open(new URL("/plain/", stage.host.url).href);
   await until("the widget says so", () => tab.expected.length === 1);
 
-  // Longer than the first three attempts of one that comes back take together.
+  // This is longer than the first three attempts of a widget that tries again.
   await new Promise((resolve) => setTimeout(resolve, 4_000));
   assert.equal(stage.proxy.knocks(), 1, "the widget stays away");
   assert.equal(tab.expected.length, 1, "one warning is enough");
@@ -32,7 +32,7 @@ story("sandboxed frame is told once why it is refused", REFUSING, async (stage) 
   await tab.open(`${site}/`);
   await until("the widget says so", () => tab.expected.length === 1);
 
-  // Longer than the first three attempts of one that comes back take together.
+  // This is longer than the first three attempts of a widget that tries again.
   await new Promise((resolve) => setTimeout(resolve, 4_000));
   assert.equal(tab.expected.length, 1, "one warning is enough");
   assert.equal(stage.proxy.knocks(), 1, "the widget stays away");

@@ -18,13 +18,13 @@ story("restart shows on no link and loses nobody", {}, async (stage) => {
   await orchard.record(APPLES);
   await reader.record(PEARS);
 
-  // The browser itself reports each failed connection, which no page can prevent.
+  // The browser itself reports each failed connection. No page can prevent that.
   for (const tab of stage.tabs) tab.allow(/WebSocket connection to .* failed/);
   assert.equal(await stage.server.stop(), 0, stage.server.log);
   await leaver.close();
   await stage.server.startAgain();
 
-  // The tabs come back by themselves, and whoever left meanwhile does not.
+  // The tabs come back by themselves. A tab that was closed in the meantime does not.
   const expected = {
     [`${stage.site}/plain`]: 1,
     [`${stage.site}/plain/apples.html`]: 1,
@@ -37,7 +37,7 @@ story("restart shows on no link and loses nobody", {}, async (stage) => {
   await orchard.expectViewers(APPLES, 1);
   await orchard.expectViewers(PEARS, 1);
 
-  // A change after the restart arrives, so what was recorded is the whole story.
+  // A change after the restart arrives, so everything was recorded.
   await stage.openTab("/plain/pears.html");
   await orchard.expectViewers(PEARS, 2);
   await reader.expectViewers(PEARS, 2);
@@ -55,7 +55,7 @@ story("killed server keeps nobody", {}, async (stage) => {
   await reader.close();
   await stage.server.startAgain();
 
-  // The reader never said good-bye to this server, and yet it is no ghost.
+  // The reader never closed its connection to this server, and is still not counted.
   await orchard.expectViewers(APPLES, 0);
   assert.deepEqual(await stage.server.viewers(stage.site), { [`${stage.site}/plain`]: 1 });
 });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 
 import { story } from "./support/story.mjs";
 
-/** The pages that a server watches for one connection at most. */
+/** The most pages that a server watches for one connection. */
 const MAX_LINKS_PER_CONNECTION = 1024;
 
 /**
@@ -22,7 +22,7 @@ function counted(tab) {
   );
 }
 
-/** The page id of a tab's own address, which here holds nothing to normalise. */
+/** The page id of a tab's own address, which needs no normalising here. */
 function pageOf(tab) {
   const { host, pathname } = new URL(tab.page.url());
   return `${host}${pathname}`;
@@ -59,7 +59,7 @@ story("page with more links than one may watch counts those in sight", {}, async
   const [inSight, farAway] = [pages.find((page) => /\/std\/\w+\/[\w.]+$/.test(page)), pages.at(-1)];
   const linkTo = (page) => `a[href="${page.split("/rust-docs/std/")[1]}"]`;
 
-  // The far one comes first, so its count would have come first as well.
+  // The far link comes first, so its count would have come first, too.
   await stage.openTab(`http://${farAway}`);
   await stage.openTab(`http://${inSight}`);
   await all.page.$eval(linkTo(inSight), (link) => link.scrollIntoView());

@@ -9,21 +9,21 @@ import { story } from "./support/story.mjs";
 import { record } from "./support/trace.mjs";
 import { until } from "./support/until.mjs";
 
-/** A page with so many links to as many pages, in parts of so many. */
+/** Links of a page, to as many pages, in parts of this size. */
 const LINKS = 5_000;
 const LINKS_PER_PART = 50;
-/** How much slower than this machine a phone is. */
+/** How much slower a phone is than this machine. */
 const SLOWDOWN = 4;
 /** Browsers call a task long from here on, because readers notice it. */
 const LONG_TASK_MS = 50;
-/** What it may cost to find all links and know which of them are near. */
+/** The time to find all links and learn which of them are near. */
 const DISCOVERY_MS = 100;
-/** Counts that change, and what share of the main thread that may take. */
+/** Counts that change, and the part of the main thread that this may take. */
 const CHANGES_PER_SECOND = 1_000;
 const MESSAGES_PER_SECOND = 20;
 const SHARE = 0.1;
 const CHANGE_FOR_MS = 6_000;
-/** How often to measure at most. */
+/** The most attempts to measure. */
 const ATTEMPTS = 9;
 /**
  * What a frame of the page itself takes on the machine that the bars were set on, so slowed down. Where it takes longer, or
@@ -32,7 +32,7 @@ const ATTEMPTS = 9;
 const OWN_FRAME_MS = { lists: 45, paragraphs: 35 };
 /** Frames of the page itself to compare with. */
 const OWN_FRAMES = 15;
-/** In which everything that has to be done is done. */
+/** Time in which all work is done. */
 const SETTLE_MS = 1_000;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -51,7 +51,7 @@ function manyLinks(layout, links) {
   return html("<style>body { font: 16px sans-serif }</style>", parts.join(""));
 }
 
-/** Opens a page with many links, on which the widget starts only when it has long been still. */
+/** Opens a page with many links. The widget starts only when the page has been still for long. */
 async function openManyLinks(stage, layout, slowdown, links = LINKS) {
   const site = await servePages(stage, () => manyLinks(layout, links));
   let asked = new Set();
@@ -65,7 +65,7 @@ async function openManyLinks(stage, layout, slowdown, links = LINKS) {
     tab,
     server: server.url,
     asked: () => [...asked],
-    /** Starts the widget, and waits until it has asked for all that it wants to know. */
+    /** Starts the widget, and waits until it has asked for all counts that it wants. */
     async start() {
       await tab.page.evaluate((url) => {
         const tag = document.createElement("script");
@@ -81,7 +81,7 @@ async function openManyLinks(stage, layout, slowdown, links = LINKS) {
   };
 }
 
-/** The middle of what frames of the page itself take, in each of which one letter has changed. */
+/** The median time of frames of the page itself. One letter has changed in each. */
 async function ownFrameMs({ tab }) {
   const own = await record(tab, () =>
     tab.page.evaluate(async (frames) => {
@@ -101,7 +101,7 @@ const describe = ({ ms, parts }) => {
   return `${ms.toFixed(0)} ms: ${main.join(", ")}`;
 };
 
-/** What the widget's script takes to start on a page with one link: whatever it does for more comes on top. */
+/** The time of the widget's script to start on a page with one link. The cost of more links is compared with it. */
 async function ownStartMs(stage, layout) {
   const page = await openManyLinks(stage, layout, SLOWDOWN, 1);
   const start = await record(page.tab, page.start);
@@ -109,7 +109,7 @@ async function ownStartMs(stage, layout) {
   return start.scriptMs(page.server);
 }
 
-/** Measures once what a widget that starts costs a page. */
+/** Measures once what the start of a widget costs a page. */
 async function measureStart(stage, layout) {
   const startMs = await ownStartMs(stage, layout);
   const page = await openManyLinks(stage, layout, SLOWDOWN);
@@ -131,7 +131,7 @@ async function measureStart(stage, layout) {
   return {
     discoveryMs: (scriptMs - startMs) / slowness,
     longestMs: longest.ms / slowness,
-    // What the browser takes over any change to this page is not from us.
+    // The widget does not cause the time that the browser takes for any change to this page.
     drawingMs: (longestDrawing.ms - ownMs) / slowness,
   };
 }
@@ -188,11 +188,11 @@ for (const layout of Object.keys(layouts)) {
   );
 }
 
-/** What a tab holds once everything that can be forgotten is: bytes of JavaScript and wasm, numbers of nodes and listeners. */
+/** What a tab holds after garbage collection: bytes of JavaScript and wasm, and numbers of nodes and listeners. */
 async function held(tab) {
   const session = await tab.page.createCDPSession();
   await session.send("HeapProfiler.enable");
-  // The second finds what the first has set free.
+  // The second collection finds what the first has freed.
   for (let round = 0; round < 2; round += 1) await session.send("HeapProfiler.collectGarbage");
   const { usedSize, backingStorageSize = 0 } = await session.send("Runtime.getHeapUsage");
   const { nodes, jsEventListeners } = await session.send("Memory.getDOMCounters");
@@ -200,10 +200,10 @@ async function held(tab) {
   return { bytes: usedSize + backingStorageSize, nodes, listeners: jsEventListeners };
 }
 
-/** What a tab may hold more after many rounds: the browser's own notes on a page that has run for longer. */
+/** Bytes that a tab may hold more after many rounds, for the browser's own records of a page that has run longer. */
 const GROWTH_BYTES = 64 * 1024;
 
-/** Has `work` done a few times, then many; nothing may have grown in between. */
+/** Repeats `work` a few times, then many times. Nothing may have grown in between. */
 async function expectNoGrowth(name, tab, work, few, many) {
   await work(few);
   const before = await held(tab);
@@ -231,7 +231,7 @@ story("nothing grows over 10,000 mutations", {}, async (stage) => {
       async (first, times) => {
         const main = document.querySelector("main");
         for (let idx = first; idx < first + times; idx += 4) {
-          // A link comes, leads elsewhere, is wrapped, and goes; each to pages never seen before.
+          // A link is added, leads to another page, is wrapped, and is removed. Its pages are always new.
           const link = document.createElement("a");
           link.href = `/page/${idx}`;
           main.append(link);
@@ -240,7 +240,7 @@ story("nothing grows over 10,000 mutations", {}, async (stage) => {
           await Promise.resolve();
           main.append(document.createElement("p"));
           main.lastChild.append(link);
-          // Some stay long enough to be asked about.
+          // Some links stay long enough for a request.
           await new Promise((resolve) => (idx % 400 === 0 ? setTimeout(resolve, 50) : resolve()));
           main.replaceChildren();
         }
@@ -249,7 +249,7 @@ story("nothing grows over 10,000 mutations", {}, async (stage) => {
       times,
     );
     nth += times;
-    // The server and the widget have let go of all but the one link when its page's count comes through again.
+    // The server and the widget have dropped all links but one, when the count of its page arrives again.
     await reader.page.goto("about:blank");
     await tab.expectViewers("#kept", 0);
     await pause(2 * SETTLE_MS);
@@ -273,7 +273,7 @@ story("nothing grows over 100 starts and stops", {}, async (stage) => {
       for (let round = 0; round < times; round += 1) {
         const handle = begin();
         await handle.ready;
-        // Every third lives long enough to connect.
+        // Every third widget lives long enough to connect.
         if (round % 3 === 0) await new Promise((resolve) => setTimeout(resolve, 100));
         handle.stop();
       }

@@ -7,12 +7,12 @@ import { until } from "./support/until.mjs";
 
 const APPLES = 'a[href="apples.html"]';
 
-/** What the widget could have left behind in the page. */
+/** Everything that the widget could have left in the page. */
 async function traces(tab) {
   const inPage = await tab.page.evaluate(() => ({
     html: document.documentElement.outerHTML,
     styleSheets: document.adoptedStyleSheets.length,
-    // Puppeteer leaves bindings of its own.
+    // Puppeteer leaves its own bindings.
     globals: Object.getOwnPropertyNames(window)
       .filter((name) => !name.includes("__aria"))
       .toSorted(),
@@ -36,7 +36,7 @@ async function traces(tab) {
   return { ...inPage, listeners };
 }
 
-/** Opens the page with the widget's script held back, and returns the tab, and a function that lets the script come. */
+/** Opens the page with the widget's script held back. Returns the tab, and a function that releases the script. */
 async function openWithoutWidget(stage, path) {
   const tab = await stage.newTab();
   let release;
@@ -71,7 +71,7 @@ story("stop leaves the page as it was", {}, async (stage) => {
     return !(`${stage.site}/plain` in viewers);
   });
 
-  // Nobody looks at the page any more: a link that comes now stays plain, as do counts that would change.
+  // Nothing observes the page any more. A new link gets no number, and counts do not change.
   await tab.page.evaluate(() => document.body.insertAdjacentHTML("beforeend", '<a href="pears.html">late</a>'));
   await stage.openTab("/plain/pears.html");
   await until("the server counts the pears", async () => {

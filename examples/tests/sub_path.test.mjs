@@ -7,11 +7,11 @@ import { startMount } from "./support/mount.mjs";
 import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 
-/** Pages whose ids do not survive in a path. */
+/** Pages whose ids proxies change in a path. */
 const PATHS = ["/docs/intro", "/a%2Fb", "/caf%C3%A9", "/search?page=2&q=a%26b", "/100%25", "/a%3Fb%23c"];
 const LINKS = PATHS.map((path) => `<a href="${path.replaceAll("&", "&amp;")}">x</a>`).join(" ");
 
-/** What starts the widget of the server at an address. */
+/** The ways to start the widget of the server at an address. */
 const STARTS = {
   "by its tag": (url) => `<script async src="${url}live.js"></script>`,
   "in code": async (url) =>

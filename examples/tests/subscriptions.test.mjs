@@ -6,7 +6,7 @@ import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
-/** Opens a page that has no links, with the widget running on it. */
+/** Opens a page without links, with the widget running. */
 async function openBarePage(stage) {
   const site = await servePages(stage, () => html(`<script async src="${stage.server.url}/live.js"></script>`, ""));
   const tab = await stage.newTab();
@@ -17,7 +17,7 @@ async function openBarePage(stage) {
   return { site, tab, asked };
 }
 
-/** From now on `window.heard` holds all that a subscription to the page at `url` hears. */
+/** From now on `window.heard` holds everything that a subscription to the page at `url` gets. */
 const listen = (tab, url) =>
   tab.page.evaluate((url) => {
     window.heard = [];
@@ -54,7 +54,7 @@ story("subscription keeps its number when the page changes", {}, async (stage) =
     const site = new URL(tab.page.url()).host;
     return (await stage.server.viewers(site))[`${site}/elsewhere`] === 1;
   });
-  // The room is another one, which answers with the number once more: the same, so nothing is heard.
+  // The new room sends the same number again, so the subscription gets nothing.
   await stage.openTab(new URL("/far", tab.page.url()).href);
   await heard(tab, [0, 1]);
 });

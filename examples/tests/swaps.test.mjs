@@ -9,7 +9,7 @@ import { until } from "./support/until.mjs";
 
 const BODY = '<main><a href="/x">x</a> <a href="/y">y</a></main>';
 
-/** A page whose links to `/x` and `/y` lead to pages with 7 and 3 viewers; its tab, and a way to tell others. */
+/** A page whose links to `/x` and `/y` lead to pages with 7 and 3 viewers. Returns its tab, and a way to send other counts. */
 async function openPage(stage, body = BODY) {
   const viewers = { x: 7, y: 3 };
   let site;
@@ -35,7 +35,7 @@ async function openPage(stage, body = BODY) {
   return { tab, tell };
 }
 
-/** What pages do to themselves. */
+/** The ways in which pages change themselves. */
 const SWAPS = {
   "sets its own markup again": () => (document.body.innerHTML = document.body.innerHTML),
   "replaces its body with a copy": () => document.body.replaceWith(document.body.cloneNode(true)),

@@ -10,7 +10,7 @@ import { until } from "./support/until.mjs";
 const OURS = /^console: connection-counter: /;
 const LINK = '<a href="/x">x</a>';
 
-/** Opens a page with this head; answers with its tab, and the texts of our warnings on it. */
+/** Opens a page with this head. Returns its tab, and the texts of our warnings. */
 async function openWith(stage, head, path = "/") {
   const site = await servePages(stage, () => html(head, LINK));
   const tab = await stage.newTab();
@@ -60,7 +60,7 @@ story("attributes of others are no business of ours, and hide no refusal", { ser
   await until("the refusal is told", () => foreign.warnings().length > 0);
   const wrong = await openWith(stage, tagWith(stage, 'data-min="abc"'));
   await until("both are told", () => wrong.warnings().length > 1);
-  // Whatever else there is to say has been said by then.
+  // All other warnings have been printed by then.
   assert.equal(foreign.warnings().length, 1);
   assert.match(foreign.warnings()[0], /refused by .*: .*--site/);
   assert.deepEqual(wrong.warnings().map((text) => text.split(" ")[0]).sort(), ["options", "refused"]);
@@ -142,7 +142,7 @@ story("hiding after very long, or never, is not at once", {}, async (stage) => {
       Object.defineProperty(document, "hidden", { get: () => true });
       document.dispatchEvent(new Event("visibilitychange"));
     });
-    // A timer that overflows rings within a millisecond or two.
+    // A timer that overflows fires within a millisecond or two.
     await new Promise((resolve) => setTimeout(resolve, 500));
     assert.equal((await stage.server.viewers(host))[`${host}/x`], 1, seconds);
   }

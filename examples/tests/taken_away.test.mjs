@@ -11,7 +11,7 @@ import { until } from "./support/until.mjs";
 
 const LINK = '<a href="/x">x</a>';
 
-/** A page with this body, whose links all lead to pages with 7 viewers; its tab and the server. */
+/** A page with this body. All its links lead to pages with 7 viewers. Returns its tab and the server. */
 async function openPage(stage, body, { head = "", options = "", prepare } = {}) {
   const asked = [];
   const fake = await startFakeServer(stage, {
@@ -33,7 +33,7 @@ story("number that someone removes is back before anyone sees it", {}, async (st
   await tab.expectViewers("a", 7);
   for (let time = 0; time < 3; time++) {
     const back = await tab.page.evaluate(async () => {
-      // Not what the page does because we wrote: that takes longer.
+      // This is too late to be a reaction to our writing.
       await new Promise((resolve) => setTimeout(resolve, 300));
       document.querySelector("a").removeAttribute("data-viewers");
       await new Promise((resolve) => requestAnimationFrame(resolve));
@@ -63,7 +63,7 @@ story("page that insists on no number has its will", {}, async (stage) => {
   await tab.expectViewers("a", 0);
 });
 
-/** How a page drops stylesheets that it does not know. */
+/** The ways in which a page drops unknown stylesheets. */
 const DROPPING = {
   "sets anew": () => (document.adoptedStyleSheets = [new CSSStyleSheet()]),
   "sets to none": () => (document.adoptedStyleSheets = []),
@@ -91,7 +91,7 @@ story("what is being edited is left alone", {}, async (stage) => {
   await until("the number goes", async () => (await tab.shown(".plain"))[0] === null);
 });
 
-/** How a page may be refused its channel to other tabs: by browsers that store nothing, very old ones, and programs in between. */
+/** The ways in which a page may have no channel to other tabs: browsers that store nothing, very old ones, and other scripts. */
 const BROKEN_CHANNELS = {
   "is refused": () => {
     window.BroadcastChannel = class {

@@ -8,7 +8,7 @@ import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
-/** A page drawn by Vue, whose state the story changes through `window.state`. */
+/** A page drawn by Vue. The test changes its state through `window.state`. */
 const app = (server) =>
   bundle(`
     import { start } from "connection-counter";
@@ -57,7 +57,7 @@ story("Vue composable and component show counts", {}, async (stage) => {
   await expectText(tab, "output", "1");
   await expectText(tab, ".badge", "1 reader");
 
-  // The getter is followed, and what nobody follows is asked for no more.
+  // The value follows the getter, and pages that nobody follows are no longer watched.
   await set(tab, { watched: "/three" });
   await expectText(tab, "output", "0");
   await expectText(tab, ".badge", "0 readers");
@@ -67,7 +67,7 @@ story("Vue composable and component show counts", {}, async (stage) => {
   await expectText(tab, "output", "1");
   await until("only two pages are asked for", () => asked.size === 2 && sockets.size === 1);
 
-  // What Vue sets on a link wins.
+  // An attribute that Vue sets on a link wins.
   await set(tab, { two: { "data-viewers": "many", class: "seen" } });
   await tab.expectViewers("a.seen", "many");
   await stage.openTab(`${site}/two`);
@@ -80,7 +80,7 @@ story("Vue composable and component show counts", {}, async (stage) => {
   await two.expectViewers('a[href="/one"]', 0);
 });
 
-/** A page that servers render too. */
+/** A page that is also rendered on a server. */
 const serverRendered = {
   page: `
     import { ViewerCount, useViewers } from "connection-counter/vue";

@@ -7,7 +7,7 @@ import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
-/** A site whose pages have the tag with these options, a canonical link where there is one for the path, and a body. */
+/** A site whose pages have the tag with these options, a body, and a canonical link for some paths. */
 const serve = (stage, { options = "", canonical = () => undefined, body = "" }) =>
   servePages(stage, (path) => {
     const named = canonical(path);
@@ -82,7 +82,7 @@ story("links that miss the canonical page are told of once, and the option mends
   assert.ok(shop.expected[0].includes(`counted as ${host}/x`), shop.expected[0]);
   assert.ok(shop.expected[0].includes('data-canonical="ignore"'), shop.expected[0]);
   await list.expectViewers("a", 0);
-  // Who came otherwise followed no such link.
+  // A reader who came in another way followed no such link.
   await stage.openTab(`${site}/c/x`);
   await expectCounted(stage, site, { "/": 1, "/x": 2 });
 
@@ -177,10 +177,10 @@ story("debugging tells of a refusal and what to do", { serverArgs: ["--site", "e
   await until("the refusal is told", () => /last closed with code 1008 \(.*--site.*\): the server refuses this page/.test(told.at(-1) ?? ""));
 });
 
-/** A site and its other name, on the default port: Chromium is told where that really is. */
+/** A site and its other name, on the default port. A flag tells Chromium where that really is. */
 const NAMES = ["shop.example", "www.shop.example"];
 
-/** Opens a page under each of the names; answers with the tabs. */
+/** Opens a page under each of the names. Returns the tabs. */
 async function openUnderBothNames(stage) {
   const site = await serve(stage, { body: '<a href="/a">a</a>' });
   const rules = NAMES.map((name) => `MAP ${name}:80 ${new URL(site).host}`).join(",");
