@@ -12,9 +12,9 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 
 use crate::{
     account::Account,
+    client::WebSocketQuota,
     close::Close,
     error::Error,
-    guest::Taken,
     limits::Limits,
     notice::Notice,
     party::{Attached, Connection, Response, Result, RoomKey, Rooms},
@@ -30,7 +30,7 @@ pub(crate) async fn accept(
     key: RoomKey,
     mut request: hyper::Request<Incoming>,
     account: Option<Arc<Account>>,
-    taken: Taken,
+    quota: WebSocketQuota,
 ) -> Result<Response> {
     let mut response =
         create_response_with_body(&request, Bytes::new).map_err(|error| Error::Handshake(error.into()))?;
@@ -55,7 +55,7 @@ pub(crate) async fn accept(
     let (upgrade, patience, sockets) = (hyper::upgrade::on(&mut request), limits.write_timeout, Arc::clone(sockets));
     tokio::spawn(async move {
         if let Some((stream, already_read)) = upgraded(upgrade, patience).await {
-            hand_over(&sockets, stream, &already_read, connection, attached, taken);
+            hand_over(&sockets, stream, &already_read, connection, attached, quota);
         }
     });
     Ok(response)
@@ -99,9 +99,9 @@ fn hand_over(
     already_read: &[u8],
     connection: Connection,
     attached: Option<Attached>,
-    taken: Taken,
+    quota: WebSocketQuota,
 ) {
-    let Some(held) = taken.hand_over() else { return };
+    let Some(held) = quota.hand_over() else { return };
     match sockets.add(stream, already_read, connection, held) {
         Ok(()) => attached.into_iter().for_each(Attached::hand_over),
         Err(error) => {

@@ -31,12 +31,12 @@ use crate::{
     address,
     assets::Assets,
     body::Bodies,
+    client::ClientLimits,
     close::{self, Close},
     companions::Complaint,
     config::Config,
     cors::{Asked, Cors},
     error::Error,
-    guest::Entrance,
     handshake,
     metrics::{Metrics, State},
     notice::{self, Notice},
@@ -77,7 +77,7 @@ pub(crate) struct HttpServer {
     /// The database, which `/readyz` asks for its state.
     db: Db,
     /// Accepts connections within the limits.
-    entrance: Entrance,
+    client_limits: ClientLimits,
     /// The bodies that are arriving.
     bodies: Bodies,
     /// Additional addresses of rooms.
@@ -105,7 +105,7 @@ impl HttpServer {
             assets: config.assets.clone().map(|folder| Assets::new(folder, config.single_page)),
             leaving: AtomicBool::new(false),
             stopping: CancellationToken::new(),
-            entrance: Entrance::new(&running.config, Arc::clone(&metrics)),
+            client_limits: ClientLimits::new(&running.config, Arc::clone(&metrics)),
             bodies: Bodies::new(Arc::clone(&running.config)),
             metrics,
             cors: Cors::new(config.cors_origins.clone()),
@@ -123,7 +123,7 @@ impl HttpServer {
 
     /// The limit of connections.
     pub(crate) fn connections(&self) -> usize {
-        self.entrance.connections()
+        self.client_limits.connections()
     }
 
     /// Serves until `shutdown` is ready, and then for `drain`, so that load balancers see that the server is not ready. Then it
@@ -139,7 +139,7 @@ impl HttpServer {
         self.stopping.cancel();
         let goodbye = Close::new(close::RESTARTING, &Error::Stopping.to_string());
         self.sockets.say_goodbye(&goodbye, |connections| deadlines.goodbyes_to(connections)).await;
-        if !self.entrance.wait_until_empty(deadlines.connections).await {
+        if !self.client_limits.wait_until_empty(deadlines.connections).await {
             tracing::warn!("some connections did not close before --shutdown-timeout-ms");
         }
         self.sockets.stop();
@@ -156,7 +156,7 @@ impl HttpServer {
             };
             match accepted {
                 Ok((stream, peer)) => self.welcome(stream, peer),
-                Err(error) if is_of_the_guest(&error) => {}
+                Err(error) if is_the_clients_fault(&error) => {}
                 Err(error) => {
                     FAILED.give(|| {
                         format!(
@@ -171,8 +171,8 @@ impl HttpServer {
     }
 
     fn welcome(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let guest = match self.entrance.let_in(peer.ip()) {
-            Ok(guest) => guest,
+        let client = match self.client_limits.accept(peer.ip()) {
+            Ok(client) => client,
             Err(error) => {
                 refusals::tell(&error, &self.metrics);
                 return refusals::answer_unread(&stream, &error);
@@ -180,7 +180,7 @@ impl HttpServer {
         };
         // Counts are small and should be sent at once. If this fails, they only arrive later.
         let _ = stream.set_nodelay(true);
-        let (server, visit) = (Arc::clone(self), Arc::new(Visit::new(guest)));
+        let (server, visit) = (Arc::clone(self), Arc::new(Visit::new(client)));
         // The task ends with the HTTP connection, which does not last long, and `run` waits for it. A WebSocket lives on
         // without a task.
         tokio::spawn(async move {
@@ -201,9 +201,9 @@ impl HttpServer {
 
     /// Serves HTTP on a connection until it ends or becomes a WebSocket. Its turn ends early if this takes long.
     async fn serve(self: Arc<Self>, stream: TcpStream, visit: Arc<Visit>, deadline: Instant, turn: impl Send) {
-        let (server, guest) = (Arc::clone(&self), Arc::clone(&visit));
+        let (server, client) = (Arc::clone(&self), Arc::clone(&visit));
         let service = service_fn(move |request| {
-            let (server, visit) = (Arc::clone(&server), Arc::clone(&guest));
+            let (server, visit) = (Arc::clone(&server), Arc::clone(&client));
             async move { Ok::<_, Infallible>(server.answer_visit(request, &visit).await.map(Full::new)) }
         });
         let limits = &self.config().limits;
@@ -281,10 +281,10 @@ impl HttpServer {
     /// Hands a handshake or a request to its room.
     async fn visit(&self, key: RoomKey, mut request: hyper::Request<Incoming>, visit: &Visit) -> Result<Response> {
         if upgrade::is_wanted(&mut request)? {
-            let guest = Arc::clone(visit.guest());
-            let account = self.entrance.account(&guest, request.headers());
-            let taken = self.entrance.let_stay(guest, request.headers(), self.rooms.group(&key))?;
-            handshake::accept(&self.config().limits, &self.rooms, &self.sockets, key, request, account, taken).await
+            let client = Arc::clone(visit.client());
+            let account = self.client_limits.account(&client, request.headers());
+            let quota = self.client_limits.upgrade(client, request.headers(), self.rooms.group(&key))?;
+            handshake::accept(&self.config().limits, &self.rooms, &self.sockets, key, request, account, quota).await
         } else {
             self.request(&key, request, visit).await
         }
@@ -304,7 +304,7 @@ impl HttpServer {
         let key = self.rooms.room_key(party, OPERATOR)?;
         let (metrics, faults, notices) = (self.metrics(true), self.readiness().reasons(), notice::last_of_each());
         request.extensions_mut().insert(party::Status { metrics, faults, notices });
-        let visit = Visit::new(self.entrance.let_in(peer)?);
+        let visit = Visit::new(self.client_limits.accept(peer)?);
         self.visit(key, request, &visit).await
     }
 
@@ -333,7 +333,7 @@ impl HttpServer {
     /// The metrics, for Prometheus.
     pub(crate) fn metrics(&self, in_open_metrics: bool) -> String {
         let state = State {
-            connections: self.entrance.held(),
+            connections: self.client_limits.held(),
             connections_limit: self.connections(),
             websockets: self.sockets.len(),
             rooms: self.rooms.in_memory(),
@@ -368,10 +368,10 @@ impl HttpServer {
 
     async fn request(&self, key: &RoomKey, request: hyper::Request<Incoming>, visit: &Visit) -> Result<Response> {
         if self.rooms.is_paced(key, request.headers()) {
-            self.entrance.pace_request(visit.guest(), request.headers())?;
+            self.client_limits.pace_request(visit.client(), request.headers())?;
         }
         let (parts, body) = request.into_parts();
-        let account = self.entrance.account(visit.guest(), &parts.headers);
+        let account = self.client_limits.account(visit.client(), &parts.headers);
         let waits = parts.headers.contains_key(header::EXPECT);
         if !body.is_end_stream() {
             visit.end_turn();
@@ -393,7 +393,7 @@ impl HttpServer {
 }
 
 /// A connection that was given up before it was accepted says nothing about the server.
-fn is_of_the_guest(error: &io::Error) -> bool {
+fn is_the_clients_fault(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionRefused | Kind::ConnectionReset)
 }

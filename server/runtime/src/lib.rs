@@ -13,7 +13,7 @@
 //! names to ours.
 //!
 //! To follow one connection through the files:
-//! 1. `http` accepts it, and `guest` counts it. The path names a room, whose id `party::key` holds.
+//! 1. `http` accepts it, and `client` counts it. The path names a room, whose id `party::key` holds.
 //! 2. For a WebSocket, `party::kinds` calls the party's gatekeeper. If it agrees, `handshake` answers. From then on `sockets` reads
 //!    the client's messages, and the room writes to the socket itself.
 //! 3. `party::rooms` puts events into the room's `party::mailbox`, which `party::table` finds or creates.
@@ -34,6 +34,7 @@ mod admin;
 mod assets;
 mod body;
 mod check;
+mod client;
 pub mod close;
 #[doc = include_str!("../COMING_FROM_PARTYKIT.md")]
 pub mod coming_from_partykit {}
@@ -42,7 +43,6 @@ mod config;
 mod cors;
 mod error;
 mod forwarded;
-mod guest;
 mod handshake;
 mod health;
 mod http;

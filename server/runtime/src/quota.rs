@@ -148,7 +148,7 @@ impl Quotas {
     ///
     /// # Errors
     /// [`Error::TooManyFromAddress`].
-    pub(crate) fn let_in(self: &Arc<Self>, address: IpAddr) -> Result<Slot, Error> {
+    pub(crate) fn connect_from(self: &Arc<Self>, address: IpAddr) -> Result<Slot, Error> {
         let limit = self.limits().connections_per_address.saturating_mul(CONNECTIONS_PER_WEBSOCKET);
         self.hold_for(Counted::Connections, address, limit)
     }
@@ -292,12 +292,12 @@ mod tests {
     fn files_take_no_websockets_place() {
         let quotas = quotas(Limits { connections_per_address: 1, ..Limits::default() });
         let address: IpAddr = "192.0.2.1".parse().unwrap();
-        let held: Vec<_> = (0..8).map(|_| quotas.let_in(address).unwrap()).collect();
-        assert!(quotas.let_in(address).is_err(), "they have a bound nevertheless");
+        let held: Vec<_> = (0..8).map(|_| quotas.connect_from(address).unwrap()).collect();
+        assert!(quotas.connect_from(address).is_err(), "they have a bound nevertheless");
         let _websocket = quotas.open_from(address).unwrap();
         assert!(quotas.open_from(address).is_err());
         drop(held);
-        assert!(quotas.let_in(address).is_ok());
+        assert!(quotas.connect_from(address).is_ok());
     }
 
     #[test]

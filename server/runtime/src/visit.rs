@@ -7,12 +7,12 @@ use std::sync::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::guest::Guest;
+use crate::client::Client;
 
 /// A connection while it speaks HTTP.
 pub(crate) struct Visit {
     /// Whom it counts for, and what it holds.
-    guest: Arc<Guest>,
+    client: Arc<Client>,
     /// It has sent a request.
     has_asked: AtomicBool,
     /// Its turn is over. From now on the server waits for the client.
@@ -22,17 +22,17 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
-    pub(crate) fn new(guest: Guest) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self {
-            guest: Arc::new(guest),
+            client: Arc::new(client),
             has_asked: AtomicBool::new(false),
             turn_over: Notify::new(),
             is_old: AtomicBool::new(false),
         }
     }
 
-    pub(crate) fn guest(&self) -> &Arc<Guest> {
-        &self.guest
+    pub(crate) fn client(&self) -> &Arc<Client> {
+        &self.client
     }
 
     /// Notes that the client has sent a request.
@@ -78,14 +78,14 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::{config::Config, guest::Entrance, metrics::Metrics, reload::Live};
+    use crate::{client::ClientLimits, config::Config, metrics::Metrics, reload::Live};
 
     #[test]
     fn a_turn_is_over_when_the_client_keeps_us_waiting() {
-        let guest = Entrance::new(&Live::new(Config::default()), Arc::new(Metrics::new()))
-            .let_in(Ipv4Addr::LOCALHOST.into())
+        let client = ClientLimits::new(&Live::new(Config::default()), Arc::new(Metrics::new()))
+            .accept(Ipv4Addr::LOCALHOST.into())
             .unwrap();
-        let visit = Visit::new(guest);
+        let visit = Visit::new(client);
         let is_over = || visit.waits_for_its_client().now_or_never().is_some();
         assert!(is_over(), "half a request has come");
         visit.asks();

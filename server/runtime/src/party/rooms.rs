@@ -29,9 +29,9 @@ use super::{
 };
 use crate::{
     account::Account,
+    client::Held,
     config::Config,
     error::Error,
-    guest::Held,
     notice::Notice,
     reload::Running,
     sockets::{Ears, Socket},

@@ -23,9 +23,9 @@ use crate::{
 };
 
 /// Accepts connections within the limits.
-pub(crate) struct Entrance {
+pub(crate) struct ClientLimits {
     /// What connections take their part of.
-    house: Arc<House>,
+    shared: Arc<Shared>,
     /// The proxies.
     proxies: Proxies,
     /// The limit of connections.
@@ -33,7 +33,7 @@ pub(crate) struct Entrance {
 }
 
 /// What connections take their part of.
-struct House {
+struct Shared {
     /// The quotas of addresses and groups.
     quotas: Arc<Quotas>,
     /// A permit for each allowed connection.
@@ -41,7 +41,7 @@ struct House {
 }
 
 /// The client of a TCP connection, while it speaks HTTP.
-pub(crate) struct Guest {
+pub(crate) struct Client {
     /// The address of the client, or of its proxy.
     address: IpAddr,
     /// What it holds. `None` once a WebSocket has taken this over.
@@ -49,9 +49,9 @@ pub(crate) struct Guest {
 }
 
 /// What a handshake takes for its future WebSocket.
-pub(crate) struct Taken {
+pub(crate) struct WebSocketQuota {
     /// The client that sent the handshake.
-    guest: Arc<Guest>,
+    client: Arc<Client>,
     /// One of the WebSockets that its address may open. Behind a proxy this is the reader's address.
     address_slot: Option<Slot>,
     /// One of the connections of its room's group.
@@ -61,18 +61,18 @@ pub(crate) struct Taken {
 /// All quotas that a connection holds. They are given back when this is dropped. It is small, because every connection has one.
 pub(crate) struct Held {
     /// Gives back the connection's permit.
-    house: Arc<House>,
+    shared: Arc<Shared>,
     /// The holders of its slots: the connection's (unless it is a proxy's) and those of the WebSocket.
     holders: [Option<Holder>; 3],
 }
 
-impl Entrance {
+impl ClientLimits {
     pub(crate) fn new(live: &Arc<Live<Config>>, metrics: Arc<Metrics>) -> Self {
         let config = live.get();
         let connections = connections_possible(config.limits.connections);
         let quotas = Arc::new(Quotas::new(Arc::clone(live), metrics));
         Self {
-            house: Arc::new(House { quotas, permits: Semaphore::new(connections as usize) }),
+            shared: Arc::new(Shared { quotas, permits: Semaphore::new(connections as usize) }),
             proxies: Proxies::new(config.trusted_proxies.clone(), config.client_ip_header.clone()),
             connections,
         }
@@ -80,7 +80,7 @@ impl Entrance {
 
     /// How many connections there are.
     pub(crate) fn held(&self) -> usize {
-        self.connections().saturating_sub(self.house.permits.available_permits())
+        self.connections().saturating_sub(self.shared.permits.available_permits())
     }
 
     /// The limit of connections.
@@ -92,60 +92,60 @@ impl Entrance {
     ///
     /// # Errors
     /// [`Error::ServerFull`] or [`Error::TooManyFromAddress`].
-    pub(crate) fn let_in(&self, peer: IpAddr) -> Result<Guest, Error> {
-        self.house.permits.try_acquire().map_err(|_| Error::ServerFull)?.forget();
-        let mut held = Held { house: Arc::clone(&self.house), holders: [None; 3] };
+    pub(crate) fn accept(&self, peer: IpAddr) -> Result<Client, Error> {
+        self.shared.permits.try_acquire().map_err(|_| Error::ServerFull)?.forget();
+        let mut held = Held { shared: Arc::clone(&self.shared), holders: [None; 3] };
         // A proxy's connections belong to its readers. Its headers tell them apart at the handshake.
         if !self.proxies.is_proxy(peer) {
-            let slot = self.house.quotas.let_in(peer).inspect_err(|_| self.proxies.tell_full(peer))?;
+            let slot = self.shared.quotas.connect_from(peer).inspect_err(|_| self.proxies.tell_full(peer))?;
             held.holders = [slot.into_holder(), None, None];
         }
-        Ok(Guest { address: peer, held: Mutex::new(Some(held)) })
+        Ok(Client { address: peer, held: Mutex::new(Some(held)) })
     }
 
     /// Lets a client stay as a WebSocket.
     ///
     /// # Errors
     /// [`Error::TooManyFromAddress`] or [`Error::GroupFull`].
-    pub(crate) fn let_stay(
+    pub(crate) fn upgrade(
         &self,
-        guest: Arc<Guest>,
+        client: Arc<Client>,
         headers: &HeaderMap,
         group: Option<Group>,
-    ) -> Result<Taken, Error> {
-        let quotas = &self.house.quotas;
-        let address = self.proxies.address(guest.address, headers);
+    ) -> Result<WebSocketQuota, Error> {
+        let quotas = &self.shared.quotas;
+        let address = self.proxies.address(client.address, headers);
         quotas.pace(Paced::Handshake, address)?;
-        let address_slot = quotas.open_from(address).inspect_err(|_| self.proxies.tell_full(guest.address))?;
+        let address_slot = quotas.open_from(address).inspect_err(|_| self.proxies.tell_full(client.address))?;
         let group_slot = group.map(|group| quotas.open_in(group)).transpose()?;
-        Ok(Taken { guest, address_slot, group_slot })
+        Ok(WebSocketQuota { client, address_slot, group_slot })
     }
 
     /// The account that the client's memory counts against. Behind a proxy this is the reader's account.
-    pub(crate) fn account(&self, guest: &Guest, headers: &HeaderMap) -> Option<Arc<Account>> {
-        self.house.quotas.account(self.proxies.address(guest.address, headers))
+    pub(crate) fn account(&self, client: &Client, headers: &HeaderMap) -> Option<Arc<Account>> {
+        self.shared.quotas.account(self.proxies.address(client.address, headers))
     }
 
     /// Counts a request towards the rate of its address.
     ///
     /// # Errors
     /// [`Error::TooManyFromAddress`].
-    pub(crate) fn pace_request(&self, guest: &Guest, headers: &HeaderMap) -> Result<(), Error> {
-        self.house.quotas.pace(Paced::Request, self.proxies.address(guest.address, headers))
+    pub(crate) fn pace_request(&self, client: &Client, headers: &HeaderMap) -> Result<(), Error> {
+        self.shared.quotas.pace(Paced::Request, self.proxies.address(client.address, headers))
     }
 
     /// Waits until all clients are gone, or until the deadline. Returns whether they are gone.
     pub(crate) async fn wait_until_empty(&self, deadline: Instant) -> bool {
-        timeout_at(deadline, self.house.permits.acquire_many(self.connections)).await.is_ok()
+        timeout_at(deadline, self.shared.permits.acquire_many(self.connections)).await.is_ok()
     }
 }
 
-impl Taken {
+impl WebSocketQuota {
     /// Hands over all that the WebSocket holds from now on, including the client's part. `None` if that has happened before.
     pub(crate) fn hand_over(self) -> Option<Held> {
-        let Self { guest, address_slot, group_slot } = self;
+        let Self { client, address_slot, group_slot } = self;
         // Nothing that holds the lock can panic halfway through a change.
-        let mut held = guest.held.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let mut held = client.held.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let [first, ..] = held.holders;
         held.holders = [first, address_slot.and_then(Slot::into_holder), group_slot.and_then(Slot::into_holder)];
         Some(held)
@@ -155,9 +155,9 @@ impl Taken {
 impl Drop for Held {
     fn drop(&mut self) {
         for holder in self.holders.into_iter().flatten() {
-            self.house.quotas.give_back(holder);
+            self.shared.quotas.give_back(holder);
         }
-        self.house.permits.add_permits(1);
+        self.shared.permits.add_permits(1);
     }
 }
 
