@@ -106,7 +106,7 @@ point("6: state is at most 2 KB", async (client) => {
   assert.deepEqual(await ada.ask({ keep: largest }), { error: null, state: largest });
 
   const { error, state } = await ada.ask({ keep: `${largest}x` });
-  assert.match(error, /2048 bytes, not 2049/);
+  assert.match(error, /2049 bytes; at most 2048/);
   assert.equal(state, largest, "what was too large changed nothing");
   assert.deepEqual(await ada.ask({ keep: null }), { error: null, state: null });
 });

@@ -79,7 +79,7 @@ story("links that miss the canonical page are told of once, and the option mends
   await until("the miss is told", () => shop.expected.length === 1);
   const { host } = new URL(site);
   assert.ok(shop.expected[0].includes(`links to ${host}/c/x show no number`), shop.expected[0]);
-  assert.ok(shop.expected[0].includes(`counted as ${host}/x`), shop.expected[0]);
+  assert.ok(shop.expected[0].includes(`says to count it as ${host}/x`), shop.expected[0]);
   assert.ok(shop.expected[0].includes('data-canonical="ignore"'), shop.expected[0]);
   await list.expectViewers("a", 0);
   // A reader who came in another way followed no such link.
