@@ -229,6 +229,28 @@ async fn the_log_says_what_runs_and_who_is_refused_once() {
     assert_eq!(log.matches("/live-00000000.js").count(), 1, "{log}");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn the_log_names_a_room_that_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server =
+        Binary::spawn(Binary::command(folder.path(), &["--max-connections-per-room=1"]).stderr(Stdio::piped()));
+    let page = "example.org%2Fa%3Fkey%3Dsecret";
+    let _first = server.viewer(page).await;
+    for _ in 0..3 {
+        assert_eq!(server.handshake_status(&format!("/parties/page/{page}"), &[]).await, 503);
+    }
+    server.signal("TERM");
+    let mut log = String::new();
+    server.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert_eq!(
+        log.matches("--max-connections-per-room allows. An example is the room page/example.org/a").count(),
+        1,
+        "{log}"
+    );
+    assert!(!log.contains("secret"), "{log}");
+}
+
 #[tokio::test]
 async fn a_widget_of_another_version_is_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();

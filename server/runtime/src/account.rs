@@ -162,7 +162,7 @@ impl Reservation {
     pub fn grow(&mut self, bytes: usize) -> Result<(), Error> {
         self.take(bytes).inspect_err(|error| {
             if let Some(account) = &self.account {
-                refusals::tell(error, &account.metrics);
+                refusals::tell(error, None, &account.metrics);
             }
         })
     }

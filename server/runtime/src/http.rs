@@ -174,7 +174,7 @@ impl HttpServer {
         let client = match self.client_limits.accept(peer.ip()) {
             Ok(client) => client,
             Err(error) => {
-                refusals::tell(&error, &self.metrics);
+                refusals::tell(&error, None, &self.metrics);
                 return refusals::answer_unread(&stream, &error);
             }
         };
@@ -263,19 +263,16 @@ impl HttpServer {
 
     async fn answer(&self, request: hyper::Request<Incoming>, visit: &Visit) -> Response {
         let method = request.method().clone();
+        let refusal = |error: &Error, room: Option<&RoomKey>| refusals::answer(&method, error, room, &self.metrics);
         if let Some(key) = address::room(request.uri(), &self.rooms, self.addresses) {
-            let asked = Asked::with(&request);
+            let (asked, room) = (Asked::with(&request), key.as_ref().ok().cloned());
             let answer = match key {
                 Ok(key) => self.visit(key, request, visit).await,
                 Err(error) => Err(error),
             };
-            return self.cors.complete(asked, answer.unwrap_or_else(|error| self.refusal(&method, &error)));
+            return self.cors.complete(asked, answer.unwrap_or_else(|error| refusal(&error, room.as_ref())));
         }
-        self.route(request).await.unwrap_or_else(|error| self.refusal(&method, &error))
-    }
-
-    fn refusal(&self, method: &Method, error: &Error) -> Response {
-        refusals::answer(method, error, &self.metrics)
+        self.route(request).await.unwrap_or_else(|error| refusal(&error, None))
     }
 
     /// Hands a handshake or a request to its room.

@@ -8,11 +8,11 @@ use crate::{
     http::MAX_HEADER_BYTES,
     metrics::Metrics,
     notice::Notice,
-    party::{Response, text},
+    party::{Response, RoomKey, text},
 };
 
-/// The answer to a failed request. The log says so if the fault is ours, or if a flag would change it.
-pub(crate) fn answer(method: &Method, error: &Error, metrics: &Metrics) -> Response {
+/// The answer to a failed request, which was for this room. The log says so if the fault is ours, or if a flag would change it.
+pub(crate) fn answer(method: &Method, error: &Error, room: Option<&RoomKey>, metrics: &Metrics) -> Response {
     static FAILED: Notice = Notice::fault();
     let status = error.status();
     let mut response = text(status, error.to_string());
@@ -31,7 +31,7 @@ pub(crate) fn answer(method: &Method, error: &Error, metrics: &Metrics) -> Respo
     if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
         FAILED.give(|| format!("a {method} request failed: {error}"));
     } else {
-        tell(error, metrics);
+        tell(error, room, metrics);
         tracing::debug!(%method, %error, "a request was refused");
     }
     response
@@ -52,15 +52,16 @@ fn retry_after() -> u32 {
     fastrand::u32(1..=10)
 }
 
-/// Counts and logs a refusal if one of our limits is the reason, rather than what the stranger sent.
-pub(crate) fn tell(error: &Error, metrics: &Metrics) {
-    if let Some(reason) = note(error) {
+/// Counts and logs a refusal if one of our limits is the reason, rather than what the stranger sent. The log has the room as an
+/// example.
+pub(crate) fn tell(error: &Error, room: Option<&RoomKey>, metrics: &Metrics) {
+    if let Some(reason) = note(error, room) {
         metrics.refused(reason);
     }
 }
 
 /// Logs a refusal if one of our limits is the reason. Returns the reason's name in the metrics.
-fn note(error: &Error) -> Option<&'static str> {
+fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
     static FULL: Notice = Notice::warning();
     static ADDRESS: Notice = Notice::warning();
     static MEMORY: Notice = Notice::warning();
@@ -71,6 +72,7 @@ fn note(error: &Error) -> Option<&'static str> {
     static CALLS: Notice = Notice::warning();
     static BODIES: Notice = Notice::warning();
     static UPGRADE: Notice = Notice::warning();
+    let example = || room.map_or_else(String::new, |room| format!(". An example is the room {room}"));
     let (notice, reason, sentence) = match error {
         Error::ServerFull => (
             &FULL,
@@ -119,14 +121,15 @@ fn note(error: &Error) -> Option<&'static str> {
             UPGRADE.give(|| {
                 format!(
                     "a WebSocket handshake was refused, so its page shows no counts: {lost}. Usually a proxy dropped it. The \
-                     proxy must speak HTTP/1.1 and pass on the headers Upgrade and Connection"
+                     proxy must speak HTTP/1.1 and pass on the headers Upgrade and Connection{}",
+                    example()
                 )
             });
             return Some("upgrade_lost");
         }
         _ => return None,
     };
-    notice.give(|| sentence.to_owned());
+    notice.give(|| sentence.to_owned() + &example());
     Some(reason)
 }
 
