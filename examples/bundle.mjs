@@ -6,17 +6,17 @@ import { build } from "esbuild";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-/** How apps are bundled, here and in the tests: with the package as it was just built, in place of one from a registry. */
+/** How apps are bundled, here and in the tests. They use the package that was just built, and not one from a registry. */
 export const options = {
   alias: { "connection-counter": here("../widget/dist/npm") },
-  // Where the package finds React and Vue, which an installed one has beside itself.
+  // Where the package finds React and Vue. An installed package has them beside it.
   nodePaths: [here("node_modules")],
   bundle: true,
   jsx: "automatic",
   define: {
-    // Frameworks check more while one develops; React runs effects twice.
+    // In development, frameworks check more, and React runs effects twice.
     "process.env.NODE_ENV": '"development"',
-    // Vue asks to be told.
+    // Vue needs this setting.
     __VUE_OPTIONS_API__: "true",
     __VUE_PROD_DEVTOOLS__: "false",
     __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: "true",
@@ -27,7 +27,7 @@ export const options = {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await build({
     ...options,
-    // With the compiler for templates, which other apps have run by a plugin of their bundler.
+    // This has Vue's compiler for templates. Other apps run it in a plugin of their bundler.
     alias: { ...options.alias, vue: "vue/dist/vue.esm-bundler.js" },
     entryPoints: [
       { in: here("react/app.jsx"), out: "react/bundle" },

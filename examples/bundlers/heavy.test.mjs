@@ -1,4 +1,4 @@
-// The bundlers that are too heavy for every test run: `just test-bundlers` installs them and runs this.
+// The bundlers that are too heavy for every test run. `just test-bundlers` installs them and runs this.
 
 import assert from "node:assert/strict";
 import { cp, rm } from "node:fs/promises";
@@ -43,7 +43,7 @@ for (const bundler of ["turbopack", "webpack"]) {
     await expectNext(stage, "start", []);
   });
 
-  // React checks that both have rendered the same only while one develops.
+  // React checks only in development that both have rendered the same.
   story(`package works while one develops with next and ${bundler}`, {}, (stage) =>
     expectNext(stage, "dev", [`--${bundler}`]),
   );

@@ -55,7 +55,7 @@ export const PROXIES = {
       `--entryPoints.websecure.address=127.0.0.1:${port}`,
       `--providers.file.filename=${config}`,
       "--log.level=WARN",
-      // As strict as some versions were by default.
+      // Some versions were this strict by default.
       ...["Slash", "BackSlash", "Percent", "QuestionMark", "Hash", "Semicolon", "NullCharacter"].map(
         (name) => `--entryPoints.websecure.http.encodedCharacters.allowEncoded${name}=false`,
       ),

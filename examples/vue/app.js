@@ -1,4 +1,4 @@
-// An app drawn by Vue. The widget it starts shows counts on its links; the composable and the component show them elsewhere.
+// A Vue app. It starts the widget, which shows counts on its links. The composable and the component show counts elsewhere.
 
 import { start } from "connection-counter";
 import { ViewerCount, useViewers } from "connection-counter/vue";
@@ -21,7 +21,7 @@ const Market = {
   components: { Stall, ViewerCount },
   props: ["server"],
   setup(props) {
-    // The widget lives as long as the app.
+    // The widget runs as long as the app.
     let handle;
     onMounted(() => (handle = start({ server: props.server })));
     onUnmounted(() => handle.stop());

@@ -1,4 +1,4 @@
-//! The normalisation table of page ids, and what must hold for any address.
+//! The normalisation table of page ids, and rules that hold for every address.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -6,7 +6,7 @@ use connection_counter_protocol::{PageId, PageIdError, ParameterNames};
 use proptest::prelude::*;
 use url::{Position, Url};
 
-/// The id a widget computes for a link: a browser's URL parser takes the address apart. `url` implements the same standard.
+/// The id that a widget makes for a link, with a browser's URL parser. The crate `url` implements the same standard.
 fn widget_id(href: &str) -> Result<PageId, PageIdError> {
     let url = Url::parse("https://example.org/base/page").unwrap().join(href).unwrap();
     let host = match url.port() {
@@ -165,7 +165,7 @@ fn campaigns_and_clicks_make_no_pages() {
         }
         same(&format!("https://example.org/a?id=7&{}", name.to_uppercase()), "example.org/a?id=7");
     }
-    // Names that only look alike belong to the page.
+    // Names that only look similar are kept.
     for name in
         ["utm", "spmx", "my_gclid", "gad", "at_home", "sc_lang", "s_cide", "mtm", "ref", "id", "page", "q", "hsa"]
     {
@@ -285,7 +285,7 @@ fn what_is_no_page_is_refused() {
     }
 }
 
-/// Addresses as people and programs write them, the odd ones included.
+/// Addresses as people and programs write them, including strange ones.
 fn href() -> impl Strategy<Value = String> {
     let host = prop_oneof![
         Just("example.org"),
@@ -295,13 +295,14 @@ fn href() -> impl Strategy<Value = String> {
         Just("[::1]:3000"),
         Just("127.0.0.1:8080"),
     ];
-    // Without `:` and `|`: the `url` crate takes `A|/..` for a drive letter even in https addresses; browsers do not.
+    // `:` and `|` are left out, because the `url` crate takes `A|/..` for a drive letter even in https addresses. Browsers do
+    // not.
     let path =
         r"(/|//|/\./|/\.\./|/%2e%2E/|\\|;jsessionid=1|;|[a-z]{1,3}|index\.html|%[0-9a-fA-F]{2}|%|é| |[!-.;-{}~]){0,12}";
     let query = r"(\?((utm_source|gclid|sid=1a2b3c4d5e|trk|a|b|%61|é|)(=[ -~é]{0,4})?&?){0,6})?";
     let fragment = r"(#[!-~]{0,6})?";
     (host, path, query, fragment).prop_map(|(host, path, query, fragment)| {
-        // The path may itself hold `?` and `#`; then the parts merely end earlier. URL parsers trim the whole.
+        // The path may contain `?` and `#`. Then the parts end earlier. URL parsers trim the whole address.
         format!("https://{host}/{path}{query}{fragment}").trim().to_owned()
     })
 }
@@ -319,7 +320,7 @@ proptest! {
     #[test]
     fn widget_and_server_agree(href in href()) {
         let (_, raw) = href.split_once("://").unwrap();
-        // The server, too, must drop a fragment that is not a route; the widget never sends one.
+        // The server must also drop a fragment that is not a route. The widget never sends one.
         let raw = raw.split('#').next().unwrap();
         let href = href.split('#').next().unwrap();
         prop_assume!(!raw.ends_with(' '));

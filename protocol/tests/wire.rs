@@ -1,4 +1,4 @@
-//! The exact bytes of every message. A round trip cannot notice a renamed field; these can.
+//! The exact bytes of every message. A round trip would not notice a renamed field. These tests do.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 

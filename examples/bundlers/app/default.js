@@ -1,4 +1,4 @@
-// The module is inside the package's JavaScript: nothing to configure, whatever the bundler.
+// The module is inside the package's JavaScript, so no bundler needs configuration.
 
 import { start } from "connection-counter";
 

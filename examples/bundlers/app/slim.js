@@ -1,4 +1,4 @@
-// The module is a file of its own, which the bundler finds by the package's `new URL("./widget.wasm", import.meta.url)`.
+// The module is in a separate file. The bundler finds it by the package's `new URL("./widget.wasm", import.meta.url)`.
 
 import { start } from "connection-counter/slim";
 

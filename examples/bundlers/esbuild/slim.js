@@ -1,5 +1,5 @@
-// esbuild leaves `new URL("./widget.wasm", import.meta.url)` alone, so it is told: `--loader:.wasm=file` makes this import a
-// copy of the file, and its address.
+// esbuild does not handle `new URL("./widget.wasm", import.meta.url)`. With `--loader:.wasm=file` this import copies the file
+// and returns its address.
 
 import { start } from "connection-counter/slim";
 import module from "connection-counter/widget.wasm";

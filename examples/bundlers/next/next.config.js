@@ -1,4 +1,4 @@
-// Next.js needs no setting for either entry. This one only says that what is above this folder is none of its business.
+// Next.js needs no setting for either entry. This one only makes it ignore the folders above.
 
 export default {
   turbopack: { root: import.meta.dirname },

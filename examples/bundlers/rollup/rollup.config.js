@@ -1,4 +1,4 @@
-// Rollup finds packages with the first plugin, and files named by `new URL(…, import.meta.url)` with the second.
+// Rollup needs the first plugin to find packages, and the second for files in `new URL(…, import.meta.url)`.
 
 import { nodeResolve } from "@rollup/plugin-node-resolve";
 import { importMetaAssets } from "@web/rollup-plugin-import-meta-assets";

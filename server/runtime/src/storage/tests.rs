@@ -1,4 +1,4 @@
-//! Storage against a model of it, at its limits, and over databases that were damaged.
+//! Storage compared with a model, at its limits, and with damaged databases.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use crate::error::StartupError;
 /// How long a disk may take to close a database.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A database in a folder that is gone afterwards.
+/// A database in a folder that is removed afterwards.
 struct TestDb {
     db: Db,
     _parent: TempDir,
@@ -53,25 +53,25 @@ impl TestDb {
         self.db = Db::open(&self.folder).unwrap();
     }
 
-    /// As if the thread were writing what is pending, and did not come to an end.
+    /// Simulates a thread that is writing the pending values and does not finish.
     fn begin_write(&self) {
         let mut pending = self.0.pending();
         let next = std::mem::take(&mut pending.next);
         Arc::make_mut(&mut pending.writing).extend(next);
     }
 
-    /// Where the database is.
+    /// The path of the database.
     fn place(&self) -> PathBuf {
         self.folder.join("db")
     }
 
-    /// Where a damaged one goes.
+    /// The path to which a damaged one is moved.
     fn bad(&self, number: u32) -> PathBuf {
         self.folder.join(format!("db.bad-{number}"))
     }
 }
 
-/// Looks again and again until it is so.
+/// Checks again and again until it holds.
 async fn wait_until(what: &str, so: impl Fn() -> bool) {
     let start = std::time::Instant::now();
     while !so() {
@@ -119,7 +119,7 @@ async fn keys_and_values_have_limits() {
     let db = TestDb::new();
     let storage = db.room("a");
     let longest_key = "k".repeat(Storage::MAX_KEY_BYTES);
-    // Two bytes are the quotes around it.
+    // Two of the bytes are the quotes.
     let longest_value = "v".repeat(Storage::MAX_VALUE_BYTES - 2);
     storage.put(&longest_key, &longest_value).unwrap();
     assert!(matches!(storage.put("", &1), Err(StorageError::Key(0))));
@@ -144,7 +144,7 @@ async fn a_closed_database_says_so() {
     let db = TestDb::new();
     db.close(PATIENCE).await;
     assert!(matches!(db.room("a").get::<i32>("key").await, Err(StorageError::Closed)));
-    // Harmless, and again.
+    // A second time does no harm.
     db.room("a").put("key", &1).unwrap();
     db.close(PATIENCE).await;
 }
@@ -163,7 +163,7 @@ fn a_disk_that_failed_hides_nothing() {
 async fn what_waits_for_the_disk_is_bounded() {
     let db = TestDb::new();
     let batch = |from: usize, to: usize| (from..to).map(|key| (key.to_be_bytes().to_vec(), None)).collect::<Batch>();
-    // As after a failed write, with half of what may wait still to be written.
+    // This is like the time after a failed write, with half of the allowed values waiting.
     db.0.pending().writing = Arc::new(batch(0, MAX_PENDING / 2));
     db.0.pending().next = batch(MAX_PENDING, MAX_PENDING + MAX_PENDING / 2 - 1);
     let room = db.room("a");
@@ -173,7 +173,7 @@ async fn what_waits_for_the_disk_is_bounded() {
     room.put("one", &1).unwrap();
     assert!(matches!(room.put("two", &2), Err(StorageError::Full)));
     assert!(matches!(room.delete("two"), Err(StorageError::Full)));
-    // What waits already may change: it takes no more place.
+    // A waiting value may change, because that needs no more memory.
     room.put("one", &3).unwrap();
     assert_eq!(room.get::<i32>("one").await.unwrap(), Some(3));
     assert_eq!(room.get::<i32>("two").await.unwrap(), None);
@@ -236,7 +236,7 @@ async fn a_limit_counts_what_is_left() {
     let mut db = TestDb::new();
     db.room("a").put_many(&[("a", 1), ("b", 2), ("c", 3), ("d", 4), ("e", 5)]).unwrap();
     db.reopen().await;
-    // The deletions wait to be written, the values are in the database.
+    // The deletions wait to be written, and the values are in the database.
     db.room("a").delete_many(&["a", "b", "d"]).unwrap();
     for (reverse, expected) in [(false, ["c", "e"]), (true, ["e", "c"])] {
         let options = ListOptions { reverse, limit: Some(2), ..ListOptions::default() };
@@ -245,7 +245,7 @@ async fn a_limit_counts_what_is_left() {
     }
 }
 
-/// What a room may do, and what happens around it.
+/// What a room may do, and what may happen in between.
 #[derive(Clone, Debug)]
 enum Step {
     Put(BTreeMap<String, u16>),
@@ -257,7 +257,7 @@ enum Step {
     Reopen,
 }
 
-/// [`ListOptions`] that own their texts.
+/// [`ListOptions`] with their own texts.
 #[derive(Clone, Debug)]
 struct List {
     prefix: String,
@@ -280,7 +280,7 @@ impl List {
         }
     }
 
-    /// What it finds in an ordered map.
+    /// What these options find in an ordered map.
     fn of(&self, model: &BTreeMap<String, u16>) -> Vec<(String, u16)> {
         let within = |key: &String| {
             key.starts_with(&self.prefix)
@@ -298,7 +298,7 @@ impl List {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    // So few that keys meet, and bounds fall on keys as well as between them.
+    // There are so few keys that they collide, and that limits fall on keys and between them.
     let key = || "[abÿ]{1,2}";
     let keys = || proptest::collection::vec(key(), 1..4);
     let bound = || proptest::option::of("[abÿ]{0,2}");
@@ -318,7 +318,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    // Each opens a few databases.
+    // Each run opens a few databases.
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
@@ -380,7 +380,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Changes bytes of a file from `at` on.
+/// Changes bytes of a file, from `at` on.
 fn overwrite(file: &Path, at: u64, change: impl FnOnce(&mut [u8; 1])) {
     use std::io::{Read, Seek, SeekFrom, Write};
     let mut file = fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
@@ -392,9 +392,9 @@ fn overwrite(file: &Path, at: u64, change: impl FnOnce(&mut [u8; 1])) {
     file.write_all(&byte).unwrap();
 }
 
-/// Spoils one file of a database in one of the ways disks and people do; says how.
+/// Damages one file of a database in one of the ways of disks and people. Returns how.
 fn damage(folder: &Path, random: &mut fastrand::Rng) -> String {
-    // A journal is 64 MiB from the start; what is in it here is in its first bytes.
+    // A journal has 64 MiB from the start. Its content here is in the first bytes.
     const USED_BYTES: u64 = 1000;
     let files = files(folder);
     let file = &files[random.usize(..files.len())];
@@ -426,7 +426,7 @@ fn damage(folder: &Path, random: &mut fastrand::Rng) -> String {
     format!("{}: {how}", file.strip_prefix(folder).unwrap().display())
 }
 
-/// The database opens, answers what a start asks, and keeps what is written from now on.
+/// Checks that the database opens, answers what a start asks, and keeps new values.
 async fn expect_usable(db: &mut TestDb, damage: &str) {
     db.db = Db::open(&db.folder).unwrap_or_else(|error| panic!("{damage}: {error}"));
     let alarms = joined(&[b"alarm", b""]);
@@ -438,7 +438,7 @@ async fn expect_usable(db: &mut TestDb, damage: &str) {
     db.close(PATIENCE).await;
 }
 
-/// A database with a value and an alarm, closed.
+/// A closed database with a value and an alarm.
 async fn closed() -> TestDb {
     let db = TestDb::new();
     db.room("a").put("key", &"value").unwrap();
@@ -479,7 +479,7 @@ async fn a_flipped_bit_in_the_journal_is_survived() {
     }
 }
 
-/// A database that has moved what it holds from its journal to a table, closed; and that table.
+/// A closed database that has moved its content from the journal to a table, and that table.
 async fn with_table() -> (TestDb, PathBuf) {
     let db = TestDb::new();
     db.write([(joined(&[b"alarm", b"page", b"a"]), Some(Bytes::from_static(b"{}")))].into()).unwrap();
@@ -495,7 +495,7 @@ async fn with_table() -> (TestDb, PathBuf) {
 #[tokio::test]
 async fn a_damaged_table_never_stops_the_start() {
     let (mut db, table) = with_table().await;
-    // Its first block, where the alarms are: they come first in the order of keys.
+    // This is its first block, with the alarms, because they come first in the order of keys.
     overwrite(&table, 100, |byte| byte[0] ^= 1);
     expect_usable(&mut db, "a damaged table").await;
 }
@@ -534,7 +534,7 @@ async fn what_else_is_in_the_folder_stays() {
 #[test]
 fn the_machines_faults_are_no_damage() {
     use std::io::{Error as IoError, ErrorKind as Kind};
-    // Too many open files, no permission, a failing disk, a full one, a read-only one; as Linux numbers them.
+    // Linux's numbers for too many open files, no permission, a failing disk, a full one, and a read-only one.
     for number in [24, 13, 5, 28, 30] {
         let at_the_journal = fjall::Error::Io(IoError::from_raw_os_error(number));
         let at_a_table = fjall::Error::Storage(fjall::LsmError::Io(IoError::from_raw_os_error(number)));
@@ -557,7 +557,7 @@ fn a_folder_at_fault_stays_where_it_is() {
     assert_eq!(fs::read_to_string(file).unwrap(), "a file");
 }
 
-/// A database with these rows of one room in tables, closed; and its largest table.
+/// A closed database with these rows of one room in tables, and its largest table.
 async fn with_rows(rows: u32) -> (TestDb, PathBuf) {
     let db = TestDb::new();
     let room = db.room("a");
@@ -568,7 +568,7 @@ async fn with_rows(rows: u32) -> (TestDb, PathBuf) {
         )
         .unwrap();
     }
-    // Beyond what is gathered in memory, so that all before it is written to a table.
+    // This is more than is gathered in memory, so everything before it is written to a table.
     for number in 0..40 {
         db.room("z").put(&format!("{number}"), &"v".repeat(Storage::MAX_VALUE_BYTES - 2)).unwrap();
     }
@@ -679,7 +679,7 @@ async fn all_of_many_keys_are_deleted() {
     db.room("a").put("late", &1).unwrap();
     db.room("b").put("key", &1).unwrap();
     let deleted = db.room("a").delete_all().await;
-    // A machine may be too slow; then it says so, and deletes them nevertheless.
+    // A machine may be too slow. Then it says so, and still deletes them.
     assert!(matches!(deleted, Ok(()) | Err(StorageError::Timeout)), "{deleted:?}");
     db.reopen().await;
     assert_eq!(db.room("a").list::<u32>(ListOptions::default()).await.unwrap(), []);
@@ -687,7 +687,7 @@ async fn all_of_many_keys_are_deleted() {
     db.close(PATIENCE).await;
 }
 
-/// Where [`writes_until_it_is_killed`] writes; without it that test is not the child of another.
+/// The folder of [`writes_until_it_is_killed`]. Without it, that test is not the child of another.
 const CHILD_FOLDER: &str = "STORAGE_TEST_FOLDER";
 
 #[tokio::test]
@@ -709,7 +709,7 @@ async fn a_killed_process_loses_half_a_second() {
         process::{Command, Stdio},
         time::Instant,
     };
-    // Between them they meet every interval that is too long shortly before its end.
+    // Together these times reach every interval that is too long, shortly before its end.
     for run_ms in [650, 850, 1_000, 1_150] {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("data");

@@ -1,4 +1,4 @@
-//! Sockets without rooms: an echo on each.
+//! Tests of sockets without rooms, with an echo on each.
 
 mod reading;
 
@@ -22,10 +22,10 @@ use tokio_tungstenite::{
 use super::*;
 use crate::{close, error::Error};
 
-/// Longer than anything takes that is awaited here.
+/// This is longer than anything that the tests wait for.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Answers each message with itself, and remembers how connections ended.
+/// Sends back each message, and records how connections ended.
 #[derive(Clone)]
 struct Echo {
     ended: mpsc::UnboundedSender<Close>,
@@ -56,7 +56,7 @@ impl Ears for Echo {
     }
 
     fn gone(&self, _: &Record, close: Close) {
-        // A test that has ended does not mind.
+        // The test may have ended.
         let _ = self.ended.send(close);
     }
 }
@@ -145,7 +145,7 @@ async fn what_was_sent_before_the_handshake_comes_first() {
     let socket = Arc::new(Socket::pending());
     socket.send(Message::text("welcome"), QUEUE_BYTES).unwrap();
     assert!(!socket.is_idle());
-    // "Hi", masked with zeros, was read together with the handshake, but for its last byte.
+    // "Hi", masked with zeros. All but its last byte was read together with the handshake.
     sockets.add(stream, &[0x81, 0x82, 0, 0, 0, 0, b'H'], Record(socket), ()).unwrap();
     let mut client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
     assert_eq!(soon(client.next()).await.unwrap().unwrap(), Frame::text("welcome"));
@@ -162,7 +162,7 @@ async fn frames_may_come_byte_by_byte() {
     }
     let mut answer = [0; 6];
     soon(pair.client.read_exact(&mut answer)).await.unwrap();
-    // The pong comes between the parts.
+    // The pong arrives between the parts.
     assert_eq!(answer, [0x8a, 0, 0x81, 2, b'H', b'i']);
 }
 
@@ -186,7 +186,7 @@ async fn every_frame_counts() {
         let limits = Limits { message_burst: 5, messages_per_second: 1, ..Limits::default() };
         let mut pair = Pair::new(limits).await;
         pair.client.write_all(&[0x01, 0x80, 0, 0, 0, 0]).await.unwrap();
-        // Five at once and one a second: the message after so many cannot come within this test.
+        // Five frames at once and one a second, so the next message cannot arrive within this test.
         pair.client.write_all(&frame.repeat(100)).await.unwrap();
         pair.client.write_all(&[0x80, 0x81, 0, 0, 0, 0, b'x']).await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -200,7 +200,7 @@ async fn silence_is_pinged_and_ends() {
         Limits { ping_interval: Duration::from_millis(300), idle_timeout: Duration::from_secs(2), ..Limits::default() };
     let mut pair = Pair::new(limits).await;
     let mut pings = Vec::new();
-    // Ends with a reset, for the kernel must not keep what nobody takes.
+    // It ends with a reset, so that the kernel drops what the client does not take.
     let end = soon(pair.client.read_to_end(&mut pings)).await.unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     assert!((4..=14).contains(&pings.len()) && pings.starts_with(&[0x89, 0, 0x89, 0]), "{pings:?}");
@@ -223,7 +223,7 @@ async fn a_slow_reader_keeps_little_and_is_cut() {
         Limits { write_timeout: Duration::from_millis(200), shutdown_timeout: Duration::from_millis(200), ..limits() };
     let mut pair = Pair::new(limits).await;
     let message = Message::Binary(vec![7; 16 * 1024].into());
-    // A frame in part and a message may wait, and the next is too much. Until then the kernel takes all it has room for.
+    // A part of a frame and a message may wait, but not one more. Before that the kernel takes all that fits into its buffers.
     let sent = (0..1000).position(|_| pair.socket.send(message.clone(), QUEUE_BYTES) == Err(Refusal::Slow));
     assert!(sent.is_some(), "the kernel takes and takes");
     assert_eq!(pair.socket.send(message, QUEUE_BYTES), Err(Refusal::Closed));
@@ -260,7 +260,7 @@ async fn what_waits_goes_on_when_there_is_room() {
 #[tokio::test]
 async fn nonsense_is_told_and_ends() {
     for (bytes, code) in [
-        // No mask; a reserved bit; more than a message may have; no UTF-8.
+        // A frame without a mask, one with a reserved bit, one that is too long, and one that is not UTF-8.
         (vec![0x81, 0x01, b'x'], 1002),
         (vec![0xc1, 0x80, 0, 0, 0, 0], 1002),
         (vec![0x82, 0xfe, 0x40, 0x01, 0, 0, 0, 0], 1009),

@@ -1,4 +1,4 @@
-//! Our reader and tungstenite's, on the same random bytes with limits so low that they are met.
+//! Compares our reader with tungstenite's on random bytes, with limits so low that they are reached.
 
 use std::io::{self, Cursor, Read, Write};
 
@@ -11,10 +11,10 @@ use tokio_tungstenite::tungstenite::{
 use super::super::reader::{Incoming, Reader};
 use crate::party::Message;
 
-/// Longer than any frame of the test may be, with its header.
+/// This is longer than any frame of the test with its header.
 const PADDING: usize = 1024;
 
-/// What a reader made of bytes: messages, then how it ended.
+/// What a reader made of bytes: the messages, then how it ended.
 #[derive(Debug, PartialEq)]
 enum Heard {
     Message(Message),
@@ -24,7 +24,7 @@ enum Heard {
     Failed(String),
 }
 
-/// How it failed. What is not UTF-8 is told in other words by each.
+/// How it failed. The two readers have different errors for invalid UTF-8.
 fn failed(error: &Error) -> Heard {
     Heard::Failed(match error {
         Error::Utf8(_) => "no UTF-8".to_owned(),
@@ -32,7 +32,7 @@ fn failed(error: &Error) -> Heard {
     })
 }
 
-/// What our reader makes of the bytes, which come in pieces.
+/// What our reader makes of bytes that arrive in pieces.
 fn ours(pieces: &[&[u8]], max_bytes: usize) -> Vec<Heard> {
     let mut heard = Vec::new();
     let mut reader = Reader::default();
@@ -58,7 +58,7 @@ fn ours(pieces: &[&[u8]], max_bytes: usize) -> Vec<Heard> {
     heard
 }
 
-/// Gives bytes and takes any.
+/// A stream that provides bytes and accepts any.
 struct Wire(Cursor<Vec<u8>>);
 
 impl Read for Wire {
@@ -97,7 +97,7 @@ fn theirs(bytes: Vec<u8>, max_bytes: usize) -> Vec<Heard> {
     }
 }
 
-/// A frame that may be in order: kind, whether it is the last, content; and rarely what is not in order.
+/// A frame that may be valid: its kind, whether it is the last, and its content. Rarely it is invalid.
 fn frame() -> impl Strategy<Value = Vec<u8>> {
     let opcode = prop_oneof![8 => 0_u8..3, 4 => 8_u8..11, 1 => 0_u8..16];
     let first = (opcode, prop::bool::weighted(0.6), prop::bool::weighted(0.03))
@@ -125,7 +125,7 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A text message in parts, which may be cut within a character.
+/// A text message in parts, which may be split within a character.
 fn parts() -> impl Strategy<Value = Vec<u8>> {
     ("[a-zé→🦀]{0,20}", vec(0_usize..60, 0..4)).prop_map(|(text, mut cuts)| {
         let bytes = text.into_bytes();
@@ -146,7 +146,7 @@ fn parts() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn check(mut bytes: Vec<u8>, cuts: &[usize], max_bytes: usize) {
-    // So that the last frame is whole, and what follows is none: ours refuses a wrong frame by its header already.
+    // This makes the last frame complete, and adds an invalid one. Our reader refuses a wrong frame by its header.
     bytes.extend([0; PADDING]);
     let mut pieces = Vec::new();
     let mut rest = bytes.as_slice();
