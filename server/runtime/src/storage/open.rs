@@ -11,9 +11,9 @@ use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode};
 use super::{ALARMS, Batch, Key, StorageError, foreign};
 use crate::error::StartupError;
 
-/// Bytes that the database gathers in memory before it writes a table: some 5,000 values, all of which stay in memory until
-/// then, also those that newer ones have replaced.
-const MEMTABLE_BYTES: u64 = 1024 * 1024;
+/// Bytes that the database gathers in memory before it writes a table: some 2,000 values, also those that newer ones have
+/// replaced. They take twice as much memory, and twice that while a table is written.
+const MEMTABLE_BYTES: u64 = 256 * 1024;
 /// Bytes of keys and values that are copied in one go when a database is saved.
 const COPY_BYTES: usize = 1024 * 1024;
 
