@@ -1,7 +1,7 @@
 //! The links that viewers watch, within their limits.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
 };
 
@@ -23,7 +23,7 @@ impl Page {
     pub(super) fn subscribe(&mut self, room: &Room, connection: &Connection, links: &[String]) -> Result {
         let limits = &room.setting::<Settings>()?.limits;
         let access = room.setting::<Access>()?;
-        let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return Ok(()) };
+        let Some(viewer) = self.viewers.get_mut(connection.key()) else { return Ok(()) };
         if links.len() > limits.links_per_message {
             let message = format!(
                 "{} links in one message are more than {}; nothing was subscribed, send them in parts",
@@ -93,7 +93,7 @@ impl Page {
 
     pub(super) fn unsubscribe(&mut self, room: &Room, connection: &Connection, links: &[String]) -> Result {
         let access = room.setting::<Access>()?;
-        let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return Ok(()) };
+        let Some(viewer) = self.viewers.get_mut(connection.key()) else { return Ok(()) };
         let watches = &mut viewer.watches;
         let named = links.iter().filter_map(|text| PageId::parse(text).ok());
         let named = named.map(|id| access.main_page(&id).unwrap_or(id));
@@ -121,7 +121,7 @@ impl Page {
 
     /// Answers a malformed message once. A client that goes on does not understand the answer.
     pub(super) fn warn(&mut self, connection: &Connection, reason: &str) -> Result {
-        let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return Ok(()) };
+        let Some(viewer) = self.viewers.get_mut(connection.key()) else { return Ok(()) };
         if std::mem::replace(&mut viewer.unusual.get_or_insert_default().warned, true) {
             return connection.close(close::POLICY, "a second malformed message");
         }
@@ -168,7 +168,7 @@ struct Order<'a> {
     /// The links that the viewer watched before.
     watches: &'a LinkSet,
     /// The links of the page, who brought them, and those that its counters must hear of.
-    links: &'a mut BTreeMap<PageId, Link>,
+    links: &'a mut HashMap<PageId, Link>,
     brought: &'a mut Brought,
     unsettled: &'a mut BTreeSet<PageId>,
     limits: &'a ViewerLimits,
@@ -263,8 +263,8 @@ pub(super) fn keep(id: &PageId, link: &mut Link, room: &Room) -> Result {
 }
 
 /// Forgets links that are only remembered.
-pub(super) fn forget_unwatched(links: &mut BTreeMap<PageId, Link>, room: &Room) -> Result {
-    for (id, link) in links.extract_if(.., |_, link| link.watchers == 0 && !link.subscribed) {
+pub(super) fn forget_unwatched(links: &mut HashMap<PageId, Link>, room: &Room) -> Result {
+    for (id, link) in links.extract_if(|_, link| link.watchers == 0 && !link.subscribed) {
         if link.kept {
             stored(room.storage().delete(&link_key(&id)))?;
         }

@@ -10,7 +10,7 @@ mod shares;
 mod telling;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
@@ -23,8 +23,8 @@ use crate::{
     gate,
     pace::{Bill, Pace},
     party::{
-        Connection, Group, Lobby, Message, Party, Request, Response, Result, Room, RoomId, http::HeaderMap, json,
-        refusal_in_words,
+        ByConnection, Connection, Group, Lobby, Message, Party, Request, Response, Result, Room, RoomId,
+        http::HeaderMap, json, refusal_in_words,
     },
 };
 use links::forget_unwatched;
@@ -43,10 +43,10 @@ const LINKS: &str = "link:";
 /// One page.
 #[derive(Default)]
 pub struct Page {
-    /// Who is here, by the key of the connection.
-    viewers: HashMap<u64, Viewer>,
+    /// Who is here.
+    viewers: ByConnection<Viewer>,
     /// The pages that viewers watch, and those that are remembered.
-    links: BTreeMap<PageId, Link>,
+    links: HashMap<PageId, Link>,
     /// Which of them viewers watch.
     sets: LinkSets,
     /// Which addresses added the watched links.
@@ -216,7 +216,7 @@ impl Party for Page {
     }
 
     async fn on_close(&mut self, room: &mut Room, connection: &Connection, _code: u16, _reason: &str) -> Result {
-        if let Some(viewer) = self.viewers.remove(&connection.key()) {
+        if let Some(viewer) = self.viewers.remove(connection.key()) {
             if let Some(links) = viewer.watches {
                 self.unwatch(links.iter());
                 self.sets.leave(links);

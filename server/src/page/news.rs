@@ -136,7 +136,7 @@ impl Page {
 
     /// Tells a viewer the counts, as far as they are known, of links it has just asked for.
     pub(super) fn send_snapshot(&mut self, room: &Room, connection: &Connection, asked: BTreeSet<PageId>) -> Result {
-        let Some(viewer) = self.viewers.get_mut(&connection.key()) else { return Ok(()) };
+        let Some(viewer) = self.viewers.get_mut(connection.key()) else { return Ok(()) };
         let version = self.telling.version();
         let snapshot = match self.snapshot.take() {
             Some(last) if last.version == version && last.alias.as_deref() == viewer.alias() && last.asked == asked => {
@@ -239,7 +239,7 @@ type Sameness = (u64, *const PageId, Option<Box<str>>);
 /// The messages of one update: encoded once, shared by all for whom they are the same.
 struct Updates<'a> {
     /// The page's links, with their counts.
-    links: &'a BTreeMap<PageId, Link>,
+    links: &'a HashMap<PageId, Link>,
     /// The page's site.
     site: Option<&'a str>,
     /// The updates that were encoded so far.
@@ -276,7 +276,7 @@ impl<'a> News<'a> {
 }
 
 fn changes_since(
-    links: &BTreeMap<PageId, Link>,
+    links: &HashMap<PageId, Link>,
     told: u64,
     watches: &[PageId],
     names: Names<'_>,

@@ -121,12 +121,12 @@ async fn run_hook<P: Party>(room: &mut Room, party: &mut P, event: Event) -> Res
             let _ = reply.send(answer);
         }
         Event::Message { connection, message } => {
-            if room.connections.contains_key(&connection.key()) {
+            if room.connections.get(connection.key()).is_some() {
                 party.on_message(room, &connection, message).await?;
             }
         }
         Event::Close { connection, close } => {
-            if room.connections.remove(&connection.key()).is_some() {
+            if room.connections.remove(connection.key()).is_some() {
                 if close.code == close::ABNORMAL
                     && let Err(error) = party.on_error(room, &connection, &close.reason).await
                 {

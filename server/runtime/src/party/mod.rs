@@ -4,6 +4,7 @@
 //! connection_counter_runtime::party::*` imports all that most parties need.
 
 mod alarm;
+mod by_connection;
 mod calls;
 mod connection;
 mod event;
@@ -24,6 +25,7 @@ use std::future::{Future, ready};
 pub use {bytes, http};
 
 pub use alarm::unix_ms;
+pub use by_connection::ByConnection;
 pub use connection::Connection;
 pub use key::RoomId;
 pub use message::Message;

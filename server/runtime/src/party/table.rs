@@ -1,12 +1,12 @@
 //! The table of rooms in memory. A room is awake and has a mailbox, or asleep and has only its connections.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{HashMap, hash_map::Entry},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
-    Connection, Result, RoomKey,
+    ByConnection, Connection, Result, RoomKey,
     event::Event,
     mailbox::{Inbox, Mailbox},
 };
@@ -15,8 +15,8 @@ use crate::{error::Error, limits::Limits};
 /// If more than one in this many of all rooms are in memory, a room that only got requests leaves at once.
 const CROWDED_DIVISOR: usize = 16;
 
-/// Connections by their key: oldest first.
-pub(super) type Connections = BTreeMap<u64, Connection>;
+/// The connections of a room.
+pub(super) type Connections = ByConnection<Connection>;
 
 /// All rooms in memory.
 #[derive(Default)]
@@ -62,7 +62,7 @@ impl Table {
             Entry::Vacant(_) if matches!(event, Event::Close { .. }) => return Ok(()),
             Entry::Vacant(_) if stopping => return Err(Error::Stopping),
             Entry::Vacant(_) if rooms >= limits.rooms.div_ceil(event.divisor()) => return Err(Error::TooManyRooms),
-            Entry::Vacant(seat) => seat.insert(Seat::Asleep(Connections::new())),
+            Entry::Vacant(seat) => seat.insert(Seat::Asleep(Connections::default())),
         };
         if let Seat::Asleep(connections) = seat {
             *seat = Seat::Awake(start(std::mem::take(connections)));
