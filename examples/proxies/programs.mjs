@@ -1,7 +1,7 @@
 // The proxies as Debian packages them, each run as a process of its own in a temporary folder, with TLS.
 
 import { execFile, spawn } from "node:child_process";
-import { createConnection } from "node:net";
+import https from "node:https";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -120,18 +120,24 @@ export async function startReal(stage, name, snippet, server) {
     await exited;
     clearTimeout(timer);
   });
-  await until(`${name} listens; its log: ${log}`, async () => {
+  await until(`${name} serves; its log: ${log}`, async () => {
     if (child.exitCode !== null) throw new Error(`${name} ended with code ${child.exitCode}:\n${log}`);
-    return answersAt(port);
+    return serves(port);
   });
   return { url: `https://localhost:${port}/`, get log() { return log; } };
 }
 
-/** Whether something listens on this port. */
-function answersAt(port) {
+/** Whether the proxy on this port hands out the widget, wherever it has it: some listen before they have read what they serve. */
+async function serves(port) {
+  const statuses = await Promise.all(["live.js", "live/live.js"].map((path) => statusOf(`https://localhost:${port}/${path}`)));
+  return statuses.includes(200);
+}
+
+function statusOf(url) {
   return new Promise((resolve) => {
-    const socket = createConnection(port, "127.0.0.1");
-    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
-    socket.once("connect", () => socket.destroy());
+    const request = https.get(url, { rejectUnauthorized: false, agent: false }, (response) => {
+      response.resume().once("end", () => resolve(response.statusCode));
+    });
+    request.once("error", () => resolve(undefined));
   });
 }
