@@ -8,9 +8,10 @@ use std::{
 use connection_counter_protocol::{PageId, PageMessage, close};
 
 use super::{
-    LINKS, Link, PATIENCE, Page, Unusual, page_id,
+    LINKS, Link, PATIENCE, Page, Unusual,
+    costs::{self, Brought, LinkMemory},
+    page_id,
     sets::{self, LinkSet},
-    shares::{self, Brought, Till},
 };
 use crate::{
     Access, Progress, Refusal, Settings, ViewerLimits,
@@ -39,7 +40,7 @@ impl Page {
         }
         let page = page_id(room);
         let mut order = Order {
-            till: Till::new(page.counter_room(), &viewer.watches, &mut viewer.held),
+            memory: LinkMemory::new(page.counter_room(), &viewer.watches, &mut viewer.held),
             address: connection.address_key(),
             watches: &viewer.watches,
             links: &mut self.links,
@@ -100,7 +101,7 @@ impl Page {
         let left: BTreeSet<PageId> = named.filter(|id| sets::has(watches, id)).collect();
         let all = watches.iter().flat_map(|links| links.iter());
         let stay: Vec<_> = all.filter(|id| !left.contains(*id)).cloned().collect();
-        viewer.held.shrink_to(shares::bytes(&stay, page_id(room).counter_room()));
+        viewer.held.shrink_to(costs::bytes(&stay, page_id(room).counter_room()));
         self.sets.replace(watches, stay);
         self.unwatch(left.iter());
         Ok(())
@@ -162,12 +163,12 @@ fn say_what_is_missing(connection: &Connection, refused: &[(&String, Refusal)], 
 /// What a viewer's message asks for, while the page handles it.
 struct Order<'a> {
     /// Reserves memory for the viewer's address.
-    till: Till<'a>,
+    memory: LinkMemory<'a>,
     /// That address.
     address: Option<u64>,
     /// The links that the viewer watched before.
     watches: &'a LinkSet,
-    /// The links of the page, who brought them, and those that its counters must hear of.
+    /// The links of the page, which addresses added them, and those whose counters do not know yet.
     links: &'a mut HashMap<PageId, Link>,
     brought: &'a mut Brought,
     unsettled: &'a mut BTreeSet<PageId>,
@@ -211,7 +212,7 @@ impl Order<'_> {
             return Err(Bound::Page);
         }
         // The log already says so.
-        self.till.pay(id).map_err(|_| Bound::Address)
+        self.memory.reserve(id).map_err(|_| Bound::Address)
     }
 }
 

@@ -3,10 +3,10 @@
 //! It knows nothing of sockets or of the disk. A count is the size of a set and is never read back. After a restart there are
 //! no viewers until they connect again.
 
+mod costs;
 mod links;
 mod news;
 mod sets;
-mod shares;
 mod telling;
 
 use std::{
@@ -27,10 +27,10 @@ use crate::{
         http::HeaderMap, json, refusal_in_words,
     },
 };
+use costs::Brought;
 use links::forget_unwatched;
 use news::Snapshot;
 use sets::{LinkSet, LinkSets};
-use shares::Brought;
 use telling::Telling;
 
 /// Bytes of a `viewer` token. It may be a UUID, or another text of this length.
@@ -40,14 +40,14 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// The prefix of the keys of stored links.
 const LINKS: &str = "link:";
 
-/// One page.
+/// A page.
 #[derive(Default)]
 pub struct Page {
-    /// Who is here.
+    /// The viewers.
     viewers: ByConnection<Viewer>,
-    /// The pages that viewers watch, and those that are remembered.
+    /// The pages that viewers watch, and those that are only stored.
     links: HashMap<PageId, Link>,
-    /// Which of them viewers watch.
+    /// The sets of links that viewers watch.
     sets: LinkSets,
     /// Which addresses added the watched links.
     brought: Brought,

@@ -134,7 +134,7 @@ impl Page {
         Ok(Some(RETRY))
     }
 
-    /// Tells a viewer the counts, as far as they are known, of links it has just asked for.
+    /// Sends a viewer the known counts of links that it has just asked for.
     pub(super) fn send_snapshot(&mut self, room: &Room, connection: &Connection, asked: BTreeSet<PageId>) -> Result {
         let Some(viewer) = self.viewers.get_mut(connection.key()) else { return Ok(()) };
         let version = self.telling.version();
@@ -232,11 +232,11 @@ struct Names<'a> {
     alias: Option<&'a str>,
 }
 
-/// What an update depends on: the version that was told before, where the set of links is stored, and the viewer's name for
-/// the site.
+/// What decides whether two viewers get the same update: the version that they were told last, where their set of links is
+/// stored, and their name for the site.
 type Sameness = (u64, *const PageId, Option<Box<str>>);
 
-/// The messages of one update: encoded once, shared by all for whom they are the same.
+/// The messages of one update. Each is encoded once, for all viewers who get the same.
 struct Updates<'a> {
     /// The page's links, with their counts.
     links: &'a HashMap<PageId, Link>,

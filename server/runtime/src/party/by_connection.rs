@@ -1,15 +1,15 @@
-//! A value for each connection of a room, packed closely: every connection of the server has one or two of these.
+//! A value for each connection of a room. It is packed closely, because every connection of the server has one or two of these.
 
-/// Places that are added or kept at least, when a list grows or shrinks.
+/// The fewest places that are added or kept when a list grows or shrinks.
 const MIN_SPARE: usize = 4;
-/// A list grows by this part of itself, so that hardly more than a tenth of it is free on average.
+/// A list grows by one in this many of its places, so that on average hardly more than a tenth is free.
 const GROWTH_DIVISOR: usize = 4;
-/// A list is packed anew when this part of it is holes.
+/// A list is packed again when one in this many of its places is a hole.
 const HOLES_DIVISOR: usize = 3;
 
-/// A value for each connection of a room, by [`Connection::key`](super::Connection::key); the oldest connection comes first.
+/// A value for each connection of a room, by [`Connection::key`](super::Connection::key). The oldest connection comes first.
 ///
-/// A map would do as well, but takes two to four times the memory, and a room may have a hundred thousand connections.
+/// A map would work, too, but takes two to four times the memory, and a room may have a hundred thousand connections.
 ///
 /// ```
 /// use connection_counter_runtime::party::*;
@@ -38,7 +38,8 @@ const HOLES_DIVISOR: usize = 3;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ByConnection<T> {
-    /// By key, which grows from connection to connection. `None` is the hole that a connection has left.
+    /// The values in the order of their keys, which grow from connection to connection. `None` is a hole that a connection has
+    /// left.
     slots: Vec<(u64, Option<T>)>,
     /// How many of them are holes.
     holes: usize,
@@ -63,13 +64,13 @@ impl<T> ByConnection<T> {
         self.slots.get(self.find(key).ok()?)?.1.as_ref()
     }
 
-    /// The value of a connection, to be changed.
+    /// The value of a connection, for changing it.
     pub fn get_mut(&mut self, key: u64) -> Option<&mut T> {
         let at = self.find(key).ok()?;
         self.slots.get_mut(at)?.1.as_mut()
     }
 
-    /// Sets the value of a connection; returns the one it had.
+    /// Sets the value of a connection. Returns the one that it had.
     pub fn insert(&mut self, key: u64, value: T) -> Option<T> {
         match self.find(key) {
             Ok(at) => {
@@ -82,19 +83,19 @@ impl<T> ByConnection<T> {
                 if self.slots.len() == self.slots.capacity() {
                     self.slots.reserve_exact(MIN_SPARE.max(self.slots.len() / GROWTH_DIVISOR));
                 }
-                // Connections come in order, but for those that were let in at the same moment: this moves few.
+                // Connections come in order, except those of the same moment, so this moves few values.
                 self.slots.insert(at, (key, Some(value)));
                 None
             }
         }
     }
 
-    /// Forgets a connection; returns its value.
+    /// Removes a connection. Returns its value.
     pub fn remove(&mut self, key: u64) -> Option<T> {
         let at = self.find(key).ok()?;
         let value = self.slots.get_mut(at)?.1.take()?;
         self.holes += 1;
-        // Moving all that come after, each time, would cost a large room too much.
+        // Moving all later values each time would cost a large room too much.
         if self.holes > self.slots.len() / HOLES_DIVISOR {
             self.slots.retain(|(_, slot)| slot.is_some());
             self.holes = 0;
@@ -115,12 +116,12 @@ impl<T> ByConnection<T> {
         self.slots.iter().filter_map(|(_, slot)| slot.as_ref())
     }
 
-    /// The values, to be changed.
+    /// The values, for changing them.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.slots.iter_mut().filter_map(|(_, slot)| slot.as_mut())
     }
 
-    /// The values, taken out.
+    /// Takes the values out.
     pub fn into_values(self) -> impl Iterator<Item = T> {
         self.slots.into_iter().filter_map(|(_, slot)| slot)
     }
@@ -147,7 +148,7 @@ mod tests {
         let (mut list, mut map) = (ByConnection::default(), BTreeMap::new());
         let mut random = fastrand::Rng::with_seed(7);
         for step in 0..50_000_u64 {
-            // Mostly new connections, of about the same time; now and then many leave.
+            // These are mostly new connections, of about the same time. Now and then many leave.
             let key = random.u64((step / 4).saturating_sub(300)..=step / 4 + 3);
             if random.u8(..) < if step % 10_000 < 7_000 { 130 } else { 60 } {
                 assert_eq!(list.insert(key, step), map.insert(key, step));
@@ -183,7 +184,7 @@ mod tests {
         assert_eq!(list.slots.capacity(), 0);
     }
 
-    /// A room of a hundred thousand that all leave, oldest first, must not take long for it.
+    /// A room with a hundred thousand connections, which all leave, oldest first. It must not take long.
     #[test]
     fn many_may_leave() {
         let count_moves = |connections: u64| {

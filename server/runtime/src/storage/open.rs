@@ -14,7 +14,7 @@ use crate::error::StartupError;
 /// Bytes that the database gathers in memory before it writes a table: some 2,000 values, also those that newer ones have
 /// replaced. They take twice as much memory, and twice that while a table is written.
 const MEMTABLE_BYTES: u64 = 256 * 1024;
-/// Bytes of keys and values that are copied in one go when a database is saved.
+/// Bytes of keys and values that are copied at once when a damaged database is saved.
 const COPY_BYTES: usize = 1024 * 1024;
 
 /// An open database.

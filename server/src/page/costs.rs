@@ -35,7 +35,7 @@ pub(super) fn bytes(links: &[PageId], counter: &str) -> usize {
 }
 
 /// Reserves memory while a viewer asks for more links.
-pub(super) struct Till<'a> {
+pub(super) struct LinkMemory<'a> {
     /// The counter of the page.
     counter: &'a str,
     /// The links that the viewer watched before.
@@ -46,7 +46,7 @@ pub(super) struct Till<'a> {
     held: &'a mut Reservation,
 }
 
-impl<'a> Till<'a> {
+impl<'a> LinkMemory<'a> {
     pub(super) fn new(counter: &'a str, watches: &'a LinkSet, held: &'a mut Reservation) -> Self {
         Self { counter, watches, sites: HashSet::new(), held }
     }
@@ -55,7 +55,7 @@ impl<'a> Till<'a> {
     ///
     /// # Errors
     /// Fails with [`Error::TooMuchFromAddress`].
-    pub(super) fn pay(&mut self, id: &PageId) -> Result<(), Error> {
+    pub(super) fn reserve(&mut self, id: &PageId) -> Result<(), Error> {
         let site = foreign_site(id, self.counter).filter(|site| !self.knows(site));
         self.held.grow(link_bytes(id) + site.map_or(0, |_| COUNTER_BYTES))?;
         self.sites.extend(site.map(Into::into));
@@ -130,9 +130,9 @@ mod tests {
             let mut held = Reservation::default();
             held.grow(bytes(&watched, "own.org")).unwrap();
             let watches = Some(Arc::new(watched));
-            let mut till = Till::new("own.org", &watches, &mut held);
+            let mut memory = LinkMemory::new("own.org", &watches, &mut held);
             for (_, id) in more.iter().rev() {
-                till.pay(id).unwrap();
+                memory.reserve(id).unwrap();
             }
             assert_eq!(held.bytes(), bytes(&all, "own.org"));
         }
