@@ -6,19 +6,31 @@ use fastrand::Rng;
 
 use super::{
     key::Key,
-    member::{Member, Versions},
+    member::{Member, TICK, Versions},
     wire::{Body, Frame, MAX_COUNT, Node, Refused},
 };
 
 const ROUNDS: u64 = 20_000;
+/// Who hears all this.
+const ME: Node = Node(1);
 
 fn frame(node: u64, sequence: u64, payload: Vec<u8>) -> Frame {
     Frame { version: 1, node: Node(node), sequence, payload }
 }
 
 fn member() -> Member {
-    let mut member = Member::new(Node(1), Versions::default());
+    let mut member = Member::new(ME, Versions::default());
     member.connected(Instant::now());
+    member.on_tick(Instant::now());
+    member
+}
+
+/// One that counts node 2, whose first frame it has heard.
+fn member_that_counts_2() -> Member {
+    let mut member = member();
+    let alive = Body::Alive { oldest: 1, newest: 1, heard: vec![(ME, 1)] };
+    member.on_frame(Instant::now(), &frame(2, 1, alive.write())).unwrap();
+    assert_eq!(member.peers(Instant::now()).count(), 1);
     member
 }
 
@@ -28,7 +40,7 @@ fn payload(rng: &mut Rng) -> Vec<u8> {
     let body = match rng.u8(..8) {
         0 => Body::Delta(vec![(key, rng.u32(..)); rng.usize(..5)]),
         1 => Body::Full { low: 0, high: u32::MAX, entries: vec![(key, rng.u32(..=MAX_COUNT)); rng.usize(..5)] },
-        2 => Body::Alive { oldest: rng.u8(..), newest: rng.u8(..) },
+        2 => Body::Alive { oldest: rng.u8(..), newest: rng.u8(..), heard: vec![(ME, rng.u64(..100)); rng.usize(..3)] },
         3 => Body::Who,
         4 => Body::NamesWanted(vec![key; rng.usize(..200)]),
         5 => Body::Names(vec!["example.org/a".into(); rng.usize(..5)]),
@@ -83,10 +95,10 @@ fn what_is_malformed_is_refused_by_its_reason() {
 
 #[test]
 fn a_node_that_floods_is_cut_off() {
-    let (mut member, now) = (member(), Instant::now());
+    let (mut member, now) = (member_that_counts_2(), Instant::now());
     let entries = (0..2_000_u32).map(|idx| (Key([idx.to_be_bytes(); 4].concat().try_into().unwrap()), 1)).collect();
     let payload = Body::Delta(entries).write();
-    let refused = (1..2_000).find_map(|sequence| member.on_frame(now, &frame(2, sequence, payload.clone())).err());
+    let refused = (2..2_000).find_map(|sequence| member.on_frame(now, &frame(2, sequence, payload.clone())).err());
     assert_eq!(refused, Some(Refused::TooFast));
     let later = now + Duration::from_secs(1);
     assert!(member.on_frame(later, &frame(2, 2_000, payload)).is_ok());
@@ -94,7 +106,7 @@ fn a_node_that_floods_is_cut_off() {
 
 #[test]
 fn a_node_with_other_shards_is_understood() {
-    let (mut member, now) = (member(), Instant::now());
+    let (mut member, now) = (member_that_counts_2(), Instant::now());
     let entry = |first: u8| (Key([first; 16]), 5);
     let full = |shard_bits: u8, low: u32, high: u32, first: u8| {
         let mut bytes = vec![b'f', shard_bits];
@@ -105,11 +117,69 @@ fn a_node_with_other_shards_is_understood() {
         bytes
     };
     // Four shards: the second begins with 0x40.
-    member.on_frame(now, &frame(2, 1, full(2, 1, 1, 0x41))).unwrap();
-    member.on_frame(now, &frame(2, 2, full(2, 2, 3, 0xff))).unwrap();
+    member.on_frame(now, &frame(2, 2, full(2, 1, 1, 0x41))).unwrap();
+    member.on_frame(now, &frame(2, 3, full(2, 2, 3, 0xff))).unwrap();
     assert_eq!([member.elsewhere(entry(0x41).0), member.elsewhere(entry(0xff).0)], [5, 5]);
     // The first of them again, with another page.
-    member.on_frame(now, &frame(2, 3, full(2, 1, 1, 0x7f))).unwrap();
+    member.on_frame(now, &frame(2, 4, full(2, 1, 1, 0x7f))).unwrap();
     assert_eq!([member.elsewhere(entry(0x41).0), member.elsewhere(entry(0x7f).0)], [0, 5]);
-    assert_eq!(member.on_frame(now, &frame(2, 4, full(2, 1, 1, 0x80))).err(), Some(Refused::Malformed));
+    assert_eq!(member.on_frame(now, &frame(2, 5, full(2, 1, 1, 0x80))).err(), Some(Refused::Malformed));
+}
+
+/// Lets time pass in which these speak to each other, 20 ms on the way. Returns all that the first of them said.
+fn talk(now: &mut Instant, seconds: u64, members: &mut [&mut Member]) -> Vec<Frame> {
+    let mut recorded = Vec::new();
+    for _ in 0..seconds * 10 {
+        *now += TICK;
+        for idx in 0..members.len() {
+            let frames = members[idx].on_tick(*now);
+            for (_, member) in members.iter_mut().enumerate().filter(|(other, _)| *other != idx) {
+                frames.iter().for_each(|frame| drop(member.on_frame(*now + Duration::from_millis(20), frame)));
+            }
+            recorded.extend(frames.into_iter().filter(|_| idx == 0));
+        }
+    }
+    recorded
+}
+
+#[test]
+fn recorded_frames_of_a_node_that_is_gone_do_not_count() {
+    let key = Key([7; 16]);
+    let mut now = Instant::now();
+    let mut node = |name| {
+        let mut member = Member::new(Node(name), Versions::default());
+        member.connected(now);
+        member
+    };
+    let [mut gone, mut stays, mut comes, mut returns] = [2, 3, 4, 5].map(&mut node);
+    gone.set_local(key, 9);
+    let recorded = talk(&mut now, 3, &mut [&mut gone, &mut stays, &mut returns]);
+    assert_eq!([stays.elsewhere(key), returns.elsewhere(key)], [9, 9]);
+    returns.disconnected();
+    // It is dead, and no one remembers it any more. One came meanwhile, one was away.
+    talk(&mut now.clone(), 70, &mut [&mut returns]);
+    talk(&mut now, 70, &mut [&mut stays]);
+    comes.connected(now);
+    returns.connected(now);
+    talk(&mut now, 3, &mut [&mut stays, &mut comes, &mut returns]);
+    for member in [&mut stays, &mut comes, &mut returns] {
+        recorded.iter().for_each(|frame| drop(member.on_frame(now, frame)));
+        assert_eq!(member.elsewhere(key), 0);
+        assert_eq!(member.peers(now).count(), 2);
+    }
+    // Nor does anyone who listens to that come to harm.
+    let others = talk(&mut now, 3, &mut [&mut stays, &mut comes, &mut returns]);
+    assert!(!others.is_empty() && [&stays, &comes, &returns].iter().all(|member| member.peers(now).count() == 2));
+}
+
+#[test]
+fn nodes_that_cannot_show_that_they_hear_us_are_few() {
+    let (mut member, now) = (member_that_counts_2(), Instant::now());
+    let alive = Body::Alive { oldest: 1, newest: 1, heard: Vec::new() }.write();
+    let mut hear = |node, payload: &[u8]| member.on_frame(now, &frame(node, 1, payload.to_vec())).err();
+    assert!((3..259).all(|node| hear(node, &alive).is_none()));
+    assert_eq!(hear(999, &alive), Some(Refused::TooManyNodes));
+    assert_eq!(member.on_frame(now, &frame(3, 2, Body::Who.write())).err(), Some(Refused::Unproven));
+    assert!(member.on_frame(now, &frame(2, 2, Body::Who.write())).is_ok());
+    assert_eq!(member.peers(now).count(), 1);
 }

@@ -5,20 +5,20 @@
 //! late is set right by the next word about that part. No frame needs an earlier one to be understood.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     time::{Duration, Instant},
 };
 
 use super::{
     key::{BUCKETS, Key, KeyMap, Table},
-    peer::{Peer, State},
+    peer::{Peer, State, TTL},
     wire::{Body, ENTRIES_PER_FRAME, Entry, Frame, MAX_COUNT, NEWEST, Node, OLDEST, Refused},
 };
 
 /// Between two calls of [`Member::on_tick`]: how long a change waits for others to travel with.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// Between two signs of life.
-const ALIVE_INTERVAL: Duration = Duration::from_secs(1);
+const ALIVE_INTERVAL: Duration = Duration::from_millis(500);
 /// Buckets told again in each tick when someone has missed something: all of them within 0.8 s.
 const HASTY_BUCKETS: usize = 32;
 /// Otherwise each tick tells one bucket, and more while these are fewer pages: 40 KB a second, and all within 25.6 s.
@@ -29,8 +29,10 @@ const ASK_INTERVAL: Duration = Duration::from_secs(1);
 const ASK_INTERVAL_AFTER_LOSS: Duration = Duration::from_secs(2);
 /// After we connect we write the oldest version: until then every node has said what it reads.
 const SETTLING: Duration = Duration::from_secs(2);
-/// Other nodes. A cluster of 40 holds ten million viewers.
+/// Other nodes that count. A cluster of 40 holds ten million viewers.
 const MAX_NODES: usize = 256;
+/// And nodes that do not count yet.
+const MAX_STRANGERS: usize = 256;
 /// Pages of all other nodes, 24 to 48 bytes each.
 const MAX_PAGES: usize = 8_000_000;
 
@@ -52,7 +54,7 @@ impl Default for Versions {
 pub(crate) enum Event {
     /// A node was heard for the first time, or again.
     Came(Node),
-    /// A node has not been heard for [`super::peer::TTL`]: its viewers do not count.
+    /// A node has not shown for [`super::peer::TTL`] that it hears us: its viewers do not count.
     Silent(Node),
     /// A node stopped.
     Left(Node),
@@ -95,6 +97,8 @@ pub(crate) struct Member {
     reads: Versions,
     /// Of the last frame we sent.
     sequence: u64,
+    /// For each of the last ticks, when it was, and the sequence before its frames.
+    said: VecDeque<(Instant, u64)>,
     /// Our own counts.
     local: Table,
     /// Pages whose count was not told since it changed.
@@ -124,6 +128,7 @@ impl Member {
             me,
             reads,
             sequence: 0,
+            said: VecDeque::new(),
             local: Table::default(),
             dirty: KeyMap::default(),
             peers: HashMap::new(),
@@ -198,6 +203,10 @@ impl Member {
     pub(crate) fn on_tick(&mut self, now: Instant) -> Vec<Frame> {
         self.look_for_silence(now);
         let Some(connected_at) = self.connected_at else { return Vec::new() };
+        self.said.push_back((now, self.sequence));
+        while self.said.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > TTL) {
+            self.said.pop_front();
+        }
         let mut frames = Vec::new();
         let writes = self.version_all_read(now, connected_at);
         if writes != std::mem::replace(&mut self.writes, writes) {
@@ -207,7 +216,8 @@ impl Member {
         if is_due(self.told_alive_at, now, ALIVE_INTERVAL) {
             self.told_alive_at = Some(now);
             let Versions { oldest, newest } = self.reads;
-            frames.extend(self.frames_for_all(&Body::Alive { oldest, newest }));
+            let heard = self.peers.iter().filter_map(|(node, peer)| Some((*node, peer.heard_up_to(now)?))).collect();
+            frames.extend(self.frames_for_all(&Body::Alive { oldest, newest, heard }));
         }
         if self.ask_after.is_some_and(|interval| is_due(self.asked_at, now, interval)) {
             self.asked_at = Some(now);
@@ -225,9 +235,8 @@ impl Member {
     /// # Errors
     /// Why it was not taken. The caller counts that with [`Tallies::refuse`].
     pub(crate) fn on_frame(&mut self, now: Instant, frame: &Frame) -> Result<Heard, Refused> {
-        let mut heard = Heard::default();
         if frame.node == self.me {
-            return Ok(heard);
+            return Ok(Heard::default());
         }
         if !(self.reads.oldest..=self.reads.newest).contains(&frame.version) {
             // It did come, so it is not missing.
@@ -238,31 +247,69 @@ impl Member {
             Err(Refused::Kind) => Err(Refused::Kind),
             read => Ok(read?),
         };
-        let (nodes, pages) = (self.peers.len(), self.peers.values().map(Peer::pages).sum::<usize>());
-        let is_new = !self.peers.contains_key(&frame.node);
-        if is_new && nodes >= MAX_NODES {
+        let known = self.peers.get(&frame.node);
+        if known.is_none() && self.strangers() >= MAX_STRANGERS {
             return Err(Refused::TooManyNodes);
+        }
+        if known.is_none_or(|peer| peer.comes_back(now, ALIVE_INTERVAL)) {
+            // It counts us once we say that we hear it.
+            self.told_alive_at = None;
         }
         let peer = self.peers.entry(frame.node).or_insert_with(|| Peer::new(now, frame));
         let lost = peer.admit(now, frame.sequence, frame.payload.len())?;
-        if is_new || peer.state == State::Silent {
-            peer.turn(State::Alive, &mut self.changed);
-            self.events.push(Event::Came(frame.node));
-            self.ask(ASK_INTERVAL);
-        } else if lost > 0 {
+        if peer.state == State::Alive && lost > 0 {
             self.tallies.lost = self.tallies.lost.saturating_add(lost);
             self.ask(ASK_INTERVAL_AFTER_LOSS);
         }
-        match body? {
-            Body::Delta(_) | Body::Full { .. } if pages > MAX_PAGES => return Err(Refused::TooManyPages),
+        let body = body?;
+        if let Body::Alive { heard, .. } = &body {
+            self.hears_us(now, frame.node, heard)?;
+        }
+        self.take_in(frame.node, body)
+    }
+
+    /// Has a node count that has heard us a moment ago.
+    fn hears_us(&mut self, now: Instant, node: Node, heard: &[(Node, u64)]) -> Result<(), Refused> {
+        let Some((_, sequence)) = heard.iter().find(|(node, _)| *node == self.me) else { return Ok(()) };
+        let tick = self.said.partition_point(|(_, before)| before < sequence).checked_sub(1);
+        let Some((said, _)) = tick.and_then(|tick| self.said.get(tick)) else { return Ok(()) };
+        let counting = self.peers.len() - self.strangers();
+        let Some(peer) = self.peers.get_mut(&node) else { return Ok(()) };
+        if !peer.hears_us(now, *said) {
+            return Ok(());
+        }
+        if peer.state == State::Stranger && counting >= MAX_NODES {
+            return Err(Refused::TooManyNodes);
+        }
+        peer.turn(State::Alive, &mut self.changed);
+        self.events.push(Event::Came(node));
+        // Neither has taken what the other said until now.
+        self.hasty_buckets = BUCKETS;
+        self.ask(ASK_INTERVAL);
+        Ok(())
+    }
+
+    fn strangers(&self) -> usize {
+        self.peers.values().filter(|peer| peer.state == State::Stranger).count()
+    }
+
+    /// Takes in what a node says. Of a stranger that is what versions it reads, and no more.
+    fn take_in(&mut self, node: Node, body: Body) -> Result<Heard, Refused> {
+        let mut heard = Heard::default();
+        let is_stranger = self.peers.get(&node).is_none_or(|peer| peer.state == State::Stranger);
+        match body {
+            body if is_stranger && !matches!(body, Body::Alive { .. }) => return Err(Refused::Unproven),
+            Body::Delta(_) | Body::Full { .. } if self.peers.values().map(Peer::pages).sum::<usize>() > MAX_PAGES => {
+                return Err(Refused::TooManyPages);
+            }
             Body::Who => self.hasty_buckets = BUCKETS,
             Body::NamesWanted(keys) => heard.wanted = keys,
             Body::Names(names) => heard.names = names,
             body => {
                 if body == Body::Bye {
-                    self.events.push(Event::Left(frame.node));
+                    self.events.push(Event::Left(node));
                 }
-                if let Some(peer) = self.peers.get_mut(&frame.node) {
+                if let Some(peer) = self.peers.get_mut(&node) {
                     peer.apply(body, &mut self.changed)?;
                 }
             }
@@ -287,7 +334,7 @@ impl Member {
 
     fn look_for_silence(&mut self, now: Instant) {
         for (node, peer) in &mut self.peers {
-            if peer.is_overdue(now) {
+            if peer.state == State::Alive && peer.is_overdue(now) {
                 peer.turn(State::Silent, &mut self.changed);
                 self.events.push(Event::Silent(*node));
             }

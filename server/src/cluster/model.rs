@@ -2,7 +2,7 @@
 //!
 //! Frames are lost, doubled, late and in any order. Nodes come, stop, crash, and are paused for longer than they are
 //! remembered to live. The engine goes away, and the bus falls apart in two. Old and new versions run side by side. Then
-//! all that ends, and every node must soon show what is true.
+//! all that ends, and every node must soon show what is true. All the while someone sends recorded frames again.
 
 use std::{
     cmp::Reverse,
@@ -29,6 +29,8 @@ const TROUBLE: Duration = Duration::from_secs(12);
 const MAX_DELAY_MS: u64 = 400;
 /// How long a node may be paused.
 const MAX_PAUSE_MS: u64 = 9_000;
+/// The part of all frames that is recorded.
+const RECORDED: f64 = 0.1;
 /// Within this all is exact after the trouble: a dead node is believed in for 5 s after its last frame, all else takes less.
 const PATIENCE: Duration = Duration::from_secs(7);
 /// Two versions that a rolling upgrade has side by side.
@@ -65,6 +67,8 @@ struct World {
     nodes: Vec<SimNode>,
     flights: BinaryHeap<Flight>,
     frames: std::collections::HashMap<u64, Frame>,
+    /// What someone without the secret has recorded.
+    recorded: Vec<Frame>,
     sent: u64,
     /// When each node that is gone was last able to say something.
     gone: Vec<(Node, Instant)>,
@@ -86,7 +90,7 @@ impl World {
     fn new(seed: u64, refresh: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let weather = Weather { loss: rng.f64() * 0.6, doubles: rng.f64() * 0.3, refresh };
-        let (nodes, flights, frames, gone) = Default::default();
+        let (nodes, flights, frames, recorded, gone) = Default::default();
         let now = Instant::now();
         let mut world = Self {
             rng,
@@ -94,6 +98,7 @@ impl World {
             nodes,
             flights,
             frames,
+            recorded,
             sent: 0,
             gone,
             is_split: false,
@@ -171,6 +176,9 @@ impl World {
         if !self.weather.refresh && frame.payload.first() == Some(&b'f') {
             return;
         }
+        if self.rng.f64() < RECORDED {
+            self.recorded.push(frame.clone());
+        }
         for to in 0..self.nodes.len() {
             let node = &self.nodes[to];
             if self.is_split && node.half != from.half {
@@ -210,8 +218,17 @@ impl World {
         }
     }
 
+    /// Sends something recorded again, to everyone.
+    fn replay(&mut self) {
+        let idx = self.rng.usize(..self.recorded.len().max(1));
+        if let Some(frame) = self.recorded.get(idx) {
+            self.nodes.iter_mut().for_each(|node| node.waiting.push(frame.clone()));
+        }
+    }
+
     fn step(&mut self) {
         self.now += TICK;
+        self.replay();
         if self.engine_away_until.is_some_and(|until| until <= self.now || !self.trouble) {
             self.engine_away_until = None;
             self.nodes.iter_mut().for_each(|node| node.member.connected(self.now));

@@ -7,7 +7,7 @@ use super::{
     wire::{Body, Entry, Frame, Refused},
 };
 
-/// A node that was not heard for this long does not count: five of its signs of life are missing.
+/// A node that did not hear us for this long does not count: nine of its signs of life are missing, or ours.
 pub(super) const TTL: Duration = Duration::from_secs(5);
 /// What a silent node said is kept for this long, so that its counts are back with its first word.
 const MEMORY: Duration = Duration::from_secs(60);
@@ -19,9 +19,11 @@ const MAX_PAGES_PER_NODE: usize = 1_000_000;
 /// Whether a node counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
+    /// It does not: it has not shown yet that it hears us.
+    Stranger,
     /// It does.
     Alive,
-    /// It has not been heard for too long.
+    /// It did, but has not shown for too long that it hears us.
     Silent,
     /// It said goodbye. Frames of it that come late are not taken.
     Left,
@@ -30,9 +32,12 @@ pub(super) enum State {
 /// One other node.
 pub(super) struct Peer {
     pub(super) state: State,
-    /// When a frame of it was last taken.
+    /// When a frame of it last came.
     pub(super) heard: Instant,
-    /// Of the last frame taken.
+    /// When we said the last thing that it has told to have heard. Anyone can send recorded frames of a node that is gone, and
+    /// nobody has a recording in which such a node hears what we say now.
+    heard_us: Option<Instant>,
+    /// Of the last frame that came.
     sequence: u64,
     counts: Table,
     /// The newest version it reads: what it wrote at first, until it has said so.
@@ -46,8 +51,9 @@ impl Peer {
     /// A node of which this frame is the first.
     pub(super) fn new(now: Instant, first: &Frame) -> Self {
         Self {
-            state: State::Alive,
+            state: State::Stranger,
             heard: now,
+            heard_us: None,
             sequence: first.sequence.saturating_sub(1),
             counts: Table::default(),
             newest: first.version,
@@ -133,11 +139,30 @@ impl Peer {
         changed.extend(self.counts.keys());
     }
 
+    /// It does not count, and was quiet for longer than this.
+    pub(super) fn comes_back(&self, now: Instant, quiet: Duration) -> bool {
+        matches!(self.state, State::Stranger | State::Silent) && now.saturating_duration_since(self.heard) > quiet
+    }
+
+    /// It has heard what we said then. Says whether that makes it count.
+    pub(super) fn hears_us(&mut self, now: Instant, said: Instant) -> bool {
+        self.heard_us = self.heard_us.max(Some(said));
+        matches!(self.state, State::Stranger | State::Silent) && !self.is_overdue(now)
+    }
+
+    /// It has not shown for too long that it hears us.
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
-        self.state == State::Alive && now.saturating_duration_since(self.heard) > TTL
+        self.heard_us.is_none_or(|said| now.saturating_duration_since(said) > TTL)
     }
 
     pub(super) fn is_forgotten(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.heard) > MEMORY
+        let memory = if self.state == State::Stranger { TTL } else { MEMORY };
+        now.saturating_duration_since(self.heard) > memory
+    }
+
+    /// What we heard of it last, if we hear it.
+    pub(super) fn heard_up_to(&self, now: Instant) -> Option<u64> {
+        let is_here = self.state != State::Left && now.saturating_duration_since(self.heard) <= TTL;
+        is_here.then_some(self.sequence)
     }
 }

@@ -29,6 +29,10 @@ pub(super) const MAX_COUNT: u32 = 100_000_000;
 const ENTRY_BYTES: usize = KEY_BYTES + 4;
 /// Names in a frame: as long as they may be, these are 50 KB.
 pub(super) const NAMES_PER_FRAME: usize = 100;
+/// Nodes that one sign of life may say it hears: twice as many as count, for those who knock.
+pub(super) const MAX_HEARD: usize = 512;
+/// Bytes of a node, and of a sequence.
+const NUMBER_BYTES: usize = 6;
 
 /// Who sent a frame: a random number of 48 bits, new with each start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,8 +60,8 @@ pub(super) enum Body {
     Delta(Vec<Entry>),
     /// All pages with viewers whose key has one of these prefixes.
     Full { low: u32, high: u32, entries: Vec<Entry> },
-    /// The node lives, and reads these versions.
-    Alive { oldest: u8, newest: u8 },
+    /// The node lives, reads these versions, and heard these nodes, each up to this sequence.
+    Alive { oldest: u8, newest: u8, heard: Vec<(Node, u64)> },
     /// The node wants to hear everything.
     Who,
     /// The node stops.
@@ -81,6 +85,8 @@ pub(crate) enum Refused {
     Malformed,
     /// It came twice, or after a later one.
     Late,
+    /// Its node has not shown yet that it hears us. So it may be a recording.
+    Unproven,
     /// There are as many nodes as there may be.
     TooManyNodes,
     /// The node has as many pages as it may.
@@ -98,6 +104,7 @@ impl Refused {
             Self::Kind => "kind",
             Self::Malformed => "malformed",
             Self::Late => "late",
+            Self::Unproven => "unproven",
             Self::TooManyNodes => "too_many_nodes",
             Self::TooManyPages => "too_many_pages",
             Self::TooFast => "too_fast",
@@ -128,7 +135,15 @@ impl Body {
                 }
                 write_entries(&mut bytes, entries);
             }
-            Self::Alive { oldest, newest } => bytes.extend([oldest, newest]),
+            Self::Alive { oldest, newest, heard } => {
+                bytes.extend([oldest, newest]);
+                bytes.extend(u16::try_from(heard.len()).unwrap_or(0).to_le_bytes());
+                for (Node(node), sequence) in heard {
+                    bytes.extend(
+                        [node, sequence].iter().flat_map(|number| number.to_le_bytes().into_iter().take(NUMBER_BYTES)),
+                    );
+                }
+            }
             Self::Who | Self::Bye => {}
             Self::NamesWanted(keys) => bytes.extend(keys.iter().flat_map(|key| key.0)),
             Self::Names(names) => {
@@ -147,10 +162,7 @@ impl Body {
         match kind {
             b'd' => Ok(Self::Delta(read_entries(body, 0)?)),
             b'f' => read_full(*shard_bits, body).ok_or(Refused::Malformed)?,
-            b'h' => match body {
-                [oldest, newest, ..] if oldest <= newest => Ok(Self::Alive { oldest: *oldest, newest: *newest }),
-                _ => Err(Refused::Malformed),
-            },
+            b'h' => read_alive(body).ok_or(Refused::Malformed),
             b'w' => Ok(Self::Who),
             b'b' => Ok(Self::Bye),
             b'q' => {
@@ -185,6 +197,25 @@ fn read_entries(body: &[u8], least: u32) -> Result<Vec<Entry>, Refused> {
         (least..=MAX_COUNT).contains(&count).then_some((Key(*key), count))
     };
     entries.iter().map(read).collect::<Option<_>>().ok_or(Refused::Malformed)
+}
+
+fn read_alive(body: &[u8]) -> Option<Body> {
+    let [oldest, newest, few, many, rest @ ..] = body else { return None };
+    let (oldest, newest, nodes) = (*oldest, *newest, usize::from(u16::from_le_bytes([*few, *many])));
+    let (pairs, _) = rest.as_chunks::<{ 2 * NUMBER_BYTES }>();
+    if oldest > newest || nodes > MAX_HEARD || nodes > pairs.len() {
+        return None;
+    }
+    let read = |pair: &[u8; 2 * NUMBER_BYTES]| {
+        let (node, sequence) = pair.split_at(NUMBER_BYTES);
+        (Node(read_number(node)), read_number(sequence))
+    };
+    Some(Body::Alive { oldest, newest, heard: pairs.iter().take(nodes).map(read).collect() })
+}
+
+/// The number whose bytes these are.
+pub(super) fn read_number(little_endian: &[u8]) -> u64 {
+    little_endian.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// Reads a range of shards, of however many the sender has, and what is in it.
