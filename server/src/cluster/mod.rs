@@ -3,6 +3,7 @@
 //! [`member::Member`] is the protocol, without network and clock. [`bus`] carries its frames over NATS. This file is what stands
 //! between them and the counters: which pages the counters here care about, and which counter is to be told of a change.
 
+mod audience;
 mod bus;
 #[cfg(test)]
 mod drill;
@@ -31,11 +32,12 @@ use crate::{
     counter::elsewhere::{Elsewhere, Feed},
     party::{Stub, post},
 };
+use audience::Audience;
 use key::{Key, KeyMap};
 use member::{Event, Heard, Member, Versions};
 use names::Names;
 use seal::Seal;
-use wire::Node;
+use wire::{Node, Refused};
 
 pub use settings::ClusterSettings;
 
@@ -58,6 +60,8 @@ struct State {
     /// Sites by the names of their counters.
     sites: HashMap<String, Site>,
     names: Names,
+    /// Those who have another secret of ours, while it is changed.
+    audiences: Vec<Audience>,
     /// Since when the bus is away, for who asks how the server is.
     away_since: Option<Instant>,
 }
@@ -86,12 +90,13 @@ struct Site {
 }
 
 impl Cluster {
-    fn new(seal: Seal, node: Node) -> Self {
+    fn new(seal: Seal, node: Node, audiences: Vec<Audience>) -> Self {
         let state = State {
             member: Member::new(node, Versions::default()),
             pages: KeyMap::default(),
             sites: HashMap::new(),
             names: Names::default(),
+            audiences,
             away_since: Some(Instant::now()),
         };
         Self(Arc::new(Shared { seal, state: Mutex::new(state) }))
@@ -112,20 +117,27 @@ impl Cluster {
             state.member.disconnected();
             state.away_since.get_or_insert(now);
         }
+        state.audiences.iter_mut().for_each(|audience| audience.set_connected(now, connected));
     }
 
     /// Messages were lost on the way.
     fn missed_something(&self) {
-        self.state().member.missed_something();
+        let mut state = self.state();
+        state.member.missed_something();
+        state.audiences.iter_mut().for_each(Audience::missed_something);
     }
 
     fn on_message(&self, now: Instant, bytes: &[u8]) {
         let frame = self.0.seal.open(bytes);
         let mut state = self.state();
-        let heard = frame.and_then(|frame| state.member.on_frame(now, &frame));
-        match heard {
-            Ok(heard) => state.hear(heard, &self.0.seal),
-            Err(reason) => state.member.tallies.refuse(reason),
+        let taken = match frame {
+            Err(Refused::Forged) => state.hear_for_others(now, bytes),
+            frame => {
+                frame.and_then(|frame| state.member.on_frame(now, &frame)).map(|heard| state.hear(heard, &self.0.seal))
+            }
+        };
+        if let Err(reason) = taken {
+            state.member.tallies.refuse(reason);
         }
         state.follow_changes();
     }
@@ -139,17 +151,32 @@ impl Cluster {
             state.exchange_names(now, &mut frames);
         }
         state.follow_changes();
+        let for_others: Vec<Vec<u8>> = state.audiences.iter_mut().flat_map(|audience| audience.on_tick(now)).collect();
         drop(state);
-        frames.into_iter().filter_map(|frame| self.0.seal.seal(frame)).collect()
+        frames.into_iter().filter_map(|frame| self.0.seal.seal(frame)).chain(for_others).collect()
     }
 
     fn goodbye(&self) -> Vec<Vec<u8>> {
-        let frames = self.state().member.goodbye();
-        frames.into_iter().filter_map(|frame| self.0.seal.seal(frame)).collect()
+        let mut state = self.state();
+        let frames = state.member.goodbye();
+        let for_others = state.audiences.iter_mut().flat_map(Audience::goodbye);
+        frames.into_iter().filter_map(|frame| self.0.seal.seal(frame)).chain(for_others).collect()
     }
 }
 
 impl State {
+    /// How many view a page here.
+    fn set_local(&mut self, key: Key, page: &PageId, viewers: u32) {
+        self.member.set_local(key, viewers);
+        self.audiences.iter_mut().for_each(|audience| audience.set(page, viewers));
+    }
+
+    /// Takes in a message that our first secret does not open.
+    fn hear_for_others(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Refused> {
+        let heard = self.audiences.iter_mut().map(|audience| audience.on_message(now, bytes));
+        heard.into_iter().find(|heard| *heard != Err(Refused::Forged)).unwrap_or(Err(Refused::Forged))
+    }
+
     fn hear(&mut self, heard: Heard, seal: &Seal) {
         self.names.wanted_by_others(heard.wanted);
         for name in heard.names {
@@ -186,7 +213,7 @@ impl State {
                 Event::Left(node) => tracing::info!(node = name(node), "a node of the cluster has stopped"),
                 Event::Silent(node) => tracing::warn!(
                     node = name(node),
-                    "a node of the cluster has not been heard for {} s; its viewers do not count until it is",
+                    "a node of the cluster has not answered for {} s; its viewers do not count until it does",
                     peer::TTL.as_secs()
                 ),
             }
@@ -217,13 +244,14 @@ impl State {
         if !self.sites.values().any(due) {
             return;
         }
-        let State { member, pages, sites, .. } = self;
+        let State { member, audiences, pages, sites, .. } = self;
         pages.retain(|key, page| {
             if !page.stale || !sites.get(page.id.counter_room()).is_some_and(due) {
                 return true;
             }
             page.stale = false;
             member.set_local(*key, 0);
+            audiences.iter_mut().for_each(|audience| audience.set(&page.id, 0));
             page.watched || member.elsewhere(*key) > 0
         });
         sites.retain(|_, site| {
@@ -301,13 +329,13 @@ impl Feed for ClusterFeed {
         if let Some(page) = state.pages.get_mut(&key) {
             page.stale = false;
         }
-        state.member.set_local(key, viewers);
+        state.set_local(key, page, viewers);
     }
 
     fn forget(&mut self, page: &PageId) {
         let key = self.cluster.0.seal.key(page);
         let mut state = self.cluster.state();
-        state.member.set_local(key, 0);
+        state.set_local(key, page, 0);
         if state.member.elsewhere(key) == 0 {
             state.pages.remove(&key);
         } else if let Some(page) = state.pages.get_mut(&key) {

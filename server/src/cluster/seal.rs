@@ -11,37 +11,35 @@ use ring::{
 
 use super::{
     key::{KEY_BYTES, Key},
-    wire::{Frame, Node, Refused},
+    wire::{Frame, Node, Refused, read_number},
 };
 
 /// Version, node and sequence.
 const HEADER_BYTES: usize = 1 + NONCE_LEN;
 /// Bytes of a node and of a sequence.
 const HALF_NONCE_BYTES: usize = NONCE_LEN / 2;
-/// What keys are derived for.
-const PURPOSE: &[&[u8]] = &[b"connection-counter frames"];
+/// What the two keys are derived for.
+const FRAMES: &[&[u8]] = &[b"connection-counter frames"];
+const PAGES: &[&[u8]] = &[b"connection-counter pages"];
 /// Bytes of a message that is looked at: four times the most that we send.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// The keys of a cluster.
+/// The keys that a secret stands for.
 pub(crate) struct Seal {
-    /// Of the secrets: the first seals, each of them opens.
-    keys: Vec<LessSafeKey>,
-    /// Names pages. It is of the cluster's name only, so that pages keep their keys while the secret is changed.
+    /// Seals and opens frames.
+    frames: LessSafeKey,
+    /// Names pages. Nobody without the secret can look for pages whose names are alike, or tell which page a name stands for.
     pages: hmac::Key,
 }
 
 impl Seal {
-    /// The keys of these secrets, the one to seal with first.
-    pub(crate) fn new(cluster: &str, secrets: &[String]) -> Self {
+    pub(crate) fn new(cluster: &str, secret: &str) -> Self {
         let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, cluster.as_bytes());
-        let key = |secret: &String| {
-            let secret = salt.extract(secret.as_bytes());
-            let key = secret.expand(PURPOSE, &CHACHA20_POLY1305);
-            key.ok().map(|key| LessSafeKey::new(UnboundKey::from(key)))
-        };
-        let pages = hmac::Key::new(hmac::HMAC_SHA256, cluster.as_bytes());
-        Self { keys: secrets.iter().filter_map(key).collect(), pages }
+        let secret = salt.extract(secret.as_bytes());
+        let short = "both keys are shorter than what can be derived";
+        let frames = UnboundKey::from(secret.expand(FRAMES, &CHACHA20_POLY1305).expect(short));
+        let pages = hmac::Key::from(secret.expand(PAGES, hmac::HMAC_SHA256).expect(short));
+        Self { frames: LessSafeKey::new(frames), pages }
     }
 
     /// What a page is called between machines.
@@ -59,7 +57,7 @@ impl Seal {
         second.copy_from_slice(sequence.to_le_bytes().get(..HALF_NONCE_BYTES)?);
         let mut bytes = [&[version][..], &nonce[..]].concat();
         let nonce = Nonce::assume_unique_for_key(nonce);
-        self.keys.first()?.seal_in_place_append_tag(nonce, Aad::from(&bytes), &mut payload).ok()?;
+        self.frames.seal_in_place_append_tag(nonce, Aad::from(&bytes), &mut payload).ok()?;
         bytes.extend(payload);
         Some(bytes)
     }
@@ -72,21 +70,12 @@ impl Seal {
         let (header, sealed) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(Refused::Malformed)?;
         let [version, nonce @ ..] = *header;
         let (node, sequence) = nonce.split_at(HALF_NONCE_BYTES);
-        for key in &self.keys {
-            let mut payload = sealed.to_vec();
-            let opened = key.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(header), &mut payload);
-            if let Ok(opened) = opened {
-                let len = opened.len();
-                payload.truncate(len);
-                return Ok(Frame { version, node: Node(number(node)), sequence: number(sequence), payload });
-            }
-        }
-        Err(Refused::Forged)
+        let mut payload = sealed.to_vec();
+        let opened = self.frames.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(header), &mut payload);
+        let len = opened.map_err(|_| Refused::Forged)?.len();
+        payload.truncate(len);
+        Ok(Frame { version, node: Node(read_number(node)), sequence: read_number(sequence), payload })
     }
-}
-
-fn number(little_endian: &[u8]) -> u64 {
-    little_endian.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
@@ -95,8 +84,8 @@ mod tests {
 
     const FRAME: (u8, Node, u64) = (1, Node(0x1234_5678_9abc), 77);
 
-    fn seal(secrets: &[&str]) -> Seal {
-        Seal::new("test", &secrets.iter().map(|&secret| secret.to_owned()).collect::<Vec<_>>())
+    fn seal(secret: &str) -> Seal {
+        Seal::new("test", secret)
     }
 
     fn frame() -> Frame {
@@ -106,7 +95,7 @@ mod tests {
 
     #[test]
     fn what_is_sealed_is_opened_and_hidden() {
-        let seal = seal(&["one"]);
+        let seal = seal("one");
         let bytes = seal.seal(frame()).unwrap();
         assert_eq!(bytes.len(), HEADER_BYTES + frame().payload.len() + 16);
         assert!(!bytes.windows(4).any(|window| window == frame().payload));
@@ -115,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_changed_bit_anywhere_is_noticed() {
-        let seal = seal(&["one"]);
+        let seal = seal("one");
         let bytes = seal.seal(frame()).unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut bytes = bytes.clone();
@@ -128,15 +117,13 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_changed_in_three_steps() {
-        let steps = [seal(&["old"]), seal(&["old", "new"]), seal(&["new", "old"]), seal(&["new"])];
-        for pair in steps.windows(2) {
-            for (from, to) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
-                assert_eq!(to.open(&from.seal(frame()).unwrap()), Ok(frame()));
-            }
+    fn another_secret_or_cluster_opens_nothing_and_names_otherwise() {
+        let (one, page) = (seal("one"), PageId::parse("example.org/a").unwrap());
+        let bytes = one.seal(frame()).unwrap();
+        for other in [seal("two"), Seal::new("other", "one")] {
+            assert_eq!(other.open(&bytes), Err(Refused::Forged));
+            assert_ne!(other.key(&page), one.key(&page));
         }
-        assert_eq!(steps[3].open(&steps[0].seal(frame()).unwrap()), Err(Refused::Forged));
-        let page = PageId::parse("example.org/a").unwrap();
-        assert!(steps.iter().all(|seal| seal.key(&page) == steps[0].key(&page)));
+        assert_eq!(seal("one").key(&page), one.key(&page));
     }
 }

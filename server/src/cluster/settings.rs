@@ -6,7 +6,7 @@ use async_nats::{ConnectOptions, ServerAddr};
 use clap::Args;
 use percent_encoding::percent_decode_str;
 
-use super::{Cluster, bus, bus::Bus, seal::Seal, wire::Node};
+use super::{Cluster, audience::Audience, bus, bus::Bus, seal::Seal, wire::Node};
 use crate::{Server, StartupError, counter::elsewhere::OtherMachines};
 
 /// Characters of a secret, at least: as random text these are 80 bits or more.
@@ -31,7 +31,7 @@ pub struct ClusterSettings {
     pub cluster_name: String,
 
     /// Secret that all machines of the cluster share, 16 characters or more. To change it, give the old and the new one
-    /// (comma-separated): the first is used, all are accepted.
+    /// (comma-separated): a machine counts those that have the first, and is counted by those that have any of them.
     #[arg(
         long,
         env = "CONNECTION_COUNTER_CLUSTER_SECRET",
@@ -88,8 +88,21 @@ impl ClusterSettings {
         }
         let servers = servers.into_iter().map(without_credentials).collect::<Result<_, _>>()?;
         let bus = Bus { servers, options, subject: format!("cc.{}.x", self.cluster_name) };
-        let seal = Seal::new(&self.cluster_name, &self.cluster_secret);
-        Ok(Some((Cluster::new(seal, Node(fastrand::u64(1..1 << 48))), bus)))
+        Ok(Some((self.cluster(), bus)))
+    }
+
+    /// What takes part, with each secret apart.
+    fn cluster(&self) -> Cluster {
+        let mut secrets: Vec<&String> = Vec::new();
+        for secret in &self.cluster_secret {
+            // With one secret twice we would count ourselves.
+            if !secrets.contains(&secret) {
+                secrets.push(secret);
+            }
+        }
+        let mut parts = secrets.into_iter().map(|secret| (Seal::new(&self.cluster_name, secret), random_node()));
+        let (seal, node) = parts.next().expect("`validate` wants a secret");
+        Cluster::new(seal, node, parts.map(|(seal, node)| Audience::new(seal, node)).collect())
     }
 
     fn validate(&self) -> Result<(), StartupError> {
@@ -107,6 +120,10 @@ impl ClusterSettings {
         }
         Ok(())
     }
+}
+
+fn random_node() -> Node {
+    Node(fastrand::u64(1..1 << 48))
 }
 
 /// Names and passwords may have characters that addresses have escaped.

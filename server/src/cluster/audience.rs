@@ -1,0 +1,87 @@
+//! While the secret is changed there are nodes with the old one, with both, and with the new one. A node counts those that have
+//! the first of its secrets. This is its part among those that have another one: it speaks to them, so that they count it.
+
+use std::time::Instant;
+
+use connection_counter_protocol::PageId;
+
+use super::{
+    key::{Key, KeyMap},
+    member::{Member, Versions},
+    names::Names,
+    seal::Seal,
+    wire::{Frame, Node, Refused},
+};
+
+/// Those who have one of our other secrets.
+pub(super) struct Audience {
+    seal: Seal,
+    member: Member,
+    /// Names that they want to know.
+    names: Names,
+    /// The pages with viewers here, by what they are called among these nodes.
+    ids: KeyMap<PageId>,
+}
+
+impl Audience {
+    pub(super) fn new(seal: Seal, node: Node) -> Self {
+        let member = Member::new(node, Versions::default());
+        Self { seal, member, names: Names::default(), ids: KeyMap::default() }
+    }
+
+    pub(super) fn set_connected(&mut self, now: Instant, connected: bool) {
+        if connected {
+            self.member.connected(now);
+        } else {
+            self.member.disconnected();
+        }
+    }
+
+    pub(super) fn missed_something(&mut self) {
+        self.member.missed_something();
+    }
+
+    /// How many view a page here.
+    pub(super) fn set(&mut self, page: &PageId, viewers: u32) {
+        let key = self.seal.key(page);
+        self.member.set_local(key, viewers);
+        if viewers == 0 {
+            self.ids.remove(&key);
+        } else {
+            self.ids.insert(key, page.clone());
+        }
+    }
+
+    pub(super) fn on_message(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Refused> {
+        let frame = self.seal.open(bytes)?;
+        let heard = self.member.on_frame(now, &frame)?;
+        self.names.wanted_by_others(heard.wanted);
+        // What they count is counted by those among them who have our first secret, too.
+        self.member.take_changed();
+        self.member.take_events();
+        Ok(())
+    }
+
+    pub(super) fn on_tick(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let mut frames = self.member.on_tick(now);
+        self.member.take_changed();
+        self.member.take_events();
+        if !frames.is_empty() {
+            let ids = &self.ids;
+            let name = |key: Key| ids.get(&key).map(|id| Box::from(id.as_str()));
+            for names in self.names.take_answers(name) {
+                frames.push(self.member.tell_names(names));
+            }
+        }
+        self.sealed(frames)
+    }
+
+    pub(super) fn goodbye(&mut self) -> Vec<Vec<u8>> {
+        let frames = self.member.goodbye();
+        self.sealed(frames)
+    }
+
+    fn sealed(&self, frames: Vec<Frame>) -> Vec<Vec<u8>> {
+        frames.into_iter().filter_map(|frame| self.seal.seal(frame)).collect()
+    }
+}
