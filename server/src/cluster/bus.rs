@@ -75,7 +75,7 @@ pub(super) async fn run(cluster: Cluster, bus: Bus, stop: impl Future<Output = (
     };
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut link = Link::default();
+    let mut link = Link::new(cluster.own_name());
     loop {
         tokio::select! {
             () = &mut stop => break,
@@ -105,6 +105,8 @@ pub(super) async fn run(cluster: Cluster, bus: Bus, stop: impl Future<Output = (
 
 /// What is known of the connection, for the log.
 struct Link {
+    /// What this machine is called in the logs of the others.
+    node: String,
     /// Whether it was there when we last looked; `None` until it was there or has been tried for a while.
     connected: Option<bool>,
     /// When we began.
@@ -113,13 +115,11 @@ struct Link {
     reason: Option<String>,
 }
 
-impl Default for Link {
-    fn default() -> Self {
-        Self { connected: None, started_at: Instant::now(), reason: None }
-    }
-}
-
 impl Link {
+    fn new(node: String) -> Self {
+        Self { node, connected: None, started_at: Instant::now(), reason: None }
+    }
+
     fn is_connected(&self) -> bool {
         self.connected == Some(true)
     }
@@ -150,7 +150,7 @@ impl Link {
         self.connected = Some(connected);
         if connected {
             self.reason = None;
-            tracing::info!("the cluster's NATS server is reached; counts are of all machines");
+            tracing::info!(this_node = self.node, "the cluster's NATS server is reached; counts are of all machines");
         } else {
             tracing::warn!(
                 reason = self.reason.as_deref().unwrap_or("the connection was lost"),

@@ -156,6 +156,11 @@ impl Cluster {
         frames.into_iter().filter_map(|frame| self.0.seal.seal(frame)).chain(for_others).collect()
     }
 
+    /// What the others call this node in their logs.
+    fn own_name(&self) -> String {
+        name(self.state().member.me())
+    }
+
     fn goodbye(&self) -> Vec<Vec<u8>> {
         let mut state = self.state();
         let frames = state.member.goodbye();
