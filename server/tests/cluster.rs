@@ -8,13 +8,14 @@ mod support;
 use std::{fs, process::Command};
 
 use support::{
+    Binary, Client,
     nats::{Nats, Node, SECRET, expect_everywhere},
     wait_until,
 };
 
 const CAME: &str = "a node of the cluster is heard";
 const STOPPED: &str = "a node of the cluster has stopped";
-const SILENT: &str = "a node of the cluster has not been heard";
+const SILENT: &str = "a node of the cluster has not answered";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_nodes_show_the_same_count() {
@@ -56,6 +57,16 @@ async fn a_node_that_stops_or_dies_does_not_count() {
     let _viewers = (stops.viewer("example.org/a").await, dies.viewer("example.org/a").await);
     let _own = stays.viewer("example.org/a").await;
     expect_everywhere(&[&stays, &stops, &dies], "example.org/a", 3).await;
+    let (_, metrics) = stays.admin.get("/metrics").await;
+    let of_peers = |name: &str| -> Vec<f64> {
+        let lines = metrics.lines().filter_map(|line| line.strip_prefix(name)?.split_once("\"} "));
+        lines.map(|(_, value)| value.parse().unwrap()).collect()
+    };
+    assert_eq!(of_peers("connectioncounter_cluster_peer_pages{node=\""), [1.0, 1.0], "{metrics}");
+    let silence = of_peers("connectioncounter_cluster_peer_silence_seconds{node=\"");
+    assert!(silence.len() == 2 && silence.iter().all(|seconds| *seconds < 5.0), "{metrics}");
+    assert!(stays.metric("connectioncounter_cluster_refreshes_asked_total").await >= 1.0, "{metrics}");
+    assert!(stays.metric("connectioncounter_cluster_changes_told_total").await >= 1.0, "{metrics}");
     assert_eq!([CAME, STOPPED, SILENT].map(|line| stays.logged(line)), [2, 0, 0], "{}", stays.log());
     stops.signal("TERM");
     expect_everywhere(&[&stays, &dies], "example.org/a", 2).await;
@@ -106,20 +117,114 @@ async fn strangers_on_the_bus_are_not_heard() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_secret_is_changed_while_nodes_count() {
+    const NEW: &str = "the new secret of all";
     let nats = Nats::start().await;
     let url = nats.url("");
-    let old = Node::start(&url, &[SECRET]).await;
-    let _viewer = old.viewer("example.org/a").await;
-    let both = Node::start(&url, &[SECRET, "the new secret of all"]).await;
-    let _another = both.viewer("example.org/a").await;
-    expect_everywhere(&[&old, &both], "example.org/a", 2).await;
-    let newer = Node::start(&url, &["the new secret of all", SECRET]).await;
-    let newest = Node::start(&url, &["the new secret of all"]).await;
-    let _third = newest.viewer("example.org/a").await;
-    // Each understands those of the step before and after its own.
-    newer.expect_peers(3).await;
-    expect_everywhere(&[&newer], "example.org/a", 3).await;
-    newest.expect_peers(1).await;
+    // Each is started anew with the next secrets while the other has those before.
+    let mut before = Node::start(&url, &[SECRET]).await;
+    let mut viewer = before.viewer("example.org/0").await;
+    for (step, secrets) in [&[SECRET, NEW][..], &[NEW, SECRET], &[NEW]].into_iter().enumerate() {
+        let after = Node::start(&url, secrets).await;
+        let (old_page, new_page) = (format!("example.org/{step}"), format!("example.org/{}", step + 1));
+        let own = after.viewer(&new_page).await;
+        let _both = [before.viewer("example.org/both").await, after.viewer("example.org/both").await];
+        expect_everywhere(&[&before, &after], "example.org/both", 2).await;
+        for node in [&before, &after] {
+            // The counter knows the page by name.
+            node.expect_counted("example.org", &old_page, 1).await;
+            node.expect_counted("example.org", &new_page, 1).await;
+            node.expect_peers(1).await;
+        }
+        before.signal("TERM");
+        after.expect_peers(0).await;
+        drop(viewer);
+        (before, viewer) = (after, own);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_given_twice_is_one() {
+    let nats = Nats::start().await;
+    let one = Node::start(&nats.url(""), &[SECRET, SECRET]).await;
+    let two = Node::start(&nats.url(""), &[SECRET, "another one that is not used", SECRET]).await;
+    let _viewer = one.viewer("example.org/a").await;
+    expect_everywhere(&[&one, &two], "example.org/a", 1).await;
+    assert_eq!([&one, &two].map(|node| node.logged(CAME)), [1, 1]);
+}
+
+/// The highest count by the minute and by the hour that a node tells.
+async fn highest(node: &Node, query: &str) -> [u64; 2] {
+    let (status, answer) = node.get(&format!("/parties/counter/example.org?history{query}")).await;
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+    let most = |span: &str| answer[span]["highest"].as_array().into_iter().flatten().filter_map(|n| n.as_u64()).max();
+    assert!(status == 200 || status == 404, "{status}: {answer}");
+    ["minutes", "hours"].map(|span| most(span).unwrap_or(0))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_is_of_all_nodes_and_outlives_each() {
+    const PAGE: &str = "&page=example.org%2Fa";
+    let nats = Nats::start().await;
+    let (stays, dies) = (nats.node().await, nats.node().await);
+    let own = stays.viewer("example.org/a").await;
+    let there =
+        [dies.viewer("example.org/a").await, dies.viewer("example.org/a").await, dies.viewer("example.org/b").await];
+    for node in [&stays, &dies] {
+        wait_until("its history is of all nodes", async || {
+            [highest(node, "").await, highest(node, PAGE).await] == [[4, 4], [3, 3]]
+        })
+        .await;
+    }
+    dies.server.kill();
+    drop(there);
+    expect_everywhere(&[&stays], "example.org/a", 1).await;
+    drop(own);
+    expect_everywhere(&[&stays], "example.org/a", 0).await;
+    assert_eq!([highest(&stays, "").await, highest(&stays, PAGE).await], [[4, 4], [3, 3]]);
+    let detail = stays.get_json("/parties/counter/example.org?detail").await;
+    assert_eq!(
+        [&detail["pages"]["example.org/a"]["peak"], &detail["pages"]["example.org/b"]["peak"]],
+        [3, 1],
+        "{detail}"
+    );
+    // One that comes knows nothing of that, and learns all that happens from now on.
+    let comes = nats.node().await;
+    let _later = [stays.viewer("example.org/a").await, comes.viewer("example.org/a").await];
+    wait_until("a new node has a history", async || highest(&comes, PAGE).await == [2, 2]).await;
+}
+
+/// What a reader on `node` receives for the same visits: messages, and bytes in them.
+async fn received(node: &Client) -> [usize; 2] {
+    let mut reader = node.viewer("example.org/reader").await;
+    reader.subscribe(&["example.org/a"]).await;
+    reader.expect_viewers("example.org/a", 0).await;
+    for visit in 0..10 {
+        let visitor = node.viewer("example.org/a").await;
+        reader.expect_viewers("example.org/a", 1).await;
+        if visit % 3 == 0 {
+            let another = node.viewer("example.org/a").await;
+            reader.expect_viewers("example.org/a", 2).await;
+            drop(another);
+            reader.expect_viewers("example.org/a", 1).await;
+        }
+        drop(visitor);
+        reader.expect_viewers("example.org/a", 0).await;
+    }
+    // What is told late, such as a count once more, is told by then.
+    reader.expect_silence(std::time::Duration::from_millis(500)).await;
+    [reader.updates.len(), reader.updates.iter().map(|update| update.to_string().len()).sum()]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_receive_no_more_than_from_a_single_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let single = Binary::start(folder.path(), &[]);
+    let alone = received(&single).await;
+    let nats = Nats::start().await;
+    let (one, two) = (nats.node().await, nats.node().await);
+    one.expect_peers(1).await;
+    two.expect_peers(1).await;
+    assert_eq!(received(&one).await, alone, "messages and bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
