@@ -94,12 +94,14 @@ test-metrics: widget _prometheus
     cargo build --workspace --bins
     cd examples; npm run test-metrics
 
-# It takes three minutes. Partitions need network namespaces, so it must run as root.
+# It takes three minutes when all is built. Partitions need network namespaces, so it must run as root.
 # Test what several machines promise when nodes, the network or the NATS server fail, with a real NATS server.
-test-cluster: _nats
-    cargo build --package connection-counter --bins
+test-cluster: widget _nats _proxies _chromium
+    cargo build --workspace --bins
     cargo test --package connection-counter --test cluster_faults -- --ignored --test-threads 1 --nocapture
     cargo test --release --package connection-counter --lib cluster::drill -- --ignored --test-threads 1 --nocapture
+    cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
+    cd examples; npm run test-cluster
 
 # It takes a quarter of an hour, and needs a machine that does nothing else. `--times 1` takes five minutes.
 # Measure the server beside Bun, ws and a bare loop. It prints a JSON line for each run and a table, and draws a plot for the README.

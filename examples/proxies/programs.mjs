@@ -66,10 +66,9 @@ export const PROXIES = {
   },
 };
 
-/** The snippets of a proxy's page, in the order of the page: for a host of its own, and below a path. */
-export async function snippetsOf(name) {
-  const page = new URL(`../../server/docs/proxies/${name}.md`, import.meta.url);
-  const text = await readFile(page, "utf8");
+/** The snippets for a proxy, in the order of its page: for a host of its own, and below a path. Other pages may have some, too. */
+export async function snippetsOf(name, page = `proxies/${name}`) {
+  const text = await readFile(new URL(`../../server/docs/${page}.md`, import.meta.url), "utf8");
   const language = PROXIES[name].language ?? name;
   return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "gms"))].map(([, snippet]) => snippet);
 }
