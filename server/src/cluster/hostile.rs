@@ -183,3 +183,17 @@ fn nodes_that_cannot_show_that_they_hear_us_are_few() {
     assert!(member.on_frame(now, &frame(2, 2, Body::Who.write())).is_ok());
     assert_eq!(member.peers(now).count(), 1);
 }
+
+#[test]
+fn frames_that_did_not_come_are_counted_and_asked_for() {
+    let (mut member, now) = (member_that_counts_2(), Instant::now());
+    member.on_tick(now + Duration::from_secs(1));
+    let asked = member.tallies.asked;
+    member.on_frame(now, &frame(2, 5, Body::Who.write())).unwrap();
+    assert_eq!(member.tallies.lost, 3);
+    // Not at once: a bus that loses frames has too many of them.
+    member.on_tick(now + Duration::from_millis(2_900));
+    assert_eq!(member.tallies.asked, asked);
+    member.on_tick(now + Duration::from_millis(3_100));
+    assert_eq!(member.tallies.asked, asked + 1);
+}
