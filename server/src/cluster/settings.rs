@@ -22,16 +22,16 @@ const MAX_NAME_CHARS: usize = 64;
 #[non_exhaustive]
 pub struct ClusterSettings {
     /// NATS servers through which several machines count together, such as `nats://10.0.0.5:4222` (comma-separated for
-    /// several). `nats://USER:PASSWORD@HOST`, `nats://TOKEN@HOST` and `tls://HOST` as well.
+    /// several). `nats://USER:PASSWORD@HOST`, `nats://TOKEN@HOST` and `tls://HOST` work, too.
     #[arg(long, env = "CONNECTION_COUNTER_CLUSTER", value_name = "URL", value_delimiter = ',', hide_env_values = true)]
     pub cluster: Vec<String>,
 
-    /// Name of the cluster. Machines of different names do not count together.
+    /// Name of the cluster. Machines with different names do not count together.
     #[arg(long, env = "CONNECTION_COUNTER_CLUSTER_NAME", value_name = "NAME", default_value = "main")]
     pub cluster_name: String,
 
-    /// Secret that all machines of the cluster share, 16 characters or more. To change it, give the old and the new one
-    /// (comma-separated): a machine counts those that have the first, and is counted by those that have any of them.
+    /// Secret of all machines of the cluster, 16 characters or more. To change it, give the old and the new one, separated by
+    /// a comma. A machine counts those that have the first one, and is counted by those that have any of them.
     #[arg(
         long,
         env = "CONNECTION_COUNTER_CLUSTER_SECRET",
@@ -41,7 +41,7 @@ pub struct ClusterSettings {
     )]
     pub cluster_secret: Vec<String>,
 
-    /// File with the certificates (PEM) that the NATS servers are known by. Without it, those of the system.
+    /// File with the CA certificates (PEM) that verify the NATS servers. The default is the system's.
     #[arg(long, env = "CONNECTION_COUNTER_CLUSTER_CA", value_name = "FILE")]
     pub cluster_ca: Option<PathBuf>,
 }
