@@ -1,5 +1,5 @@
-//! While the secret is changed there are nodes with the old one, with both, and with the new one. A node counts those that have
-//! the first of its secrets. This is its part among those that have another one: it speaks to them, so that they count it.
+//! While the secret is changed, some nodes have the old one, some both, and some the new one. A node counts those that have the
+//! first of its secrets. This sends its counts to those that have another one, so that they count it.
 
 use std::time::Instant;
 
@@ -13,13 +13,13 @@ use super::{
     wire::{Frame, Node, Refused},
 };
 
-/// Those who have one of our other secrets.
+/// The nodes that have one of our other secrets.
 pub(super) struct Audience {
     seal: Seal,
     member: Member,
-    /// Names that they want to know.
+    /// Names that they have asked for.
     names: Names,
-    /// The pages with viewers here, by what they are called among these nodes.
+    /// The pages with viewers here, by their hashes among these nodes.
     ids: KeyMap<PageId>,
 }
 
@@ -41,7 +41,7 @@ impl Audience {
         self.member.missed_something();
     }
 
-    /// How many view a page here.
+    /// Sets how many viewers a page has here.
     pub(super) fn set(&mut self, page: &PageId, viewers: u32) {
         let key = self.seal.key(page);
         self.member.set_local(key, viewers);
@@ -56,7 +56,7 @@ impl Audience {
         let frame = self.seal.open(bytes)?;
         let heard = self.member.on_frame(now, &frame)?;
         self.names.wanted_by_others(heard.wanted);
-        // What they count is counted by those among them who have our first secret, too.
+        // Their counts also arrive with our first secret, if they have it.
         self.member.take_changed();
         self.member.take_events();
         Ok(())

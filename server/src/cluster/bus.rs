@@ -1,4 +1,4 @@
-//! Carries the frames over NATS, and notices when it does not.
+//! Sends and receives the frames over NATS, and notices when that fails.
 
 use std::{
     pin::pin,
@@ -14,32 +14,32 @@ use tokio::{
 
 use super::{Cluster, member::TICK};
 
-/// Between two pings: a NATS server that hangs is noticed with the third.
+/// Time between two pings. If a NATS server hangs, the third ping shows it.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The first and the longest wait between two attempts.
 const RETRY_MS: std::ops::RangeInclusive<u64> = 50..=800;
-/// How long one tick may take to hand over its messages. What does not fit is told again later.
+/// How long one tick may take to send its messages. The others are sent later.
 const PUBLISH_TIMEOUT: Duration = Duration::from_millis(20);
-/// How long the goodbye may take.
+/// How long the last messages of a stopping node may take.
 const GOODBYE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long the first connection may take before the log says that there is none: two attempts.
+/// How long the first connection may take before the log says that there is none. It is enough for two attempts.
 const FIRST_PATIENCE: Duration = Duration::from_secs(2);
-/// Events of the connection that wait for us. Beyond, the client waits.
+/// Events of the connection that may wait for us. Beyond this, the client waits.
 const EVENTS: usize = 64;
-/// Messages that wait to be read: a tick of 40 nodes that refresh all is some 3,000.
+/// Messages that may wait to be read. A tick in which 40 nodes send everything has about 3,000.
 const WAITING_MESSAGES: usize = 65_536;
 
-/// How to reach the engine.
+/// How to reach the NATS server.
 pub(super) struct Bus {
     pub(super) servers: Vec<ServerAddr>,
     pub(super) options: ConnectOptions,
-    /// Where all nodes of the cluster speak and listen.
+    /// The subject of all messages of the cluster.
     pub(super) subject: String,
 }
 
-/// Takes part in the cluster until `stop` is ready; then says goodbye.
+/// Takes part in the cluster until `stop` is ready. Then it sends the last messages.
 pub(super) async fn run(cluster: Cluster, bus: Bus, stop: impl Future<Output = ()>) {
     let mut stop = pin!(stop);
     let (tell, mut events) = mpsc::channel(EVENTS);
@@ -55,7 +55,7 @@ pub(super) async fn run(cluster: Cluster, bus: Bus, stop: impl Future<Output = (
         .event_callback(move |event| {
             let tell = tell.clone();
             async move {
-                // It fails only when we have stopped.
+                // It fails only if we have stopped.
                 let _ = tell.send(event).await;
             }
         });
@@ -103,15 +103,15 @@ pub(super) async fn run(cluster: Cluster, bus: Bus, stop: impl Future<Output = (
     }
 }
 
-/// What is known of the connection, for the log.
+/// The state of the connection, for the log.
 struct Link {
-    /// What this machine is called in the logs of the others.
+    /// The name of this machine in the logs of the others.
     node: String,
-    /// Whether it was there when we last looked; `None` until it was there or has been tried for a while.
+    /// Whether there was a connection at the last check. `None` until there was one, or until we have tried for a while.
     connected: Option<bool>,
-    /// When we began.
+    /// When we started.
     started_at: Instant,
-    /// Why it could not be made, as far as we heard.
+    /// Why there is no connection, as far as we know.
     reason: Option<String>,
 }
 
@@ -124,7 +124,7 @@ impl Link {
         self.connected == Some(true)
     }
 
-    /// Takes note of what the connection tells of itself.
+    /// Records an event of the connection.
     fn hear(&mut self, event: &Event) {
         match event {
             Event::ServerError(error) => tracing::warn!(%error, "the cluster's NATS server reports an error"),
@@ -139,7 +139,7 @@ impl Link {
         }
     }
 
-    /// Whether the connection came or went. Says so in the log.
+    /// Logs whether the connection was made or lost. Returns whether either happened.
     fn turn(&mut self, connected: bool) -> bool {
         if self.connected == Some(connected) {
             return false;
@@ -162,14 +162,14 @@ impl Link {
     }
 }
 
-/// Longer with each attempt, and not the same for all nodes.
+/// The wait grows with each attempt, and differs between nodes.
 fn retry_delay(attempts: usize) -> Duration {
     let doublings = u32::try_from(attempts).unwrap_or(u32::MAX).min(8);
     let longest = (RETRY_MS.start() << doublings).min(*RETRY_MS.end());
     Duration::from_millis(fastrand::u64(longest / 2..=longest))
 }
 
-/// Says whether all went out in time.
+/// Returns whether all were sent in time.
 async fn publish(client: &Client, subject: &str, messages: Vec<Vec<u8>>, patience: Duration) -> bool {
     let all = async {
         for message in messages {

@@ -1,4 +1,5 @@
-//! What a page is called between machines: a hash, so that every name is as long and no path is read on the way.
+//! The name of a page between machines. It is a hash, so that all names have the same length and no path can be read on the
+//! way.
 
 use std::{
     collections::HashMap,
@@ -7,7 +8,7 @@ use std::{
 
 /// Bytes of a key.
 pub(crate) const KEY_BYTES: usize = 16;
-/// Parts of a table: one is refreshed at a time. As many as the first byte of a key has values.
+/// Parts of a table. One is sent again at a time. There are as many as the first byte of a key has values.
 pub(crate) const BUCKETS: usize = 256;
 
 /// The keyed hash of a page id.
@@ -15,20 +16,20 @@ pub(crate) const BUCKETS: usize = 256;
 pub(crate) struct Key(pub(crate) [u8; KEY_BYTES]);
 
 impl Key {
-    /// Its first four bytes as a number: ranges of keys are ranges of these.
+    /// Its first four bytes as a number. Ranges of keys are ranges of these numbers.
     pub(crate) fn prefix(self) -> u32 {
         let [a, b, c, d, ..] = self.0;
         u32::from_be_bytes([a, b, c, d])
     }
 
-    /// The part of a table that it is in.
+    /// The part of a table that has it.
     pub(crate) fn bucket(self) -> usize {
         let [first, ..] = self.0;
         first.into()
     }
 }
 
-/// Keys are as good as random already, so some of their bytes are the hash. Only members of the cluster can choose them.
+/// Keys are already random, so some of their bytes are the hash. Only members of the cluster can choose keys.
 #[derive(Default)]
 pub(crate) struct KeyHasher(u64);
 
@@ -38,7 +39,7 @@ impl Hasher for KeyHasher {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // Not the first bytes: they are much the same within a bucket.
+        // The first bytes are not used, because they are nearly the same within a bucket.
         if let Some(last) = bytes.last_chunk() {
             self.0 = u64::from_le_bytes(*last);
         }
@@ -69,7 +70,7 @@ impl Table {
         self.len
     }
 
-    /// Sets the count of a page; 0 removes it. Says whether that changed anything.
+    /// Sets the count of a page. 0 removes it. Returns whether that changed anything.
     pub(crate) fn set(&mut self, key: Key, count: u32) -> bool {
         if self.buckets.is_empty() {
             self.buckets.resize_with(BUCKETS, KeyMap::default);
@@ -80,7 +81,7 @@ impl Table {
         before.unwrap_or(0) != count
     }
 
-    /// Puts `fresh` in place of all counts of keys with these prefixes. Adds the keys whose count changed to `changed`.
+    /// Replaces all counts of keys with these prefixes by `fresh`. Adds the keys whose count has changed to `changed`.
     pub(crate) fn replace(&mut self, low: u32, high: u32, mut fresh: KeyMap<u32>, changed: &mut Vec<Key>) {
         let Table { buckets, len } = self;
         let within = buckets.iter_mut().skip((low >> 24) as usize).take(((high >> 24) - (low >> 24) + 1) as usize);

@@ -1,8 +1,8 @@
 //! The protocol between nodes, without a network and without a clock: frames in, frames out.
 //!
-//! Each node tells its own counts and no others. A page's total is the sum of what the living nodes said last. Changes go
-//! out with the next tick; and all counts, part after part, again and again, so that whatever was lost, doubled or came too
-//! late is set right by the next word about that part. No frame needs an earlier one to be understood.
+//! Each node sends only its own counts. A page's total is the sum of the last counts of all live nodes. Changes are sent with
+//! the next tick. In addition all counts are sent part by part, again and again. So if a frame is lost, doubled or late, the
+//! next frame about that part corrects it. No frame needs an earlier one to be understood.
 
 mod hearing;
 
@@ -17,17 +17,17 @@ use super::{
     wire::{Body, ENTRIES_PER_FRAME, Entry, Frame, MAX_COUNT, NEWEST, Node, OLDEST, Refused},
 };
 
-/// Between two calls of [`Member::on_tick`]: how long a change waits for others to travel with.
+/// Time between two calls of [`Member::on_tick`]. Changes wait so long to be sent together.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
-/// Between two signs of life.
+/// Time between two signs of life.
 const ALIVE_INTERVAL: Duration = Duration::from_millis(500);
-/// Buckets told again in each tick when someone has missed something: all of them within 0.8 s.
+/// Buckets that each tick sends again if a node has missed something: all of them within 0.8 s.
 const HASTY_BUCKETS: usize = 32;
-/// Otherwise each tick tells one bucket, and more while these are fewer pages: 40 KB a second, and all within 25.6 s.
+/// Otherwise each tick sends one bucket, and more if these have fewer pages than this: 40 KB a second, and all within 25.6 s.
 const STEADY_PAGES: usize = 200;
-/// Between two questions for everything, when a node came or we were away.
+/// Time between two requests for everything, after a node came or we were away.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
-/// After we connect we write the oldest version: until then every node has said what it reads.
+/// After connecting, this node writes the oldest version for this long, until every node has said which versions it reads.
 const SETTLING: Duration = Duration::from_secs(2);
 
 /// A range of versions.
@@ -43,36 +43,36 @@ impl Default for Versions {
     }
 }
 
-/// Something an operator wants to read.
+/// An event for the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A node was heard for the first time, or again.
     Came(Node),
-    /// A node has not shown for [`super::peer::TTL`] that it hears us: its viewers do not count.
+    /// For [`super::peer::TTL`], a node has not shown that it hears us. Its viewers no longer count.
     Silent(Node),
     /// A node stopped.
     Left(Node),
 }
 
-/// What a frame led to, besides what [`Member`] keeps.
+/// What a frame asks for or brings, in addition to what [`Member`] keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// Pages whose names someone wants to know.
+    /// Pages whose names a node asks for.
     pub(crate) wanted: Vec<Key>,
     /// Ids of pages.
     pub(crate) names: Vec<Box<str>>,
 }
 
-/// What the protocol did, for operators.
+/// What the protocol did, for the metrics.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tallies {
-    /// Frames that others sent and that did not come.
+    /// Frames of other nodes that did not arrive.
     pub(crate) lost: u64,
-    /// Changes that we told the others.
+    /// Changes that we have sent to the others.
     pub(crate) told: u64,
-    /// Times we asked for everything.
+    /// How often we asked for everything.
     pub(crate) asked: u64,
-    /// Frames not taken, by reason.
+    /// Refused frames, by reason.
     pub(crate) refused: Vec<(Refused, u64)>,
 }
 
@@ -89,28 +89,28 @@ impl Tallies {
 pub(crate) struct Member {
     me: Node,
     reads: Versions,
-    /// Of the last frame we sent.
+    /// The sequence number of our last frame.
     sequence: u64,
-    /// For each of the last ticks, when it was, and the sequence before its frames.
+    /// For each of the last ticks, its time and the sequence number before its frames.
     said: VecDeque<(Instant, u64)>,
     /// Our own counts.
     local: Table,
-    /// Pages whose count was not told since it changed.
+    /// Pages whose count was not sent since it changed.
     dirty: KeyMap<()>,
     peers: HashMap<Node, Peer>,
-    /// Since when frames go out and come in; `None` while they do not.
+    /// Since when frames can be sent and received. `None` while they cannot.
     connected_at: Option<Instant>,
-    /// The bucket to tell next.
+    /// The bucket to send next.
     next_bucket: usize,
-    /// Buckets to tell in haste.
+    /// How many buckets to send in haste.
     hasty_buckets: usize,
-    /// We want to hear everything, and asked last at least so long ago.
+    /// We need all counts, and may ask again at this time.
     ask_after: Option<Duration>,
     asked_at: Option<Instant>,
     told_alive_at: Option<Instant>,
     /// The version of our last frames.
     writes: u8,
-    /// Pages whose count on other nodes is another than when it was last asked for.
+    /// Pages whose count on other nodes has changed since they were last asked for.
     changed: Vec<Key>,
     events: Vec<Event>,
     pub(crate) tallies: Tallies,
@@ -143,7 +143,7 @@ impl Member {
         self.me
     }
 
-    /// How many view the page here.
+    /// Sets how many viewers the page has here.
     pub(crate) fn set_local(&mut self, key: Key, viewers: u32) {
         if self.local.set(key, viewers.min(MAX_COUNT)) {
             self.dirty.insert(key, ());
@@ -154,12 +154,12 @@ impl Member {
         self.local.get(key)
     }
 
-    /// How many view the page on the other nodes.
+    /// How many viewers the page has on the other nodes.
     pub(crate) fn elsewhere(&self, key: Key) -> u32 {
         self.peers.values().fold(0, |sum, peer| sum.saturating_add(peer.viewers(key)))
     }
 
-    /// Pages whose count on other nodes may be another than before.
+    /// Takes the pages whose count on other nodes may have changed.
     pub(crate) fn take_changed(&mut self) -> Vec<Key> {
         std::mem::take(&mut self.changed)
     }
@@ -168,13 +168,13 @@ impl Member {
         std::mem::take(&mut self.events)
     }
 
-    /// The nodes that count: who, how long ago it was heard, and how many pages it has viewers of.
+    /// The nodes that count: their names, how long ago each was heard, and how many pages with viewers each has.
     pub(crate) fn peers(&self, now: Instant) -> impl Iterator<Item = (Node, Duration, usize)> {
         let alive = self.peers.iter().filter(|(_, peer)| peer.state == State::Alive);
         alive.map(move |(node, peer)| (*node, now.saturating_duration_since(peer.heard), peer.pages()))
     }
 
-    /// The bus can be reached again. What was said meanwhile did not reach anyone.
+    /// The bus can be reached again. Frames from before did not reach anyone.
     pub(crate) fn connected(&mut self, now: Instant) {
         self.connected_at = Some(now);
         self.told_alive_at = None;
@@ -186,7 +186,7 @@ impl Member {
         self.connected_at = None;
     }
 
-    /// Frames were lost, ours or others': tell everything, and ask for everything.
+    /// Frames were lost. Sends everything, and asks for everything.
     pub(crate) fn missed_something(&mut self) {
         self.dirty.clear();
         self.hasty_buckets = BUCKETS;
@@ -197,7 +197,7 @@ impl Member {
         self.ask_after = Some(self.ask_after.map_or(interval, |sooner| sooner.min(interval)));
     }
 
-    /// What is to be sent now. Call it every [`TICK`], connected or not.
+    /// The frames to send now. Call it every [`TICK`], connected or not.
     pub(crate) fn on_tick(&mut self, now: Instant) -> Vec<Frame> {
         self.look_for_silence(now);
         let Some(connected_at) = self.connected_at else { return Vec::new() };
@@ -208,7 +208,7 @@ impl Member {
         let mut frames = Vec::new();
         let writes = self.version_all_read(now, connected_at);
         if writes != std::mem::replace(&mut self.writes, writes) {
-            // Someone may not have been able to read what we said last.
+            // Some node may not have been able to read our last frames.
             self.hasty_buckets = BUCKETS;
         }
         if is_due(self.told_alive_at, now, ALIVE_INTERVAL) {
@@ -228,17 +228,17 @@ impl Member {
         frames
     }
 
-    /// The last frames, for when all viewers here have left.
+    /// The last frames, when all viewers here have left.
     pub(crate) fn goodbye(&mut self) -> Vec<Frame> {
         self.frames_for_all(&Body::Bye)
     }
 
-    /// A question for the names of pages.
+    /// A request for the names of pages.
     pub(crate) fn ask_names(&mut self, keys: &[Key]) -> Frame {
         self.frame(&Body::NamesWanted(keys.to_vec()))
     }
 
-    /// The answer to such a question.
+    /// The answer to such a request.
     pub(crate) fn tell_names(&mut self, names: Vec<Box<str>>) -> Frame {
         self.frame(&Body::Names(names))
     }
@@ -261,7 +261,7 @@ impl Member {
         }
     }
 
-    /// Tells the next buckets, several in a frame where they fit.
+    /// Sends the next buckets, several in a frame if they fit.
     fn tell_again(&mut self, frames: &mut Vec<Frame>) {
         let in_haste = self.hasty_buckets > 0;
         let (mut buckets, mut pages) = (0, 0);
@@ -285,7 +285,7 @@ impl Member {
         self.hasty_buckets = self.hasty_buckets.saturating_sub(buckets);
     }
 
-    /// Tells all counts of a range of keys, in halves where they are too many for a frame.
+    /// Sends all counts of a range of keys. If they do not fit into a frame, it splits the range.
     fn tell_range(&mut self, frames: &mut Vec<Frame>, low: u32, high: u32, entries: Vec<Entry>) {
         if entries.len() <= ENTRIES_PER_FRAME || high - low <= LAST_OF_SHARD {
             frames.push(self.frame(&Body::Full { low, high, entries }));
@@ -303,7 +303,8 @@ impl Member {
         Frame { version: self.writes, node: self.me, sequence: self.sequence, payload: body.write() }
     }
 
-    /// What every node must understand, also one whose versions are not known yet: written in all versions that we read.
+    /// A frame that every node must understand, even if its versions are not known yet. It is written in all versions that we
+    /// read.
     fn frames_for_all(&mut self, body: &Body) -> Vec<Frame> {
         let Versions { oldest, newest } = self.reads;
         (oldest..=newest).map(|version| Frame { version, ..self.frame(body) }).collect()

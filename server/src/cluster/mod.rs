@@ -1,7 +1,7 @@
-//! More than one machine: what the counters of other nodes say.
+//! More than one machine: the counts of the counters on other nodes.
 //!
-//! [`member::Member`] is the protocol, without network and clock. [`bus`] carries its frames over NATS. This file is what stands
-//! between them and the counters: which pages the counters here care about, and which counter is to be told of a change.
+//! [`member::Member`] is the protocol, without network and clock. [`bus`] sends its frames over NATS. This file connects them
+//! to the counters: it knows which pages the counters here keep, and which counter must be told of a change.
 
 mod audience;
 mod bus;
@@ -41,10 +41,10 @@ use wire::{Node, Refused};
 
 pub use settings::ClusterSettings;
 
-/// When the counter of a site has failed, its counts stand this long: pages tell the next one theirs within it.
+/// If the counter of a site has failed, its counts stay this long. Pages report theirs to the next counter in that time.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What the other machines count. All clones are of the same.
+/// The counts of the other machines. All clones share them.
 #[derive(Clone)]
 pub(crate) struct Cluster(Arc<Shared>);
 
@@ -60,9 +60,9 @@ struct State {
     /// Sites by the names of their counters.
     sites: HashMap<String, Site>,
     names: Names,
-    /// Those who have another secret of ours, while it is changed.
+    /// The nodes that have another one of our secrets, while the secret is changed.
     audiences: Vec<Audience>,
-    /// Since when the bus is away, for who asks how the server is.
+    /// Since when the bus cannot be reached, for `/readyz`.
     away_since: Option<Instant>,
 }
 
@@ -71,9 +71,9 @@ struct Page {
     id: PageId,
     /// The counter here keeps a tally of it.
     watched: bool,
-    /// It is among those of its site that changed.
+    /// Whether it is in `changed` of its site.
     changed: bool,
-    /// Its count here is one that a counter left behind.
+    /// Its count here is left over from a counter that is gone.
     stale: bool,
 }
 
@@ -81,11 +81,11 @@ struct Page {
 #[derive(Default)]
 struct Site {
     counter: Option<Stub>,
-    /// Pages whose viewers elsewhere may be others than the counter knows.
+    /// Pages whose viewers on other nodes may have changed since the counter asked.
     changed: Vec<Key>,
-    /// The counter knows that there are some.
+    /// Whether the counter was told that there are some.
     told: bool,
-    /// When a counter was last gone, as long as pages may be stale.
+    /// When a counter was last dropped, while pages may be left over from it.
     left_at: Option<Instant>,
 }
 
@@ -103,11 +103,11 @@ impl Cluster {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change of it is complete in itself.
+        // Each change under the lock is complete, so a panic leaves nothing half done.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bus can be reached, or not any more.
+    /// Whether the bus can be reached has changed.
     fn set_connected(&self, now: Instant, connected: bool) {
         let mut state = self.state();
         if connected {
@@ -156,7 +156,7 @@ impl Cluster {
         frames.into_iter().filter_map(|frame| self.0.seal.seal(frame)).chain(for_others).collect()
     }
 
-    /// What the others call this node in their logs.
+    /// The name of this node in the logs of the others.
     fn own_name(&self) -> String {
         name(self.state().member.me())
     }
@@ -170,13 +170,13 @@ impl Cluster {
 }
 
 impl State {
-    /// How many view a page here.
+    /// How many viewers a page has here.
     fn set_local(&mut self, key: Key, page: &PageId, viewers: u32) {
         self.member.set_local(key, viewers);
         self.audiences.iter_mut().for_each(|audience| audience.set(page, viewers));
     }
 
-    /// Takes in a message that our first secret does not open.
+    /// Handles a message that our first secret does not open.
     fn hear_for_others(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Refused> {
         let heard = self.audiences.iter_mut().map(|audience| audience.on_message(now, bytes));
         heard.into_iter().find(|heard| *heard != Err(Refused::Forged)).unwrap_or(Err(Refused::Forged))
@@ -185,7 +185,7 @@ impl State {
     fn hear(&mut self, heard: Heard, seal: &Seal) {
         self.names.wanted_by_others(heard.wanted);
         for name in heard.names {
-            // It may be any text; only what is asked for and has this hash is taken.
+            // The text may be anything. It is only used if it was asked for and has this hash.
             let Ok(id) = PageId::parse(&name) else { continue };
             let key = seal.key(&id);
             if self.names.learn(key) {
@@ -195,7 +195,7 @@ impl State {
         }
     }
 
-    /// Asks for names that we lack, and tells those that others lack.
+    /// Asks for names that are missing here, and sends names that are missing on other nodes.
     fn exchange_names(&mut self, now: Instant, frames: &mut Vec<wire::Frame>) {
         let member = &mut self.member;
         for keys in self.names.take_questions(now, |key| member.elsewhere(key) > 0) {
@@ -208,7 +208,7 @@ impl State {
         }
     }
 
-    /// Tells the counters that pages of theirs changed, and writes down who came and went.
+    /// Tells the counters which of their pages have changed, and logs which nodes came and went.
     fn follow_changes(&mut self) {
         for event in self.member.take_events() {
             match event {
@@ -225,7 +225,7 @@ impl State {
         }
         for key in self.member.take_changed() {
             match self.pages.get_mut(&key) {
-                // No counter here cares, and no one is there any more.
+                // No counter here keeps it, and it has no viewers any more.
                 Some(page) if !page.is_cared_for(&self.sites) && self.member.elsewhere(key) == 0 => {
                     self.pages.remove(&key);
                 }
@@ -237,13 +237,13 @@ impl State {
             if let Some(counter) = &site.counter
                 && let Ok(request) = post(&CounterRequest::Elsewhere)
             {
-                // If it has no room for this now, it is told with the next tick.
+                // If the counter is too busy now, it is told with the next tick.
                 site.told = counter.send(request).is_ok();
             }
         }
     }
 
-    /// Forgets what a counter left behind that is gone for good.
+    /// Forgets what is left over from a counter that does not come back.
     fn forget_stale(&mut self, now: Instant) {
         let due = |site: &Site| site.left_at.is_some_and(|at| now.saturating_duration_since(at) >= GRACE);
         if !self.sites.values().any(due) {
@@ -277,7 +277,7 @@ impl Page {
         self.watched || sites.contains_key(self.id.counter_room())
     }
 
-    /// Its counter, if there is one, is to hear of it.
+    /// Notes that the page's counter must be told, if there is one.
     fn mark_changed(&mut self, key: Key, sites: &mut HashMap<String, Site>) {
         if let Some(site) = sites.get_mut(self.id.counter_room()).filter(|_| !self.changed) {
             self.changed = true;
@@ -293,7 +293,7 @@ impl Elsewhere for Cluster {
         let joined = sites.entry(site.to_owned()).or_default();
         joined.counter = Some(counter);
         joined.told = false;
-        // What is viewed elsewhere is news to it.
+        // The counter does not know yet how many viewers the page has on other nodes.
         let viewed =
             pages.iter_mut().filter(|(key, page)| page.id.counter_room() == site && member.elsewhere(**key) > 0);
         joined.changed = viewed
@@ -312,7 +312,7 @@ impl Elsewhere for Cluster {
     }
 }
 
-/// The side of one counter.
+/// The cluster, for one counter.
 struct ClusterFeed {
     cluster: Cluster,
     site: String,
@@ -372,7 +372,7 @@ impl Drop for ClusterFeed {
         let mut state = self.cluster.state();
         let State { pages, sites, .. } = &mut *state;
         if let Some(site) = sites.get_mut(&self.site) {
-            // It holds all rooms, and must not outlive them.
+            // It refers to all rooms, and must not outlive them.
             site.counter = None;
             site.changed = Vec::new();
             site.left_at = Some(Instant::now());
@@ -385,7 +385,7 @@ impl Drop for ClusterFeed {
     }
 }
 
-/// What a node is called in the log.
+/// The name of a node in the log.
 fn name(Node(node): Node) -> String {
     format!("{node:012x}")
 }

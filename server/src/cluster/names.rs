@@ -1,4 +1,4 @@
-//! The ids behind the keys. Only keys travel with counts; a counter that wants to list pages asks for the ids it lacks.
+//! The ids of the keys. Only keys are sent with counts. A counter that lists pages asks for the ids that it does not know.
 
 use std::{
     collections::VecDeque,
@@ -10,37 +10,37 @@ use super::{
     wire::NAMES_PER_FRAME,
 };
 
-/// Frames with questions, and with answers, in one tick: 10,000 names a second.
+/// Frames with requests, and frames with answers, in one tick: 10,000 names a second.
 const FRAMES_PER_TICK: usize = 10;
-/// After this a question that no one answered is asked again.
+/// After this time an unanswered request is sent again.
 const RETRY: Duration = Duration::from_secs(5);
-/// Names that are lacked; beyond, pages are not listed until some are known.
+/// Names that may be missing. Beyond this, pages are not listed until some names are known.
 const MAX_LACKED: usize = 1_000_000;
-/// Questions of others that wait; beyond, they ask again.
+/// Requests of other nodes that may wait. Beyond this, they ask again.
 const MAX_WANTED: usize = 10_000;
 
-/// Which ids are lacked, here and elsewhere.
+/// Which ids are missing, here and on other nodes.
 #[derive(Default)]
 pub(super) struct Names {
-    /// Keys whose ids we lack.
+    /// Keys whose ids are missing here.
     lacked: KeyMap<()>,
-    /// Those not asked for yet.
+    /// Keys that were not asked for yet.
     fresh: VecDeque<Key>,
-    /// Those asked for, and when to ask again.
+    /// Keys that were asked for, and when to ask again.
     asked: VecDeque<(Instant, Key)>,
-    /// Keys whose ids others lack.
+    /// Keys whose ids are missing on other nodes.
     wanted: VecDeque<Key>,
 }
 
 impl Names {
-    /// This key has no id here.
+    /// The id of this key is not known here.
     pub(super) fn lack(&mut self, key: Key) {
         if self.lacked.len() < MAX_LACKED && self.lacked.insert(key, ()).is_none() {
             self.fresh.push_back(key);
         }
     }
 
-    /// The id of this key is known now. Says whether it was lacked.
+    /// The id of this key is known now. Returns whether it was missing.
     pub(super) fn learn(&mut self, key: Key) -> bool {
         self.lacked.remove(&key).is_some()
     }
@@ -50,7 +50,7 @@ impl Names {
         self.wanted.extend(keys.into_iter().take(free));
     }
 
-    /// What to ask for now, by frame. Pages that no one views any more are not lacked any more.
+    /// The keys to ask for now, by frame. Names of pages without viewers are no longer needed.
     pub(super) fn take_questions(&mut self, now: Instant, is_viewed: impl Fn(Key) -> bool) -> Vec<Vec<Key>> {
         let mut keys = Vec::new();
         while keys.len() < FRAMES_PER_TICK * NAMES_PER_FRAME {
@@ -70,7 +70,7 @@ impl Names {
         keys.chunks(NAMES_PER_FRAME).map(<[Key]>::to_vec).collect()
     }
 
-    /// What to tell now, by frame: the ids that `name` knows.
+    /// The ids to send now, by frame: those that `name` knows.
     pub(super) fn take_answers(&mut self, name: impl Fn(Key) -> Option<Box<str>>) -> Vec<Vec<Box<str>>> {
         let many = self.wanted.len().min(FRAMES_PER_TICK * NAMES_PER_FRAME);
         let names: Vec<Box<str>> = self.wanted.drain(..many).filter_map(name).collect();

@@ -1,4 +1,4 @@
-//! What one other node has told, and for how long that counts.
+//! The counts of one other node, and how long they are valid.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,12 @@ use super::{
     wire::{Body, Entry, Frame, Refused},
 };
 
-/// A node that did not hear us for this long does not count: nine of its signs of life are missing, or ours.
+/// A node that has not heard us for this long does not count. Nine signs of life have then been missed, of that node or of
+/// ours.
 pub(super) const TTL: Duration = Duration::from_secs(5);
-/// What a silent node said is kept for this long, so that its counts are back with its first word.
+/// The counts of a silent node are kept for this long, so that they are back with its first frame.
 const MEMORY: Duration = Duration::from_secs(60);
-/// Bytes that one node may send in a second, and at once: four times what the busiest sent in measurements.
+/// Bytes that one node may send in a second, and at once: four times what the busiest node sent in measurements.
 const BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 /// Pages with viewers on one node. A machine holds fewer viewers than this.
 const MAX_PAGES_PER_NODE: usize = 1_000_000;
@@ -19,36 +20,36 @@ const MAX_PAGES_PER_NODE: usize = 1_000_000;
 /// Whether a node counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// It does not: it has not shown yet that it hears us.
+    /// It does not count, because it has not shown yet that it hears us.
     Stranger,
-    /// It does.
+    /// It counts.
     Alive,
-    /// It did, but has not shown for too long that it hears us.
+    /// It counted, but has not shown for too long that it hears us.
     Silent,
-    /// It said goodbye. Frames of it that come late are not taken.
+    /// It has stopped. Late frames of it are refused.
     Left,
 }
 
-/// One other node.
+/// Another node.
 pub(super) struct Peer {
     pub(super) state: State,
-    /// When a frame of it last came.
+    /// When its last frame arrived.
     pub(super) heard: Instant,
-    /// When we said the last thing that it has told to have heard. Anyone can send recorded frames of a node that is gone, and
-    /// nobody has a recording in which such a node hears what we say now.
+    /// When we sent the last frame that it says it has heard. Anyone can send recorded frames of a node that is gone, but no
+    /// recording says that the node heard our current frames.
     heard_us: Option<Instant>,
-    /// Of the last frame that came.
+    /// The sequence number of its last frame.
     sequence: u64,
     counts: Table,
-    /// The newest version it reads: what it wrote at first, until it has said so.
+    /// The newest version that it reads. Until it says so, the version of its first frame.
     pub(super) newest: u8,
-    /// Bytes it may send now, reckoned at `budget_at`.
+    /// Bytes that it may send now, as of `budget_at`.
     budget: u64,
     budget_at: Instant,
 }
 
 impl Peer {
-    /// A node of which this frame is the first.
+    /// A node whose first frame this is.
     pub(super) fn new(now: Instant, first: &Frame) -> Self {
         Self {
             state: State::Stranger,
@@ -62,7 +63,7 @@ impl Peer {
         }
     }
 
-    /// Whether a frame may be taken. Says how many were lost before it.
+    /// Whether a frame may be used. Returns how many were lost before it.
     pub(super) fn admit(&mut self, now: Instant, sequence: u64, bytes: usize) -> Result<u64, Refused> {
         if self.state == State::Left || sequence <= self.sequence {
             return Err(Refused::Late);
@@ -79,14 +80,14 @@ impl Peer {
         Ok(lost)
     }
 
-    /// A frame came that is for others.
+    /// A frame arrived that is for other nodes.
     pub(super) fn pass_over(&mut self, sequence: u64) {
         if self.sequence.checked_add(1) == Some(sequence) {
             self.sequence = sequence;
         }
     }
 
-    /// Takes in what it says. Adds the pages whose count is another now to `changed`.
+    /// Applies its counts. Adds the pages whose count has changed to `changed`.
     pub(super) fn apply(&mut self, body: Body, changed: &mut Vec<Key>) -> Result<(), Refused> {
         match body {
             Body::Delta(entries) => self.set(entries, changed),
@@ -124,7 +125,7 @@ impl Peer {
         all_fit.then_some(()).ok_or(Refused::TooManyPages)
     }
 
-    /// How many view the page there, if the node counts.
+    /// How many viewers the page has there, if the node counts.
     pub(super) fn viewers(&self, key: Key) -> u32 {
         if self.state == State::Alive { self.counts.get(key) } else { 0 }
     }
@@ -133,24 +134,24 @@ impl Peer {
         self.counts.len()
     }
 
-    /// The node begins or ceases to count.
+    /// The node starts or stops to count.
     pub(super) fn turn(&mut self, state: State, changed: &mut Vec<Key>) {
         self.state = state;
         changed.extend(self.counts.keys());
     }
 
-    /// It does not count, and was quiet for longer than this.
+    /// Whether it does not count, and was silent for longer than this.
     pub(super) fn comes_back(&self, now: Instant, quiet: Duration) -> bool {
         matches!(self.state, State::Stranger | State::Silent) && now.saturating_duration_since(self.heard) > quiet
     }
 
-    /// It has heard what we said then. Says whether that makes it count.
+    /// It has heard the frame that we sent then. Returns whether that makes it count.
     pub(super) fn hears_us(&mut self, now: Instant, said: Instant) -> bool {
         self.heard_us = self.heard_us.max(Some(said));
         matches!(self.state, State::Stranger | State::Silent) && !self.is_overdue(now)
     }
 
-    /// It has not shown for too long that it hears us.
+    /// Whether it has not shown for too long that it hears us.
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
         self.heard_us.is_none_or(|said| now.saturating_duration_since(said) > TTL)
     }
@@ -160,7 +161,7 @@ impl Peer {
         now.saturating_duration_since(self.heard) > memory
     }
 
-    /// What we heard of it last, if we hear it.
+    /// The sequence number that we heard last, if we hear it.
     pub(super) fn heard_up_to(&self, now: Instant) -> Option<u64> {
         let is_here = self.state != State::Left && now.saturating_duration_since(self.heard) <= TTL;
         is_here.then_some(self.sequence)

@@ -1,4 +1,4 @@
-//! What operators are told of the cluster: a reason for `/readyz`, and numbers for `/metrics`.
+//! The cluster's reason for `/readyz`, and its numbers for `/metrics`.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use super::{Cluster, name};
 use crate::Measure;
 
 impl Cluster {
-    /// Why counts are not what they should be.
+    /// Why counts are wrong, if they are.
     pub(crate) fn trouble(&self) -> Option<String> {
         let since = self.state().away_since?;
         Some(format!(
@@ -15,7 +15,7 @@ impl Cluster {
         ))
     }
 
-    /// Its numbers. A node is a label only while it is heard, and there is a limit on nodes.
+    /// The numbers of the cluster. A node is a label only while it is heard, and the number of nodes has a limit.
     pub(crate) fn measures(&self) -> Vec<Measure> {
         let state = self.state();
         let peers: Vec<_> =

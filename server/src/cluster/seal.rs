@@ -1,7 +1,7 @@
-//! Frames as they travel: sealed with the secret of the cluster, so that no one else reads or writes one.
+//! Encrypts frames with the secret of the cluster, so that no one else can read or write one.
 //!
-//! The node and the sequence of a frame are its nonce, so they must not repeat: a node is a random number of 48 bits, new
-//! with each start, of which two of ten thousand are the same with a chance of 2 in ten million.
+//! A frame's nonce is its node and its sequence number, so these must not repeat. A node is a random number of 48 bits, new at
+//! each start. Two of ten thousand nodes have the same number with a chance of 2 in ten million.
 
 use connection_counter_protocol::PageId;
 use ring::{
@@ -18,17 +18,17 @@ use super::{
 const HEADER_BYTES: usize = 1 + NONCE_LEN;
 /// Bytes of a node and of a sequence.
 const HALF_NONCE_BYTES: usize = NONCE_LEN / 2;
-/// What the two keys are derived for.
+/// The contexts of the two keys.
 const FRAMES: &[&[u8]] = &[b"connection-counter frames"];
 const PAGES: &[&[u8]] = &[b"connection-counter pages"];
-/// Bytes of a message that is looked at: four times the most that we send.
+/// Bytes of a message that is read: four times the most that we send.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// The keys that a secret stands for.
+/// The keys that are derived from a secret.
 pub(crate) struct Seal {
-    /// Seals and opens frames.
+    /// Encrypts and decrypts frames.
     frames: LessSafeKey,
-    /// Names pages. Nobody without the secret can look for pages whose names are alike, or tell which page a name stands for.
+    /// Hashes pages. Without the secret, nobody can find pages with similar hashes, or learn which page a hash stands for.
     pages: hmac::Key,
 }
 
@@ -42,13 +42,13 @@ impl Seal {
         Self { frames: LessSafeKey::new(frames), pages }
     }
 
-    /// What a page is called between machines.
+    /// The hash of a page.
     pub(crate) fn key(&self, page: &PageId) -> Key {
         let hash = hmac::sign(&self.pages, page.as_str().as_bytes());
         Key(hash.as_ref().first_chunk().copied().unwrap_or([0; KEY_BYTES]))
     }
 
-    /// A frame's bytes.
+    /// The bytes of a frame.
     pub(crate) fn seal(&self, frame: Frame) -> Option<Vec<u8>> {
         let Frame { version, node: Node(node), sequence, mut payload } = frame;
         let mut nonce = [0; NONCE_LEN];
@@ -62,7 +62,7 @@ impl Seal {
         Some(bytes)
     }
 
-    /// The frame that these bytes are, if a member of the cluster wrote them.
+    /// The frame in these bytes, if a member of the cluster wrote it.
     pub(crate) fn open(&self, bytes: &[u8]) -> Result<Frame, Refused> {
         if bytes.len() > MAX_BYTES {
             return Err(Refused::Malformed);

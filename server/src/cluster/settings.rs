@@ -9,9 +9,9 @@ use percent_encoding::percent_decode_str;
 use super::{Cluster, audience::Audience, bus, bus::Bus, seal::Seal, wire::Node};
 use crate::{Server, StartupError, counter::elsewhere::OtherMachines};
 
-/// Characters of a secret, at least: as random text these are 80 bits or more.
+/// Characters of the shortest secret. Random text of this length has 80 bits or more.
 const MIN_SECRET_CHARS: usize = 16;
-/// The settings of a cluster wait for a restart.
+/// The flags of a cluster change only with a restart.
 const FLAGS: [&str; 4] = ["cluster", "cluster-name", "cluster-secret", "cluster-ca"];
 /// Characters of a cluster's name.
 const MAX_NAME_CHARS: usize = 64;
@@ -46,7 +46,7 @@ pub struct ClusterSettings {
     pub cluster_ca: Option<PathBuf>,
 }
 
-/// Addresses and secrets are for no log.
+/// Addresses and secrets must not be logged.
 impl fmt::Debug for ClusterSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClusterSettings").field("cluster_name", &self.cluster_name).finish_non_exhaustive()
@@ -54,7 +54,7 @@ impl fmt::Debug for ClusterSettings {
 }
 
 impl ClusterSettings {
-    /// Has the server take part in the cluster, if there is one.
+    /// Adds the cluster to the server, if there is one.
     pub(crate) fn equip(&self, server: Server) -> Result<Server, StartupError> {
         let Some((cluster, bus)) = self.parts()? else { return Ok(server) };
         let (runs, asked, measured) = (cluster.clone(), cluster.clone(), cluster.clone());
@@ -65,7 +65,7 @@ impl ClusterSettings {
             .measures(move || measured.measures()))
     }
 
-    /// What takes part, and how it reaches the others; nothing if no cluster is asked for.
+    /// The cluster, and how to reach the others. `None` without a cluster.
     fn parts(&self) -> Result<Option<(Cluster, Bus)>, StartupError> {
         let addresses: Vec<&str> =
             self.cluster.iter().map(|address| address.trim()).filter(|a| !a.is_empty()).collect();
@@ -75,7 +75,7 @@ impl ClusterSettings {
         self.validate()?;
         let servers = addresses.into_iter().map(server_address).collect::<Result<Vec<_>, _>>()?;
         let mut options = ConnectOptions::new();
-        // All servers of a cluster know the same users. A name without a password is a token.
+        // All NATS servers of a cluster know the same users. A name without a password is a token.
         if let Some((name, password)) = servers.iter().find_map(|server| Some((server.username()?, server.password())))
         {
             options = match password {
@@ -91,11 +91,11 @@ impl ClusterSettings {
         Ok(Some((self.cluster(), bus)))
     }
 
-    /// What takes part, with each secret apart.
+    /// The cluster, with a separate part for each secret.
     fn cluster(&self) -> Cluster {
         let mut secrets: Vec<&String> = Vec::new();
         for secret in &self.cluster_secret {
-            // With one secret twice we would count ourselves.
+            // With the same secret twice, we would count ourselves.
             if !secrets.contains(&secret) {
                 secrets.push(secret);
             }
@@ -126,12 +126,12 @@ fn random_node() -> Node {
     Node(fastrand::u64(1..1 << 48))
 }
 
-/// Names and passwords may have characters that addresses have escaped.
+/// In addresses, some characters of names and passwords must be escaped.
 fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// The error does not repeat the address: there may be a password in it.
+/// The error does not repeat the address, because it may contain a password.
 fn server_address(address: &str) -> Result<ServerAddr, StartupError> {
     let problem = "give addresses such as nats://10.0.0.5:4222 or tls://USER:PASSWORD@nats.example.org:4222";
     let wrong = StartupError::Setting { setting: "cluster", problem };
@@ -141,7 +141,7 @@ fn server_address(address: &str) -> Result<ServerAddr, StartupError> {
     }
 }
 
-/// The client library writes addresses to its log; the user is told to it apart from them.
+/// The client library logs addresses, so it gets the user separately.
 fn without_credentials(server: ServerAddr) -> Result<ServerAddr, StartupError> {
     let mut url = server.into_inner();
     let problem = "it has a user, and no host";

@@ -1,4 +1,4 @@
-//! What is in a frame, byte by byte. Numbers are little endian.
+//! The bytes of a frame. Numbers are little endian.
 //!
 //! | part | bytes |
 //! |---|---|
@@ -12,91 +12,91 @@ use connection_counter_protocol::PageId;
 
 use super::key::{KEY_BYTES, Key};
 
-/// The version that this program writes when all others read it.
+/// The version that this program writes if all others read it.
 pub(crate) const NEWEST: u8 = 1;
 /// The oldest version that it reads.
 pub(crate) const OLDEST: u8 = 1;
 
-/// Shards are ranges of keys: this many bits of the key say which.
+/// Shards are ranges of keys. This many bits of a key decide which.
 pub(super) const SHARD_BITS: u8 = 16;
-/// Entries in a frame that we send: 40 KB, well below what one message of the engine may have (1 MB unless set).
+/// Entries in a frame that we send: 40 KB, which is well below the limit of a NATS message (1 MB by default).
 pub(super) const ENTRIES_PER_FRAME: usize = 2_000;
 /// Entries in a frame that we read.
 const MAX_ENTRIES_PER_FRAME: usize = 8_000;
-/// Viewers that one node can have on one page. A machine holds a million or so; whole regions may be nodes one day.
+/// Viewers that one node can have on one page. A machine holds about a million, and whole regions may be nodes one day.
 pub(super) const MAX_COUNT: u32 = 100_000_000;
 /// Bytes of an entry: a key and a count.
 const ENTRY_BYTES: usize = KEY_BYTES + 4;
-/// Names in a frame: as long as they may be, these are 50 KB.
+/// Names in a frame. Even the longest ones take only 50 KB.
 pub(super) const NAMES_PER_FRAME: usize = 100;
-/// Nodes that one sign of life may say it hears: twice as many as count, for those who knock.
+/// Nodes that one sign of life may list as heard: twice as many as may count, because some do not count yet.
 pub(super) const MAX_HEARD: usize = 512;
 /// Bytes of a node, and of a sequence.
 const NUMBER_BYTES: usize = 6;
 
-/// Who sent a frame: a random number of 48 bits, new with each start.
+/// The sender of a frame: a random number of 48 bits, new at each start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Node(pub(crate) u64);
 
-/// One message between nodes, opened.
+/// A decrypted message between nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
-    /// Of the format of `payload`.
+    /// The version of `payload`.
     pub(crate) version: u8,
     pub(crate) node: Node,
-    /// Grows with every frame of the node. 48 bits last for ever.
+    /// It grows with every frame of the node. 48 bits are enough for ever.
     pub(crate) sequence: u64,
     /// Kind, shards and body.
     pub(crate) payload: Vec<u8>,
 }
 
-/// A page and how many view it on the node that says so.
+/// A page, and how many viewers it has on the node that sends this.
 pub(super) type Entry = (Key, u32);
 
-/// What a frame says.
+/// The content of a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Body {
     /// These pages have these counts now.
     Delta(Vec<Entry>),
     /// All pages with viewers whose key has one of these prefixes.
     Full { low: u32, high: u32, entries: Vec<Entry> },
-    /// The node lives, reads these versions, and heard these nodes, each up to this sequence.
+    /// The node lives, reads these versions, and has heard these nodes, each up to this sequence number.
     Alive { oldest: u8, newest: u8, heard: Vec<(Node, u64)> },
-    /// The node wants to hear everything.
+    /// The node asks for everything.
     Who,
     /// The node stops.
     Bye,
-    /// The node wants to know the names of these pages.
+    /// The node asks for the names of these pages.
     NamesWanted(Vec<Key>),
     /// The ids of pages.
     Names(Vec<Box<str>>),
 }
 
-/// Why a frame was not taken.
+/// Why a frame was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// It is not sealed with a secret of this cluster.
+    /// It was not encrypted with a secret of this cluster.
     Forged,
-    /// It is of a version that we do not read.
+    /// We do not read its version.
     Version,
-    /// We know no such kind: the sender is newer.
+    /// We do not know its kind, because the sender is newer.
     Kind,
-    /// It is not as its kind should be.
+    /// Its content is malformed.
     Malformed,
-    /// It came twice, or after a later one.
+    /// It arrived twice, or after a later one.
     Late,
     /// Its node has not shown yet that it hears us. So it may be a recording.
     Unproven,
-    /// There are as many nodes as there may be.
+    /// There are as many nodes as allowed.
     TooManyNodes,
-    /// The node has as many pages as it may.
+    /// The node has as many pages as allowed.
     TooManyPages,
-    /// The node sends more bytes a second than it may.
+    /// The node sends more bytes a second than allowed.
     TooFast,
 }
 
 impl Refused {
-    /// What it is called among the metrics.
+    /// The name in the metrics.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Forged => "forged",
@@ -156,7 +156,8 @@ impl Body {
         bytes
     }
 
-    /// Reads what anyone with the secret may have written. What follows a body that has an end is of a newer version.
+    /// Reads what anyone with the secret may have written. Bytes after the end of a body belong to a newer version, and are
+    /// ignored.
     pub(super) fn read(payload: &[u8]) -> Result<Self, Refused> {
         let [kind, shard_bits, body @ ..] = payload else { return Err(Refused::Malformed) };
         match kind {

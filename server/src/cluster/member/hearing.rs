@@ -1,4 +1,4 @@
-//! What a node makes of the frames of others: who counts, and what it says.
+//! How a node handles the frames of others: which nodes count, and their counts.
 
 use std::time::{Duration, Instant};
 
@@ -10,26 +10,26 @@ use super::{
     ALIVE_INTERVAL, ASK_INTERVAL, BUCKETS, Event, Heard, Member,
 };
 
-/// Between two such questions because frames are missing. Where a bus loses frames as it is overloaded, more must not follow.
+/// Time between two such requests because frames are missing. If an overloaded bus loses frames, requests must not add many.
 const ASK_INTERVAL_AFTER_LOSS: Duration = Duration::from_secs(2);
-/// Other nodes that count. A cluster of 40 holds ten million viewers.
+/// Other nodes that count. A cluster of 40 nodes holds ten million viewers.
 const MAX_NODES: usize = 256;
-/// And nodes that do not count yet.
+/// Nodes that do not count yet.
 const MAX_STRANGERS: usize = 256;
-/// Pages of all other nodes, 24 to 48 bytes each.
+/// Pages of all other nodes. Each takes 24 to 48 bytes.
 const MAX_PAGES: usize = 8_000_000;
 
 impl Member {
-    /// Takes in a frame of another node.
+    /// Handles a frame of another node.
     ///
     /// # Errors
-    /// Why it was not taken. The caller counts that with [`Tallies::refuse`](super::Tallies::refuse).
+    /// Returns why it was refused. The caller counts that with [`Tallies::refuse`](super::Tallies::refuse).
     pub(crate) fn on_frame(&mut self, now: Instant, frame: &Frame) -> Result<Heard, Refused> {
         if frame.node == self.me {
             return Ok(Heard::default());
         }
         if !(self.reads.oldest..=self.reads.newest).contains(&frame.version) {
-            // It did come, so it is not missing.
+            // It arrived, so it is not missing.
             self.peers.entry(frame.node).and_modify(|peer| peer.pass_over(frame.sequence));
             return Err(Refused::Version);
         }
@@ -42,7 +42,7 @@ impl Member {
             return Err(Refused::TooManyNodes);
         }
         if known.is_none_or(|peer| peer.comes_back(now, ALIVE_INTERVAL)) {
-            // It counts us once we say that we hear it.
+            // That node counts us once we say that we hear it.
             self.told_alive_at = None;
         }
         let peer = self.peers.entry(frame.node).or_insert_with(|| Peer::new(now, frame));
@@ -58,7 +58,7 @@ impl Member {
         self.take_in(frame.node, body)
     }
 
-    /// Has a node count that has heard us a moment ago.
+    /// Lets a node count that has heard us a moment ago.
     fn hears_us(&mut self, now: Instant, node: Node, heard: &[(Node, u64)]) -> Result<(), Refused> {
         let Some((_, sequence)) = heard.iter().find(|(node, _)| *node == self.me) else { return Ok(()) };
         let tick = self.said.partition_point(|(_, before)| before < sequence).checked_sub(1);
@@ -73,7 +73,7 @@ impl Member {
         }
         peer.turn(State::Alive, &mut self.changed);
         self.events.push(Event::Came(node));
-        // Neither has taken what the other said until now.
+        // Neither node has used the other's counts until now.
         self.hasty_buckets = BUCKETS;
         self.ask(ASK_INTERVAL);
         Ok(())
@@ -83,7 +83,7 @@ impl Member {
         self.peers.values().filter(|peer| peer.state == State::Stranger).count()
     }
 
-    /// Takes in what a node says. Of a stranger that is what versions it reads, and no more.
+    /// Handles the content of a frame. Of an unknown node, only the versions that it reads are used.
     fn take_in(&mut self, node: Node, body: Body) -> Result<Heard, Refused> {
         let mut heard = Heard::default();
         let is_stranger = self.peers.get(&node).is_none_or(|peer| peer.state == State::Stranger);
@@ -107,7 +107,7 @@ impl Member {
         Ok(heard)
     }
 
-    /// Ceases to count who does not answer, and forgets who has not been heard for long.
+    /// Nodes that do not answer no longer count, and nodes that have been silent for long are forgotten.
     pub(super) fn look_for_silence(&mut self, now: Instant) {
         for (node, peer) in &mut self.peers {
             if peer.state == State::Alive && peer.is_overdue(now) {
