@@ -44,7 +44,8 @@ use widget::{Effect, Event, Widget};
 /// The one that comes with the standard library weighs 4 KB more, and its speed would go unnoticed here.
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
-static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+static ALLOCATOR: lol_alloc::LockedAllocator<lol_alloc::FreeListAllocator> =
+    lol_alloc::LockedAllocator::new(lol_alloc::FreeListAllocator::new());
 
 thread_local! {
     /// The one widget of this page.
