@@ -1,6 +1,6 @@
 /** `<viewer-count href="…">`: a count anywhere on the page, of the page itself without `href`. */
 
-import { labels } from "./style.js";
+import { labels } from "./labels.js";
 import { subscribe, viewersEvent } from "./page.js";
 
 const NAME = "viewer-count";

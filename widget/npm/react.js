@@ -3,7 +3,7 @@
 
 import { createElement, useCallback, useMemo, useSyncExternalStore } from "react";
 
-import { labels } from "./style.js";
+import { labels } from "./labels.js";
 import { count, subscribe } from "./page.js";
 
 /** What a server knows, and so what the browser must show first when it takes over the server's page. */

@@ -54,6 +54,8 @@ extern "C" {
     pub(crate) fn restore(slot: u32);
     /// Leaves the link as it was found.
     pub(crate) fn erase(slot: u32);
+    /// In the next frame, looks for places for all numbers in sight.
+    pub(crate) fn arrange();
     /// Dispatches the link's event.
     pub(crate) fn tell(slot: u32, viewers: f64);
     /// Whether the page's language is another than when last asked.
