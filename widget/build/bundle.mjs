@@ -20,9 +20,9 @@ const binaryen = (program, ...args) => {
   const file = createRequire(import.meta.url).resolve(`binaryen/bin/${program}`);
   execFileSync(process.execPath, [file, ...args], { stdio: "inherit" });
 };
-// What it may take for granted: Rust checks before whatever could trap by itself, and the lowest kilobyte is the end of a stack
-// of a thousand, which is never reached.
-const assumptions = ["--ignore-implicit-traps", "--low-memory-unused"];
+// What it may take for granted: the lowest kilobyte is the end of a stack of a thousand, which is never reached. Not that a load never
+// traps: then one may be moved before the check that guards it.
+const assumptions = ["--low-memory-unused"];
 // The section that is stripped tells tools which features the module uses; browsers find out themselves.
 const passes = ["--flatten", "--rereloop", "-Oz", "-Oz", "--strip-target-features", "--strip-producers"];
 const shrink = [...assumptions, ...passes, path.join(glue, "widget.wasm")];
