@@ -1,4 +1,4 @@
-/** What the widget says to a site's owner about options that make no sense. Loaded only where there are any. */
+/** Warnings to a site's owner about wrong options. Loaded only if there are any. */
 
 import { kebab } from "./names.js";
 import { warn } from "./warn.js";
@@ -26,7 +26,7 @@ const EXPECTED = {
   engine: "wasm or js",
 };
 
-/** In how many places two words differ: a letter is missing, surplus, another, or swapped with the next. At most `most`. */
+/** How many typing errors two words differ by: a missing, extra, wrong or swapped letter. At most `most` are counted. */
 function distance(one, other, most) {
   if (one === other || most === 0) return one === other ? 0 : 1;
   if (one && one[0] === other[0]) return distance(one.slice(1), other.slice(1), most);
@@ -39,13 +39,13 @@ function distance(one, other, most) {
   return 1 + Math.min(...rest.map((words) => distance(...words, most - 1)));
 }
 
-/** The option that was probably meant by a name. The shorter it is, the less may differ: `data-test` does not mean `text`. */
+/** The option that a misspelled name probably means. Short names may differ less: `data-test` does not mean `text`. */
 function meantBy(name) {
   const most = (ours) => (ours.length < 5 ? 0 : ours.length < 9 ? 1 : 2);
   return Object.keys(EXPECTED).find((ours) => most(ours) > 0 && distance(name, ours.toLowerCase(), most(ours)) <= most(ours));
 }
 
-/** What is wrong with an option; `undefined` where it is the business of another program. */
+/** What is wrong with an option. `undefined` if the attribute or parameter may belong to another program. */
 function explain([spelled, name, value]) {
   if (Object.hasOwn(EXPECTED, name)) {
     const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
@@ -54,7 +54,7 @@ function explain([spelled, name, value]) {
   const meant = meantBy(name.toLowerCase());
   const isOfTag = spelled !== name;
   if (meant) return `${spelled} (did you mean ${isOfTag ? spelled[0] === "?" ? kebab(meant) : `data-${kebab(meant)}` : meant}?)`;
-  // A tag has attributes for others, and its address parameters against caches; who calls `start` speaks to us alone.
+  // A tag may have attributes for other programs, and its address parameters against caches. Options of `start` are only ours.
   return isOfTag ? undefined : `${spelled} (no such option)`;
 }
 

@@ -1,18 +1,18 @@
-/** `<viewer-count href="…">`: a count anywhere on the page, of the page itself without `href`. */
+/** The element `<viewer-count href="…">`, which shows a count anywhere. Without `href` it shows the count of the page itself. */
 
 import { labels } from "./style.js";
 import { subscribe, viewersEvent } from "./page.js";
 
 const NAME = "viewer-count";
 
-/** Makes the element known to the browser, unless it is. */
+/** Defines the element, unless it is defined already. */
 export function defineElement() {
   if (customElements.get(NAME)) return;
   customElements.define(
     NAME,
     class extends HTMLElement {
       static observedAttributes = ["href", "label"];
-      /** Shows what stands in the element, until there is a count. */
+      /** Shows the element's own content until the count is known. */
       #slot = this.attachShadow({ __proto__: null, mode: "open" }).appendChild(document.createElement("slot"));
       #leave;
 

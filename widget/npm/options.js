@@ -1,11 +1,11 @@
-/** The options: what each may be, and its default. On a script tag they are `data-*` attributes, or parameters of its address. */
+/** The options: their values and defaults. On a script tag they are `data-*` attributes, or parameters of its address. */
 
 import { readForms } from "./style.js";
 
 const isYes = (value) => value === true || value === "" || value === "true";
 const isNo = (value) => value === false || value === "false";
 
-/** Yes or no; an attribute without a value means yes. */
+/** Yes or no. An attribute without a value means yes. */
 const flag = (value) => (isYes(value) ? true : isNo(value) ? false : undefined);
 
 const oneOf =
@@ -19,7 +19,7 @@ const text = (value) => (typeof value === "string" ? value : undefined);
 /** The text, if there is a place for the number in what is `read` of it. */
 const withCount = (value, read = value) => (read.includes("{count}") ? value : undefined);
 
-/** For each option its default, and how its value is understood: `undefined` for what is not. `advice.js` says what is expected. */
+/** For each option its default, and a function that reads a value. For a wrong value it returns `undefined` or throws. */
 const OPTIONS = {
   server: [undefined, (value) => (/^https?:\/\/[^/]/.test(value) ? `${value}` : undefined)],
   path: ["/live?page=", (value) => (/^\/(.*[/=])?$/.test(value) ? value : undefined)],
@@ -44,15 +44,15 @@ const OPTIONS = {
   observe: [false, flag],
   bots: ["watch", oneOf("watch", "count")],
   debug: [false, flag],
-  // Of the script tag only, and heeded before anything here is loaded.
+  // Only for the script tag, which has read it before this file is loaded.
   engine: ["wasm", oneOf("wasm", "js")],
 };
 
-/** What programs that read pages call themselves. CUBOT makes telephones. */
+/** Matches the user agents of crawlers. CUBOT is a maker of telephones. */
 const BOT = /(?<!cu)bot\b|crawl|spider|slurp|headless|lighthouse|externalhit|archiver|prerender/i;
 
 /**
- * What the widget goes by: every option, understood or replaced by its default. What was not understood is in `mistakes`.
+ * Reads the options. A wrong one gets its default, and is added to `mistakes`.
  *
  * @param {[string, string, unknown][]} given for each option its author's spelling, its name as in index.d.ts, and its value
  * @param {string | undefined} home the server to use unless the options name one
@@ -69,12 +69,12 @@ export function readOptions(given, home) {
     try {
       if (Object.hasOwn(OPTIONS, name)) understood = OPTIONS[name][1](value);
     } catch {
-      // Such as a selector that is none.
+      // For example an invalid selector.
     }
     if (understood === undefined) options.mistakes.push(option);
     else options[name] = understood;
   }
-  // Who asks not to be watched by the sites they read is not counted, nor is a program.
+  // Readers who ask sites not to track them are not counted. Programs are not counted either.
   const isBot = navigator.webdriver || BOT.test(navigator.userAgent);
   if (navigator.globalPrivacyControl || (isBot && options.bots === "watch")) options.observe = true;
   return options;

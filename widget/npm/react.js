@@ -1,16 +1,16 @@
 "use client";
-/** For React: viewer counts of whichever widget runs on the page. Documented in react.d.ts. */
+/** For React: the viewer counts of the page's widget. Documented in react.d.ts. */
 
 import { createElement, useCallback, useMemo, useSyncExternalStore } from "react";
 
 import { labels } from "./style.js";
 import { count, subscribe } from "./page.js";
 
-/** What a server knows, and so what the browser must show first when it takes over the server's page. */
+/** The value on a server. The browser must render the same value first when it hydrates the server's page. */
 const nothingYet = () => undefined;
 
 export function useViewers(url) {
-  // A `URL` that is made anew by every rendering is the same address still.
+  // A rendering may create a new `URL` each time, so compare addresses as texts.
   const address = url?.toString();
   const listen = useCallback((changed) => subscribe(address, changed), [address]);
   return useSyncExternalStore(listen, () => count(address), nothingYet);

@@ -1,4 +1,4 @@
-/** The page's tab, for the widget's Rust: its events, its address, the other tabs, and the time. */
+/** The page's tab, for the Rust code: its events, its address, the other tabs, and the time. */
 
 import { isFirefox } from "./socket.js";
 import { outside } from "./warn.js";
@@ -26,12 +26,12 @@ export function createTab(engine, rule, listening) {
   return {
     listen() {
       const on = (target, types) => {
-        // A page may have put a variable of its own in its place, such as `var navigation`.
+        // The page may have replaced the object with a variable of the same name, such as `var navigation`.
         for (const type of types) target?.addEventListener?.(type, () => engine.tab(type, document.hidden), listening);
       };
       on(window, ["pagehide", "pageshow", "offline", "online", "popstate", "hashchange"]);
       on(document, ["prerenderingchange", "visibilitychange"]);
-      // Tells of `history.pushState` too. In browsers without it, the new page's changes to the document do.
+      // This event also reports `history.pushState`. In browsers without it, we notice the new page's changes to the document.
       on(globalThis.navigation, ["currententrychange"]);
       if (isFirefox) on(window, ["beforeunload"]);
     },
@@ -39,7 +39,7 @@ export function createTab(engine, rule, listening) {
     isPrerendering: () => Boolean(document.prerendering),
     here() {
       const named = document.head?.querySelector("link[rel~=canonical]")?.href ?? "";
-      // Where there is no Navigation API, an address that is replaced leaves the history as long as it was.
+      // Without the Navigation API we compare the length of the history, which stays the same if an address is replaced.
       const before = entry;
       entry = globalThis.navigation?.currentEntry?.key ?? history.length;
       const place = `${location.href}\n${named}`;
@@ -53,7 +53,7 @@ export function createTab(engine, rule, listening) {
       try {
         if (isOpen) channel = new BroadcastChannel("connection-counter");
       } catch {
-        // Where the page may store nothing, its tabs are strangers to each other.
+        // Pages that may not store anything cannot reach their other tabs.
         return false;
       }
       if (channel) channel.onmessage = ({ data }) => typeof data === "string" && engine.heardToken(data);
@@ -63,7 +63,7 @@ export function createTab(engine, rule, listening) {
       try {
         channel?.postMessage(text);
       } catch {
-        // As above: it is counted alone.
+        // As above. This tab is then counted alone.
       }
     },
     wait(alarm, delayMs) {

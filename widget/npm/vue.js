@@ -1,4 +1,4 @@
-/** For Vue: viewer counts of whichever widget runs on the page. Documented in vue.d.ts. */
+/** For Vue: the viewer counts of the page's widget. Documented in vue.d.ts. */
 
 import { computed, defineComponent, h, shallowReadonly, shallowRef, toValue, watchPostEffect } from "vue";
 
@@ -7,7 +7,7 @@ import { subscribe } from "./page.js";
 
 export function useViewers(url) {
   const viewers = shallowRef();
-  // After the first rendering, which has to be what the server rendered; on a server never.
+  // This runs after the first rendering, which must equal the server's. It never runs on a server.
   watchPostEffect((onCleanup) => {
     const address = toValue(url);
     viewers.value = undefined;

@@ -1,4 +1,4 @@
-/** One widget per page, however often and by whatever means it is started. */
+/** Starts and stops the widget. A page has one, however often and from wherever it is started. */
 
 import { defineElement } from "./element.js";
 import { begin } from "./dom.js";
@@ -7,16 +7,15 @@ import { count, page, subscribe, tidy } from "./page.js";
 import { createSubscriptions } from "./subscriptions.js";
 import { fail, outside, safely } from "./warn.js";
 
-/** Loads what few pages need. */
+/** Loads the code that few pages need. */
 const loadExtras = () => import(EXTRAS_FILE);
 
 /**
- * Starts the widget unless there is one, and answers with its handle. Never throws: what goes wrong is one warning on the
- * console.
+ * Starts the widget unless one runs, and returns its handle. It never throws: an error is one warning in the console.
  *
  * @param {[string, string, unknown][]} given the options, see `readOptions`
  * @param {string | undefined} home the server to use unless the options name one
- * @param {() => Promise<object>} loadEngine called when the Rust is needed; answers with the functions it exports
+ * @param {() => Promise<object>} loadEngine loads the Rust code when it is needed, and returns the functions it exports
  */
 export function startOnce(given, home, loadEngine) {
   return (page().handle ??= createHandle(given, home, loadEngine));
@@ -51,9 +50,9 @@ function createHandle(given, home, loadEngine) {
       throw error;
     }
   };
-  // One turn later, when the handle is where `run` looks for it.
+  // `run` starts one turn later, because it compares the handle with `page().handle`, which is not set yet.
   handle.ready = outside(() => Promise.resolve().then(run));
-  // For those who wait for it only: nobody else hears of it.
+  // The browser must not report the rejection of a promise that nobody uses.
   handle.ready.catch(() => {});
   return handle;
 }

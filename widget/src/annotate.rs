@@ -1,39 +1,40 @@
-//! Step 3, annotate: writes numbers on links, a few at a time, and no more often than a reader can follow.
+//! Step 3, annotate: writes numbers on links, a few at a time, and not more often than a reader can follow.
 //!
-//! Writing calls the page's own code (custom elements, observers, listeners), so it is done with the widget put away:
-//! [`Widget::next_stroke`] says what to write, `crate::write_some` writes it.
+//! Writing calls the page's own code (custom elements, observers, listeners), so the widget must be free in that time:
+//! [`Widget::next_stroke`] says what to write, and `crate::write_some` writes it.
 
 use crate::dom::{self, now_ms};
 use crate::links::Link;
 use crate::pages::NONE;
 use crate::{timers::alarm, widget::Effect, widget::Widget};
 
-/// How long numbers stay before others replace them, at least and at most.
+/// The shortest and the longest time between two rounds of writing.
 const SHORTEST_MS: f64 = 250.0;
 const LONGEST_MS: f64 = 5_000.0;
-/// Between the two, so many times as long as it took to write the last ones: a thirtieth of the time is for writing.
+/// Between these two, the time is this many times as long as the last round took. So writing takes a thirtieth of the time.
 const REST: f64 = 32.0;
-/// How long the browser may take over a frame with new numbers. The next has half as many links after one that took longer,
-/// twice as many after one that took half of it. With fewer than the fewest it would be the frames that cost, not the links.
+/// How long a frame with new numbers may take. After a longer frame the next one gets half as many links, and after one of less
+/// than half the time twice as many. With very few links, the frame itself would cost more than the links.
 const FRAME_MS: f64 = 32.0;
 const FEWEST_LINKS: u32 = 25;
 const MOST_LINKS: u32 = 400;
-/// When the browser has had its turn: a frame later.
+/// After this time, one frame, the browser has had its turn.
 const TURN_MS: f64 = 16.0;
-/// Who removes a number so soon after we wrote it, within a frame, does so because we did.
+/// If a number is removed within this time, less than a frame, the page reacts to our writing.
 const ANSWER_MS: f64 = 8.0;
-/// For how long a number that someone removed is remembered: an answer to us, and any other. A page may morph four times a second.
+/// How long a removed number is remembered: a reaction to our writing, and any other removal. A page may morph four times a
+/// second.
 const ANSWER_COUNTS_MS: f64 = 1_000.0;
 const REMOVAL_COUNTS_MS: f64 = 250.0;
-/// With so much to remember, the page has its will: after five answers or twenty removals at once.
+/// When this much is remembered, the widget stops: after five reactions, or twenty removals at once.
 const PATIENCE_MS: f64 = 5_000.0;
 
-/// In which queues a link waits, a bit each.
+/// The queues in which a link waits, one bit each.
 pub(crate) type Queues = u8;
 const DUE: Queues = 1;
 const FRESH: Queues = 2;
 
-/// Slots of links that carry something else than they should.
+/// Slots of links whose number must be written.
 #[derive(Default)]
 struct Queue {
     slots: Vec<u32>,
@@ -56,30 +57,30 @@ impl Queue {
     }
 }
 
-/// What to write, and when.
+/// The numbers to write, and when.
 pub(crate) struct Annotations {
     /// Links show no number below this.
     min: f64,
     /// To write next time, and being written.
     due: Queue,
     round: Queue,
-    /// Such that carry nothing of ours yet: a new element must not show without the number that the one before it had.
+    /// Links without a number. A new element must not appear without the number that the old one had.
     fresh: Queue,
-    /// How many to write in one frame.
+    /// How many numbers to write in one frame.
     most: u32,
     begun_ms: f64,
     spent_ms: f64,
     is_measuring: bool,
 }
 
-/// One number to write on one link.
+/// A number to write on a link.
 pub(crate) struct Stroke {
     pub(crate) slot: u32,
-    /// The number; fewer than none for nothing.
+    /// The number. Below 0 it is removed.
     pub(crate) shown: f64,
-    /// What the link's event tells, if it has one.
+    /// The count for the link's event, if it dispatches one.
     pub(crate) told: Option<f64>,
-    /// The link leads nowhere any more.
+    /// Whether the link no longer leads to a page.
     pub(crate) is_last: bool,
 }
 
@@ -90,7 +91,7 @@ impl Annotations {
         Self { min, due, round, fresh, most: FEWEST_LINKS, begun_ms, spent_ms: 0.0, is_measuring: false }
     }
 
-    /// The browser took so long over a frame with new numbers.
+    /// A frame with new numbers took this long.
     pub(crate) fn measured(&mut self, took_ms: f64) {
         self.is_measuring = false;
         self.spent_ms += took_ms;
@@ -103,7 +104,7 @@ impl Annotations {
 }
 
 impl Widget {
-    /// Writes on the link, soon. One that carries nothing and should not is left alone.
+    /// Writes on the link soon. A link that has no number and needs none is left alone.
     pub(crate) fn annotate(&mut self, slot: u32) {
         let Some(link) = self.links.get(slot) else { return };
         if link.is_written {
@@ -122,7 +123,7 @@ impl Widget {
         }
     }
 
-    /// Writes on all links to pages whose count changed.
+    /// Writes on all links to pages whose count has changed.
     pub(crate) fn annotate_changed(&mut self) {
         for slot in self.links.slots() {
             if self.links.get(slot).is_some_and(|link| self.pages.is_changed(link.page)) {
@@ -138,7 +139,7 @@ impl Widget {
         }
     }
 
-    /// It is time to write.
+    /// A round of writing begins.
     pub(crate) fn begin_writing(&mut self) {
         let annotations = &mut self.annotations;
         let is_fresh = !annotations.fresh.is_empty();
@@ -170,7 +171,7 @@ impl Widget {
         }
     }
 
-    /// Some numbers were written, which took so long.
+    /// Some numbers were written, which took this long.
     pub(crate) fn written(&mut self, spent_ms: f64) {
         self.annotations.spent_ms += spent_ms;
         if !std::mem::replace(&mut self.annotations.is_measuring, true) {
@@ -178,7 +179,7 @@ impl Widget {
         }
     }
 
-    /// Sets the timer for what is left to write.
+    /// Sets the timer for the numbers that are left.
     pub(crate) fn plan_writing(&mut self) {
         let annotations = &self.annotations;
         if !annotations.fresh.is_empty() || !annotations.round.is_empty() {

@@ -1,4 +1,4 @@
-//! The widget: shows on every link of a host page how many people are viewing the linked page right now.
+//! The widget. Every link of a host page shows how many people are viewing the linked page right now.
 //!
 //! ```text
 //! 1 find      links ──▶ host_page, rules ──▶ pages        which elements are links, and which page each leads to
@@ -6,15 +6,16 @@
 //! 3 annotate  links ◀── annotate ◀── count ◀── socket     which number is written on each, and when
 //! ```
 //!
-//! [`mod@tab`] knows whether the viewer is here, [`subscriptions`] who else wants numbers, [`timers`] what we wait for.
+//! [`mod@tab`] knows whether the viewer is here, [`subscriptions`] who else wants counts, and [`timers`] what we wait for.
 //!
-//! The browser is reached through [`dom`] alone, whose functions decide nothing and throw nothing. Numbers are written by `write`
-//! there. Only numbers and texts cross. With `web-sys`, objects would: each costs the browser a place in a table, the page's
-//! readers 5 KB more, and whatever a page throws would leave the widget half done. The options are read and checked in
-//! JavaScript (`npm/options.js`), because a page passes functions and lists among them; they arrive as arguments of [`start`].
+//! The widget reaches the browser only through [`dom`], whose functions decide nothing and never throw. `write` there draws the
+//! numbers. Only numbers and texts are passed. `web-sys` would pass objects: each would take an entry in a table of the
+//! browser, readers would download 5 KB more, and an exception of the page would stop the widget in the middle of its work.
+//! JavaScript reads and checks the options (`npm/options.js`), because they can contain functions and lists. They arrive as
+//! arguments of [`start`].
 //!
-//! What happens is an [`Event`], handled one after the other by [`Widget`]. Whatever calls the page's own code is an [`Effect`],
-//! and is done when the widget is put away: the page may call us back, stop us, or throw, and finds nothing half done.
+//! [`Widget`] handles one [`Event`] after another. Everything that calls the page's own code is an [`Effect`], which runs when
+//! the widget is free again. So the page may call us, stop us, or throw, and the widget's work is never half done.
 
 mod annotate;
 mod count;
@@ -41,7 +42,7 @@ use rules::Rules;
 use tab::Tab;
 use widget::{Effect, Event, Widget};
 
-/// The one that comes with the standard library weighs 4 KB more, and its speed would go unnoticed here.
+/// The allocator of the standard library would add 4 KB, and nobody would notice that it is faster.
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
 static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
@@ -49,12 +50,12 @@ static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 thread_local! {
     /// The one widget of this page.
     static WIDGET: RefCell<Option<Box<Widget>>> = const { RefCell::new(None) };
-    /// What has happened and is not handled yet.
+    /// Events that are not handled yet.
     static EVENTS: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Starts the widget. `rooms` is the start of every room's address, such as `wss://live.example.com/live?page=`; the others
-/// are the options of those names, `query` being `keep`, or the parameters that matter, with commas.
+/// Starts the widget. `rooms` is the start of every room's address, such as `wss://live.example.com/live?page=`. The others are
+/// the options of those names. `query` is `keep`, or the parameters that matter, separated by commas.
 #[expect(clippy::too_many_arguments, reason = "an object would bring code along to read it")]
 #[wasm_bindgen]
 pub fn start(
@@ -76,13 +77,14 @@ pub fn start(
     send(Event::Start);
 }
 
-/// Stops the widget: it leaves the page as it was found, and the server.
+/// Stops the widget. It restores the page and leaves the server.
 #[wasm_bindgen]
 pub fn stop() {
     send(Event::Stop);
 }
 
-/// The viewers of the page at an absolute address, of the host page for an empty one; fewer than none if nobody knows.
+/// The viewers of the page at an absolute address, or of the host page if it is empty. A number below 0 means that the count is
+/// not known.
 #[wasm_bindgen]
 pub fn count(address: &str) -> f64 {
     let mut viewers = UNKNOWN;
@@ -93,7 +95,7 @@ pub fn count(address: &str) -> f64 {
     viewers
 }
 
-/// All viewers of all pages that anyone here wants to know about.
+/// The sum of the viewers of all pages that are watched here.
 #[wasm_bindgen]
 pub fn total() -> f64 {
     let mut total = 0.0;
@@ -101,7 +103,7 @@ pub fn total() -> f64 {
     total
 }
 
-/// A subscription wants to know about the page at an address.
+/// A subscription watches the page at an address.
 #[wasm_bindgen]
 pub fn attach(subscription: u32, address: String) {
     send(Event::Attach(subscription, address));
@@ -113,13 +115,14 @@ pub fn detach(subscription: u32) {
     send(Event::Detach(subscription));
 }
 
-/// The page changed: a list of elements that came or changed; something was removed; everything may lead elsewhere.
+/// The page changed. `list` has the elements that were added or changed. Something may have been removed, or all links may lead
+/// to other pages.
 #[wasm_bindgen]
 pub fn changed(list: u32, has_lost: bool, is_elsewhere: bool) {
     send(Event::Changed(list, has_lost, is_elsewhere));
 }
 
-/// A frame loaded; a list of what may be links in it.
+/// A frame was loaded. `list` has the elements in it that may be links.
 #[wasm_bindgen]
 pub fn loaded(list: u32) {
     send(Event::Loaded(list));
@@ -131,56 +134,56 @@ pub fn scrolled() {
     send(Event::Scrolled);
 }
 
-/// Someone removed the number from the link in this slot.
+/// Someone removed the number of the link in this slot.
 #[wasm_bindgen]
 pub fn lost(slot: u32) {
     send(Event::Lost(slot));
 }
 
-/// A frame with new numbers took so many milliseconds.
+/// A frame with new numbers took this many milliseconds.
 #[wasm_bindgen]
 pub fn measured(took_ms: f64) {
     send(Event::Measured(took_ms));
 }
 
-/// An event of the browser's by its name, and whether the tab is out of sight.
+/// An event of the browser, and whether the tab is hidden.
 #[wasm_bindgen]
 pub fn tab(event: String, is_hidden: bool) {
     send(Event::Tab(event, is_hidden));
 }
 
-/// What another tab says.
+/// A message of another tab.
 #[wasm_bindgen(js_name = heardToken)]
 pub fn heard_token(text: String) {
     send(Event::Token(text));
 }
 
-/// The room let us in.
+/// The connection is open.
 #[wasm_bindgen]
 pub fn opened() {
     send(Event::Opened);
 }
 
-/// The server sent something: for each page a line with its viewers, a blank, and its id.
+/// The server sent counts: for each page a line with its viewers, a blank, and its id.
 #[wasm_bindgen]
 pub fn heard(lines: String) {
     send(Event::Heard(lines));
 }
 
-/// The connection is gone, or never came to be, for a reason in the words of the server or the browser, if there are any.
+/// The connection ended or could not be opened. The reason is a text of the server or the browser, or empty.
 #[wasm_bindgen]
 pub fn closed(code: u16, reason: String) {
     send(Event::Closed(code, reason));
 }
 
-/// An alarm rang.
+/// A timer fired.
 #[wasm_bindgen]
 pub fn due(alarm: u8) {
     send(Event::Due(alarm));
 }
 
-/// Handles an event, and what came in the meantime. If the page calls while we ask the browser something, its event waits for
-/// whoever asks; if it calls while we write on it, the widget is free.
+/// Handles an event, and those that arrived in the meantime. If the page calls us while we ask the browser something, its event
+/// waits. If it calls us while we write on the page, the widget is free.
 fn send(event: Event) {
     EVENTS.with_borrow_mut(|events| events.push(event));
     while let Some(effects) = handle_next() {
@@ -211,7 +214,7 @@ fn take_effect(effect: Effect) {
     }
 }
 
-/// Writes some numbers on links, with the widget put away.
+/// Writes some numbers on links. The widget is free in that time.
 fn write_some(is_fresh: bool, most: u32) {
     let begun_ms = dom::now_ms();
     let mut written = 0;
@@ -238,8 +241,8 @@ fn write_some(is_fresh: bool, most: u32) {
     });
 }
 
-/// Works on the widget, if there is one and it is free.
-// Not generic over the work: each copy of it would be downloaded.
+/// Runs `work` on the widget, if there is one and it is free.
+// It is not generic, because readers would download a copy for each use.
 fn with(work: &mut dyn FnMut(&mut Widget)) {
     WIDGET.with(|slot| {
         if let Ok(mut slot) = slot.try_borrow_mut()
@@ -250,8 +253,8 @@ fn with(work: &mut dyn FnMut(&mut Widget)) {
     });
 }
 
-/// The texts, one after the other.
-// `concat` and `format` are made for more, and weigh it.
+/// Joins the texts.
+// `concat` and `format` can do more, and would add more code.
 fn join(texts: &[&str]) -> String {
     let mut joined = String::new();
     for text in texts {

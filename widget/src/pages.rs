@@ -1,4 +1,4 @@
-//! The pages someone here wants to know about, and what to ask the server for.
+//! The pages that are watched here, and the messages that ask the server for their counts.
 
 use connection_counter_protocol::{MAX_LINKS_PER_CONNECTION, PageId, wire};
 
@@ -6,41 +6,41 @@ use crate::count::{Count, UNKNOWN};
 use crate::message::Message;
 use crate::rules::split_before;
 
-/// The key of no page.
+/// The key that stands for no page.
 pub(crate) const NONE: u32 = 0;
 
-/// Every page that is wanted, in one table.
+/// All watched pages, in one table.
 #[derive(Default)]
 pub(crate) struct Pages {
-    /// By ascending key.
+    /// In the order of their keys.
     pages: Vec<Page>,
-    /// The key given last. None is given twice.
+    /// The last key. No key is used twice.
     last_key: u32,
-    /// How many pages are wanted.
+    /// How many pages are watched.
     wanted: usize,
-    /// What is wanted changed since there was last nothing to tell.
+    /// Whether there may be something new to send.
     has_news: bool,
-    /// A count changed since [`Self::forget_changes`].
+    /// Whether a count has changed since [`Self::forget_changes`].
     has_changed: bool,
 }
 
-/// A page that links lead to, or that someone subscribed to.
+/// A page that links lead to, or that someone has subscribed to.
 struct Page {
     key: u32,
     id: PageId,
-    /// Short for the id, so that nearly all comparisons are of numbers.
+    /// A short form of the id, so that nearly all comparisons are of numbers.
     digest: u32,
-    /// How many links and subscriptions want it.
+    /// How many links and subscriptions watch it.
     wanted: u32,
     count: Count,
-    /// Its count changed, and nobody was told.
+    /// Whether its count has changed since [`Self::forget_changes`].
     is_changed: bool,
-    /// The server was told that we want to know.
+    /// Whether the server was asked for its count.
     told: bool,
 }
 
 impl Pages {
-    /// The key of the page with this id, which from now on is one of ours. Unless it becomes wanted, it is soon forgotten.
+    /// The key of the page with this id, which is added to the table. If it is not watched soon, it is removed again.
     pub(crate) fn note(&mut self, id: PageId) -> u32 {
         if let Some(page) = self.by_id(id.as_str()) {
             return page.key;
@@ -66,7 +66,7 @@ impl Pages {
         self.pages.get(self.find(key)?)
     }
 
-    /// Whether there is such a page, still.
+    /// Whether this page is still in the table.
     pub(crate) fn has(&self, key: u32) -> bool {
         self.find(key).is_some()
     }
@@ -76,22 +76,22 @@ impl Pages {
         self.page(key).map_or(UNKNOWN, |page| page.count.shown())
     }
 
-    /// The same by its id.
+    /// The same, for a page's id.
     pub(crate) fn viewers_of(&mut self, id: &PageId) -> f64 {
         self.by_id(id.as_str()).map_or(UNKNOWN, |page| page.count.shown())
     }
 
-    /// All viewers of all pages.
+    /// The sum of the viewers of all pages.
     pub(crate) fn total(&self) -> f64 {
         self.pages.iter().map(|page| page.count.shown().max(0.0)).sum()
     }
 
-    /// How many pages are wanted.
+    /// How many pages are watched.
     pub(crate) fn wanted(&self) -> usize {
         self.wanted
     }
 
-    /// Someone who wanted to know about one page wants to know about another.
+    /// A link or a subscription moves from one page to another.
     pub(crate) fn follow(&mut self, before: u32, after: u32) {
         for (key, is_more) in [(after, true), (before, false)] {
             let Some(page) = self.find(key).and_then(|place| self.pages.get_mut(place)) else { continue };
@@ -106,8 +106,8 @@ impl Pages {
         }
     }
 
-    /// What the server should be told next, if anything: which pages are wanted now, then which are not any more. Pages
-    /// beyond what one connection may watch wait, without a number, until others are gone.
+    /// The next message to the server, if there is one. It asks first for pages that are watched now, then it unsubscribes from
+    /// others. If there are more pages than one connection may watch, the others wait without a number.
     pub(crate) fn next_message(&mut self) -> Option<String> {
         if !self.has_news {
             return None;
@@ -136,12 +136,12 @@ impl Pages {
         self.has_news.then(|| message.finish())
     }
 
-    /// Forgets the pages that no one wants, except those the server still tells us about.
+    /// Removes the pages that are not watched, except those that the server still sends counts of.
     pub(crate) fn forget_unwanted(&mut self) {
         self.pages.retain(|page| page.wanted > 0 || page.told);
     }
 
-    /// The connection is a new one: all the server was told is news again.
+    /// The connection is new, so the server must be asked again for everything.
     pub(crate) fn tell_all_again(&mut self) {
         for page in &mut self.pages {
             page.told = false;
@@ -149,7 +149,7 @@ impl Pages {
         self.has_news = true;
     }
 
-    /// The server's word on some pages: for each a line with its viewers, a blank, and its id.
+    /// Counts from the server: for each page a line with its viewers, a blank, and its id.
     pub(crate) fn hear(&mut self, lines: &str, hold_falls: bool) {
         let mut rest = lines;
         while !rest.is_empty() {
@@ -166,14 +166,14 @@ impl Pages {
         }
     }
 
-    /// From now on only what the server says again is true; what is shown stays until [`Self::settle`].
+    /// From now on only counts that the server sends again are right. The shown ones stay until [`Self::settle`].
     pub(crate) fn outdate(&mut self) {
         for page in &mut self.pages {
             page.count.outdate();
         }
     }
 
-    /// Shows what is true.
+    /// Shows the server's counts.
     pub(crate) fn settle(&mut self) {
         for page in &mut self.pages {
             if page.count.settle() {
@@ -183,7 +183,7 @@ impl Pages {
         }
     }
 
-    /// Whether any count changed since.
+    /// Whether any count has changed since [`Self::forget_changes`].
     pub(crate) fn has_changed(&self) -> bool {
         self.has_changed
     }
@@ -193,7 +193,7 @@ impl Pages {
         self.page(key).is_some_and(|page| page.is_changed)
     }
 
-    /// All who wait for counts have been told.
+    /// All links and subscriptions have the new counts.
     pub(crate) fn forget_changes(&mut self) {
         self.has_changed = false;
         for page in &mut self.pages {
@@ -202,7 +202,7 @@ impl Pages {
     }
 }
 
-/// A number that two texts seldom share (Fowler, Noll and Vo's).
+/// A hash that two texts rarely have in common (Fowler, Noll and Vo's).
 fn digest(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |digest, byte| (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

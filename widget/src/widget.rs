@@ -1,4 +1,4 @@
-//! The widget as a whole: what it does about each event.
+//! The widget as a whole: how it handles each event.
 
 use crate::annotate::Annotations;
 use crate::dom::{self, now_ms};
@@ -11,14 +11,14 @@ use crate::subscriptions::Subscriptions;
 use crate::tab::{self, Tab};
 use crate::timers::{Timers, alarm};
 
-/// After this long without a connection, numbers are gone rather than wrong.
+/// After this long without a connection, numbers are removed, because they may be wrong.
 const STALE_AFTER_MS: f64 = 60_000.0;
-/// The network hears of another address this often, however often a page changes its own.
+/// The shortest time between two changes of the room, however often a page changes its address.
 const MOVE_EVERY_MS: f64 = 1_000.0;
-/// How often to look whether the page has dropped our stylesheet, which no event tells: soon, for one glance at a list.
+/// How often to check whether the page has removed our stylesheet, because no event reports that. A check is cheap.
 const STYLE_EVERY_MS: f64 = 2_000.0;
 
-/// All that the widget knows.
+/// The whole state of the widget.
 pub(crate) struct Widget {
     pub(crate) host: HostPage,
     pub(crate) pages: Pages,
@@ -29,62 +29,63 @@ pub(crate) struct Widget {
     tab: Tab,
     socket: Socket,
     pub(crate) timers: Timers,
-    /// Numbers are shown that the server may not confirm.
+    /// Shown numbers may still wait for the server to confirm them.
     is_settling: bool,
-    /// When the network last heard of an address.
+    /// When the room was last changed.
     moved_ms: f64,
-    /// What is to be done when the widget is put away.
+    /// What runs when the widget is free again.
     pub(crate) effects: Vec<Effect>,
 }
 
-/// What has happened, as the browser or the page says.
+/// An event of the browser or the page.
 pub(crate) enum Event {
-    /// It is time to begin.
+    /// Start.
     Start,
-    /// It is time to end.
+    /// Stop.
     Stop,
-    /// An alarm rang.
+    /// A timer fired.
     Due(u8),
-    /// The page changed: a list of elements that came or changed; something was removed; everything may lead elsewhere.
+    /// The page changed: a list of added and changed elements, whether something was removed, and whether all links may lead to
+    /// other pages.
     Changed(u32, bool, bool),
-    /// A frame loaded; a list of what may be links in it.
+    /// A frame was loaded, with a list of elements in it that may be links.
     Loaded(u32),
     /// Something scrolled.
     Scrolled,
-    /// Someone removed the number from the link in this slot.
+    /// Someone removed the number of the link in this slot.
     Lost(u32),
-    /// A frame with new numbers took so many milliseconds.
+    /// A frame with new numbers took this many milliseconds.
     Measured(f64),
-    /// A subscription, and the address of the page that it wants to know about.
+    /// A subscription, and the address of the page that it watches.
     Attach(u32, String),
     /// A subscription ended.
     Detach(u32),
-    /// An event of the browser's by its name, and whether the tab is out of sight.
+    /// An event of the browser, and whether the tab is hidden.
     Tab(String, bool),
-    /// What another tab says.
+    /// A message of another tab.
     Token(String),
-    /// The room let us in.
+    /// The connection is open.
     Opened,
-    /// What the server said.
+    /// Counts of the server.
     Heard(String),
-    /// The connection is gone, with this code and reason.
+    /// The connection ended, with this code and reason.
     Closed(u16, String),
 }
 
-/// What calls the page's own code, and so is done when the widget is put away: the page may call us back.
+/// Work that calls the page's own code. It runs when the widget is free, because the page may call us.
 pub(crate) enum Effect {
     /// Write some numbers.
     Write {
         is_fresh: bool,
         most: u32,
     },
-    /// Write what someone removed from the link in this slot.
+    /// Write the number again that someone removed from the link in this slot.
     Restore(u32),
     Notify {
         number: u32,
         viewers: f64,
     },
-    /// Every address may mean another page.
+    /// All addresses may lead to other pages.
     Moved,
     Stop(Box<Widget>),
 }
@@ -107,11 +108,11 @@ impl Widget {
         }
     }
 
-    /// Does something about an event.
+    /// Handles an event.
     pub(crate) fn handle(&mut self, event: Event) {
         match event {
             Event::Start => self.start(),
-            // Whoever hands out events takes care of it.
+            // `handle_next` handles this event.
             Event::Stop => {}
             Event::Due(alarm) => self.due(alarm),
             Event::Changed(list, has_lost, is_elsewhere) => self.changed(list, has_lost, is_elsewhere),
@@ -163,7 +164,7 @@ impl Widget {
                 self.is_settling = false;
                 self.pages.settle();
             }
-            // The server does not answer: its connection only looks like one.
+            // The server does not answer, so the connection is dead.
             alarm::ANSWER => self.closed(connection_counter_protocol::close::GOING_AWAY, ""),
             alarm::FIND => self.find(),
             alarm::SURVEY => self.survey(),
@@ -186,7 +187,7 @@ impl Widget {
         }
     }
 
-    /// Sees where the page is and whether its viewer is here, and goes to the room for that.
+    /// Checks which page this is and whether its viewer is here, and moves to the right room.
     pub(crate) fn locate(&mut self) {
         let is_here = self.tab.is_here();
         let here = dom::here();
@@ -241,21 +242,21 @@ impl Widget {
         }
     }
 
-    /// The connection is gone: what it told is believed for a while.
+    /// The connection is gone. Its counts stay for a while.
     fn outdate_later(&mut self) {
         if !self.is_settling {
             self.outdate(STALE_AFTER_MS);
         }
     }
 
-    /// From now on only what the server says again is true, and after `hold_ms` nothing else is shown.
+    /// From now on only counts that the server sends again are right. After `hold_ms` all others are removed.
     fn outdate(&mut self, hold_ms: f64) {
         self.pages.outdate();
         self.is_settling = true;
         dom::wait(alarm::SETTLE, hold_ms);
     }
 
-    /// Tells the server what it does not know yet, as fast as it may be told.
+    /// Sends the server what it does not know yet, as fast as the rate allows.
     pub(crate) fn flush(&mut self) {
         while self.socket.wait_ms() == Some(0.0) {
             let Some(message) = self.pages.next_message() else { return };
@@ -267,7 +268,7 @@ impl Widget {
         }
     }
 
-    /// Leaves the page as it was found, and the server.
+    /// Restores the page, and leaves the server.
     pub(crate) fn stop(mut self) {
         dom::end();
         for slot in self.links.slots() {

@@ -1,5 +1,5 @@
-//! Step 1, find: the links of the page, followed as they come, change and go, and which page each leads to. On a page with very
-//! many, only those that a reader may see matter ([`crowd`]).
+//! Step 1, find: the links of the page as they appear, change and disappear, and the page that each leads to. If links lead to
+//! very many pages, only those near the viewport get counts ([`crowd`]).
 
 mod crowd;
 mod roots;
@@ -12,48 +12,48 @@ use crate::{host_page::HostPage, timers::alarm, widget::Widget};
 use crowd::Crowd;
 pub(crate) use roots::{DOCUMENT, Roots};
 
-/// How long to look at links before the page gets a turn: half of what 60 frames a second leave to everyone.
+/// How long to check links before the page gets its turn: half of a frame's time at 60 frames a second.
 const SLICE_MS: f64 = 8.0;
-/// Links that are gone are forgotten together, this long after the first went.
+/// Removed links are dropped together, this long after the first one was removed.
 const SWEEP_AFTER_MS: f64 = 1_000.0;
 
-/// A link that leads to a page that is counted, or did and still carries its number; of a crowd only those near.
+/// A link that leads to a watched page, or that did and still has its number.
 pub(crate) struct Link {
-    /// The key of the page it leads to, or [`NONE`].
+    /// The key of the page that it leads to, or [`NONE`].
     pub(crate) page: u32,
-    /// The count it was last told, which it has an event for.
+    /// The count of the last event that it dispatched.
     pub(crate) told: f64,
-    /// It carries, or carried, a number of ours.
+    /// Whether it has, or had, a number of ours.
     pub(crate) is_written: bool,
-    /// In which queues it waits.
+    /// The queues in which it waits.
     pub(crate) queues: Queues,
     /// When we last wrote on it.
     pub(crate) written_ms: f64,
-    /// Until when we remember that someone removed what we had written.
+    /// Until when we remember that someone removed its number.
     pub(crate) contested_ms: f64,
 }
 
-/// Elements to look at, in a list of the browser's, and how far we have come.
+/// A list of elements to check, and how far we have come.
 struct List {
     number: u32,
     length: u32,
     next: u32,
-    /// In a crowd those between others that are far are not looked at, unless this.
+    /// Whether to check all elements. Otherwise, in a crowd, those between others that are far are skipped.
     is_exact: bool,
 }
 
-/// All links, and what there is to look at.
+/// All links, and the lists of elements to check.
 #[derive(Default)]
 pub(crate) struct Links {
     /// By slot.
     table: Vec<Option<Link>>,
     due: Vec<List>,
-    /// The first of them that is not done.
+    /// The first list that is not finished.
     first_due: usize,
     crowd: Crowd,
     /// Something was removed from the page.
     pub(crate) has_lost: bool,
-    /// How long this time's looking took so far.
+    /// How long the current check has taken so far.
     spent_ms: f64,
 }
 
@@ -63,13 +63,13 @@ impl Links {
         self.table.get_mut(usize::try_from(slot).ok()?)?.as_mut()
     }
 
-    /// All slots there are, some of them empty.
+    /// All slots. Some may be empty.
     #[expect(clippy::cast_possible_truncation, reason = "slots are numbers of 32 bits")]
     pub(crate) fn slots(&self) -> std::ops::Range<u32> {
         0..self.table.len() as u32
     }
 
-    /// The link is none any more.
+    /// Drops a link.
     pub(crate) fn forget(&mut self, slot: u32) {
         if let Some(place) = usize::try_from(slot).ok().and_then(|slot| self.table.get_mut(slot)) {
             *place = None;
@@ -88,7 +88,7 @@ impl Links {
         slot
     }
 
-    /// Has the elements of a list looked at, later.
+    /// Adds a list of elements to check later.
     pub(crate) fn examine_later(&mut self, number: u32, is_exact: bool) {
         if number != 0 {
             self.due.push(List { number, length: dom::length(number), next: 0, is_exact });
@@ -99,7 +99,7 @@ impl Links {
         self.first_due >= self.due.len()
     }
 
-    /// Takes the next few elements: their list, and where they begin and end in it.
+    /// Takes the next few elements: their list, and the first and the last in it.
     fn take_run(&mut self) -> Option<(u32, u32, u32, bool)> {
         let list = self.due.get_mut(self.first_due)?;
         let start = list.next;
@@ -112,7 +112,7 @@ impl Links {
         Some(run)
     }
 
-    /// The lists that are done are no longer needed.
+    /// Drops the lists that are finished.
     fn release(&mut self) {
         if self.is_done() {
             self.due.clear();
@@ -122,7 +122,7 @@ impl Links {
 }
 
 impl Widget {
-    /// Looks at elements that are due, as long as it may.
+    /// Checks elements for as long as the time slice allows.
     pub(crate) fn find(&mut self) {
         let begun_ms = now_ms();
         let mut spent_ms = 0.0;
@@ -141,7 +141,7 @@ impl Widget {
         }
     }
 
-    /// Looks at the next few elements; answers whether there were any.
+    /// Checks the next few elements. Returns whether there were any.
     fn find_run(&mut self) -> bool {
         let Some((list, start, end, is_exact)) = self.links.take_run() else { return false };
         if is_exact || !self.links.crowd.are_far(list, start, end) {
@@ -155,7 +155,7 @@ impl Widget {
         true
     }
 
-    /// Finds out which page an element leads to, if any.
+    /// Finds the page that an element leads to, if any.
     fn examine(&mut self, list: u32, idx: u32) {
         self.enter(dom::inner(list, idx));
         let slot = dom::slot(list, idx);
@@ -185,7 +185,8 @@ impl Widget {
         }
     }
 
-    /// The page changed: these elements came or changed; something was removed; everything may lead elsewhere.
+    /// The page changed. The list has the elements that were added or changed. Something may have been removed, or all links
+    /// may lead to other pages.
     pub(crate) fn changed(&mut self, list: u32, has_lost: bool, is_elsewhere: bool) {
         let is_busy = !self.links.is_done();
         self.links.examine_later(list, false);
@@ -217,7 +218,7 @@ impl Widget {
         self.find();
     }
 
-    /// Looks whether links went, or, in a crowd, came near.
+    /// Checks whether links were removed or, in a crowd, have come near.
     pub(crate) fn survey(&mut self) {
         if std::mem::take(&mut self.links.has_lost) {
             self.roots.close_gone();
@@ -234,26 +235,26 @@ impl Widget {
         self.find();
     }
 
-    /// Everything may lead elsewhere.
+    /// All links may lead to other pages.
     pub(crate) fn search_again(&mut self) {
         dom::forget_meanings();
         self.search();
     }
 
-    /// Has all links looked at that there may be.
+    /// Checks all elements that may be links.
     fn search(&mut self) {
         for root in self.roots.iter() {
             self.links.examine_later(dom::search(root), false);
         }
     }
 
-    /// Everything may lead elsewhere, and be in another language.
+    /// All links may lead to other pages, and the language may have changed.
     pub(crate) fn renew(&mut self) {
         self.search_again();
         if dom::speaks_another() {
             self.annotate_all();
         }
-        // In a task of its own: finding them was one.
+        // This runs in a separate task, because finding the links was one already.
         self.timers.set_sooner(alarm::FIND, 0.0);
     }
 
@@ -261,9 +262,9 @@ impl Widget {
         self.links.crowd.scrolled(&mut self.timers);
     }
 
-    /// From now on only near links matter.
+    /// From now on only links near the viewport get counts.
     fn begin_crowd(&mut self) {
-        // Those that the page has just removed do not count.
+        // Links that the page has just removed do not count.
         for slot in self.links.slots() {
             if self.links.get(slot).is_some() && !dom::is_there(slot) {
                 self.lead(slot, NONE);
@@ -276,10 +277,10 @@ impl Widget {
     }
 }
 
-/// The page that an element leads to. Each `href` is asked about once.
+/// The page that an element leads to. Each `href` is looked up once.
 fn meaning(list: u32, idx: u32, pages: &mut Pages, host: &HostPage) -> u32 {
     let known = dom::meaning(list, idx);
-    // A page that was forgotten in the meantime gets another key.
+    // A page that was removed in the meantime gets a new key.
     if let Ok(key) = u32::try_from(known)
         && (key == NONE || pages.has(key))
     {
