@@ -1,7 +1,7 @@
 // How often the widget's Rust code calls the browser. Each call takes time, and each text takes much more than a number.
 
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync } from "node:fs";
 
 import { startFakeServer, update } from "./support/fake_server.mjs";
 import { html, servePages } from "./support/pages.mjs";
@@ -12,12 +12,10 @@ const LINKS = 5_000;
 /** So few that every link gets a count, however far it is from the viewport. */
 const PAGES = 150;
 
-/** The functions that the module imports, in the order of their numbers. */
+/** The functions that the module imports, in the order of their numbers. What is served has shorter names for them. */
 function importedNames() {
-  const dist = new URL("../../widget/dist/", import.meta.url);
-  const files = readdirSync(dist).filter((name) => /^live-\w+\.js$/.test(name));
-  const lists = files.map((name) => /"(connect (?:\w+ )*write)"/.exec(readFileSync(new URL(name, dist), "utf8"))?.[1]);
-  return lists.find(Boolean).split(" ");
+  const glue = readFileSync(new URL("../../target/wasm/glue/glue.js", import.meta.url), "utf8");
+  return /CALLS = "(.*)"/.exec(glue)[1].split(" ");
 }
 
 /** Counts in the page how often each function is called, before the widget is loaded. */
@@ -50,7 +48,8 @@ async function crossingsOf(stage, pages) {
   await tab.open(`${site}/`);
   const all = pages <= PAGES ? pages : 1;
   await until("pages were asked for", () => asked.size >= all);
-  await until("links have numbers", () => tab.page.$eval("a", (link) => link.hasAttribute("data-viewers")));
+  const near = pages <= PAGES ? LINKS : 1;
+  await until("links have numbers", async () => (await tab.page.$$eval("a[data-viewers]", (links) => links.length)) >= near);
   const names = importedNames();
   const counted = Object.entries(await tab.page.evaluate(() => crossings));
   const calls = Object.fromEntries(counted.map(([name, times]) => [names[name.slice(1)], times]));
@@ -62,8 +61,8 @@ async function crossingsOf(stage, pages) {
 story("address of a link crosses as text once", {}, async (stage) => {
   const { calls, total } = await crossingsOf(stage, PAGES);
   assert.equal(calls.address, PAGES);
-  // Measured: 5.9 calls for each link. Three of them ask what it is, and one reads the time.
-  assert.ok(total < 8 * LINKS, `${total} calls for ${LINKS} links, all of which matter`);
+  // Measured: 9.2 calls for each link until it has its number. Three of them ask what it is, three write, two read the time.
+  assert.ok(total < 10 * LINKS, `${total} calls for ${LINKS} links, all of which matter`);
 });
 
 story("links far away cost about a call each", {}, async (stage) => {
