@@ -50,7 +50,8 @@ async function crossingsOf(stage, pages) {
   await tab.open(`${site}/`);
   const all = pages <= PAGES ? pages : 1;
   await until("pages were asked for", () => asked.size >= all);
-  await until("links have numbers", () => tab.page.$eval("a", (link) => link.hasAttribute("data-viewers")));
+  const near = pages <= PAGES ? LINKS : 1;
+  await until("links have numbers", async () => (await tab.page.$$eval("a[data-viewers]", (links) => links.length)) >= near);
   const names = importedNames();
   const counted = Object.entries(await tab.page.evaluate(() => crossings));
   const calls = Object.fromEntries(counted.map(([name, times]) => [names[name.slice(1)], times]));
@@ -62,8 +63,8 @@ async function crossingsOf(stage, pages) {
 story("address of a link crosses as text once", {}, async (stage) => {
   const { calls, total } = await crossingsOf(stage, PAGES);
   assert.equal(calls.address, PAGES);
-  // Measured: 5.9 calls for each link. Three of them ask what it is, and one reads the time.
-  assert.ok(total < 8 * LINKS, `${total} calls for ${LINKS} links, all of which matter`);
+  // Measured: 8.9 to 9.5 calls for each link until it has its number. Three ask what it is, three write, two read the time.
+  assert.ok(total < 10.5 * LINKS, `${total} calls for ${LINKS} links, all of which matter`);
 });
 
 story("links far away cost about a call each", {}, async (stage) => {
