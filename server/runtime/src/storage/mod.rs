@@ -51,8 +51,9 @@ pub enum StorageError {
     /// again.
     #[error("the database is closed until the disk takes writes again")]
     Unavailable,
-    /// The disk takes no writes or is too slow, and 262,144 values wait for it. This write was refused. Try again later.
-    #[error("262144 values already wait for the disk; try again later")]
+    /// The disk takes no writes or is too slow, and as many values wait for it as are allowed. This write was refused. Try again
+    /// later.
+    #[error("{} values already wait for the disk; try again later", db::MAX_PENDING)]
     Full,
     /// The server is stopping.
     #[error("storage is closed")]
