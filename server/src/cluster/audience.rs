@@ -56,16 +56,13 @@ impl Audience {
         let frame = self.seal.open(bytes)?;
         let heard = self.member.on_frame(now, &frame)?;
         self.names.wanted_by_others(heard.wanted);
-        // Their counts also arrive with our first secret, if they have it.
-        self.member.take_changed();
-        self.member.take_events();
+        self.ignore_counts();
         Ok(())
     }
 
     pub(super) fn on_tick(&mut self, now: Instant) -> Vec<Vec<u8>> {
         let mut frames = self.member.on_tick(now);
-        self.member.take_changed();
-        self.member.take_events();
+        self.ignore_counts();
         if !frames.is_empty() {
             let ids = &self.ids;
             let name = |key: Key| ids.get(&key).map(|id| Box::from(id.as_str()));
@@ -79,6 +76,12 @@ impl Audience {
     pub(super) fn goodbye(&mut self) -> Vec<Vec<u8>> {
         let frames = self.member.goodbye();
         self.sealed(frames)
+    }
+
+    /// The counts of these nodes also arrive with our first secret, if they have it.
+    fn ignore_counts(&mut self) {
+        self.member.take_changed();
+        self.member.take_events();
     }
 
     fn sealed(&self, frames: Vec<Frame>) -> Vec<Vec<u8>> {
