@@ -2,13 +2,12 @@
 // page on more than one machine sets it up.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { snippetsOf, startReal } from "../proxies/programs.mjs";
+import { startNats } from "../tests/support/nats.mjs";
 import { freePort } from "../tests/support/ports.mjs";
 import { html, servePages } from "../tests/support/pages.mjs";
 import { Server } from "../tests/support/programs.mjs";
@@ -18,22 +17,6 @@ import { until } from "../tests/support/until.mjs";
 /** Readers of the page that is looked at. */
 const READERS = 6;
 const LINK = 'a[href="/a"]';
-
-/** Starts a NATS server until the story ends. Answers with its address. */
-async function startNats(stage) {
-  const port = await freePort();
-  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
-  const nats = spawn("nats-server", ["-a", "127.0.0.1", "-p", `${port}`], { env, stdio: ["ignore", "ignore", "pipe"] });
-  const ended = once(nats, "exit");
-  stage.onClose(async () => {
-    nats.kill();
-    await ended;
-  });
-  let log = "";
-  nats.stderr.on("data", (text) => (log += text));
-  await until("the NATS server is ready", () => log.includes("Server is ready"));
-  return `nats://127.0.0.1:${port}`;
-}
 
 /** Starts a node of the cluster until the story ends. */
 async function startNode(stage, nats) {
@@ -52,7 +35,9 @@ async function viewersHere(node, page) {
 }
 
 story("readers of a node that is killed come back through the balancer, and count once", {}, async (stage) => {
-  const nats = await startNats(stage);
+  const natsPort = await freePort();
+  stage.onClose(await startNats(["-a", "127.0.0.1", "-p", `${natsPort}`]));
+  const nats = `nats://127.0.0.1:${natsPort}`;
   const nodes = [await startNode(stage, nats), await startNode(stage, nats)];
   const [snippet, ...more] = await snippetsOf("nginx", "cluster");
   assert.deepEqual(more, [], "the page has one snippet");

@@ -1,8 +1,7 @@
 // Checks the documents: links lead somewhere, flags and options exist with the documented defaults, and commands run.
 
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,6 +9,7 @@ import { dirname, join } from "node:path";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
 
+import { startNats } from "./support/nats.mjs";
 import { run } from "./support/package.mjs";
 import { Server, programPath } from "./support/programs.mjs";
 
@@ -173,20 +173,6 @@ async function runServer(args, folder) {
   }
 }
 
-/** Runs a NATS server until it is ready, with the documented flags, but on a free port. */
-async function runNats(args) {
-  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
-  const nats = spawn("nats-server", [...args, "-p", "-1"], { env, stdio: ["ignore", "ignore", "pipe"] });
-  const ended = once(nats, "exit");
-  let log = "";
-  for await (const text of nats.stderr) {
-    log += text;
-    if (log.includes("Server is ready")) nats.kill();
-  }
-  await ended;
-  assert.ok(log.includes("Server is ready"), log);
-}
-
 /** Checks or runs a command. Returns `false` if it does not know the command. */
 async function check(command, folder) {
   const [program, ...args] = command.split(" ");
@@ -208,7 +194,9 @@ async function check(command, folder) {
     }
     assert.ok(["build", "run", "doc", "test", "install"].includes(args[0]));
   } else if (program === "nats-server") {
-    await runNats(args);
+    // With the documented flags, but on a free port.
+    const stop = await startNats([...args, "-p", "-1"]);
+    await stop();
   } else if (command.startsWith("npm run ")) {
     assert.ok(JSON.parse(read("examples/package.json")).scripts[args[1]], `examples has no script ${args[1]}`);
   } else if (command.startsWith("node --test ")) {
