@@ -27,8 +27,8 @@ const expectCount = (tab, name, count) =>
 story("the dashboard is live", ADMIN, async (stage) => {
   const page = `${stage.server.url}/pages/a`;
   const id = `${new URL(page).host}/pages/a`;
-  await stage.openTab(page);
   const dashboard = await stage.openTab(await addressOf(stage));
+  await stage.openTab(page);
   await expectCount(dashboard, "site:*", 1);
   await expectCount(dashboard, id, 1);
   await stage.openTab(page);
@@ -52,6 +52,8 @@ story("the dashboard is complete without scripts", ADMIN, async (stage) => {
   }));
   assert.ok(names.length >= 3 && names.every((name) => /between \d+ and \d+, last \d+/.test(name)), names.join("\n"));
   assert.equal(isWide, false, "it fits a phone");
+  const summaries = await dashboard.page.$$eval("summary", (all) => all.map((summary) => summary.textContent));
+  assert.equal(new Set(summaries).size, summaries.length, `a list of controls can tell them apart: ${summaries}`);
   await dashboard.page.focus("summary");
   await dashboard.page.keyboard.press("Enter");
   assert.equal(await dashboard.page.$$eval("details[open] tbody tr", (rows) => rows.length), 60);

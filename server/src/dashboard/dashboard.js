@@ -2,11 +2,15 @@
 
 /** How often curves and lists are read again. */
 const MINUTE_MS = 60_000;
+/** How soon they are read again when a page gets its first viewer. */
+const SOON_MS = 3_000;
 /** Waits before it connects again: each time longer. */
 const WAITS_MS = [1_000, 2_000, 5_000, 15_000, 30_000];
 
 const counts = new Map();
 let failures = 0;
+/** Whether the lists will be read again soon. */
+let isDue = false;
 
 /** Writes the counts that are known into the page. */
 function show() {
@@ -31,7 +35,10 @@ function connect() {
   socket.onmessage = ({ data }) => {
     const message = JSON.parse(data);
     if (message.type !== "update") return;
-    for (const [name, count] of Object.entries(message.connections)) counts.set(name, count);
+    for (const [name, count] of Object.entries(message.connections)) {
+      if (count > 0 && !counts.get(name)) renewSoon();
+      counts.set(name, count);
+    }
     show();
   };
   socket.onclose = () => {
@@ -40,8 +47,18 @@ function connect() {
   };
 }
 
-/** Takes curves and lists from a new copy of the page. What is open stays open. */
+function renewSoon() {
+  if (isDue) return;
+  isDue = true;
+  setTimeout(() => {
+    isDue = false;
+    renew().catch(() => {});
+  }, SOON_MS);
+}
+
+/** Takes curves and lists from a new copy of the page. What is open stays open, and what is selected stays selected. */
 async function renew() {
+  if (!getSelection().isCollapsed) return;
   const answer = await fetch("", { cache: "no-store" });
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");

@@ -118,10 +118,10 @@ fn curves(sites: &Sites, now_ms: u64) -> String {
          <figure><figcaption>Last 30 days, at most <b>{}</b>.</figcaption>{}{}</figure></section>",
         most(&hour),
         Curve { values: &hour, of: "the last hour" },
-        numbers("Minute (UTC)", minutes),
+        numbers("The last hour", "Minute (UTC)", minutes),
         most(&month),
         Curve { values: &points, of: "the last 30 days" },
-        numbers("24 hours until (UTC)", days),
+        numbers("The last 30 days", "24 hours until (UTC)", days),
     )
 }
 
@@ -131,9 +131,10 @@ fn highest(values: &[u32], each: usize) -> Vec<u32> {
 }
 
 /// The numbers of a curve. Those that are like the one before are left out.
-fn numbers(when: &str, rows: impl Iterator<Item = (String, u32)>) -> String {
-    let mut table =
-        format!("<details><summary>As a table</summary><table><thead><tr><th>{when}<th>Most viewers</thead><tbody>");
+fn numbers(what: &str, when: &str, rows: impl Iterator<Item = (String, u32)>) -> String {
+    let mut table = format!(
+        "<details><summary>{what} as a table</summary><table><thead><tr><th>{when}<th>Most viewers</thead><tbody>"
+    );
     for (time, highest) in rows {
         let _ = write!(table, "<tr><td>{time}<td>{highest}");
     }
@@ -151,7 +152,10 @@ fn last_hours<'a>(what: &str, rows: impl Iterator<Item = (&'a str, &'a [u32])>, 
         format!("<th scope=\"row\"><bdi>{}</bdi>{}", Escaped(id), highest.collect::<String>())
     });
     let table = table(&heads, rows);
-    format!("<details><summary>As a table</summary><p>Most viewers in the ten minutes until (UTC)</p>{table}</details>")
+    format!(
+        "<details><summary>{what}s in the last hour as a table</summary>\
+         <p>Most viewers in the ten minutes until (UTC)</p>{table}</details>"
+    )
 }
 
 fn site_list(sites: &Sites, now_ms: u64) -> String {
