@@ -69,7 +69,7 @@ function functionsOf(bytes) {
 function sourceOf(name) {
   const [, crate, length, rest] = /connection_counter_(widget|protocol)(\d+)(\w+)/.exec(name) ?? [];
   if (crate === "protocol") return "protocol/src";
-  if (!crate && /4rlsf/.test(name)) return "allocator (rlsf)";
+  if (!crate && /9lol_alloc/.test(name)) return "allocator (lol_alloc)";
   if (!crate) return ENTRIES.includes(name) ? "widget/src/lib" : "standard library";
   const file = MODULES.find((module) => module === rest.slice(0, length)) ?? "lib";
   return `widget/src/${file}`;

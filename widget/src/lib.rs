@@ -45,7 +45,8 @@ use widget::{Effect, Event, Widget};
 /// The allocator of the standard library would add 4 KB, and nobody would notice that it is faster.
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
-static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+static ALLOCATOR: lol_alloc::LockedAllocator<lol_alloc::FreeListAllocator> =
+    lol_alloc::LockedAllocator::new(lol_alloc::FreeListAllocator::new());
 
 thread_local! {
     /// The one widget of this page.
