@@ -311,3 +311,34 @@ everywhere("the number and its words are drawn by an adopted stylesheet", async 
   // Engines differ in whether they look attributes up; the text for screen readers follows the slash in each.
   assert.match(content, /^("1"|attr\(data-viewers\)) \/ .*viewing now/);
 });
+
+everywhere("numbers move nothing, whatever their links are", async (stage, openTab) => {
+  const site = await serve(
+    stage,
+    "",
+    `<p>In <a href="/x">running</a> text, and <a id="beside" href="/x">at its end</a></p>
+    <a id="flex" style="display: inline-flex; gap: 8px" href="/x">flex <i>›</i></a>
+    <a style="display: block" href="/x"><b style="display: block">block</b></a>
+    <style>#own::after { content: " »" }</style><p><a id="own" href="/x">own</a></p>`,
+  );
+  const tab = await openTab(`${site}/`);
+  await openTab(`${site}/x`);
+  await tab.expectViewers("a", 1);
+  await expectInPage(tab, "the number has its place", () => document.querySelector("#beside[data-viewers-place]"));
+  const layout = () =>
+    tab.evaluate(() =>
+      [...document.querySelectorAll("*")].map((element) => {
+        const { x, y, width, height } = element.getBoundingClientRect();
+        return [element.localName, x, y, width, height, element.scrollWidth, element.scrollHeight].join(" ");
+      }),
+    );
+  const shown = await layout();
+  const [beside, own] = await tab.evaluate(() =>
+    ["beside", "own"].map((id) => getComputedStyle(document.getElementById(id), "::after").position),
+  );
+  assert.equal(beside, "absolute");
+  assert.equal(own, "static");
+  await tab.evaluate(() => window[Symbol.for("connection-counter")].handle.stop());
+  const plain = await layout();
+  assert.deepEqual(shown.slice(0, plain.length), plain);
+});

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { labels } from "../../widget/npm/style.js";
+import { labels } from "../../widget/npm/labels.js";
 
 const LETTERS = [..."abcdefghijklmnopqrstuvwxyz"];
 const pairs = LETTERS.flatMap((one) => LETTERS.map((other) => one + other));

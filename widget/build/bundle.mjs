@@ -48,8 +48,18 @@ const plainParts = /^import [^;]+;\n(.*)\nvar retasmFunc = asmFunc\(.*\);\n(?:ex
 if (!plainParts) throw new Error("wasm2js writes its modules in another way");
 writeFileSync(plain, `${plainParts[1]}\nexport default asmFunc;\n`);
 
+// What crosses between the module and the JavaScript has short names, where no browser has a function of that name.
+const crossing = readFileSync(path.join(glue, "glue.js"), "utf8");
+const lists = /"([a-zA-Z]+(?: [a-zA-Z]+)*)"/g;
+const browsersOwn = new Set("attach close count disconnect end length open random search send slot start stop tab total wait warn write".split(" "));
+const crossingNames = [...crossing.matchAll(lists)].flatMap(([, names]) => names.split(" ")).filter((name) => !browsersOwn.has(name));
+const mangleCache = Object.fromEntries(crossingNames.map((name, idx) => [name, `$${idx.toString(36)}`]));
+const shortGlue = path.join(glue, "glue-short.js");
+writeFileSync(shortGlue, crossing.replace(lists, (_, names) => `"${names.split(" ").map((name) => mangleCache[name] ?? name).join(" ")}"`));
+const mangled = { mangleProps: new RegExp(`^(${crossingNames.join("|")})$`), mangleCache };
+
 const alias = {
-  "widget-glue": path.resolve(glue, "glue.js"),
+  "widget-glue": path.resolve(shortGlue),
   "widget-wasm": shrunk,
   "widget-plain": path.resolve(plain),
 };
@@ -77,6 +87,7 @@ async function bundle(entry, options = {}) {
     external: ["./extras.js"],
     alias,
     logLevel: "warning",
+    ...mangled,
   };
   // esbuild has said what is wrong by then.
   const define = { ...common.define, ...options.define };

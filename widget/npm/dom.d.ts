@@ -32,6 +32,8 @@ export interface Dom {
   write(slot: number, viewers: number): void;
   restore(slot: number): void;
   erase(slot: number): void;
+  /** In the next frame, looks for places for all numbers in sight. */
+  arrange(): void;
   /** Dispatches the link's event. */
   tell(slot: number, viewers: number): void;
   /** Whether the page's language is another than when last asked. */

@@ -3,8 +3,10 @@
  * They cross as numbers from 1 up, 0 is none; `dom.d.ts` lists all that crosses. `wasm.js` catches what is thrown here.
  */
 
-import { COUNT, LABEL, labels, style } from "./style.js";
+import { COUNT, LABEL, PLACE, layerIn, style } from "./style.js";
 import { KEY, viewersEvent } from "./page.js";
+import { createPlaces } from "./place.js";
+import { createShown } from "./shown.js";
 import { createSocket } from "./socket.js";
 import { createTab } from "./tab.js";
 import { safely } from "./warn.js";
@@ -13,16 +15,20 @@ import { safely } from "./warn.js";
 const IGNORE = "data-viewers-ignore";
 /** Marks an element whose open shadow root, or whose same-origin frame, is our business too. */
 const INSIDE = "data-viewers-inside";
+/** The element for a number anywhere. */
+const ELEMENT = "viewer-count";
 /** What may be a link, or lead to more of them. */
-const CANDIDATES = `a,area,[${INSIDE}]`;
+const CANDIDATES = `a,area,${ELEMENT},[${INSIDE}]`;
 /** Whatever is in one of these is saved with the text that someone edits. */
 const EDITED = '[contenteditable]:not([contenteditable="false" i])';
+/** What a link carries of ours. */
+const NAMES = [COUNT, LABEL, PLACE];
 /** What decides whether an element is a link of ours, and what we write ourselves. */
-const WATCHED = ["href", IGNORE, INSIDE, "contenteditable", COUNT, LABEL];
+const WATCHED = ["href", IGNORE, INSIDE, "contenteditable", ...NAMES];
 /** An `href` that came only once is not worth remembering what it means. */
 const MOST_MEANINGS = 1000;
-/** What a link carries that shows nothing: neither count nor label. */
-const BLANK = [null, null];
+/** What a link carries that shows nothing. */
+const BLANK = [null, null, null];
 
 const isThere = (element) => element.isConnected && element.ownerDocument.defaultView;
 const windowOf = (root) => (root.ownerDocument ?? root).defaultView;
@@ -37,11 +43,12 @@ function gather(root, found) {
   const its = root instanceof Element ? Element.prototype : root;
   if (its.matches?.call(root, CANDIDATES)) found.push(root);
   for (const element of its.querySelectorAll.call(root, CANDIDATES)) found.push(element);
+  if (found.some(({ localName }) => localName === ELEMENT)) load(({ defineElement }) => defineElement());
   return found;
 }
 
 /** What `begin` was given, and the options for listeners, which end with the widget. */
-let engine, label, rule, css, counted, stopping, listening, observer;
+let engine, load, rule, css, shown, counted, stopping, listening, observer;
 /** Lists of elements to look at. */
 const lists = new Map();
 let lastList = 0;
@@ -52,7 +59,7 @@ const free = [];
 /** Documents and shadow roots, and the sheet that each has of us. */
 const [roots, sheets] = [[undefined], [undefined]];
 /** What an `href` means, for each root: resolving costs a browser more than all else we do for a link together. */
-let meanings, asked, language, textOf, isDesigned;
+let meanings, asked, isDesigned;
 
 /**
  * Takes up a new widget. Answers with what its Rust calls.
@@ -62,7 +69,8 @@ let meanings, asked, language, textOf, isDesigned;
  * @param {object} callbacks `notify` with a subscription's number and its viewers, `moved` when addresses may mean other pages
  */
 export function begin(options, ownersRule, itsEngine, callbacks) {
-  [engine, rule, label] = [itsEngine, ownersRule, options.label];
+  [engine, rule, load] = [itsEngine, ownersRule, callbacks.load];
+  shown = createShown(options.label, load, (slot, element, viewers) => elements[slot] === element && dom.write(slot, viewers));
   css = style(options);
   counted = `:is(${options.links}):is([href],svg *):not([${IGNORE}],[${IGNORE}] *,${EDITED},${EDITED} *)`;
   stopping = new AbortController();
@@ -72,9 +80,9 @@ export function begin(options, ownersRule, itsEngine, callbacks) {
   free.length = 0;
   for (const table of [slots, lists]) table.clear();
   meanings = new WeakMap();
-  [language, isDesigned] = [undefined, document.designMode === "on"];
+  isDesigned = document.designMode === "on";
   observer = new MutationObserver(safely(onChange));
-  return Object.assign(dom, callbacks, createSocket(engine, listening), createTab(engine, rule, listening));
+  return Object.assign(dom, shown, callbacks, createSocket(engine, listening), createTab(engine, rule, listening));
 }
 
 const list = (found) => {
@@ -83,19 +91,18 @@ const list = (found) => {
 };
 const at = (number, idx) => lists.get(number)[idx];
 const isBare = (slot) =>
-  written[slot]?.some((text, idx) => text !== null && elements[slot].getAttribute(idx ? LABEL : COUNT) === null);
+  written[slot]?.some((text, idx) => text !== null && elements[slot].getAttribute(NAMES[idx]) === null);
 /** Changes one attribute, unless it is no longer what we wrote: then someone else has taken it over. */
 const rewrite = (element, name, from, to) => {
   if (from === to || (from !== undefined && element.getAttribute(name) !== from)) return;
   if (to === null) element.removeAttribute(name);
   else element.setAttribute(name, to);
 };
-/** Noted first: what the page does about the first attribute may have us take back both. */
+/** Noted first: what the page does about one attribute may have us take back all. */
 const carry = (slot, texts) => {
   const [element, before] = [elements[slot], written[slot]];
   written[slot] = texts;
-  rewrite(element, COUNT, before?.[0], texts[0]);
-  if (written[slot] === texts) rewrite(element, LABEL, before?.[1], texts[1]);
+  NAMES.forEach((name, idx) => written[slot] === texts && rewrite(element, name, before?.[idx], texts[idx]));
 };
 /** A page that sets its own sheets drops ours, which nobody tells us. */
 const adopt = (root, sheet) => {
@@ -110,7 +117,7 @@ function onChange(records) {
   let hasLost = false;
   let isElsewhere = isRedesigned();
   for (const { target, type, attributeName, addedNodes, removedNodes } of records) {
-    if (attributeName === COUNT || attributeName === LABEL) {
+    if (NAMES.includes(attributeName)) {
       const slot = slots.get(target);
       if (slot && isBare(slot)) engine.lost(slot);
       continue;
@@ -127,8 +134,9 @@ const onLoad = safely(({ target }) => {
   if (target.hasAttribute?.(INSIDE)) engine.loaded(list(gather(target, [])));
 });
 
-/** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
+/** What the Rust calls, besides `createPlaces`; `begin` adds what concerns the tab, the socket and the page's own code. */
 const dom = {
+  ...createPlaces(elements, written, sheets, carry),
   search: (root) => list(gather(roots[root], [])),
   known: (isGone) => list(isGone ? [...slots.keys()].filter((element) => !isThere(element)) : [...slots.keys()]),
   length: (number) => lists.get(number)?.length,
@@ -198,12 +206,13 @@ const dom = {
   open(number) {
     const root = (roots[number] ??= document);
     const sheet = new (windowOf(root).CSSStyleSheet)();
-    sheet.replaceSync(css);
+    sheet.replaceSync(`@layer ${layerIn(root)}{${css}}`);
     adopt(root, (sheets[number] = sheet));
     observer.observe(root, { __proto__: null, childList: true, subtree: true, attributeFilter: WATCHED });
     const capturing = { ...listening, __proto__: null, capture: true, passive: true };
     root.addEventListener("scroll", engine.scrolled, capturing);
     root.addEventListener("load", onLoad, capturing);
+    windowOf(root).addEventListener("resize", engine.scrolled, listening);
   },
   isGone: (number) => !(roots[number].isConnected && windowOf(roots[number])),
   close(number) {
@@ -219,21 +228,16 @@ const dom = {
   hasCount: (slot) => elements[slot].hasAttribute(COUNT),
   write(slot, viewers) {
     if (viewers < 0) return carry(slot, BLANK);
-    const [text, shown] = [`${viewers}`, textOf(viewers)];
-    carry(slot, [text, shown === text || shown === viewers ? null : `${shown}`]);
+    const text = shown.textFor(slot, elements[slot], viewers);
+    const count = `${viewers}`;
+    if (text) carry(slot, [count, text === count ? null : text, written[slot]?.[2] ?? null]);
   },
   restore(slot) {
     const texts = written[slot];
-    texts.forEach((text, idx) => written[slot] === texts && rewrite(elements[slot], idx ? LABEL : COUNT, null, text));
+    texts.forEach((text, idx) => written[slot] === texts && rewrite(elements[slot], NAMES[idx], null, text));
   },
   erase: (slot) => written[slot] && carry(slot, BLANK),
   tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),
-  speaksAnother() {
-    const { lang } = document.documentElement;
-    if (language === lang) return false;
-    textOf = labels(label, (language = lang));
-    return true;
-  },
   /** The browser works out what a frame costs right after those who wait for one had their say. */
   measure() {
     requestAnimationFrame(() => {
@@ -244,6 +248,7 @@ const dom = {
 
   end() {
     stopping.abort();
+    shown.forget();
     observer.disconnect();
     dom.leave();
   },

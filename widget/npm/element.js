@@ -1,6 +1,6 @@
 /** The element `<viewer-count href="…">`, which shows a count anywhere. Without `href` it shows the count of the page itself. */
 
-import { labels } from "./style.js";
+import { labels } from "./labels.js";
 import { subscribe, viewersEvent } from "./page.js";
 
 const NAME = "viewer-count";

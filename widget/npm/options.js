@@ -1,7 +1,5 @@
 /** The options: their values and defaults. On a script tag they are `data-*` attributes, or parameters of its address. */
 
-import { readForms } from "./style.js";
-
 const isYes = (value) => value === true || value === "" || value === "true";
 const isNo = (value) => value === false || value === "false";
 
@@ -17,7 +15,7 @@ const oneOf =
 const amount = (value) => (value !== "" && value >= 0 ? +value : undefined);
 const text = (value) => (typeof value === "string" ? value : undefined);
 /** The text, if there is a place for the number in what is `read` of it. */
-const withCount = (value, read = value) => (read.includes("{count}") ? value : undefined);
+const withCount = (value) => (value.includes("{count}") ? value : undefined);
 
 /** For each option its default, and a function that reads a value. For a wrong value it returns `undefined` or throws. */
 const OPTIONS = {
@@ -32,7 +30,8 @@ const OPTIONS = {
   ],
   scope: ["site", oneOf("site", "all")],
   min: [1, amount],
-  label: ["{count}", (value) => withCount(value, readForms(value).get("other"))],
+  // Of plural forms, that for all other numbers.
+  label: ["{count}", (value) => (/(^|\|)(?!(zero|one|two|few|many)=)[^|]*\{count\}/.test(value) ? value : undefined)],
   text: ["({count} viewing now)", (value) => value && withCount(value)],
   hash: [false, flag],
   query: ["keep", (value) => (value === "drop" ? "" : (text(value) ?? value.join()))],

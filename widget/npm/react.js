@@ -3,7 +3,7 @@
 
 import { createElement, useCallback, useMemo, useSyncExternalStore } from "react";
 
-import { labels } from "./style.js";
+import { labels } from "./labels.js";
 import { count, subscribe } from "./page.js";
 
 /** The value on a server. The browser must render the same value first when it hydrates the server's page. */

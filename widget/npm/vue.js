@@ -2,7 +2,7 @@
 
 import { computed, defineComponent, h, shallowReadonly, shallowRef, toValue, watchPostEffect } from "vue";
 
-import { labels } from "./style.js";
+import { labels } from "./labels.js";
 import { subscribe } from "./page.js";
 
 export function useViewers(url) {

@@ -1,6 +1,5 @@
 /** Starts and stops the widget. A page has one, however often and from wherever it is started. */
 
-import { defineElement } from "./element.js";
 import { begin } from "./dom.js";
 import { readOptions } from "./options.js";
 import { count, page, subscribe, tidy } from "./page.js";
@@ -70,9 +69,8 @@ function runWidget(options, engine, rule) {
       loadExtras().then(({ explainCanonical }) => explainCanonical(rule(named), rule(location.href)), fail);
     }
   };
-  engine.setDom(begin(options, rule, engine, { notify: subscriptions.notify, moved }));
+  engine.setDom(begin(options, rule, engine, { notify: subscriptions.notify, moved, load: (use) => loadExtras().then(use, fail) }));
   page().widget = subscriptions;
-  defineElement();
   const rooms = server.replace(/^http/, "ws").replace(/\/+$/, "") + path;
   const { min, hiddenAfter, mergeTabs, observe } = options;
   engine.start(rooms, query, scope === "all", hash, canonical === "follow", min, hiddenAfter, mergeTabs, observe);

@@ -71,6 +71,8 @@ pub(crate) struct Annotations {
     begun_ms: f64,
     spent_ms: f64,
     is_measuring: bool,
+    /// How long the last frame with new numbers took.
+    frame_ms: f64,
 }
 
 /// A number to write on a link.
@@ -88,12 +90,13 @@ impl Annotations {
     pub(crate) fn new(min: f64) -> Self {
         let [due, round, fresh] = [Queue::default(), Queue::default(), Queue::default()];
         let begun_ms = -LONGEST_MS;
-        Self { min, due, round, fresh, most: FEWEST_LINKS, begun_ms, spent_ms: 0.0, is_measuring: false }
+        Self { min, due, round, fresh, most: FEWEST_LINKS, begun_ms, spent_ms: 0.0, is_measuring: false, frame_ms: 0.0 }
     }
 
     /// A frame with new numbers took this long.
     pub(crate) fn measured(&mut self, took_ms: f64) {
         self.is_measuring = false;
+        self.frame_ms = took_ms;
         self.spent_ms += took_ms;
         if took_ms > FRAME_MS {
             self.most = (self.most / 2).max(FEWEST_LINKS);
@@ -188,6 +191,11 @@ impl Widget {
             let rest_ms = (REST * annotations.spent_ms).clamp(SHORTEST_MS, LONGEST_MS);
             self.timers.set_sooner(alarm::WRITE, (annotations.begun_ms + rest_ms - now_ms()).max(0.0));
         }
+    }
+
+    /// What numbers stand beside may have moved: soon, other places are looked for.
+    pub(crate) fn arrange_later(&mut self) {
+        self.timers.set_sooner(alarm::PLACE, (REST * self.annotations.frame_ms).clamp(SHORTEST_MS, LONGEST_MS));
     }
 
     /// Someone removed the number of a link. Libraries that morph a page into another do so unasked, and get it back; a page

@@ -31,8 +31,10 @@ pub(crate) mod alarm {
     pub(crate) const MOVE: u8 = 11;
     /// Check whether the page has dropped our stylesheet.
     pub(crate) const STYLE: u8 = 12;
+    /// Numbers may have to be somewhere else.
+    pub(crate) const PLACE: u8 = 13;
     /// How many there are.
-    pub(crate) const COUNT: usize = 13;
+    pub(crate) const COUNT: usize = 14;
 }
 
 /// When the alarms are due that several parts of the widget set.

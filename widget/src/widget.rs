@@ -177,6 +177,10 @@ impl Widget {
                 dom::adopt_all();
                 dom::wait(alarm::STYLE, if dom::is_hidden() { tab::PROBE_EVERY_MS } else { STYLE_EVERY_MS });
             }
+            alarm::PLACE => {
+                dom::measure();
+                dom::arrange();
+            }
             alarm::HIDE => self.tab.stays_hidden(),
             alarm::STAY => self.tab.stays(),
             alarm::TOKEN => self.tab.agree(),

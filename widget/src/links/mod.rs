@@ -199,6 +199,7 @@ impl Widget {
             self.timers.set_sooner(alarm::SURVEY, rest_ms);
         }
         dom::adopt_all();
+        self.arrange_later();
         // At once, before anyone sees a link without its number. Where the page must be laid out for it, that would be dear.
         if !self.links.is_done() {
             if is_busy || self.links.crowd.is_one() {
@@ -260,6 +261,7 @@ impl Widget {
 
     pub(crate) fn scrolled(&mut self) {
         self.links.crowd.scrolled(&mut self.timers);
+        self.arrange_later();
     }
 
     /// From now on only links near the viewport get counts.

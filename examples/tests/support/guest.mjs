@@ -1,0 +1,193 @@
+// Measures what the widget does to the look of a page: the page with numbers shown, against itself after `stop()`.
+
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+
+import { compile } from "tailwindcss";
+
+import { startFakeServer, update } from "./fake_server.mjs";
+import { servePages } from "./pages.mjs";
+import { until } from "./until.mjs";
+
+const GUESTS = new URL("../../guest/", import.meta.url);
+const require = createRequire(import.meta.url);
+
+/** How far apart the points are that are asked which element is there, in pixels. */
+const GRID_PX = 5;
+/** A box that moves less has not moved: layout counts in 64ths of a pixel. */
+const SLACK_PX = 0.02;
+/** How much red, green and blue together must differ for a pixel to count as changed, of 765. */
+const SLACK_COLOUR = 40;
+/** How many viewers each page has, unless a story says otherwise. */
+const VIEWERS = 3;
+
+/** The style sheets that guests may ask for, as their makers ship them. */
+const SHEETS = {
+  "bootstrap.css": () => readFileSync(require.resolve("bootstrap/dist/css/bootstrap.min.css"), "utf8"),
+  "tailwind.css": async (page) => {
+    const loadStylesheet = async (id, base) => {
+      const path = require.resolve(id === "tailwindcss" ? "tailwindcss/index.css" : id);
+      return { path, base, content: await readFile(path, "utf8") };
+    };
+    const { build } = await compile('@import "tailwindcss";', { loadStylesheet });
+    return build(page.match(/[^\s"'<>]+/g));
+  },
+};
+
+/** The text of a guest's page, with the sheets it asks for and a tag for the widget. */
+async function readGuest(name, server) {
+  let page = await readFile(new URL(`${name}.html`, GUESTS), "utf8");
+  for (const [sheet, read] of Object.entries(SHEETS)) {
+    const link = `<link rel="stylesheet" href="${sheet}">`;
+    if (page.includes(link)) page = page.replace(link, `<style>${await read(page)}</style>`);
+  }
+  return page.replace("</head>", () => `<script async src="${server}/live.js"></script></head>`);
+}
+
+/**
+ * Opens a guest's page and waits until the numbers are there.
+ * @param {import("./story.mjs").Stage} stage
+ * @param {string} name of a file in `examples/guest`
+ * @param {{width?: number, viewers?: number, media?: object[]}} options
+ */
+export async function openGuest(stage, name, { width = 800, viewers = VIEWERS, media = [] } = {}) {
+  const counts = (asked) => update(Object.fromEntries([...asked].map((id) => [id, viewers])));
+  const server = await startFakeServer(stage, {
+    connected: (socket, asked) => socket.on("message", () => asked.size > 0 && socket.send(counts(asked))),
+  });
+  const site = await servePages(stage, () => readGuest(name, server.url));
+  const tab = await stage.newTab();
+  await tab.page.setViewport({ width, height: 700 });
+  await tab.page.emulateMediaFeatures(media);
+  await tab.open(`${site}/`);
+  await until(`${name} has its numbers`, () =>
+    tab.page.evaluate(() => [...document.querySelectorAll("[data-shown]")].every((link) => link.matches("[data-viewers]"))),
+  );
+  await settle(tab);
+  return tab;
+}
+
+/** Lets the page be drawn, and what that sets off, too. */
+const settle = (tab) =>
+  tab.page.evaluate(async () => {
+    for (let frame = 0; frame < 4; frame += 1) await new Promise(requestAnimationFrame);
+  });
+
+/** Takes stock of where everything is; runs in the page. */
+function takeStock(gridPx) {
+  const stock = { boxes: [], lines: [], scrolls: [], hits: [] };
+  const elements = [...document.querySelectorAll("*")];
+  const nameOf = (element) => {
+    const name = element.id ? `#${element.id}` : element.className ? `.${element.className}` : "";
+    return `${element.localName}${name}`;
+  };
+  const numbers = ({ x, y, width, height }) => [x, y, width, height];
+  const names = new Map(elements.map((element, idx) => [element, `${idx} ${nameOf(element)}`]));
+  for (const [element, name] of names) {
+    stock.boxes.push([name, numbers(element.getBoundingClientRect())]);
+    stock.scrolls.push([name, [element.scrollWidth, element.scrollHeight]]);
+  }
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
+  while (texts.nextNode()) {
+    range.selectNodeContents(texts.currentNode);
+    const rects = [...range.getClientRects()].flatMap(numbers);
+    stock.lines.push([texts.currentNode.data.trim().slice(0, 30), rects]);
+  }
+  for (let y = 1; y < innerHeight; y += gridPx) {
+    for (let x = 1; x < innerWidth; x += gridPx) {
+      stock.hits.push([`at ${x},${y}`, [names.get(document.elementFromPoint(x, y)) ?? ""]]);
+    }
+  }
+  return stock;
+}
+
+/** In words, what differs between two lists of what `takeStock` made. */
+const differences = (shown, plain) =>
+  shown.flatMap(([name, values], idx) => {
+    const others = plain[idx]?.[1] ?? [];
+    const isSame = (value, at) =>
+      typeof value === "number" ? Math.abs(value - others[at]) <= SLACK_PX : value === others[at];
+    const same = values.length === others.length && values.every(isSame);
+    return same ? [] : [`${name}: ${values} instead of ${others}`];
+  });
+
+/** Hides what is meant, so that the pixels that change are its own. */
+const HIDING = {
+  text: `*, ::before, ::after { color: transparent !important; -webkit-text-fill-color: transparent !important;
+    text-shadow: none !important; text-decoration-color: transparent !important; }`,
+  pseudo: "::before, ::after { visibility: hidden !important; }",
+};
+
+/** A picture of the page, with something hidden. */
+async function picture(tab, hiding) {
+  const style = hiding && (await tab.page.addStyleTag({ content: `* { transition: none !important } ${HIDING[hiding]}` }));
+  const taken = await tab.page.screenshot({ encoding: "base64" });
+  await style?.evaluate((element) => element.remove());
+  return taken;
+}
+
+/** Counts changed pixels in pictures: all, those on text, and those of the page's own pseudo-elements. */
+async function comparePictures(stage, pictures) {
+  const desk = await stage.newTab();
+  const counted = await desk.page.evaluate(
+    async (pictures, slack) => {
+      const pixels = async (base64) => {
+        const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+        const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+        const canvas = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+        canvas.drawImage(bitmap, 0, 0);
+        return canvas.getImageData(0, 0, bitmap.width, bitmap.height).data;
+      };
+      const [shown, plain, text, pseudo] = await Promise.all(pictures.map(pixels));
+      const differs = (one, other, at) =>
+        Math.abs(one[at] - other[at]) + Math.abs(one[at + 1] - other[at + 1]) + Math.abs(one[at + 2] - other[at + 2]) > slack;
+      const counted = { all: 0, onText: 0, ofPseudo: 0 };
+      for (let at = 0; at < plain.length; at += 4) {
+        if (!differs(shown, plain, at)) continue;
+        counted.all += 1;
+        if (differs(text, plain, at)) counted.onText += 1;
+        if (differs(pseudo, plain, at)) counted.ofPseudo += 1;
+      }
+      return counted;
+    },
+    pictures,
+    SLACK_COLOUR,
+  );
+  await desk.close();
+  return counted;
+}
+
+/**
+ * What numbers do to a page that shows them, against the same page after `stop()`. Everything but `drawn` and `missing`
+ * should be empty or 0.
+ */
+export async function measure(stage, tab) {
+  const shown = await tab.page.evaluate(takeStock, GRID_PX);
+  const shownPicture = await picture(tab);
+  const missing = await tab.page.evaluate(() => {
+    const isDrawn = (link, which) => {
+      const { content, position } = getComputedStyle(link, which);
+      return position === "absolute" && /\d/.test(content);
+    };
+    return [...document.querySelectorAll("[data-shown]")]
+      .filter((link) => !["::before", "::after"].some((which) => isDrawn(link, which)))
+      .map((link) => link.outerHTML.slice(0, 120));
+  });
+  await tab.page.evaluate(() => window[Symbol.for("connection-counter")].handle.stop());
+  await settle(tab);
+  const plain = await tab.page.evaluate(takeStock, GRID_PX);
+  const pictures = [shownPicture, await picture(tab), await picture(tab, "text"), await picture(tab, "pseudo")];
+  const { all, onText, ofPseudo } = await comparePictures(stage, pictures);
+  return {
+    drawn: all,
+    missing,
+    moved: differences(shown.boxes, plain.boxes),
+    movedLines: differences(shown.lines, plain.lines),
+    scrolls: differences(shown.scrolls, plain.scrolls),
+    hits: differences(shown.hits, plain.hits),
+    pixelsOnText: onText,
+    pixelsOfPseudo: ofPseudo,
+  };
+}

@@ -1,0 +1,145 @@
+/** Finds a place for a link's number where it covers nothing, or none. */
+
+import { safely } from "./warn.js";
+
+/** The size of a number, and of one above its link, where lines of text leave little room; of the link's. */
+export const SIZE = 0.7;
+export const SMALL = 0.58;
+/** How far above the middle of its link a number stands that is above it, in its own font size. */
+export const RAISE = 1.13;
+/** Before and after a number, in its font size. */
+export const GAP = 0.4;
+/** How wide the dot and a character are, and how tall a digit is, in the number's font size. */
+const DOT = 0.9;
+const CHARACTER = 0.62;
+const DIGIT = 0.72;
+/** How much of the height of a line's letters is empty above all but the tallest, and below all. */
+const ABOVE = 0.2;
+const BELOW = 0.02;
+const RTL = /[\u0590-\u08ff\ufb1d-\ufefc]/;
+const UPRIGHT = /^hor.*bnonenone(none|matrix\(1, 0, 0, 1,)/;
+const NOTHING = /^(none|normal)?$/;
+/** Of a number's place, in shares of its width and height, the points that have to be free. */
+const SHARES = [0, 0.5, 1];
+
+/**
+ * Where the number of a link can be drawn, in the words of the style sheet; "" for nowhere. Asked while our style sheets are off.
+ * @param {Element} element
+ * @param {string} text what would be drawn
+ */
+function findPlace(element, text) {
+  const page = element.ownerDocument;
+  const view = page.defaultView;
+  const box = element.getBoundingClientRect();
+  if (!view || box.bottom <= 0 || box.top >= view.innerHeight) return "";
+  const range = page.createRange();
+  const root = element.getRootNode();
+  const styleOf = (other, which) => view.getComputedStyle(other, which && `::${which}`);
+  const style = styleOf(element);
+  const { content, position } = styleOf(element, "after");
+  // Does it stand at the end of a text, or in a box?
+  const flows = style.display === "inline";
+  const isStatic = style.position === "static";
+  const isHolding = isStatic && !flows;
+  if (!NOTHING.test(content) || position + styleOf(element, "before").position !== "staticstatic") return "";
+
+  // What is around the link, as far as its number may go.
+  const around = new Set();
+  let isHeld = !flows;
+  let isInside = true;
+  for (let at = element; at; at = at.assignedSlot ?? at.parentElement ?? at.getRootNode().host) {
+    const { borderWidth, overflowX, position, rotate, scale, transform, writingMode } = styleOf(at);
+    if (isInside) around.add(at);
+    // It would be upside down, or lie on its side.
+    if (!UPRIGHT.test(writingMode + rotate + scale + transform)) return "";
+    isHeld ||= position !== "static";
+    if (at.matches("body,html")) continue;
+    // It would not go along when that scrolls.
+    if (!isHeld && overflowX !== "visible") return "";
+    isInside &&= overflowX === "visible" && borderWidth === "0px";
+  }
+
+  /** Whether an element draws in a pseudo-element. One that only clears floats has no size. */
+  const isAdorned = (other) =>
+    ["after", "before"].some((which) => {
+      const { content, height, width } = styleOf(other, which);
+      return !NOTHING.test(content) && parseFloat(height) * parseFloat(width) !== 0;
+    });
+  const hasText = (node, x, y) => {
+    range.selectNode(node);
+    return [...range.getClientRects()].some(
+      ({ left, right, top, bottom, height }) =>
+        node.nodeType === 3 && x > left - 1 && x < right + 1 && y > top + ABOVE * height && y < bottom - BELOW * height,
+    );
+  };
+  // On a button, the number has the colour for the button.
+  const isSolid = style.backgroundColor !== "rgba(0, 0, 0, 0)";
+  const isFreeAt = (x, y) => {
+    const there = root.elementFromPoint(x, y);
+    // What has no text in it is there to be seen itself.
+    const isPlain = element.contains(there) ? there.textContent.trim() : !isSolid && around.has(there);
+    return isPlain && !isAdorned(there) && ![...there.childNodes].some((node) => hasText(node, x, y));
+  };
+
+  // The link becomes what its number is positioned in, unless that would move something else.
+  if (
+    !flows &&
+    (style.backgroundImage !== "none" ||
+      (isHolding &&
+        (style.inset + style.zIndex !== "autoauto" ||
+          [...element.querySelectorAll("*")].some((part) => styleOf(part).position === "absolute"))))
+  ) {
+    return "";
+  }
+  const size = parseFloat(style.fontSize);
+  const isRtl = style.direction === "rtl";
+  range.selectNodeContents(element);
+  const line = flows ? [...range.getClientRects()].filter(({ width }) => width).at(-1) : box;
+  if (!line || (flows && (line.height > 2 * size || RTL.test(element.textContent) !== isRtl))) return "";
+
+  const characters = DOT + CHARACTER * text.replace(/[^ -~]/g, "xx").length;
+  const font = size * SIZE;
+  const small = size * SMALL;
+  const isFree = (name, font, inset, middle) => {
+    const width = font * characters;
+    const x = isRtl ? line.left + inset : line.right - inset - width;
+    return SHARES.every((across) => SHARES.every((down) => isFreeAt(x + across * width, middle + (down - 0.5) * DIGIT * font))) && name;
+  };
+  const middle = (line.top + line.bottom) / 2;
+  const place = flows
+    ? (style.paddingInlineEnd === "0px" && isFree("beside", font, -font * (GAP + characters), middle)) ||
+      (small * characters <= line.width && isFree(isRtl ? "above-rtl" : "above", small, 0, middle - small * RAISE))
+    : isFree("end", font, font * GAP, middle);
+  return place ? place + (isHolding ? " held" : "") : "";
+}
+
+/**
+ * Looks for the places of numbers.
+ * @param {Element[]} elements the links by their slots
+ * @param {string[][]} written what each carries: count, label, place
+ * @param {CSSStyleSheet[]} sheets all of ours
+ * @param {(slot: number, texts: string[]) => void} carry has a link carry something else
+ */
+export function createPlaces(elements, written, sheets, carry) {
+  let frame;
+  const turn = (isOff) => sheets.forEach((sheet) => sheet && (sheet.disabled = isOff));
+  /** First only reads, with the page as it is without us, then only writes: the browser works out the layout twice in all. */
+  const place = safely(() => {
+    let found;
+    frame = undefined;
+    turn(true);
+    try {
+      found = written.map((texts, slot) => texts?.[0] && [texts, slot, findPlace(elements[slot], texts[1] ?? texts[0]) || null]);
+    } finally {
+      turn(false);
+    }
+    for (const [texts, slot, place] of found.filter(Boolean)) {
+      if (written[slot] === texts && texts[2] !== place) carry(slot, [texts[0], texts[1], place]);
+    }
+  });
+  return {
+    arrange() {
+      frame ??= requestAnimationFrame(place);
+    },
+  };
+}
