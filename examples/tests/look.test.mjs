@@ -77,6 +77,23 @@ async function nameOfLink(tab) {
   return children.find(({ role }) => role === "link").name;
 }
 
+story("link to the reader's own page counts the reader, or only others", {}, async (stage) => {
+  const open = async (options) => {
+    const tag = `<script async src="${stage.server.url}/live.js" ${options}></script>`;
+    const site = await servePages(stage, () => html(tag, '<a id="own" href="/">here</a> <a id="other" href="/x">there</a>'));
+    const tab = await stage.openTab(`${site}/`);
+    await stage.openTab(`${site}/x`);
+    await tab.expectViewers("#other", 1);
+    return [tab, site];
+  };
+  const [counted] = await open("");
+  await counted.expectViewers("#own", 1);
+  const [alone, site] = await open('data-self="omit"');
+  await alone.expectViewers("#own", 0);
+  await stage.openTab(`${site}/`);
+  await alone.expectViewers("#own", 1);
+});
+
 story("screen readers hear what the number means", {}, async (stage) => {
   const tab = await pageWithCount(stage);
   assert.equal(await nameOfLink(tab), "the orchard (1 viewing now)");

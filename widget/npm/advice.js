@@ -21,6 +21,7 @@ const EXPECTED = {
   hiddenAfter: "a number of seconds",
   mergeTabs: YES_OR_NO,
   observe: YES_OR_NO,
+  self: "count or omit",
   bots: "watch or count",
   debug: YES_OR_NO,
   engine: "wasm or js",

@@ -77,6 +77,7 @@ export interface Engine {
     hiddenAfterSeconds: number,
     mergeTabs: boolean,
     observe: boolean,
+    omitsSelf: boolean,
   ): void;
   stop(): void;
   /** Below 0: nobody knows. */

@@ -47,6 +47,11 @@ export interface Options {
   mergeTabs?: boolean;
   /** Whether to show counts without counting this reader. Browsers with Global Privacy Control always do this. Default: `false`. */
   observe?: boolean;
+  /**
+   * Whether a link to the page that the reader is on counts this tab, too. With `"count"`, every reader sees the same number. With
+   * `"omit"`, it shows how many others are there. Default: `"count"`.
+   */
+  self?: "count" | "omit";
   /** `"watch"`: crawlers and automated browsers see counts but are not counted. `"count"`: count them, too. Default: `"watch"`. */
   bots?: "watch" | "count";
   /** Whether to print in the console what the widget knows. Default: `false`. */

@@ -41,6 +41,7 @@ const OPTIONS = {
   hiddenAfter: [30, amount],
   mergeTabs: [false, flag],
   observe: [false, flag],
+  self: ["count", oneOf("count", "omit")],
   bots: ["watch", oneOf("watch", "count")],
   debug: [false, flag],
   // Only for the script tag, which has read it before this file is loaded.

@@ -47,7 +47,7 @@ function findPlace(element, text) {
   const around = new Set();
   let isHeld = !flows;
   let isInside = true;
-  for (let at = element; at; at = at.assignedSlot ?? at.parentElement ?? at.getRootNode().host) {
+  for (let at = element; at; at = at.parentElement ?? at.getRootNode().host) {
     const { borderWidth, overflowX, position, rotate, scale, transform, writingMode } = styleOf(at);
     if (isInside) around.add(at);
     // It would be upside down, or lie on its side.

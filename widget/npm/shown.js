@@ -1,7 +1,7 @@
 /** What is shown for a number: in most languages, and below a thousand, the number itself. All else is loaded when it is needed. */
 
 /** In these languages, numbers below `LONG` are written as JavaScript does. */
-const PLAIN = /^(de|en|es|fr|it|ja|ko|nl|pl|pt|ru|zh)(-\w\w)?$/;
+const PLAIN = /^(de|en|es|fr|it|ja|pl|pt|ru|zh)(-\w\w)?$/;
 const LONG = 1000;
 
 /**

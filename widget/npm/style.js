@@ -28,7 +28,7 @@ export function style({ label, text }) {
 ${link("")}::after{${content(COUNT)};\
 position:absolute;\
 pointer-events:none;\
-font:var(--viewers-weight,600) var(--viewers-size,${SIZE}em)/1lh system-ui,sans-serif;\
+font:var(--viewers-weight,600) var(--viewers-size,${SIZE}em)/1lh system-ui;\
 direction:ltr;\
 letter-spacing:normal;\
 text-indent:.8em;\

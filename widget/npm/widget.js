@@ -73,7 +73,8 @@ function runWidget(options, engine, rule) {
   page().widget = subscriptions;
   const rooms = server.replace(/^http/, "ws").replace(/\/+$/, "") + path;
   const { min, hiddenAfter, mergeTabs, observe } = options;
-  engine.start(rooms, query, scope === "all", hash, canonical === "follow", min, hiddenAfter, mergeTabs, observe);
+  const omitsSelf = options.self === "omit" && !observe;
+  engine.start(rooms, query, scope === "all", hash, canonical === "follow", min, hiddenAfter, mergeTabs, observe, omitsSelf);
 
   const isDebugging = options.debug || /[?&]viewers-debug\b/.test(location.search);
   let stopDebugging;

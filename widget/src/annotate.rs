@@ -61,6 +61,8 @@ impl Queue {
 pub(crate) struct Annotations {
     /// Links show no number below this.
     min: f64,
+    /// Links to the page that the reader is on show how many others there are.
+    omits_self: bool,
     /// To write next time, and being written.
     due: Queue,
     round: Queue,
@@ -87,10 +89,11 @@ pub(crate) struct Stroke {
 }
 
 impl Annotations {
-    pub(crate) fn new(min: f64) -> Self {
+    pub(crate) fn new(min: f64, omits_self: bool) -> Self {
         let [due, round, fresh] = [Queue::default(), Queue::default(), Queue::default()];
         let begun_ms = -LONGEST_MS;
-        Self { min, due, round, fresh, most: FEWEST_LINKS, begun_ms, spent_ms: 0.0, is_measuring: false, frame_ms: 0.0 }
+        let (spent_ms, frame_ms, is_measuring) = (0.0, 0.0, false);
+        Self { min, omits_self, due, round, fresh, most: FEWEST_LINKS, begun_ms, spent_ms, is_measuring, frame_ms }
     }
 
     /// A frame with new numbers took this long.
@@ -161,7 +164,11 @@ impl Widget {
             let slot = queue.take()?;
             let Some(link) = self.links.get(slot) else { continue };
             link.queues &= if is_fresh { !FRESH } else { !DUE };
-            let viewers = self.pages.viewers(link.page);
+            let mut viewers = self.pages.viewers(link.page);
+            let is_own = self.host.id().is_some_and(|id| self.pages.is_at(link.page, id));
+            if self.annotations.omits_self && is_own && viewers > 0.0 {
+                viewers -= 1.0;
+            }
             let told = std::mem::replace(&mut link.told, viewers);
             let is_last = link.page == NONE;
             link.is_written = true;

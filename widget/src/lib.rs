@@ -36,7 +36,7 @@ use std::cell::RefCell;
 use connection_counter_protocol::ParameterNames;
 use wasm_bindgen::prelude::*;
 
-use annotate::Stroke;
+use annotate::{Annotations, Stroke};
 use count::UNKNOWN;
 use rules::Rules;
 use tab::Tab;
@@ -69,12 +69,13 @@ pub fn start(
     hidden_after_s: f64,
     merge_tabs: bool,
     observe: bool,
+    omits_self: bool,
 ) {
     let only = (query != "keep").then(|| ParameterNames::new(query));
     let rules = Rules { all_sites, hash_routes, only, heeds_canonical };
     let tab = Tab::new(hidden_after_s, merge_tabs, observe);
     EVENTS.set(Vec::new());
-    WIDGET.set(Some(Box::new(Widget::new(rooms, rules, min, tab))));
+    WIDGET.set(Some(Box::new(Widget::new(rooms, rules, Annotations::new(min, omits_self), tab))));
     send(Event::Start);
 }
 

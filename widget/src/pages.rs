@@ -71,6 +71,11 @@ impl Pages {
         self.find(key).is_some()
     }
 
+    /// Whether the page has this id.
+    pub(crate) fn is_at(&self, key: u32, id: &PageId) -> bool {
+        self.page(key).is_some_and(|page| page.id == *id)
+    }
+
     /// The viewers of a page as they are shown; fewer than none if nobody knows.
     pub(crate) fn viewers(&self, key: u32) -> f64 {
         self.page(key).map_or(UNKNOWN, |page| page.count.shown())

@@ -91,13 +91,13 @@ pub(crate) enum Effect {
 }
 
 impl Widget {
-    pub(crate) fn new(rooms: &str, rules: Rules, min: f64, tab: Tab) -> Self {
+    pub(crate) fn new(rooms: &str, rules: Rules, annotations: Annotations, tab: Tab) -> Self {
         Self {
             host: HostPage::new(rules),
             pages: Pages::default(),
             links: Links::default(),
             roots: Roots::default(),
-            annotations: Annotations::new(min),
+            annotations,
             subscriptions: Subscriptions::default(),
             tab,
             socket: Socket::new(rooms),
