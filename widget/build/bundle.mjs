@@ -24,7 +24,7 @@ const binaryen = (program, ...args) => {
 // traps: then one may be moved before the check that guards it.
 const assumptions = ["--low-memory-unused"];
 // The section that is stripped tells tools which features the module uses; browsers find out themselves.
-const passes = ["--flatten", "--rereloop", "-Oz", "-Oz", "--strip-target-features", "--strip-producers"];
+const passes = ["--flatten", "--rereloop", "-Oz", "-Oz", "-Oz", "--reorder-functions", "--strip-target-features", "--strip-producers"];
 const shrink = [...assumptions, ...passes, path.join(glue, "widget.wasm")];
 binaryen("wasm-opt", ...shrink, "-o", shrunk);
 // The same with the names of its functions, for `size.mjs`.

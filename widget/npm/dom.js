@@ -70,7 +70,11 @@ let meanings, asked, isDesigned;
  */
 export function begin(options, ownersRule, itsEngine, callbacks) {
   [engine, rule, load] = [itsEngine, ownersRule, callbacks.load];
-  shown = createShown(options.label, load, (slot, element, viewers) => elements[slot] === element && dom.write(slot, viewers));
+  shown = createShown(options.label, load, (slot, element, viewers) => {
+    if (elements[slot] !== element) return;
+    dom.write(slot, viewers);
+    dom.arrange();
+  });
   css = style(options);
   counted = `:is(${options.links}):is([href],svg *):not([${IGNORE}],[${IGNORE}] *,${EDITED},${EDITED} *)`;
   stopping = new AbortController();
@@ -238,13 +242,6 @@ const dom = {
   },
   erase: (slot) => written[slot] && carry(slot, BLANK),
   tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),
-  /** The browser works out what a frame costs right after those who wait for one had their say. */
-  measure() {
-    requestAnimationFrame(() => {
-      const begun = performance.now();
-      setTimeout(() => engine.measured(performance.now() - begun));
-    });
-  },
 
   end() {
     stopping.abort();

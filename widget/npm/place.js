@@ -4,11 +4,13 @@ import { safely } from "./warn.js";
 
 /** The size of a number, and of one above its link, where lines of text leave little room; of the link's. */
 export const SIZE = 0.7;
-export const SMALL = 0.58;
+export const SMALL = 0.56;
 /** How far above the middle of its link a number stands that is above it, in its own font size. */
-export const RAISE = 1.13;
+export const RAISE = 1.19;
 /** Before and after a number, in its font size. */
 export const GAP = 0.4;
+/** How far from the edge of a box the middle of a number in its corner is, in its font size. */
+const CORNER = 0.5 + GAP;
 /** How wide the dot and a character are, and how tall a digit is, in the number's font size. */
 const DOT = 0.9;
 const CHARACTER = 0.62;
@@ -40,7 +42,7 @@ function findPlace(element, text) {
   // Does it stand at the end of a text, or in a box?
   const flows = style.display === "inline";
   const isStatic = style.position === "static";
-  const isHolding = isStatic && !flows;
+  let isHolding = isStatic && !flows;
   if (!NOTHING.test(content) || position + styleOf(element, "before").position !== "staticstatic") return "";
 
   // What is around the link, as far as its number may go.
@@ -54,8 +56,8 @@ function findPlace(element, text) {
     if (!UPRIGHT.test(writingMode + rotate + scale + transform)) return "";
     isHeld ||= position !== "static";
     if (at.matches("body,html")) continue;
-    // It would not go along when that scrolls.
-    if (!isHeld && overflowX !== "visible") return "";
+    // The number has to go along when that scrolls.
+    if (!isHeld && overflowX !== "visible") isHeld = isHolding = true;
     isInside &&= overflowX === "visible" && borderWidth === "0px";
   }
 
@@ -78,16 +80,16 @@ function findPlace(element, text) {
     const there = root.elementFromPoint(x, y);
     // What has no text in it is there to be seen itself.
     const isPlain = element.contains(there) ? there.textContent.trim() : !isSolid && around.has(there);
-    return isPlain && !isAdorned(there) && ![...there.childNodes].some((node) => hasText(node, x, y));
+    const isOnBorder = y < there?.getBoundingClientRect().top + there?.clientTop;
+    return isPlain && !isOnBorder && !isAdorned(there) && ![...there.childNodes].some((node) => hasText(node, x, y));
   };
 
   // The link becomes what its number is positioned in, unless that would move something else.
   if (
-    !flows &&
-    (style.backgroundImage !== "none" ||
-      (isHolding &&
-        (style.inset + style.zIndex !== "autoauto" ||
-          [...element.querySelectorAll("*")].some((part) => styleOf(part).position === "absolute"))))
+    (!flows && style.backgroundImage !== "none") ||
+    (isHolding &&
+      (style.inset + style.zIndex !== "autoauto" ||
+        [...element.querySelectorAll("*")].some((part) => styleOf(part).position === "absolute")))
   ) {
     return "";
   }
@@ -108,9 +110,11 @@ function findPlace(element, text) {
   const middle = (line.top + line.bottom) / 2;
   const place = flows
     ? (style.paddingInlineEnd === "0px" && isFree("beside", font, -font * (GAP + characters), middle)) ||
-      (small * characters <= line.width && isFree(isRtl ? "above-rtl" : "above", small, 0, middle - small * RAISE))
-    : isFree("end", font, font * GAP, middle);
-  return place ? place + (isHolding ? " held" : "") : "";
+      (small * characters <= line.width && isFree("above", small, 0, middle - small * RAISE))
+    : isFree("end", font, font * GAP, middle) ||
+      isFree("top", small, small * GAP, box.top + small * CORNER) ||
+      isFree("bottom", small, small * GAP, box.bottom - small * CORNER);
+  return place ? place + (isHolding ? " held" : "") + (isRtl ? " rtl" : "") : "";
 }
 
 /**

@@ -35,10 +35,12 @@ text-indent:.8em;\
 white-space:nowrap;\
 background:radial-gradient(circle closest-side,var(--viewers-dot,#1a9f52) 90%,#0000)0/.55em .55em no-repeat;\
 color:var(--viewers-color,inherit)}\
-${at("beside")}{margin-inline-start:var(--viewers-gap,${GAP}em)}\
-${at("above")}{font-size:var(--viewers-size,${SMALL}em);translate:-100% -${RAISE}em}\
-${at("above-rtl")}{font-size:var(--viewers-size,${SMALL}em);translate:100% -${RAISE}em}\
+${at("rtl")}{--viewers-side:-1}\
+${at("beside")}{translate:calc(var(--viewers-gap,${GAP}em)*var(--viewers-side,1))}\
+${at("above")}{font-size:var(--viewers-size,${SMALL}em);translate:calc(-100%*var(--viewers-side,1)) -${RAISE}em}\
 ${at("end")}{inset-block-start:50%;inset-inline-end:${GAP}em;line-height:1;translate:0 -50%}\
+${at("top")}{font-size:var(--viewers-size,${SMALL}em);inset-block-start:${GAP}em;inset-inline-end:${GAP}em;line-height:1}\
+${at("bottom")}{font-size:var(--viewers-size,${SMALL}em);inset-block-end:${GAP}em;inset-inline-end:${GAP}em;line-height:1}\
 :where(a[${LABEL}][${PLACE}])::after{${content(LABEL)}}\
 @media print{${link("")}::after{content:none}}`;
 }

@@ -70,6 +70,13 @@ export function createTab(engine, rule, listening) {
       clearTimeout(timers[alarm]);
       if (delayMs >= 0) timers[alarm] = outside(() => setTimeout(engine.due, delayMs, alarm));
     },
+    /** The browser works out what a frame costs right after those who wait for one had their say. */
+    measure() {
+      requestAnimationFrame(() => {
+        const begun = performance.now();
+        setTimeout(() => engine.measured(performance.now() - begun));
+      });
+    },
     nowMs: () => performance.now(),
     random: () => Math.random(),
   };

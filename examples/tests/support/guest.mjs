@@ -19,6 +19,8 @@ const GRID_PX = 5;
 const SLACK_PX = 0.02;
 /** How much red, green and blue together must differ for a pixel to count as changed, of 765. */
 const SLACK_COLOUR = 40;
+/** For how many frames nothing changes when all numbers are there. */
+const QUIET_FRAMES = 12;
 /** How many viewers each page has, unless a story says otherwise. */
 const VIEWERS = 3;
 
@@ -31,7 +33,7 @@ const SHEETS = {
       return { path, base, content: await readFile(path, "utf8") };
     };
     const { build } = await compile('@import "tailwindcss";', { loadStylesheet });
-    return build(page.match(/[^\s"'<>]+/g));
+    return build(page.match(/[^\s"<>]+/g));
   },
 };
 
@@ -62,17 +64,26 @@ export async function openGuest(stage, name, { width = 800, viewers = VIEWERS, m
   await tab.page.emulateMediaFeatures(media);
   await tab.open(`${site}/`);
   await until(`${name} has its numbers`, () =>
-    tab.page.evaluate(() => [...document.querySelectorAll("[data-shown]")].every((link) => link.matches("[data-viewers]"))),
+    tab.page.evaluate(() => {
+      const expected = [...document.querySelectorAll("[data-shown]")];
+      return document.querySelector("[data-viewers]") && expected.every((link) => link.matches("[data-viewers]"));
+    }),
   );
   await settle(tab);
   return tab;
 }
 
-/** Lets the page be drawn, and what that sets off, too. */
+/** Waits until nothing of ours has changed for some frames: places are looked for in the frame after a number is written. */
 const settle = (tab) =>
-  tab.page.evaluate(async () => {
-    for (let frame = 0; frame < 4; frame += 1) await new Promise(requestAnimationFrame);
-  });
+  tab.page.evaluate(async (quiet) => {
+    let before;
+    for (let same = 0; same < quiet; same += 1) {
+      await new Promise(requestAnimationFrame);
+      const now = [...document.querySelectorAll("[data-viewers]")].map((link) => link.dataset.viewersPlace).join();
+      if (now !== before) same = 0;
+      before = now;
+    }
+  }, QUIET_FRAMES);
 
 /** Takes stock of where everything is; runs in the page. */
 function takeStock(gridPx) {
