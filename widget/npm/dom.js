@@ -71,9 +71,7 @@ let meanings, asked, isDesigned;
 export function begin(options, ownersRule, itsEngine, callbacks) {
   [engine, rule, load] = [itsEngine, ownersRule, callbacks.load];
   shown = createShown(options.label, load, (slot, element, viewers) => {
-    if (elements[slot] !== element) return;
-    dom.write(slot, viewers);
-    dom.arrange();
+    if (elements[slot] === element) dom.arrange(dom.write(slot, viewers));
   });
   css = style(options);
   counted = `:is(${options.links}):is([href],svg *):not([${IGNORE}],[${IGNORE}] *,${EDITED},${EDITED} *)`;
