@@ -66,13 +66,11 @@ let meanings, asked, isDesigned;
  * @param {object} options as `readOptions` has understood them
  * @param {(address: string) => string} ownersRule
  * @param {object} itsEngine the functions that the Rust exports
- * @param {object} callbacks `notify` with a subscription's number and its viewers, `moved` when addresses may mean other pages
+ * @param {object} callbacks `notify` a subscription's number of its viewers, `moved`, `load` what few pages need, Firefox's `createFrame`
  */
 export function begin(options, ownersRule, itsEngine, callbacks) {
   [engine, rule, load] = [itsEngine, ownersRule, callbacks.load];
-  shown = createShown(options.label, load, (slot, element, viewers) => {
-    if (elements[slot] === element) dom.arrange(dom.write(slot, viewers));
-  });
+  shown = createShown(options.label, load, (slot, element, viewers) => elements[slot] === element && dom.write(slot, viewers));
   css = style(options);
   counted = `:is(${options.links}):is([href],svg *):not([${IGNORE}],[${IGNORE}] *,${EDITED},${EDITED} *)`;
   stopping = new AbortController();
@@ -84,7 +82,7 @@ export function begin(options, ownersRule, itsEngine, callbacks) {
   meanings = new WeakMap();
   isDesigned = document.designMode === "on";
   observer = new MutationObserver(safely(onChange));
-  return Object.assign(dom, shown, callbacks, createSocket(engine, listening), createTab(engine, rule, listening));
+  return Object.assign(dom, shown, callbacks, createSocket(engine, listening, callbacks.createFrame), createTab(engine, rule, listening));
 }
 
 const list = (found) => {
@@ -231,8 +229,9 @@ const dom = {
   write(slot, viewers) {
     if (viewers < 0) return carry(slot, BLANK);
     const text = shown.textFor(slot, elements[slot], viewers);
-    const count = `${viewers}`;
-    if (text) carry(slot, [count, text === count ? null : text, written[slot]?.[2] ?? null]);
+    const [count, before] = [`${viewers}`, written[slot] ?? []];
+    if (text) carry(slot, [count, text === count ? null : text, before[2] ?? null]);
+    if (text?.length !== (before[1] ?? before[0])?.length) dom.arrange();
   },
   restore(slot) {
     const texts = written[slot];

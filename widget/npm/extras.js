@@ -1,7 +1,11 @@
-/** What few pages need, in a file of its own that is loaded when they do: an owner's rules, labels, `<viewer-count>`, advice, and debugging. */
+/**
+ * What few pages need, in a file of its own that is loaded when they do: an owner's rules, labels, `<viewer-count>`, the frame for
+ * Firefox, advice, and debugging.
+ */
 
 export { explainMistakes } from "./advice.js";
 export { explainCanonical, startDebugging } from "./debug.js";
 export { createRule } from "./rule.js";
 export { defineElement } from "./element.js";
+export { createFrame } from "./frame.js";
 export { labels } from "./labels.js";

@@ -21,6 +21,9 @@ const BELOW = 0.02;
 const RTL = /[\u0590-\u08ff\ufb1d-\ufefc]/;
 const UPRIGHT = /^hor.*bnonenone(none|matrix\(1, 0, 0, 1,)/;
 const NOTHING = /^(none|normal)?$/;
+/** How long to look for places in one frame, and how many times as long to leave to the page before the next. */
+const LONGEST_MS = 10;
+const REST = 4;
 /** Of a number's place, in shares of its width and height, the points that have to be free. */
 const SHARES = [0, 0.5, 1];
 
@@ -110,10 +113,10 @@ function findPlace(element, text) {
   const middle = (line.top + line.bottom) / 2;
   const place = flows
     ? (style.paddingInlineEnd === "0px" && isFree("beside", font, -font * (GAP + characters), middle)) ||
-      (small * characters <= line.width && isFree("above", small, 0, middle - small * RAISE))
-    : isFree("end", font, font * GAP, middle) ||
-      isFree("top", small, small * GAP, box.top + small * CORNER) ||
-      isFree("bottom", small, small * GAP, box.bottom - small * CORNER);
+      (small * characters <= line.width && isFree("above small", small, 0, middle - small * RAISE))
+    : isFree("box end", font, font * GAP, middle) ||
+      isFree("box small top", small, small * GAP, box.top + small * CORNER) ||
+      isFree("box small bottom", small, small * GAP, box.bottom - small * CORNER);
   return place ? place + (isHolding ? " held" : "") + (isRtl ? " rtl" : "") : "";
 }
 
@@ -125,25 +128,36 @@ function findPlace(element, text) {
  * @param {(slot: number, texts: string[]) => void} carry has a link carry something else
  */
 export function createPlaces(elements, written, sheets, carry) {
-  let frame;
+  let timer;
+  /** The link that was looked at last, and how many are left. */
+  let slot = 0;
+  let left;
   const turn = (isOff) => sheets.forEach((sheet) => sheet && (sheet.disabled = isOff));
+  const wait = (delayMs) => (timer ??= setTimeout(requestAnimationFrame, delayMs, place));
   /** First only reads, with the page as it is without us, then only writes: the browser works out the layout twice in all. */
   const place = safely(() => {
-    let found;
-    frame = undefined;
+    const begunMs = performance.now();
+    const found = [];
+    timer = undefined;
     turn(true);
     try {
-      found = written.map((texts, slot) => texts?.[0] && [texts, slot, findPlace(elements[slot], texts[1] ?? texts[0]) || null]);
+      for (; left > 0 && performance.now() - begunMs < LONGEST_MS; left -= 1) {
+        slot = (slot + 1) % written.length;
+        const texts = written[slot];
+        if (texts?.[0]) found.push([texts, slot, findPlace(elements[slot], texts[1] ?? texts[0]) || null]);
+      }
     } finally {
       turn(false);
     }
-    for (const [texts, slot, place] of found.filter(Boolean)) {
+    for (const [texts, slot, place] of found) {
       if (written[slot] === texts && texts[2] !== place) carry(slot, [texts[0], texts[1], place]);
     }
+    if (left > 0) wait(REST * (performance.now() - begunMs));
   });
   return {
     arrange() {
-      frame ??= requestAnimationFrame(place);
+      left = written.length;
+      wait(0);
     },
   };
 }

@@ -5,8 +5,6 @@ import { safely, warn } from "./warn.js";
 
 /** The close code of a server that refuses this page. We use it, too, if the page's own policy refuses the server. */
 const REFUSED = 1008;
-/** The close code of a connection that broke without a close message. */
-const LOST = 1006;
 
 /**
  * Whether this is Firefox, the only browser with this property. Firefox keeps a page out of its back/forward cache if the page has
@@ -31,27 +29,12 @@ function read(text) {
   return lines;
 }
 
-/** The window of an empty frame, for Firefox. If the page is sandboxed it cannot use its frames, so this returns its own window. */
-function emptyWindow(frame, engine, onViolation) {
-  if (!frame.isConnected) {
-    // This hides the frame whatever the page's stylesheets say. The page's policy might refuse it as an attribute.
-    frame.style.cssText = "display: none !important";
-    document.documentElement.append(frame);
-  }
-  const empty = frame.contentDocument?.defaultView;
-  if (!empty) return window;
-  // If the page removes the frame, the WebSocket ends without an event.
-  empty.onpagehide = () => engine.closed(LOST, "");
-  empty.document.addEventListener("securitypolicyviolation", onViolation);
-  return empty;
-}
-
 /**
  * @param {object} engine the functions that the Rust exports
  * @param {object} listening options for listeners, which end with the widget
+ * @param {typeof import("./frame.js").createFrame | undefined} createFrame for Firefox
  */
-export function createSocket(engine, listening) {
-  const frame = isFirefox && document.createElement("iframe");
+export function createSocket(engine, listening, createFrame) {
   let current;
 
   // Without this we would try again for ever, and the browser would report each attempt.
@@ -61,11 +44,12 @@ export function createSocket(engine, listening) {
     }
   };
   document.addEventListener("securitypolicyviolation", onViolation, listening);
+  const frame = isFirefox ? createFrame(engine, onViolation) : undefined;
 
   const open = (address) => {
     // A parameter after the page's id begins the query, unless the id did.
     const room = address.replace(/^([^?]*)&([^?/]*)$/, "$1?$2");
-    const socket = new (frame ? emptyWindow(frame, engine, onViolation) : window).WebSocket(room);
+    const socket = new (frame?.window ?? window).WebSocket(room);
     current = socket;
     // For `debug`.
     const state = (page().room = { ...page().room, socket });
@@ -100,7 +84,7 @@ export function createSocket(engine, listening) {
     disconnect,
     leave() {
       disconnect();
-      if (frame) frame.remove();
+      frame?.remove();
     },
     warn: (text) => warn("connection", text),
   };

@@ -22,9 +22,9 @@ export function style({ label, text }) {
   const [before, after = ""] = text.split("{count}");
   const words = isPlain ? `${quote(before)}attr(${COUNT})${quote(after)}` : `" ("attr(${LABEL})")"`;
   const content = (shown) => `content:attr(${shown});content:attr(${shown})/${words}`;
-  const link = (place) => `:where(a[${COUNT}][${PLACE}${place}])`;
+  const link = (place) => `:where(a[${PLACE}${place}])`;
   const at = (place) => `${link(`~=${place}`)}::after`;
-  return `${link("~=held")}{position:relative}\
+  return `@media screen{${link("~=held")}{position:relative}\
 ${link("")}::after{${content(COUNT)};\
 position:absolute;\
 pointer-events:none;\
@@ -33,16 +33,17 @@ direction:ltr;\
 letter-spacing:normal;\
 text-indent:.8em;\
 white-space:nowrap;\
-background:radial-gradient(circle closest-side,var(--viewers-dot,#1a9f52) 90%,#0000)0/.55em .55em no-repeat;\
+background:radial-gradient(circle at .28em,var(--viewers-dot,#1a9f52) .25em,#0000 .28em);\
 color:var(--viewers-color,inherit)}\
 ${at("rtl")}{--viewers-side:-1}\
 ${at("beside")}{translate:calc(var(--viewers-gap,${GAP}em)*var(--viewers-side,1))}\
-${at("above")}{font-size:var(--viewers-size,${SMALL}em);translate:calc(-100%*var(--viewers-side,1)) -${RAISE}em}\
-${at("end")}{inset-block-start:50%;inset-inline-end:${GAP}em;line-height:1;translate:0 -50%}\
-${at("top")}{font-size:var(--viewers-size,${SMALL}em);inset-block-start:${GAP}em;inset-inline-end:${GAP}em;line-height:1}\
-${at("bottom")}{font-size:var(--viewers-size,${SMALL}em);inset-block-end:${GAP}em;inset-inline-end:${GAP}em;line-height:1}\
-:where(a[${LABEL}][${PLACE}])::after{${content(LABEL)}}\
-@media print{${link("")}::after{content:none}}`;
+${at("small")}{font-size:var(--viewers-size,${SMALL}em)}\
+${at("above")}{translate:calc(-100%*var(--viewers-side,1)) -${RAISE}em}\
+${at("box")}{inset-inline-end:${GAP}em;line-height:1}\
+${at("end")}{top:50%;translate:0 -50%}\
+${at("top")}{top:${GAP}em}\
+${at("bottom")}{bottom:${GAP}em}\
+${link(`][${LABEL}`)}::after{${content(LABEL)}}}`;
 }
 
 /**

@@ -3,6 +3,7 @@
 import { begin } from "./dom.js";
 import { readOptions } from "./options.js";
 import { count, page, subscribe, tidy } from "./page.js";
+import { isFirefox } from "./socket.js";
 import { createSubscriptions } from "./subscriptions.js";
 import { fail, outside, safely } from "./warn.js";
 
@@ -42,8 +43,10 @@ function createHandle(given, home, loadEngine) {
     try {
       const engine = await loadEngine();
       const options = readOptions(given, home);
-      const rule = options.omit || options.pageOf ? (await loadExtras()).createRule(options) : (address) => address;
-      if (page().handle === handle) running = runWidget(options, engine, rule);
+      const isRuled = options.omit || options.pageOf;
+      const { createRule, createFrame } = isRuled || isFirefox ? await loadExtras() : {};
+      const rule = isRuled ? createRule(options) : (address) => address;
+      if (page().handle === handle) running = runWidget(options, engine, rule, createFrame);
     } catch (error) {
       fail(error);
       throw error;
@@ -57,7 +60,7 @@ function createHandle(given, home, loadEngine) {
 }
 
 /** Brings the Rust and the browser together. */
-function runWidget(options, engine, rule) {
+function runWidget(options, engine, rule, createFrame) {
   const { server, path, scope, hash, query, canonical, mistakes } = options;
   if (!server) throw new Error("no server given, such as https://live.example.com");
 
@@ -69,7 +72,7 @@ function runWidget(options, engine, rule) {
       loadExtras().then(({ explainCanonical }) => explainCanonical(rule(named), rule(location.href)), fail);
     }
   };
-  engine.setDom(begin(options, rule, engine, { notify: subscriptions.notify, moved, load: (use) => loadExtras().then(use, fail) }));
+  engine.setDom(begin(options, rule, engine, { notify: subscriptions.notify, moved, load: (use) => loadExtras().then(use, fail), createFrame }));
   page().widget = subscriptions;
   const rooms = server.replace(/^http/, "ws").replace(/\/+$/, "") + path;
   const { min, hiddenAfter, mergeTabs, observe } = options;

@@ -238,7 +238,6 @@ fn write_some(is_fresh: bool, most: u32) {
     with(&mut |widget| {
         if written > 0 {
             widget.written(dom::now_ms() - begun_ms);
-            dom::arrange();
         }
         widget.plan_writing();
     });
