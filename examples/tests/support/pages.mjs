@@ -7,8 +7,11 @@ import { extname, join } from "node:path";
 import { listen } from "./listening.mjs";
 
 const CONTENT_TYPES = {
+  ".css": "text/css; charset=utf-8",
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript; charset=utf-8",
+  ".png": "image/png",
+  ".svg": "image/svg+xml",
   ".wasm": "application/wasm",
 };
 
@@ -36,6 +39,18 @@ export const serveFolder = (stage, folder) =>
     content: await readFile(join(folder, path)).catch(() => undefined),
     type: CONTENT_TYPES[extname(path)],
   }));
+
+/**
+ * Serves a web site that lies in a folder, with more in the head of each page. Addresses may leave out `.html` and `index.html`.
+ */
+export const serveSite = (stage, folder, head) =>
+  serve(stage, async (path) => {
+    for (const file of [path, `${path}.html`, `${path}/index.html`]) {
+      const content = await readFile(join(folder, file)).catch(() => undefined);
+      const type = CONTENT_TYPES[extname(file)];
+      if (content) return { type, content: file.endsWith(".html") ? String(content).replace("</head>", () => `${head}</head>`) : content };
+    }
+  });
 
 /** A page with the given head and body, and no favicon to ask for. */
 export function html(head, body) {

@@ -1,0 +1,46 @@
+// Six real sites stay as they are, like the small pages of `examples/guest`, which keep the hardest of theirs.
+
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+
+import { measure, openCounted, startCounting } from "../tests/support/guest.mjs";
+import { serveSite } from "../tests/support/pages.mjs";
+import { story } from "../tests/support/story.mjs";
+
+const BUILT = fileURLToPath(new URL("../../target/sites/built/", import.meta.url));
+/** A desktop, a tablet and a phone. */
+const WIDTHS = [1280, 768, 390];
+/** How many screens down pages are looked at as well. */
+const SCREENS = [0, 1];
+/** What is opened of each site. */
+const SITES = {
+  python: ["/index.html", "/library/stdtypes.html", "/glossary.html"],
+  furo: ["/index.html", "/embed.html"],
+  material: ["/index.html", "/embed.html"],
+  vitepress: ["/home", "/embed"],
+  docusaurus: ["/embed", "/parties-of-ones-own"],
+  bootstrap: ["/index.html", "/layout-static.html"],
+};
+
+for (const [name, paths] of Object.entries(SITES)) {
+  for (const path of paths) {
+    story(`${name} stays as it is: ${path}`, {}, async (stage) => {
+      const server = await startCounting(stage);
+      const site = await serveSite(stage, `${BUILT}${name}`, `<script async src="${server.url}/live.js"></script>`);
+      const failures = [];
+      let shown = 0;
+      for (const width of WIDTHS) {
+        for (const screens of SCREENS) {
+          const tab = await openCounted(stage, `${site}${path}`, { width, screens });
+          const { drawn, missing, ...changes } = await measure(stage, tab);
+          const wrong = Object.entries(changes).filter(([, found]) => found.length !== 0 && found !== 0);
+          if (wrong.length > 0) failures.push([`${width} px wide, ${screens} down`, Object.fromEntries(wrong)]);
+          shown += drawn;
+          await tab.close();
+        }
+      }
+      assert.deepEqual(failures, []);
+      assert.ok(shown > 0, "numbers are drawn");
+    });
+  }
+}
