@@ -136,7 +136,7 @@ const onLoad = safely(({ target }) => {
 
 /** What the Rust calls, besides `createPlaces`; `begin` adds what concerns the tab, the socket and the page's own code. */
 const dom = {
-  ...createPlaces(elements, written, sheets, carry),
+  ...createPlaces(elements, written, carry),
   search: (root) => list(gather(roots[root], [])),
   known: (isGone) => list(isGone ? [...slots.keys()].filter((element) => !isThere(element)) : [...slots.keys()]),
   length: (number) => lists.get(number)?.length,

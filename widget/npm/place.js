@@ -21,14 +21,14 @@ const BELOW = 0.02;
 const RTL = /[\u0590-\u08ff\ufb1d-\ufefc]/;
 const UPRIGHT = /^hor.*bnonenone(none|matrix\(1, 0, 0, 1,)/;
 const NOTHING = /^(none|normal)?$/;
-/** How long to look for places in one frame, and how many times as long to leave to the page before the next. */
-const LONGEST_MS = 10;
+/** After a look that took longer, the next is at one link; after a shorter one, at twice as many. Between them is so many times as long. */
+const FRAME_MS = 10;
 const REST = 4;
 /** Of a number's place, in shares of its width and height, the points that have to be free. */
 const SHARES = [0, 0.5, 1];
 
 /**
- * Where the number of a link can be drawn, in the words of the style sheet; "" for nowhere. Asked while our style sheets are off.
+ * Where the number of a link can be drawn, in the words of the style sheet; "" for nowhere. Asked while it has none.
  * @param {Element} element
  * @param {string} text what would be drawn
  */
@@ -77,12 +77,13 @@ function findPlace(element, text) {
         node.nodeType === 3 && x > left - 1 && x < right + 1 && y > top + ABOVE * height && y < bottom - BELOW * height,
     );
   };
-  // On a button, the number has the colour for the button.
-  const isSolid = style.backgroundColor !== "rgba(0, 0, 0, 0)";
+  const isSolid = (other) => styleOf(other).backgroundColor !== "rgba(0, 0, 0, 0)";
   const isFreeAt = (x, y) => {
     const there = root.elementFromPoint(x, y);
-    // What has no text in it is there to be seen itself.
-    const isPlain = element.contains(there) ? there.textContent.trim() : !isSolid && around.has(there);
+    // What has no text in it is there to be seen itself, and so is a badge. On a button, the number has the colour for the button.
+    const isPlain = element.contains(there)
+      ? there.textContent.trim() && (there === element || !isSolid(there))
+      : !isSolid(element) && around.has(there);
     const isOnBorder = y < there?.getBoundingClientRect().top + there?.clientTop;
     return isPlain && !isOnBorder && !isAdorned(there) && ![...there.childNodes].some((node) => hasText(node, x, y));
   };
@@ -124,35 +125,31 @@ function findPlace(element, text) {
  * Looks for the places of numbers.
  * @param {Element[]} elements the links by their slots
  * @param {string[][]} written what each carries: count, label, place
- * @param {CSSStyleSheet[]} sheets all of ours
  * @param {(slot: number, texts: string[]) => void} carry has a link carry something else
  */
-export function createPlaces(elements, written, sheets, carry) {
+export function createPlaces(elements, written, carry) {
   let timer;
-  /** The link that was looked at last, and how many are left. */
+  /** The link that was looked at last, how many are left, and how many to look at in the next frame. */
   let slot = 0;
   let left;
-  const turn = (isOff) => sheets.forEach((sheet) => sheet && (sheet.disabled = isOff));
+  let most = 1;
+  const put = (slot, place) => written[slot]?.[0] && carry(slot, [...written[slot].slice(0, 2), place]);
   const wait = (delayMs) => (timer ??= setTimeout(requestAnimationFrame, delayMs, place));
-  /** First only reads, with the page as it is without us, then only writes: the browser works out the layout twice in all. */
+  /** Takes some numbers off, then only reads, then puts them where there is room: the browser works out the layout twice in all. */
   const place = safely(() => {
     const begunMs = performance.now();
-    const found = [];
+    const batch = [];
     timer = undefined;
-    turn(true);
-    try {
-      for (; left > 0 && performance.now() - begunMs < LONGEST_MS; left -= 1) {
-        slot = (slot + 1) % written.length;
-        const texts = written[slot];
-        if (texts?.[0]) found.push([texts, slot, findPlace(elements[slot], texts[1] ?? texts[0]) || null]);
-      }
-    } finally {
-      turn(false);
+    for (; left > 0 && batch.length < most; left -= 1) {
+      slot = (slot + 1) % written.length;
+      if (written[slot]?.[0]) batch.push(slot);
+      put(slot, null);
     }
-    for (const [texts, slot, place] of found) {
-      if (written[slot] === texts && texts[2] !== place) carry(slot, [texts[0], texts[1], place]);
-    }
-    if (left > 0) wait(REST * (performance.now() - begunMs));
+    const places = batch.map((slot) => findPlace(elements[slot], written[slot][1] ?? written[slot][0]));
+    batch.forEach((slot, idx) => places[idx] && put(slot, places[idx]));
+    const spentMs = performance.now() - begunMs;
+    most = spentMs < FRAME_MS ? 2 * most : 1;
+    if (left > 0) wait(REST * spentMs);
   });
   return {
     arrange() {

@@ -19,8 +19,8 @@ const GRID_PX = 5;
 const SLACK_PX = 0.02;
 /** How much red, green and blue together must differ for a pixel to count as changed, of 765. */
 const SLACK_COLOUR = 40;
-/** For how many frames nothing changes when all numbers are there. */
-const QUIET_FRAMES = 12;
+/** For how long nothing changes when all numbers are there. */
+const QUIET_MS = 500;
 /** How many viewers each page has, unless a story says otherwise. */
 const VIEWERS = 3;
 
@@ -85,17 +85,18 @@ export async function openGuest(stage, name, options) {
   return openCounted(stage, `${site}/`, options);
 }
 
-/** Waits until nothing of ours has changed for some frames: places are looked for in the frame after a number is written. */
+/** Waits until nothing of ours has changed for a while: places are looked for some frames after a number is written. */
 const settle = (tab) =>
-  tab.page.evaluate(async (quiet) => {
+  tab.page.evaluate(async (quietMs) => {
     let before;
-    for (let same = 0; same < quiet; same += 1) {
+    let since;
+    do {
       await new Promise(requestAnimationFrame);
       const now = [...document.querySelectorAll("[data-viewers]")].map((link) => link.dataset.viewersPlace).join();
-      if (now !== before) same = 0;
+      if (now !== before) since = performance.now();
       before = now;
-    }
-  }, QUIET_FRAMES);
+    } while (performance.now() - since < quietMs);
+  }, QUIET_MS);
 
 /** Takes stock of where everything is; runs in the page. */
 function takeStock(gridPx) {
