@@ -32,7 +32,6 @@ const BLANK = [null, null, null];
 
 const isThere = (element) => element.isConnected && element.ownerDocument.defaultView;
 const windowOf = (root) => (root.ownerDocument ?? root).defaultView;
-
 /** Where a window begins, in pixels below the top of the viewport: one of the page's frames, or the page's own. */
 const topOf = (view) =>
   view === window || !view.frameElement ? 0 : view.frameElement.getBoundingClientRect().top + topOf(view.parent);
@@ -114,21 +113,23 @@ const isRedesigned = () => isDesigned !== (isDesigned = document.designMode === 
 /** Tells the Rust what the page did. */
 function onChange(records) {
   const found = [];
-  let hasLost = false;
-  let isElsewhere = isRedesigned();
+  let [hasLost, isElsewhere] = [false, isRedesigned()];
+  let isTheirs = isElsewhere;
   for (const { target, type, attributeName, addedNodes, removedNodes } of records) {
     if (NAMES.includes(attributeName)) {
       const slot = slots.get(target);
       if (slot && isBare(slot)) engine.lost(slot);
       continue;
     }
+    isTheirs = true;
     if (type === "attributes") gather(target, found);
     for (const node of addedNodes) if (node.querySelectorAll) gather(node, found);
     // Text that goes takes no link along.
     for (const node of removedNodes) if (node.querySelectorAll) hasLost = true;
     if ([target, ...addedNodes, ...removedNodes].some(({ localName }) => localName === "base")) isElsewhere = true;
   }
-  engine.changed(list(found), hasLost, isElsewhere);
+  // What we write ourselves is no reason to look at the page again.
+  if (isTheirs) engine.changed(list(found), hasLost, isElsewhere);
 }
 const onLoad = safely(({ target }) => {
   if (target.hasAttribute?.(INSIDE)) engine.loaded(list(gather(target, [])));
