@@ -71,10 +71,12 @@ function findPlace(element, text) {
       return !NOTHING.test(content) && parseFloat(height) * parseFloat(width) !== 0;
     });
   const hasText = (node, x, y) => {
+    // Only text has letters, and a page may have 50,000 elements in a row.
+    if (node.nodeType !== 3) return false;
     range.selectNode(node);
     return [...range.getClientRects()].some(
       ({ left, right, top, bottom, height }) =>
-        node.nodeType === 3 && x > left - 1 && x < right + 1 && y > top + ABOVE * height && y < bottom - BELOW * height,
+        x > left - 1 && x < right + 1 && y > top + ABOVE * height && y < bottom - BELOW * height,
     );
   };
   const isSolid = (other) => styleOf(other).backgroundColor !== "rgba(0, 0, 0, 0)";
