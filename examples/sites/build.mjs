@@ -53,6 +53,11 @@ const builders = {
     run(packages, "dpkg-deb", "-x", file, "content");
     const [folder] = readdirSync(join(packages, "content/usr/share/doc")).filter((name) => /^python3\.\d+$/.test(name));
     cpSync(join(packages, "content/usr/share/doc", folder, "html"), target, { recursive: true });
+    // They need libraries that are packages of their own.
+    for (const name of readdirSync(target, { recursive: true }).filter((name) => name.endsWith(".html"))) {
+      const page = readFileSync(join(target, name), "utf8");
+      writeFileSync(join(target, name), page.replace(/<script[^>]* src="[^"]*_static[^>]*><\/script>/g, ""));
+    }
   },
 
   furo(target) {
