@@ -324,7 +324,7 @@ everywhere("numbers move nothing, whatever their links are", async (stage, openT
   const tab = await openTab(`${site}/`);
   await openTab(`${site}/x`);
   await tab.expectViewers("a", 1);
-  await expectInPage(tab, "the number has its place", () => document.querySelector("#beside[data-viewers-place]"));
+  await expectInPage(tab, "the number has its place", () => document.querySelector("#beside[data-viewers-place]") !== null);
   const layout = () =>
     tab.evaluate(() =>
       [...document.querySelectorAll("*")].map((element) => {

@@ -97,6 +97,7 @@ story("labels are back with their numbers", {}, async (stage) => {
   const site = await servePages(stage, (path) => page[path]?.());
   const tab = await stage.openTab(`${site}/`);
   await tab.expectViewers("a", 7);
+  await tab.page.waitForSelector("a[data-viewers-place]");
   await tab.page.evaluate(async () => {
     await window.morph();
     await new Promise((resolve) => requestAnimationFrame(resolve));
@@ -105,6 +106,7 @@ story("labels are back with their numbers", {}, async (stage) => {
   assert.deepEqual(attributes.sort(), [
     ["data-viewers", "7"],
     ["data-viewers-label", "7 readers"],
+    ["data-viewers-place", "beside"],
     ["href", "/x"],
   ]);
 });

@@ -7,7 +7,8 @@ import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
-const BODY = '<main><a href="/x">x</a> <a href="/y">y</a></main>';
+// Each link has room for its number.
+const BODY = '<main><p><a href="/x">x</a></p><p><a href="/y">y</a></p></main>';
 
 /** A page whose links to `/x` and `/y` lead to pages with 7 and 3 viewers. Returns its tab, and a way to send other counts. */
 async function openPage(stage, body = BODY) {
