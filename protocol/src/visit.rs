@@ -17,7 +17,7 @@ const OF_VISIT: &str = concat!(
     // Our own parameter for debugging.
     "viewers-debug ",
     // Google Analytics and Ads (support.google.com/analytics/answer/10917952, developers.google.com/google-ads), and its search.
-    "utm_* gclid gclsrc dclid gbraid wbraid gad_* srsltid _ga _gl _gac ved ",
+    "utm_* gclid gclsrc dclid gbraid wbraid gad_* srsltid _ga* _gl ved ",
     // Campaign parameters of other analytics: Matomo, Piano (AT Internet), Adobe, Mapp, Baidu, Openstat.
     "mtm_* matomo_* piwik_* pk_* at_campaign at_medium at_custom* xtor s_cid s_kwcid ef_id wt_mc wt.mc_id hmsr _openstat ",
     "itm_* cmpid sc_campaign sc_channel ",
@@ -26,10 +26,10 @@ const OF_VISIT: &str = concat!(
     // Other search engines and advertising: Microsoft, Yandex, Seznam, Baidu, Taboola, Outbrain, Quora.
     "msclkid yclid ysclid sznclid bd_vid tblci dicbo obclid qclid ",
     // Affiliates: Impact, CJ, Awin, Tradedoubler, ShareASale, Wicked Reports, Branch, Alibaba.
-    "irclickid irgwc cjevent cjdata awc tduid sscid wickedid wickedsource _branch_* spm ",
+    "irclickid irgwc cjevent cjdata awc tduid sscid wicked* _branch_* spm ",
     // Newsletters: Mailchimp, HubSpot, Marketo, Vero, Kit, MailerLite, Klaviyo, Drip, Blueshift, Omeda, Salesforce, Eloqua,
     // Listrak, dotdigital, Acoustic, ActiveCampaign.
-    "mc_cid mc_eid _hsenc _hsmi __hstc __hssc __hsfp hsctatracking hsa_* mkt_tok vero_id vero_conv ck_subscriber_id ",
+    "mc_cid mc_eid _hs* __hs* hsctatracking hsa_* mkt_tok vero_id vero_conv ck_subscriber_id ",
     "ml_subscriber* _kx _ke __s bsft_* oly_* sfmc_* elq* trk_* dm_i spmailingid spuserid spjobid spreportid vgo_ee ",
     // Bot checks: Cloudflare, WordPress.
     "__cf_chl_* doing_wp_cron ",
