@@ -5,7 +5,7 @@
 
 import { COUNT, LABEL, PLACE, layerIn, style } from "./style.js";
 import { KEY, viewersEvent } from "./page.js";
-import { createPlaces } from "./place.js";
+import { createArrange, roomFor } from "./place.js";
 import { createShown } from "./shown.js";
 import { createSocket } from "./socket.js";
 import { createTab } from "./tab.js";
@@ -135,11 +135,11 @@ const onLoad = safely(({ target }) => {
   if (target.hasAttribute?.(INSIDE)) engine.loaded(list(gather(target, [])));
 });
 
-/** What the Rust calls, besides `createPlaces`; `begin` adds what concerns the tab, the socket and the page's own code. */
+/** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
 const dom = {
-  ...createPlaces(elements, written, carry),
+  arrange: createArrange(elements, written, carry),
   search: (root) => list(gather(roots[root], [])),
-  known: (isGone) => list(isGone ? [...slots.keys()].filter((element) => !isThere(element)) : [...slots.keys()]),
+  known: (isGone) => list([...slots.keys()].filter((element) => !isGone || !isThere(element))),
   length: (number) => lists.get(number)?.length,
   release: (number) => lists.delete(number),
   slot: (number, idx) => slots.get(at(number, idx)) ?? 0,
@@ -219,7 +219,7 @@ const dom = {
   close(number) {
     const [root, sheet] = [roots[number], sheets[number]];
     roots[number] = sheets[number] = undefined;
-    root.adoptedStyleSheets = [...root.adoptedStyleSheets].filter((other) => other !== sheet);
+    root.adoptedStyleSheets = root.adoptedStyleSheets.filter((other) => other !== sheet);
   },
   adoptAll() {
     roots.forEach((root, number) => root && adopt(root, sheets[number]));
@@ -230,9 +230,9 @@ const dom = {
   write(slot, viewers) {
     if (viewers < 0) return carry(slot, BLANK);
     const text = shown.textFor(slot, elements[slot], viewers);
-    const [count, before] = [`${viewers}`, written[slot] ?? []];
-    if (text) carry(slot, [count, text === count ? null : text, before[2] ?? null]);
-    if (text?.length !== (before[1] ?? before[0])?.length) dom.arrange();
+    const [count, [oldCount, oldLabel, place]] = [`${viewers}`, written[slot] ?? BLANK];
+    if (text) carry(slot, [count, text === count ? null : text, place]);
+    if (roomFor(text) > roomFor(oldLabel ?? oldCount)) dom.arrange(slot);
   },
   restore(slot) {
     const texts = written[slot];

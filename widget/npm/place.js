@@ -19,34 +19,37 @@ const DIGIT = 0.72;
 const ABOVE = 0.2;
 const BELOW = 0.02;
 const RTL = /[\u0590-\u08ff\ufb1d-\ufefc]/;
-const UPRIGHT = /^hor.*bnonenone(none|matrix\(1, 0, 0, 1,)/;
+const UPRIGHT = /^hor.*bnonenone(none|m.*x\(1, 0, 0, 1,)/;
 const NOTHING = /^(none|normal)?$/;
-/** After a look that took longer, the next is at one link; after a shorter one, at twice as many. Between them is so many times as long. */
-const FRAME_MS = 10;
+/** How long the links of one turn may take, layout aside. After a turn is a rest of so many times as long. */
+const FRAME_MS = 16;
 const REST = 4;
-/** Of a number's place, in shares of its width and height, the points that have to be free. */
-const SHARES = [0, 0.5, 1];
+
+/** How many characters a place for a text has room for: two at least, so that a number that becomes 10 stays where it is. */
+export const roomFor = (text) => text && Math.max(text.length, 2);
 
 /**
- * Where the number of a link can be drawn, in the words of the style sheet; "" for nowhere. Asked while it has none.
+ * Where the number of a link can be drawn, in the words of the style sheet; nothing for nowhere. Asked while it has none.
  * @param {Element} element
  * @param {string} text what would be drawn
+ * @param {Map<Element, DOMRect[] | true>} lines where each element has lines of text; `true` if it draws something else. Shared by
+ * the links of a turn, in which nothing moves
  */
-function findPlace(element, text) {
+function findPlace(element, text, lines) {
   const page = element.ownerDocument;
   const view = page.defaultView;
   const box = element.getBoundingClientRect();
-  if (!view || box.bottom <= 0 || box.top >= view.innerHeight) return "";
+  if (!view || box.bottom <= 0 || box.top >= view.innerHeight) return;
   const range = page.createRange();
   const root = element.getRootNode();
-  const styleOf = (other, which) => view.getComputedStyle(other, which && `::${which}`);
+  const styleOf = (other, pseudo) => view.getComputedStyle(other, pseudo);
   const style = styleOf(element);
-  const { content, position } = styleOf(element, "after");
+  const { content, position } = styleOf(element, "::after");
   // Does it stand at the end of a text, or in a box?
   const flows = style.display === "inline";
   const isStatic = style.position === "static";
   let isHolding = isStatic && !flows;
-  if (!NOTHING.test(content) || position + styleOf(element, "before").position !== "staticstatic") return "";
+  if (!NOTHING.test(content) || position + styleOf(element, "::before").position !== "staticstatic") return;
 
   // What is around the link, as far as its number may go.
   const around = new Set();
@@ -56,7 +59,7 @@ function findPlace(element, text) {
     const { borderWidth, overflowX, position, rotate, scale, transform, writingMode } = styleOf(at);
     if (isInside) around.add(at);
     // It would be upside down, or lie on its side.
-    if (!UPRIGHT.test(writingMode + rotate + scale + transform)) return "";
+    if (!UPRIGHT.test(writingMode + rotate + scale + transform)) return;
     isHeld ||= position !== "static";
     if (at.matches("body,html")) continue;
     // The number has to go along when that scrolls.
@@ -66,29 +69,21 @@ function findPlace(element, text) {
 
   /** Whether an element draws in a pseudo-element. One that only clears floats has no size. */
   const isAdorned = (other) =>
-    ["after", "before"].some((which) => {
-      const { content, height, width } = styleOf(other, which);
-      return !NOTHING.test(content) && parseFloat(height) * parseFloat(width) !== 0;
+    ["::after", "::before"].some((pseudo) => {
+      const style = styleOf(other, pseudo);
+      return !NOTHING.test(style.content) && parseFloat(style.height) * parseFloat(style.width) !== 0;
     });
-  const hasText = (node, x, y) => {
+  const linesOf = (other) => {
     // Only text has letters, and a page may have 50,000 elements in a row.
-    if (node.nodeType !== 3) return false;
-    range.selectNode(node);
-    return [...range.getClientRects()].some(
-      ({ left, right, top, bottom, height }) =>
-        x > left - 1 && x < right + 1 && y > top + ABOVE * height && y < bottom - BELOW * height,
-    );
+    const texts = [...other.childNodes].filter(({ nodeType }) => nodeType === 3);
+    return texts.flatMap((text) => range.selectNode(text) ?? [...range.getClientRects()]);
   };
   const isSolid = (other) => styleOf(other).backgroundColor !== "rgba(0, 0, 0, 0)";
-  const isFreeAt = (x, y) => {
-    const there = root.elementFromPoint(x, y);
-    // What has no text in it is there to be seen itself, and so is a badge. On a button, the number has the colour for the button.
-    const isPlain = element.contains(there)
-      ? there.textContent.trim() && (there === element || !isSolid(there))
-      : !isSolid(element) && around.has(there);
-    const isOnBorder = y < there?.getBoundingClientRect().top + there?.clientTop;
-    return isPlain && !isOnBorder && !isAdorned(there) && ![...there.childNodes].some((node) => hasText(node, x, y));
-  };
+  // What has no text in it is there to be seen itself, and so is a badge. On a button, the number has the colour for the button.
+  const isPlain = (other) =>
+    element.contains(other)
+      ? other.textContent.trim() && (other === element || !isSolid(other))
+      : !isSolid(element) && around.has(other);
 
   // The link becomes what its number is positioned in, unless that would move something else.
   if (
@@ -97,21 +92,39 @@ function findPlace(element, text) {
       (style.inset + style.zIndex !== "autoauto" ||
         [...element.querySelectorAll("*")].some((part) => styleOf(part).position === "absolute")))
   ) {
-    return "";
+    return;
   }
   const size = parseFloat(style.fontSize);
   const isRtl = style.direction === "rtl";
   range.selectNodeContents(element);
-  const line = flows ? [...range.getClientRects()].filter(({ width }) => width).at(-1) : box;
-  if (!line || (flows && (line.height > 2 * size || RTL.test(element.textContent) !== isRtl))) return "";
+  const line = flows ? [...range.getClientRects()].findLast(({ width }) => width) : box;
+  if (!line || (flows && (line.height > 2 * size || RTL.test(element.textContent) !== isRtl))) return;
 
-  const characters = DOT + CHARACTER * text.replace(/[^ -~]/g, "xx").length;
+  const characters = DOT + CHARACTER * roomFor(text.replace(/[^ -~]/g, "xx"));
   const font = size * SIZE;
   const small = size * SMALL;
+  // Whatever is in a box may be as narrow as an arrow. What comes after a link on its line is found where it begins.
+  const stepPx = flows ? 12 : 6;
   const isFree = (name, font, inset, middle) => {
     const width = font * characters;
-    const x = isRtl ? line.left + inset : line.right - inset - width;
-    return SHARES.every((across) => SHARES.every((down) => isFreeAt(x + across * width, middle + (down - 0.5) * DIGIT * font))) && name;
+    const left = isRtl ? line.left + inset : line.right - inset - width;
+    const top = middle - (DIGIT / 2) * font;
+    const bottom = top + DIGIT * font;
+    const isHit = (line) =>
+      line.right + 1 > left &&
+      line.left - 1 < left + width &&
+      line.bottom - BELOW * line.height > top &&
+      line.top + ABOVE * line.height < bottom;
+    for (let across = 0, y = top; across < width + stepPx; across += stepPx) {
+      const there = root.elementFromPoint(left + Math.min(across, width), y);
+      // Above is the border of what is there.
+      if (!isPlain(there) || y < there.getBoundingClientRect().top + there.clientTop) return;
+      if (!lines.has(there)) lines.set(there, isAdorned(there) || linesOf(there));
+      const its = lines.get(there);
+      if (its === true || its.some(isHit)) return;
+      y = top + bottom - y;
+    }
+    return name;
   };
   const middle = (line.top + line.bottom) / 2;
   const place = flows
@@ -119,44 +132,45 @@ function findPlace(element, text) {
       (small * characters <= line.width && isFree("above small", small, 0, middle - small * RAISE))
     : isFree("box end", font, font * GAP, middle) ||
       isFree("box small top", small, small * GAP, box.top + small * CORNER) ||
-      isFree("box small bottom", small, small * GAP, box.bottom - small * CORNER);
-  return place ? place + (isHolding ? " held" : "") + (isRtl ? " rtl" : "") : "";
+      isFree("box small base", small, small * GAP, box.bottom - small * CORNER);
+  return place && place + (isHolding ? " held" : "") + (isRtl ? " rtl" : "");
 }
 
 /**
- * Looks for the places of numbers.
+ * Looks for the places of numbers. Answers with a function that has the number of one link placed again, or of all.
  * @param {Element[]} elements the links by their slots
  * @param {string[][]} written what each carries: count, label, place
  * @param {(slot: number, texts: string[]) => void} carry has a link carry something else
  */
-export function createPlaces(elements, written, carry) {
+export function createArrange(elements, written, carry) {
   let timer;
-  /** The link that was looked at last, how many are left, and how many to look at in the next frame. */
-  let slot = 0;
-  let left;
+  /** The links to look at, and how many of them in the next frame. */
+  const due = new Set();
   let most = 1;
   const put = (slot, place) => written[slot]?.[0] && carry(slot, [...written[slot].slice(0, 2), place]);
   const wait = (delayMs) => (timer ??= setTimeout(requestAnimationFrame, delayMs, place));
   /** Takes some numbers off, then only reads, then puts them where there is room: the browser works out the layout twice in all. */
-  const place = safely(() => {
-    const begunMs = performance.now();
+  const place = safely((begunMs) => {
     const batch = [];
     timer = undefined;
-    for (; left > 0 && batch.length < most; left -= 1) {
-      slot = (slot + 1) % written.length;
+    for (const slot of due) {
+      if (batch.length === most) break;
+      due.delete(slot);
       if (written[slot]?.[0]) batch.push(slot);
       put(slot, null);
     }
-    const places = batch.map((slot) => findPlace(elements[slot], written[slot][1] ?? written[slot][0]));
-    batch.forEach((slot, idx) => places[idx] && put(slot, places[idx]));
-    const spentMs = performance.now() - begunMs;
-    most = spentMs < FRAME_MS ? 2 * most : 1;
-    if (left > 0) wait(REST * spentMs);
+    // The browser works out the layout, which takes the same time for any number of links.
+    document.elementFromPoint(0, 0);
+    const laidOutMs = performance.now();
+    const lines = new Map();
+    const places = batch.map((slot) => findPlace(elements[slot], written[slot][1] ?? written[slot][0], lines));
+    places.forEach((place, idx) => place && put(batch[idx], place));
+    const nowMs = performance.now();
+    most = Math.ceil(most * Math.min(2, FRAME_MS / (nowMs - laidOutMs)));
+    if (due.size > 0) wait(REST * (nowMs - begunMs));
   });
-  return {
-    arrange() {
-      left = written.length;
-      wait(0);
-    },
+  return (slot) => {
+    for (const one of slot ? [slot] : written.keys()) due.add(one);
+    wait(0);
   };
 }
