@@ -5,8 +5,10 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
+import { startFakeServer, update } from "./support/fake_server.mjs";
 import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
+import { until } from "./support/until.mjs";
 
 const EXAMPLES = fileURLToPath(new URL("..", import.meta.url));
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -143,4 +145,31 @@ story("numbers have the contrast of their links, on light and on dark pages", {}
     assert.equal(await styleOf(tab, "color"), ofLink);
     assert.match(await styleOf(tab, "background-color"), /rgba\(0, 0, 0, 0\)/);
   }
+});
+
+story("number that grows is placed again, unless its place has room for it", {}, async (stage) => {
+  const sockets = new Set();
+  const server = await startFakeServer(stage, { connected: (socket) => sockets.add(socket) });
+  const badge = '<b style="display: inline-block; margin-inline-start: 32px; background: #ccc">badge</b>';
+  const link = `<p style="margin: 4em; font: 16px/1.2 sans-serif"><a href="/other">another page</a>${badge}</p>`;
+  const site = await servePages(stage, () => html(`<script async src="${server.url}/live.js"></script>`, link));
+  const tab = await stage.newTab();
+  await tab.open(`${site}/`);
+  const id = `${new URL(site).host}/other`;
+  await tab.page.evaluate(() => {
+    window.placed = [];
+    const note = ([{ target }]) => target.dataset.viewersPlace && placed.push(target.dataset.viewersPlace);
+    new MutationObserver(note).observe(document.querySelector("a"), { attributeFilter: ["data-viewers-place"] });
+  });
+  const places = async (count) => {
+    for (const socket of sockets) socket.send(update({ [id]: count }));
+    await tab.expectViewers("a", count);
+    // Places are found in the frame after the number is written.
+    await tab.page.evaluate(() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => setTimeout(done, 100)), 100)));
+    return tab.page.evaluate(() => placed);
+  };
+  await until("the widget is connected", () => sockets.size > 0);
+  assert.deepEqual(await places(9), ["beside"]);
+  assert.deepEqual(await places(10), ["beside"], "it stays where it is");
+  assert.deepEqual(await places(100), ["beside", "above small"], "the badge is in the way");
 });
