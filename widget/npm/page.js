@@ -7,10 +7,10 @@
 export const KEY = Symbol.for("connection-counter");
 
 /**
- * `handle`: the handle of the running widget. `widget`: attaches and detaches subscriptions. `subscriptions`: all of them. `room`:
+ * Has `subscriptions` from the start, and the others when there is one. `handle`: the handle of the running widget. `widget`: attaches and detaches subscriptions. `subscriptions`: all of them. `room`:
  * the last WebSocket, whether one was ever open, and the code and reason of the last close.
  */
-export const page = () => (globalThis[KEY] ??= { handle: undefined, widget: undefined, subscriptions: new Set(), room: undefined });
+export const page = () => (globalThis[KEY] ??= { subscriptions: new Set() });
 
 /** Deletes the object if nothing needs it any more. */
 export function tidy() {

@@ -24,7 +24,6 @@ export function startOnce(given, home, loadEngine) {
 function createHandle(given, home, loadEngine) {
   let running;
   const handle = {
-    ready: undefined,
     count,
     subscribe,
     get total() {
