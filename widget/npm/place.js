@@ -36,11 +36,10 @@ export const roomFor = (text) => text && Math.max(text.length, 2);
  * the links of a turn, in which nothing moves
  */
 function findPlace(element, text, lines) {
-  const page = element.ownerDocument;
-  const view = page.defaultView;
+  const view = element.ownerDocument.defaultView;
   const box = element.getBoundingClientRect();
   if (!view || box.bottom <= 0 || box.top >= view.innerHeight) return;
-  const range = page.createRange();
+  const range = new Range();
   const root = element.getRootNode();
   const styleOf = (other, pseudo) => view.getComputedStyle(other, pseudo);
   const style = styleOf(element);
@@ -96,9 +95,13 @@ function findPlace(element, text, lines) {
   }
   const size = parseFloat(style.fontSize);
   const isRtl = style.direction === "rtl";
+  const padding = parseFloat(style.paddingInlineEnd);
+  const rects = [...element.getClientRects()];
+  // Its last line, which has no width after a block. Of a line with a picture, the link's box is only as tall as its letters.
+  const line = rects.at(-1);
   range.selectNodeContents(element);
-  const line = flows ? [...range.getClientRects()].findLast(({ width }) => width) : box;
-  if (!line || (flows && (line.height > 2 * size || RTL.test(element.textContent) !== isRtl))) return;
+  const isTall = range.getBoundingClientRect().height > 2 * size * rects.length;
+  if (!line.width || (flows && (isTall || RTL.test(element.textContent) !== isRtl))) return;
 
   const characters = DOT + CHARACTER * roomFor(text.replace(/[^ -~]/g, "xx"));
   const font = size * SIZE;
@@ -128,8 +131,8 @@ function findPlace(element, text, lines) {
   };
   const middle = (line.top + line.bottom) / 2;
   const place = flows
-    ? (style.paddingInlineEnd === "0px" && isFree("beside", font, -font * (GAP + characters), middle)) ||
-      (small * characters <= line.width && isFree("above small", small, 0, middle - small * RAISE))
+    ? (!padding && isFree("beside", font, -font * (GAP + characters), middle)) ||
+      (small * characters <= line.width && isFree("above small", small, padding, middle - small * RAISE))
     : isFree("box end", font, font * GAP, middle) ||
       isFree("box small top", small, small * GAP, box.top + small * CORNER) ||
       isFree("box small base", small, small * GAP, box.bottom - small * CORNER);
