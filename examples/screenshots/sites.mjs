@@ -1,5 +1,5 @@
-// Takes the pictures of the widget on six real sites: without numbers, and with each of three designs. The sites have to be built:
-// npx --yes rust-just test-sites. Run it with: npm run screenshots-of-sites
+// Takes the pictures of the widget on six real sites: without numbers, with each of three designs, and with the chosen design as
+// some readers see it. The sites have to be built: npx --yes rust-just test-sites. Run it with: npm run screenshots-of-sites
 
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -26,13 +26,18 @@ const SITES = {
   docusaurus: { path: "/embed", width: 1300, x: 0, y: 0 },
   bootstrap: { path: "/index.html", width: 1300, x: 0, y: 60 },
 };
-/** The designs, by rules that a page could have for itself. */
-const DESIGNS = {
-  before: "a[data-viewers]::after { content: none }",
-  digits: "a[data-viewers][data-viewers-place]::after { background: none; text-indent: 0 }",
-  dot: "",
-  pill: `a[data-viewers][data-viewers-place]::after
-    { background: #1a7f45; color: #fff; border-radius: 1em; padding-inline: 0.5em; text-indent: 0; line-height: 1.4 }`,
+/** The pictures: designs by rules that a page could have for itself, and what a reader's device is like. */
+const PICTURES = {
+  before: { style: "a[data-viewers]::after { content: none }" },
+  digits: { style: "a[data-viewers][data-viewers-place]::after { background: none; text-indent: 0 }" },
+  dot: {},
+  pill: {
+    style: `a[data-viewers][data-viewers-place]::after
+      { background: #1a7f45; color: #fff; border-radius: 1em; padding-inline: 0.5em; text-indent: 0; line-height: 1.4 }`,
+  },
+  phone: { width: WIDTH },
+  dark: { media: [{ name: "prefers-color-scheme", value: "dark" }] },
+  forced: { media: [{ name: "forced-colors", value: "active" }, { name: "prefers-color-scheme", value: "dark" }] },
 };
 
 const closers = [];
@@ -50,25 +55,26 @@ const server = await startFakeServer(stage, {
   },
 });
 
-async function takePart(name, style) {
-  const { path, width, x, y } = SITES[name];
+async function takePart(name, { style = "", media, ...device }) {
+  // What is on a phone is all in view.
+  const { path, width, x, y } = { ...SITES[name], ...(device.width && { x: 0, y: 0 }), ...device };
   const head = `<style>${style}</style><script async src="${server.url}/live.js"></script>`;
   const site = await serveSite(stage, `${BUILT}${name}`, head);
-  const tab = await openCounted(stage, `${site}${path}`, { width });
+  const tab = await openCounted(stage, `${site}${path}`, { width, media });
   const picture = await tab.page.screenshot({ encoding: "base64", clip: { x, y, width: WIDTH, height: HEIGHT } });
   await tab.close();
   return picture;
 }
 
 try {
-  for (const [design, style] of Object.entries(DESIGNS)) {
+  for (const [picture, how] of Object.entries(PICTURES)) {
     const parts = [];
-    for (const name of Object.keys(SITES)) parts.push(await takePart(name, style));
+    for (const name of Object.keys(SITES)) parts.push(await takePart(name, how));
     const { page } = await stage.newTab();
     await page.setViewport({ width: 3 * (WIDTH + 10) + 10, height: 2 * (HEIGHT + 10) + 10 });
     const images = parts.map((part) => `<img alt="" width="${WIDTH}" src="data:image/png;base64,${part}">`).join("");
     await page.setContent(`<body style="margin: 10px; display: flex; flex-wrap: wrap; gap: 10px; background: #888">${images}`);
-    const path = join(FOLDER, `sites-${design}.png`);
+    const path = join(FOLDER, `sites-${picture}.png`);
     await page.screenshot({ path, optimizeForSpeed: false });
     const { size } = await stat(path);
     if (size > MAX_BYTES) throw new Error(`${path} has ${size} bytes, more than ${MAX_BYTES}`);

@@ -65,7 +65,8 @@ export const startCounting = (stage, viewers = VIEWERS) =>
 export async function openCounted(stage, address, { width = 800, media = [], screens = 0 } = {}) {
   const tab = await stage.newTab();
   await tab.page.setViewport({ width, height: 700 });
-  await tab.page.emulateMediaFeatures(media);
+  const session = await tab.page.createCDPSession();
+  await session.send("Emulation.setEmulatedMedia", { features: media });
   await tab.open(address);
   await tab.page.evaluate((screens) => window.scrollTo({ top: screens * innerHeight, behavior: "instant" }), screens);
   await until(`${address} has its numbers`, () =>
