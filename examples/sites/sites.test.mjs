@@ -26,7 +26,8 @@ for (const [name, paths] of Object.entries(SITES)) {
   for (const path of paths) {
     story(`${name} stays as it is: ${path}`, {}, async (stage) => {
       const server = await startCounting(stage);
-      const site = await serveSite(stage, `${BUILT}${name}`, `<link rel="icon" href="data:,"><script async src="${server.url}/live.js"></script>`);
+      const head = `<link rel="icon" href="data:,"><script async src="${server.url}/live.js"></script>`;
+      const site = await serveSite(stage, `${BUILT}${name}`, head);
       const failures = [];
       let shown = 0;
       for (const width of WIDTHS) {

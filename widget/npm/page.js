@@ -7,8 +7,9 @@
 export const KEY = Symbol.for("connection-counter");
 
 /**
- * Has `subscriptions` from the start, and the others when there is one. `handle`: the handle of the running widget. `widget`: attaches and detaches subscriptions. `subscriptions`: all of them. `room`:
- * the last WebSocket, whether one was ever open, and the code and reason of the last close.
+ * Has `subscriptions`, all of them, from the start, and the others when there is one. `handle`: the handle of the running widget.
+ * `widget`: attaches and detaches subscriptions. `room`: the last WebSocket, whether one was ever open, and the code and reason of
+ * the last close.
  */
 export const page = () => (globalThis[KEY] ??= { subscriptions: new Set() });
 
