@@ -244,7 +244,7 @@ fn a_change_costs_a_node_150_ns() {
     for (node, feed) in nodes.iter().zip(&mut feeds) {
         node.set_connected(now, true);
         // As if each had a counter of that site.
-        node.state().sites.insert(SITE.to_owned(), Site::default());
+        node.state().sites.insert(SITE.into(), Site::default());
         assert!(pages.iter().all(|page| feed.watch(page) == 0));
     }
     let [here, there] = &nodes;

@@ -58,7 +58,7 @@ struct State {
     /// Pages whose id is known here.
     pages: KeyMap<Page>,
     /// Sites by the names of their counters.
-    sites: HashMap<String, Site>,
+    sites: HashMap<Arc<str>, Site>,
     names: Names,
     /// The nodes that have another one of our secrets, while the secret is changed.
     audiences: Vec<Audience>,
@@ -69,6 +69,8 @@ struct State {
 /// A page whose id is known.
 struct Page {
     id: PageId,
+    /// The name of its counter. Pages of a site share it, so it is at hand when many of them change at once.
+    site: Arc<str>,
     /// The counter here keeps a tally of it.
     watched: bool,
     /// Whether it is in `changed` of its site.
@@ -189,8 +191,10 @@ impl State {
             let Ok(id) = PageId::parse(&name) else { continue };
             let key = seal.key(&id);
             if self.names.learn(key) {
-                let page = self.pages.entry(key).or_insert_with(|| Page::new(id));
-                page.mark_changed(key, &mut self.sites);
+                let page = self.pages.entry(key).or_insert_with(|| Page::new(id, &self.sites));
+                if let Some(site) = self.sites.get_mut(&page.site) {
+                    page.mark_changed(key, site);
+                }
             }
         }
     }
@@ -223,14 +227,22 @@ impl State {
                 ),
             }
         }
+        // Most pages that change at once are of the same site, which is looked up only once.
+        let (mut name, mut site) = (Arc::default(), None);
         for key in self.member.take_changed() {
-            match self.pages.get_mut(&key) {
-                // No counter here keeps it, and it has no viewers any more.
-                Some(page) if !page.is_cared_for(&self.sites) && self.member.elsewhere(key) == 0 => {
-                    self.pages.remove(&key);
-                }
-                Some(page) => page.mark_changed(key, &mut self.sites),
-                None => self.names.lack(key),
+            let Some(page) = self.pages.get_mut(&key) else {
+                self.names.lack(key);
+                continue;
+            };
+            if page.site != name {
+                name = page.site.clone();
+                site = self.sites.get_mut(&name);
+            }
+            // No counter here keeps it, and it has no viewers any more.
+            if !page.watched && site.is_none() && self.member.elsewhere(key) == 0 {
+                self.pages.remove(&key);
+            } else if let Some(site) = &mut site {
+                page.mark_changed(key, site);
             }
         }
         for site in self.sites.values_mut().filter(|site| !site.told && !site.changed.is_empty()) {
@@ -251,7 +263,7 @@ impl State {
         }
         let State { member, audiences, pages, sites, .. } = self;
         pages.retain(|key, page| {
-            if !page.stale || !sites.get(page.id.counter_room()).is_some_and(due) {
+            if !page.stale || !sites.get(&page.site).is_some_and(due) {
                 return true;
             }
             page.stale = false;
@@ -269,18 +281,15 @@ impl State {
 }
 
 impl Page {
-    fn new(id: PageId) -> Self {
-        Self { id, watched: false, changed: false, stale: false }
+    fn new(id: PageId, sites: &HashMap<Arc<str>, Site>) -> Self {
+        let name = id.counter_room();
+        let site = sites.get_key_value(name).map_or_else(|| name.into(), |(name, _)| name.clone());
+        Self { id, site, watched: false, changed: false, stale: false }
     }
 
-    fn is_cared_for(&self, sites: &HashMap<String, Site>) -> bool {
-        self.watched || sites.contains_key(self.id.counter_room())
-    }
-
-    /// Notes that the page's counter must be told, if there is one.
-    fn mark_changed(&mut self, key: Key, sites: &mut HashMap<String, Site>) {
-        if let Some(site) = sites.get_mut(self.id.counter_room()).filter(|_| !self.changed) {
-            self.changed = true;
+    /// Notes that the page's counter must be told.
+    fn mark_changed(&mut self, key: Key, site: &mut Site) {
+        if !std::mem::replace(&mut self.changed, true) {
             site.changed.push(key);
         }
     }
@@ -290,12 +299,11 @@ impl Elsewhere for Cluster {
     fn join(&self, site: &str, counter: Stub) -> Box<dyn Feed> {
         let mut state = self.state();
         let State { member, pages, sites, .. } = &mut *state;
-        let joined = sites.entry(site.to_owned()).or_default();
+        let joined = sites.entry(site.into()).or_default();
         joined.counter = Some(counter);
         joined.told = false;
         // The counter does not know yet how many viewers the page has on other nodes.
-        let viewed =
-            pages.iter_mut().filter(|(key, page)| page.id.counter_room() == site && member.elsewhere(**key) > 0);
+        let viewed = pages.iter_mut().filter(|(key, page)| &*page.site == site && member.elsewhere(**key) > 0);
         joined.changed = viewed
             .map(|(key, page)| {
                 page.changed = true;
@@ -323,7 +331,8 @@ impl Feed for ClusterFeed {
         let key = self.cluster.0.seal.key(page);
         let mut state = self.cluster.state();
         state.names.learn(key);
-        let known = state.pages.entry(key).or_insert_with(|| Page::new(page.clone()));
+        let State { pages, sites, .. } = &mut *state;
+        let known = pages.entry(key).or_insert_with(|| Page::new(page.clone(), sites));
         known.watched = true;
         state.member.elsewhere(key)
     }
@@ -351,7 +360,7 @@ impl Feed for ClusterFeed {
     fn changes(&mut self) -> Vec<(PageId, u32)> {
         let mut state = self.cluster.state();
         let State { member, pages, sites, .. } = &mut *state;
-        let Some(site) = sites.get_mut(&self.site) else { return Vec::new() };
+        let Some(site) = sites.get_mut(&*self.site) else { return Vec::new() };
         site.told = false;
         let mut changes = Vec::new();
         for key in std::mem::take(&mut site.changed) {
@@ -371,13 +380,13 @@ impl Drop for ClusterFeed {
     fn drop(&mut self) {
         let mut state = self.cluster.state();
         let State { pages, sites, .. } = &mut *state;
-        if let Some(site) = sites.get_mut(&self.site) {
+        if let Some(site) = sites.get_mut(&*self.site) {
             // It refers to all rooms, and must not outlive them.
             site.counter = None;
             site.changed = Vec::new();
             site.left_at = Some(Instant::now());
         }
-        for page in pages.values_mut().filter(|page| page.id.counter_room() == self.site) {
+        for page in pages.values_mut().filter(|page| *page.site == self.site) {
             page.stale = true;
             page.watched = false;
             page.changed = false;
