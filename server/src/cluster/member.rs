@@ -254,10 +254,13 @@ impl Member {
     }
 
     fn tell_changes(&mut self, frames: &mut Vec<Frame>) {
-        let dirty: Vec<Entry> = self.dirty.drain().map(|(key, ())| (key, self.local.get(key))).collect();
+        let mut dirty: Vec<Key> = self.dirty.drain().map(|(key, ())| key).collect();
         self.tallies.told += u64::try_from(dirty.len()).unwrap_or(0);
-        for entries in dirty.chunks(ENTRIES_PER_FRAME) {
-            frames.push(self.frame(&Body::Delta(entries.to_vec())));
+        // Here and at the others, one bucket after the other is faster than all of them in turns.
+        dirty.sort_unstable_by_key(|key| key.bucket());
+        for keys in dirty.chunks(ENTRIES_PER_FRAME) {
+            let entries = keys.iter().map(|key| (*key, self.local.get(*key))).collect();
+            frames.push(self.frame(&Body::Delta(entries)));
         }
     }
 
