@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 /// Reads a network, or one address as a network of one, for clap's `value_parser`.
@@ -14,7 +14,8 @@ use ipnet::IpNet;
 /// Fails if the text is neither.
 pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
-    let one = || text.parse::<IpAddr>().map(IpNet::from);
+    // A listener on [::] sees IPv4 peers as IPv6 addresses, and people copy those.
+    let one = || text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
     let wrong =
         |_| format!("{text:?} is not an address; give one such as 172.18.0.5, or a network such as 172.18.0.0/16");
     text.parse().or_else(|_| one()).map_err(wrong)
@@ -29,13 +30,16 @@ pub(crate) enum Hop {
 }
 
 /// The entries of a header, the nearest one first.
+///
+/// Proxies add the reader's address to the line that the reader has sent. So a line is read even if a part of it is no text.
 pub(crate) fn hops(headers: &HeaderMap, name: &HeaderName) -> Vec<Hop> {
-    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
-    let hops = lines.flat_map(|line| line.split(',')).map(str::trim).filter(|hop| !hop.is_empty());
+    let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let hops = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(String::from_utf8_lossy);
+    let hops = hops.filter(|hop| !hop.trim().is_empty());
     let mut hops: Vec<Hop> = if *name == http::header::FORWARDED {
-        hops.filter_map(forwarded_for).map(hop).collect()
+        hops.filter_map(|element| forwarded_for(&element).map(hop)).collect()
     } else {
-        hops.map(hop).collect()
+        hops.map(|text| hop(text.trim())).collect()
     };
     hops.reverse();
     hops
@@ -109,10 +113,21 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_not_all_text_is_read() {
+        let mut headers = HeaderMap::new();
+        for line in [&b"\xff, 192.0.2.1"[..], b"\xc3, 192.0.2.2"] {
+            headers.append("x-forwarded-for", HeaderValue::from_bytes(line).unwrap());
+        }
+        let expected = [address("192.0.2.2"), Hop::NoAddress, address("192.0.2.1"), Hop::NoAddress];
+        assert_eq!(hops(&headers, &HeaderName::from_static("x-forwarded-for")), expected);
+    }
+
+    #[test]
     fn one_address_is_a_network_of_one() {
         assert_eq!(network("172.18.0.5").unwrap().to_string(), "172.18.0.5/32");
         assert_eq!(network(" 172.18.0.5 ").unwrap().to_string(), "172.18.0.5/32");
         assert_eq!(network("2001:db8::1").unwrap().to_string(), "2001:db8::1/128");
+        assert_eq!(network("::ffff:172.18.0.5").unwrap().to_string(), "172.18.0.5/32");
         assert_eq!(network("172.18.0.0/16").unwrap().to_string(), "172.18.0.0/16");
         assert!(network("proxy").unwrap_err().contains("172.18.0.0/16"));
     }
