@@ -47,12 +47,14 @@ pub(crate) fn filter(text: &str, quiet: &[&'static str]) -> Result<EnvFilter, St
         let level = part.rsplit('=').next().unwrap_or_default().trim();
         LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known))
     };
+    // Blanks between the entries of a list do not matter, as in all settings.
+    let text = text.split(',').map(str::trim).collect::<Vec<_>>().join(",");
     if !text.split(',').all(has_level) {
         return Err(wrong());
     }
     // Later entries win.
     let silence = quiet.iter().map(|library| format!("{library}=off,"));
-    EnvFilter::try_new(silence.collect::<String>() + text).map_err(|_| wrong())
+    EnvFilter::try_new(silence.collect::<String>() + &text).map_err(|_| wrong())
 }
 
 #[cfg(test)]
@@ -61,7 +63,8 @@ mod tests {
 
     #[test]
     fn a_filter_says_how_much() {
-        for text in ["info", "WARN", "off", "info,connection_counter=debug", "connection_counter_runtime::http=trace"] {
+        for text in ["info", "WARN", "off", "info, connection_counter=debug", "connection_counter_runtime::http=trace"]
+        {
             assert!(filter(text, &["chatty"]).is_ok(), "{text}");
         }
         for text in ["verbose", "", "connection_counter", "info,verbose", "connection_counter=loud", "4", "info,"] {

@@ -107,6 +107,8 @@ impl EnvFile {
         let text = fs::read_to_string(path).map_err(unreadable)?;
         let known = known(command);
         let mut values = BTreeMap::new();
+        // Some editors begin a file with this mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         for (idx, line) in text.lines().enumerate() {
             let number = idx + 1;
             let (name, value) = match assignment(line) {
@@ -145,6 +147,16 @@ fn assignment(line: &str) -> Result<Option<(&str, &str)>, ()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_editor_may_mark_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings");
+        fs::write(&path, "\u{feff}A=b\r\n").unwrap();
+        let command = Command::new("test").arg(Arg::new("a").env("A"));
+        let file = EnvFile::read(&path, &command).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(file.values["A"], "b");
+    }
 
     #[test]
     fn a_line_has_a_name_and_a_value() {
