@@ -1,6 +1,7 @@
 //! Files and folders in the database's folder that fjall did not write. A NAS, a sync client or a person put them there.
 //!
-//! fjall panics over some of them, and deletes others. So they are moved elsewhere, and the data is kept.
+//! fjall panics over some of them, waits for ever for others, and deletes the rest. So they are moved elsewhere, and the data is
+//! kept. The lock is put back if it is missing, because it holds no data.
 
 use std::{
     ffi::OsStr,
@@ -12,6 +13,7 @@ use std::{
 ///
 /// It does nothing while another server has the database open, because that server may be writing new files.
 pub(super) fn move_out(place: &Path) {
+    put_lock_back(place);
     let Ok(lock) = fs::File::open(place.join("lock")) else { return };
     if lock.try_lock().is_err() {
         return;
@@ -32,6 +34,25 @@ pub(super) fn move_out(place: &Path) {
             moved_to = %first.display(), number = moved.len(),
             "the database's folder contained files of another program; they were moved aside, and the data is kept"
         );
+    }
+}
+
+/// Creates the lock of a database that has none. Backups and copies often leave out empty files, and fjall takes a database
+/// without this one for damaged. What is there and is no file, such as a named pipe, is moved aside: to open it could take for
+/// ever.
+fn put_lock_back(place: &Path) {
+    let lock = place.join("lock");
+    if lock.is_file() || !place.join("version").is_file() {
+        return;
+    }
+    let is_taken = fs::symlink_metadata(&lock).is_ok();
+    let put = if is_taken { move_one(place, &lock).map(drop) } else { Ok(()) };
+    match put.and_then(|()| fs::File::create_new(&lock)) {
+        Ok(_) => tracing::warn!("the database had no lock file; it was created again, and the data is kept"),
+        Err(error) => tracing::error!(
+            path = %lock.display(), %error,
+            "the database has no lock file, and it cannot be created; create an empty file there"
+        ),
     }
 }
 
@@ -91,8 +112,9 @@ fn foreign_in(folder: &Path, ours: impl Fn(&str, bool) -> bool + Copy) -> io::Re
 }
 
 fn is_ours(path: &Path, ours: impl Fn(&str, bool) -> bool) -> bool {
-    // A link may lead to one of fjall's files, so it is judged by what it leads to.
-    path.file_name().and_then(OsStr::to_str).is_some_and(|name| ours(name, path.is_dir()))
+    // A link may lead to one of fjall's files, so it is judged by what it leads to. Pipes and sockets are never ours.
+    let is_folder = path.is_dir();
+    (is_folder || path.is_file()) && path.file_name().and_then(OsStr::to_str).is_some_and(|name| ours(name, is_folder))
 }
 
 fn is_number(name: &str) -> bool {

@@ -68,8 +68,9 @@ impl Open {
         const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
         const OPEN_FILES: usize = 32;
         // fjall takes a database without a journal for a sound one. It then numbers new writes below the old ones, and ignores
-        // them at the next start.
-        if folder.join("version").exists() && !has_journal(folder)? {
+        // them at the next start. It also takes one without its list of keyspaces for a new one, and then deletes the journal.
+        let is_whole = || Ok::<_, io::Error>(has_journal(folder)? && folder.join("keyspaces/0/current").exists());
+        if folder.join("version").exists() && !is_whole()? {
             return Err(fjall::Error::Unrecoverable);
         }
         // The memory is small on purpose. Rooms keep their values, so the database is written often and read rarely.

@@ -630,6 +630,44 @@ async fn foreign_files_and_folders_cost_no_data() {
 }
 
 #[tokio::test]
+async fn a_lost_lock_costs_no_data() {
+    let mut db = closed().await;
+    fs::remove_file(db.place().join("lock")).unwrap();
+    db.db = Db::open(&db.folder).unwrap();
+    assert_eq!(db.room("a").get::<String>("key").await.unwrap().as_deref(), Some("value"));
+    assert!(!db.bad(1).exists());
+    db.close(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn lost_folders_do_not_go_unnoticed() {
+    for name in ["keyspaces", "keyspaces/0"] {
+        let mut db = closed().await;
+        fs::remove_dir_all(db.place().join(name)).unwrap();
+        expect_usable(&mut db, &format!("lost {name}")).await;
+        assert!(db.bad(1).join("0.jnl").exists(), "{name}: what is left is kept");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_pipe_that_looks_like_a_file_is_moved_aside() {
+    for name in ["lock", "9.jnl", "keyspaces/1/tables/9"] {
+        let mut db = closed().await;
+        let pipe = db.place().join(name);
+        // There may be no such file.
+        let _ = fs::remove_file(&pipe);
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let folder = db.folder.clone();
+        let opened = tokio::task::spawn_blocking(move || Db::open(&folder));
+        db.db = tokio::time::timeout(PATIENCE, opened).await.expect("the start waits for a pipe").unwrap().unwrap();
+        assert_eq!(db.room("a").get::<String>("key").await.unwrap().as_deref(), Some("value"), "{name}");
+        assert!(db.folder.join("db.foreign").join(name).exists() && !db.bad(1).exists(), "{name}");
+        db.close(PATIENCE).await;
+    }
+}
+
+#[tokio::test]
 async fn numbered_folders_of_others_are_kept() {
     for name in ["2", "7", "2024", "007", "+1"] {
         let mut db = closed().await;
