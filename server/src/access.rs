@@ -38,6 +38,9 @@ impl Access {
         for site in &settings.sites {
             access.add(site).map_err(|source| SettingsError::Site { site: site.clone(), source })?;
         }
+        if let Some(name) = access.ambiguous_name(&settings.sites) {
+            return Err(SettingsError::TwoSites { name });
+        }
         Ok(access)
     }
 
@@ -50,10 +53,26 @@ impl Access {
         let mut names = site.split('=').map(|name| listed_site(name.trim()));
         let main = names.next().ok_or(PageIdError::Empty)??;
         for alias in names {
-            self.aliases.insert(alias?, main.clone());
+            let alias = alias?;
+            if alias != main {
+                self.aliases.insert(alias, main.clone());
+            }
         }
         self.sites.insert(main);
         Ok(())
+    }
+
+    /// A name that leads to two sites: it is another name of one, and also a site or another name of a second one.
+    fn ambiguous_name(&self, given: &[String]) -> Option<String> {
+        let is_alias_in = |site: &String, main: &str, alias: &str| {
+            let mut names = site.split('=').filter_map(|name| listed_site(name.trim()).ok());
+            names.next().is_some_and(|first| first != main) && names.any(|name| name == alias)
+        };
+        let mut aliases = self.aliases.iter();
+        let found = aliases.find(|(alias, main)| {
+            self.sites.contains(*alias) || given.iter().any(|site| is_alias_in(site, main, alias))
+        });
+        found.map(|(alias, _)| alias.clone())
     }
 
     fn is_open(&self) -> bool {

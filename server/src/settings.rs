@@ -138,6 +138,15 @@ pub enum SettingsError {
         /// What is wrong with it.
         source: PageIdError,
     },
+    /// A name belongs to two sites.
+    #[error(
+        "--site: {name} leads to two sites. Give it once, either as a site or as another name of one site, as in \
+         example.org=www.example.org"
+    )]
+    TwoSites {
+        /// The name.
+        name: String,
+    },
 }
 
 impl From<SettingsError> for StartupError {

@@ -25,6 +25,9 @@ fn settings_that_make_no_sense_are_named() {
     let data = folder.path().join("data");
     for (arg, hints) in [
         ("--site=https://example.org", ["--site https://example.org", "example.org or localhost:3000"]),
+        ("--site=a.org=b.org,c.org=b.org", ["b.org leads to two sites", "example.org=www.example.org"]),
+        ("--site=a.org=b.org,b.org", ["b.org leads to two sites", "another name"]),
+        ("--site=a.org=b.org,b.org=a.org", ["a.org leads to two sites", "another name"]),
         ("--idle-timeout-ms=1000", ["--idle-timeout-ms", "--ping-interval-ms"]),
         ("--party-token=", ["--party-token", "anyone"]),
         ("--prefix=/parties/", ["--prefix", "v1/parties"]),
