@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde_json::Value;
-use support::{Binary, wait_until};
+use support::{Binary, DEADLINE, wait_until};
 
 /// Exit code and standard error.
 fn outcome(command: &mut Command) -> (Option<i32>, String) {
@@ -313,4 +313,24 @@ async fn logs_are_json_on_request() {
     assert!(lines.iter().any(|line| line["fields"]["message"].as_str().unwrap().starts_with("stopping")), "{log}");
     assert!(lines.iter().any(|line| line["level"] == "DEBUG"), "bad input is no one's fault here: {log}");
     assert!(lines.iter().all(|line| line["level"] != "ERROR"), "{log}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_start_that_hangs_can_be_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("data/db");
+    std::fs::create_dir_all(place.join("keyspaces/0")).unwrap();
+    for file in ["0.jnl", "keyspaces/0/current"] {
+        std::fs::write(place.join(file), "").unwrap();
+    }
+    // Nobody writes into this pipe, so whoever reads it waits like for a disk that does not answer.
+    assert!(Command::new("mkfifo").arg(place.join("version")).status().unwrap().success());
+    let mut server = Binary::command(&folder.path().join("data"), &[]).stdout(Stdio::null()).spawn().unwrap();
+    // The pipe opens for us when the program has opened it, and then keeps it waiting.
+    let pipe = place.join("version");
+    let writer = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(pipe));
+    let _writer = tokio::time::timeout(DEADLINE, writer).await.expect("the start hangs").unwrap().unwrap();
+    assert!(Command::new("sh").arg("-c").arg(format!("kill {}", server.id())).status().unwrap().success());
+    wait_until("the process ends", async || server.try_wait().unwrap().is_some()).await;
 }

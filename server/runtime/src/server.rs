@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
 };
 
@@ -330,7 +330,12 @@ impl Server {
         if kinds.is_empty() {
             return Err(StartupError::NoParty);
         }
-        let db = open(config.data.clone()).await?;
+        let mut shutdown = pin!(shutdown);
+        // A disk that does not answer must not keep the program from ending.
+        let db = tokio::select! {
+            db = open(config.data.clone()) => db?,
+            () = &mut shutdown => return Ok(()),
+        };
         for party in kinds.forgetful() {
             db.forget_party(party).await.map_err(|error| data(&config.data, error))?;
         }
