@@ -107,6 +107,26 @@ async fn a_lost_upgrade_is_told_to_both_sides() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_speaks_something_else_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let program = &mut Binary::command(&folder.path().join("data"), &[]);
+    let server = Binary::spawn(program.stderr(fs::File::create(&log).unwrap()));
+    let request = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    for sent in [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 is how TLS begins\r\n\r\n".to_vec(),
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        format!("PROXY TCP4 192.0.2.1 192.0.2.2 50811 1999\r\n{request}").into_bytes(),
+    ] {
+        // There may be no answer.
+        let _ = server.raw(&sent).await;
+    }
+    let told = || fs::read_to_string(&log).unwrap().lines().filter(|line| line.contains("PROXY protocol")).count();
+    wait_until("it is told", async || told() > 0).await;
+    assert_eq!(told(), 1, "once a minute");
+}
+
+#[tokio::test]
 async fn load_balancers_find_it_up() {
     let server = TestServer::start().await;
     for check in

@@ -121,6 +121,11 @@ impl ClientLimits {
         Ok(WebSocketQuota { client, address_slot, group_slot })
     }
 
+    /// Logs that a client does not speak HTTP/1.1, if it may be a proxy.
+    pub(crate) fn tell_no_http(&self, client: &Client) {
+        self.proxies.tell_no_http(client.address);
+    }
+
     /// The account that the client's memory counts against. Behind a proxy this is the reader's account.
     pub(crate) fn account(&self, client: &Client, headers: &HeaderMap) -> Option<Arc<Account>> {
         self.shared.quotas.account(self.proxies.address(client.address, headers))

@@ -243,7 +243,7 @@ impl HttpServer {
         };
         match served {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => refusals::note_failure(&error),
+            Ok(Err(error)) => refusals::note_failure(&error, || self.client_limits.tell_no_http(visit.client())),
             Err(_) => tracing::debug!("a connection was dropped because it did not read its answers"),
         }
     }

@@ -76,6 +76,20 @@ impl Proxies {
         address
     }
 
+    /// Logs that a machine of the operator's sends something else than HTTP/1.1, because it is probably a proxy. From elsewhere this
+    /// is normal: programs try all addresses of the internet.
+    pub(crate) fn tell_no_http(&self, peer: IpAddr) {
+        static NO_HTTP: Notice = Notice::warning();
+        if is_private(peer) || self.is_trusted(peer) {
+            NO_HTTP.give(|| {
+                format!(
+                    "{peer} sent something that is not an HTTP/1.1 request; if it is a proxy, let it speak plain HTTP/1.1 to this \
+                     server, without TLS, HTTP/2 and the PROXY protocol"
+                )
+            });
+        }
+    }
+
     /// Logs that a machine of a private network has as many connections as it may, because it is probably a proxy.
     pub(crate) fn tell_full(&self, peer: IpAddr) {
         static FULL: Notice = Notice::warning();

@@ -133,8 +133,8 @@ fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
     Some(reason)
 }
 
-/// Logs that hyper gave up a connection, usually because the client is gone.
-pub(crate) fn note_failure(error: &hyper::Error) {
+/// Logs that hyper gave up a connection, usually because the client is gone. Calls `no_http` if what came is no HTTP/1.1.
+pub(crate) fn note_failure(error: &hyper::Error, no_http: impl FnOnce()) {
     static HEADERS: Notice = Notice::warning();
     if error.is_parse_too_large() {
         HEADERS.give(|| {
@@ -144,6 +144,9 @@ pub(crate) fn note_failure(error: &hyper::Error) {
             )
         });
     } else {
+        if error.is_parse() {
+            no_http();
+        }
         tracing::debug!(%error, "a connection failed");
     }
 }
