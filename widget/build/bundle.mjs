@@ -10,6 +10,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { minify } from "terser";
 
 const [glue, sources, dist, words] = process.argv.slice(2);
 const npm = path.join(dist, "npm");
@@ -65,13 +66,19 @@ const alias = {
   "widget-plain": path.resolve(plain),
 };
 
-// As hexadecimal digits, because what the digits of a byte have in common with others survives in them: compressed, they are an
-// eighth smaller than the base64 of esbuild's own.
+// A character for each of the first bytes, a sign and a character for each of the others. Compressed, that is a twelfth smaller than
+// hexadecimal digits, and a fifth smaller than the base64 of esbuild's own: what bytes have in common with others survives.
+const SIGNS = ["", "~", "!"];
+const FIRST = "#".charCodeAt(0);
+const RANGE = "~".charCodeAt(0) - FIRST;
+const signed = [...readFileSync(shrunk)].map((byte) => SIGNS[Math.floor(byte / RANGE)] + String.fromCharCode(FIRST + (byte % RANGE)));
+const read = `(byte) => byte.charCodeAt(byte.length - 1) - ${FIRST} + ${RANGE} * ("${SIGNS.join("")}".indexOf(byte[0]) + 1)`;
 const inside = path.join(glue, "inside.js");
-writeFileSync(
-  inside,
-  `export default Uint8Array.from(${JSON.stringify(readFileSync(shrunk).toString("hex"))}.match(/../g), (digits) => parseInt(digits, 16));\n`,
-);
+writeFileSync(inside, `export default Uint8Array.from(${JSON.stringify(signed.join(""))}.match(/[${SIGNS.join("")}]?./g), ${read});\n`);
+
+// Terser makes what esbuild has bundled a twentieth shorter, because it puts constants and functions where they are used. It writes
+// no newer syntax than it is given.
+const SHORTER = { module: true, compress: { passes: 3 } };
 
 /** Bundles one entry, with what all have in common, and returns its text. */
 async function bundle(entry, options = {}) {
@@ -95,7 +102,8 @@ async function bundle(entry, options = {}) {
   const { outputFiles, metafile } = await build({ ...common, ...options, define }).catch(() => process.exit(1));
   // What it is made of, for `size.mjs`.
   writeFileSync(path.join(glue, `${entry}.json`), JSON.stringify(metafile));
-  return outputFiles[0].text;
+  const { code } = await minify(outputFiles[0].text, SHORTER);
+  return code;
 }
 
 rmSync(dist, { recursive: true, force: true });

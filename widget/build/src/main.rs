@@ -1,7 +1,7 @@
 //! Builds the widget, from Rust to the files in `widget/dist`:
 //!
 //! ```text
-//! widget/src ── cargo ─▶ module ── wasm-bindgen ─▶ module, glue ── bundle.mjs: wasm-opt, wasm2js, esbuild ─▶ widget/dist
+//! widget/src ── cargo ─▶ module ── wasm-bindgen ─▶ module, glue ── bundle.mjs: wasm-opt, wasm2js, esbuild, terser ─▶ widget/dist
 //!
 //! widget/dist/live.js            the script tag, which loads the rest from beside itself
 //! widget/dist/live-<hash>.js     the widget; another one of these is the module as JavaScript, where wasm is refused
@@ -99,7 +99,7 @@ fn compile(root: &Path, target_folder: &Path) -> Result<PathBuf> {
     Ok(target_folder.join(toolchain::TARGET).join("widget/connection_counter_widget.wasm"))
 }
 
-/// Installs wasm-opt and esbuild in the versions of the lock file, unless that was done since the lock file last changed.
+/// Installs wasm-opt, esbuild and terser in the versions of the lock file, unless that was done since the lock file last changed.
 fn install_programs_from_npm(build_folder: &Path) -> Result<()> {
     let modified = |file: &str| fs::metadata(build_folder.join(file)).and_then(|metadata| metadata.modified());
     let locked = modified("package-lock.json").context("widget/build/package-lock.json")?;
@@ -107,7 +107,7 @@ fn install_programs_from_npm(build_folder: &Path) -> Result<()> {
     if modified("node_modules/.package-lock.json").is_ok_and(|installed| installed >= locked) {
         return Ok(());
     }
-    step("installing wasm-opt and esbuild from npm");
+    step("installing wasm-opt, esbuild and terser from npm");
     run(Command::new(NPM).current_dir(build_folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))
 }
 
