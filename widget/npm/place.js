@@ -21,6 +21,9 @@ const BELOW = 0.02;
 const RTL = /[\u0590-\u08ff\ufb1d-\ufefc]/;
 const UPRIGHT = /^hor.*bnonenone(none|m.*x\(1, 0, 0, 1,)/;
 const NOTHING = /^(none|normal)?$/;
+/** At how many spots of a link is asked whether something covers it, and what spreads them evenly: the golden ratio. */
+const SPOTS = 256;
+const GOLDEN = 0.618;
 /** How long the links of one turn may take, layout aside. After a turn is a rest of so many times as long. */
 const FRAME_MS = 16;
 const REST = 4;
@@ -28,84 +31,122 @@ const REST = 4;
 /** How many characters a place for a text has room for: two at least, so that a number that becomes 10 stays where it is. */
 export const roomFor = (text) => text && Math.max(text.length, 2);
 
+const styleOf = (element, pseudo) => element.ownerDocument.defaultView.getComputedStyle(element, pseudo);
+
+/** Whether the page uses the pseudo-element that a number needs, or another one that the number would be positioned in. */
+function isTaken(element) {
+  const { content, position } = styleOf(element, "::after");
+  return !NOTHING.test(content) || position + styleOf(element, "::before").position !== "staticstatic";
+}
+
+/** Whether an element draws in a pseudo-element. One that only clears floats has no size. */
+const isAdorned = (element) =>
+  ["::after", "::before"].some((pseudo) => {
+    const { content, height, width } = styleOf(element, pseudo);
+    return !NOTHING.test(content) && parseFloat(height) * parseFloat(width) !== 0;
+  });
+
+const isSolid = (element) => styleOf(element).backgroundColor !== "rgba(0, 0, 0, 0)";
+
+/** Where an element has lines of text of its own. */
+function linesOf(element) {
+  const range = new Range();
+  // Only text has letters, and a page may have 50,000 elements in a row.
+  const texts = [...element.childNodes].filter(({ nodeType }) => nodeType === 3);
+  return texts.flatMap((text) => range.selectNode(text) ?? [...range.getClientRects()]);
+}
+
+/** Whether a link is text to its end, so that its number can stand there. A picture makes a line taller than its letters. */
+const isText = (element, { display, fontSize }) =>
+  /^inline$|block|list/.test(display) &&
+  [...element.querySelectorAll("*")].every(
+    (part) =>
+      (display === "inline" || /^(inline|none)/.test(styleOf(part).display)) &&
+      [...part.getClientRects()].every(({ height }) => height < 2 * parseFloat(fontSize)),
+  );
+
+/**
+ * What is around a link: `near`, the elements that its number may be over; `holders`, the boxes of those that would have more to
+ * scroll to; and whether the link has to be what its number is positioned in. Nothing if the number would not be upright.
+ */
+function lookAround(element, flows) {
+  const near = new Set();
+  const holders = [];
+  let isHeld = false;
+  let isHolding = false;
+  let isInside = true;
+  for (let at = element; at; at = at.parentElement ?? at.getRootNode().host) {
+    const { borderWidth, clipPath, contain, contentVisibility, display, overflowX, position, rotate, scale, transform, writingMode } =
+      styleOf(at);
+    if (!UPRIGHT.test(writingMode + rotate + scale + transform)) return;
+    if (isInside) near.add(at);
+    if (position !== "static") {
+      isHeld = true;
+      if (display !== "inline") holders.push(at.getBoundingClientRect());
+    }
+    if (at.matches("body,html")) continue;
+    // A number stands in its box, or has to go along when that scrolls.
+    if (!isHeld && (!flows || overflowX !== "visible")) isHeld = isHolding = true;
+    isInside &&= overflowX + contentVisibility + borderWidth + contain + clipPath === "visiblevisible0pxnonenone";
+  }
+  return { near, holders, isHolding };
+}
+
+/** Whether something lies over a link, such as a header that stays in sight: a positioned link would come out on top of that. */
+function isCovered(element) {
+  const { left, top, width, height } = element.getBoundingClientRect();
+  for (let spot = 0; spot < SPOTS; spot += 1) {
+    // Browsers take a point for a pixel, which may not reach over the edge.
+    const x = left + (width - 1) * ((spot * GOLDEN) % 1);
+    const there = element.getRootNode().elementFromPoint(x, top + ((height - 1) * spot) / SPOTS);
+    if (there && !element.contains(there) && !there.contains(element)) return true;
+  }
+}
+
+/** Whether a link can become what its number is positioned in, and moves or uncovers nothing by that. */
+const canHold = (element, { inset, zIndex }) =>
+  inset + zIndex === "autoauto" &&
+  ![...element.querySelectorAll("*")].some((part) => styleOf(part).position === "absolute") &&
+  !isCovered(element);
+
 /**
  * Where the number of a link can be drawn, in the words of the style sheet; nothing for nowhere. Asked while it has none.
  * @param {Element} element
  * @param {string} text what would be drawn
- * @param {Map<Element, DOMRect[] | true>} lines where each element has lines of text; `true` if it draws something else. Shared by
- * the links of a turn, in which nothing moves
+ * @param {Map<Element, DOMRect[] | boolean | ShadowRoot>} lines where each element has lines of text; something else if it draws
+ * more than that. Shared by the links of a turn, in which nothing moves
  */
 function findPlace(element, text, lines) {
   const view = element.ownerDocument.defaultView;
   const box = element.getBoundingClientRect();
-  if (!view || box.bottom <= 0 || box.top >= view.innerHeight) return;
-  const range = new Range();
-  const root = element.getRootNode();
-  const styleOf = (other, pseudo) => view.getComputedStyle(other, pseudo);
+  if (!view || box.bottom <= 0 || box.top >= view.innerHeight || isTaken(element)) return;
   const style = styleOf(element);
-  const { content, position } = styleOf(element, "::after");
-  // Does it stand at the end of a text, or in a box?
-  const flows = style.display === "inline";
-  const isStatic = style.position === "static";
-  let isHolding = isStatic && !flows;
-  if (!NOTHING.test(content) || position + styleOf(element, "::before").position !== "staticstatic") return;
-
-  // What is around the link, as far as its number may go.
-  const around = new Set();
-  let isHeld = !flows;
-  let isInside = true;
-  for (let at = element; at; at = at.parentElement ?? at.getRootNode().host) {
-    const { borderWidth, overflowX, position, rotate, scale, transform, writingMode } = styleOf(at);
-    if (isInside) around.add(at);
-    // It would be upside down, or lie on its side.
-    if (!UPRIGHT.test(writingMode + rotate + scale + transform)) return;
-    isHeld ||= position !== "static";
-    if (at.matches("body,html")) continue;
-    // The number has to go along when that scrolls.
-    if (!isHeld && overflowX !== "visible") isHeld = isHolding = true;
-    isInside &&= overflowX === "visible" && borderWidth === "0px";
+  const isInline = style.display === "inline";
+  const flows = isText(element, style);
+  const around = (flows || !isInline) && lookAround(element, flows);
+  if (
+    !around ||
+    // Letters that one can see through show what is behind them, and the number would have no colour.
+    style.webkitTextFillColor.endsWith(", 0)") ||
+    (!flows && style.backgroundImage !== "none") ||
+    (around.isHolding && !canHold(element, style))
+  ) {
+    return;
   }
+  const isRtl = style.direction === "rtl";
+  const padding = isInline ? parseFloat(style.paddingInlineEnd) : 0;
+  const range = new Range();
+  range.selectNodeContents(element);
+  // Its last line, which has no width after a block.
+  const line = [...(flows && !isInline ? range : element).getClientRects()].at(-1);
+  if (!line?.width || (flows && RTL.test(element.textContent) !== isRtl)) return;
 
-  /** Whether an element draws in a pseudo-element. One that only clears floats has no size. */
-  const isAdorned = (other) =>
-    ["::after", "::before"].some((pseudo) => {
-      const style = styleOf(other, pseudo);
-      return !NOTHING.test(style.content) && parseFloat(style.height) * parseFloat(style.width) !== 0;
-    });
-  const linesOf = (other) => {
-    // Only text has letters, and a page may have 50,000 elements in a row.
-    const texts = [...other.childNodes].filter(({ nodeType }) => nodeType === 3);
-    return texts.flatMap((text) => range.selectNode(text) ?? [...range.getClientRects()]);
-  };
-  const isSolid = (other) => styleOf(other).backgroundColor !== "rgba(0, 0, 0, 0)";
   // What has no text in it is there to be seen itself, and so is a badge. On a button, the number has the colour for the button.
   const isPlain = (other) =>
     element.contains(other)
       ? other.textContent.trim() && (other === element || !isSolid(other))
-      : !isSolid(element) && around.has(other);
-
-  // The link becomes what its number is positioned in, unless that would move something else.
-  if (
-    (!flows && style.backgroundImage !== "none") ||
-    (isHolding &&
-      (style.inset + style.zIndex !== "autoauto" ||
-        [...element.querySelectorAll("*")].some((part) => styleOf(part).position === "absolute")))
-  ) {
-    return;
-  }
-  const size = parseFloat(style.fontSize);
-  const isRtl = style.direction === "rtl";
-  const padding = parseFloat(style.paddingInlineEnd);
-  const rects = [...element.getClientRects()];
-  // Its last line, which has no width after a block. Of a line with a picture, the link's box is only as tall as its letters.
-  const line = rects.at(-1);
-  range.selectNodeContents(element);
-  const isTall = range.getBoundingClientRect().height > 2 * size * rects.length;
-  if (!line.width || (flows && (isTall || RTL.test(element.textContent) !== isRtl))) return;
-
+      : !isSolid(element) && around.near.has(other);
   const characters = DOT + CHARACTER * roomFor(text.replace(/[^ -~]/g, "xx"));
-  const font = size * SIZE;
-  const small = size * SMALL;
   // Whatever is in a box may be as narrow as an arrow. What comes after a link on its line is found where it begins.
   const stepPx = flows ? 12 : 6;
   const isFree = (name, font, inset, middle) => {
@@ -118,25 +159,27 @@ function findPlace(element, text, lines) {
       line.left - 1 < left + width &&
       line.bottom - BELOW * line.height > top &&
       line.top + ABOVE * line.height < bottom;
+    if (around.holders.some((holder) => left < holder.left || left + width > holder.right)) return;
     for (let across = 0, y = top; across < width + stepPx; across += stepPx) {
-      const there = root.elementFromPoint(left + Math.min(across, width), y);
-      // Above is the border of what is there.
+      const there = element.getRootNode().elementFromPoint(left + Math.min(across, width), y);
+      // Above is the border of what is there, or the backdrop of a dialog.
       if (!isPlain(there) || y < there.getBoundingClientRect().top + there.clientTop) return;
-      if (!lines.has(there)) lines.set(there, isAdorned(there) || linesOf(there));
-      const its = lines.get(there);
-      if (its === true || its.some(isHit)) return;
+      if (!lines.has(there)) lines.set(there, there.shadowRoot || isAdorned(there) || linesOf(there));
+      const texts = lines.get(there);
+      if (!texts.some || texts.some(isHit)) return;
       y = top + bottom - y;
     }
     return name;
   };
+  const size = parseFloat(style.fontSize);
+  const font = size * SIZE;
+  const small = size * SMALL;
   const middle = (line.top + line.bottom) / 2;
   const place = flows
     ? (!padding && isFree("beside", font, -font * (GAP + characters), middle)) ||
       (small * characters <= line.width && isFree("above small", small, padding, middle - small * RAISE))
-    : isFree("box end", font, font * GAP, middle) ||
-      isFree("box small top", small, small * GAP, box.top + small * CORNER) ||
-      isFree("box small base", small, small * GAP, box.bottom - small * CORNER);
-  return place && place + (isHolding ? " held" : "") + (isRtl ? " rtl" : "");
+    : isFree("box end", font, font * GAP, middle) || isFree("box small top", small, small * GAP, box.top + small * CORNER);
+  return place && place + (around.isHolding ? " held" : "") + (isRtl ? " rtl" : "");
 }
 
 /**

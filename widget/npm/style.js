@@ -42,7 +42,6 @@ ${at("above")}{translate:calc(-100%*var(--viewers-side,1)) -${RAISE}em}\
 ${at("box")}{inset-inline-end:${GAP}em;line-height:1}\
 ${at("end")}{top:50%;translate:0 -50%}\
 ${at("top")}{top:${GAP}em}\
-${at("base")}{bottom:${GAP}em}\
 ${link(`][${LABEL}`)}::after{${content(LABEL)}}}`;
 }
 
