@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Tab, launch } from "../tests/support/browser.mjs";
+import { settle } from "../tests/support/guest.mjs";
 import { Server, startHost } from "../tests/support/programs.mjs";
 import { animate } from "./animation.mjs";
 
@@ -51,6 +52,7 @@ async function open(url, scheme = "light", viewport = { width: 1200, height: 800
 
 async function take(tab, name) {
   await tab.page.bringToFront();
+  await settle(tab);
   await keep(name, await tab.page.screenshot({ optimizeForSpeed: false }));
 }
 
@@ -86,6 +88,7 @@ async function sideBySide(scheme, left, right) {
 async function takeTwoTabs(scheme) {
   const shot = async (tab) => {
     await tab.page.bringToFront();
+    await settle(tab);
     return tab.page.screenshot({ encoding: "base64", optimizeForSpeed: false });
   };
   const start = await open(`${server.url}/`, scheme, TAB);

@@ -87,7 +87,7 @@ export async function openGuest(stage, name, options) {
 }
 
 /** Waits until nothing of ours has changed for a while: places are looked for some frames after a number is written. */
-const settle = (tab) =>
+export const settle = (tab) =>
   tab.page.evaluate(async (quietMs) => {
     let before;
     let since;
