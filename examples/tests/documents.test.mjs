@@ -176,9 +176,9 @@ async function runServer(args, folder) {
 /** Checks or runs a command. Returns `false` if it does not know the command. */
 async function check(command, folder) {
   const [program, ...args] = command.split(" ");
-  if (program === "connection-counter") {
+  if (["connection-counter", "target/release/connection-counter"].includes(program)) {
     // `health` is asked of each server that runs.
-    if (args[0] === "check") await run(programPath(program), args);
+    if (args[0] === "check") await run(programPath("connection-counter"), args);
     else if (args[0] !== "health" && args[0] !== "--help") await runServer(args, folder);
   } else if (program === "target/release/connection-counter-load") {
     assert.ok(help("connection-counter-load", args[0]).includes("Usage"));
