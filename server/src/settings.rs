@@ -99,8 +99,8 @@ pub struct ViewerLimits {
           default_value_t = MAX_LINKS_PER_CONNECTION)]
     pub links_per_connection: usize,
 
-    /// Different links that all viewers of one page together may watch. One address may add as many as it leaves free, so at
-    /// most half of them. Beyond: an error message, and only the first links are watched.
+    /// Different links that all viewers of one page together may watch. One address may add at most as many as are still free
+    /// after that, so never more than half. Beyond: an error message, and only the first links are watched.
     #[arg(long = "max-links-per-room", env = "CONNECTION_COUNTER_MAX_LINKS_PER_ROOM", default_value_t = 4096)]
     pub links_per_room: usize,
 

@@ -75,8 +75,9 @@ fn is_of_or_after(id: &PageId, site: &str) -> bool {
     id.as_str().bytes().ge(start)
 }
 
-/// The addresses that added the watched links of a page. Each address may add at most as many as it leaves free. So half of a
-/// page's links are left for others, and half of the rest for the next address, and nobody can take a page for themselves.
+/// The addresses that added the watched links of a page. Each address may add at most as many as are still free after that.
+/// So half of a page's links are left for others, and half of the rest for the next address. Nobody can take a page for
+/// themselves.
 #[derive(Default)]
 pub(super) struct Brought(HashMap<u64, usize>);
 
