@@ -113,7 +113,7 @@ test("Debian package is well made", () => {
   }
 });
 
-test("unit gives the server little to do harm with", () => {
+test("unit gives the server few rights", () => {
   const unit = "server/deploy/connection-counter.service";
   const report = run("systemd-analyze", ["security", "--offline=true", unit]);
   const exposure = Number(report.match(/Overall exposure level[^:]*: ([\d.]+)/)[1]);
@@ -133,7 +133,7 @@ function startAsUnit() {
   return start(program, args);
 }
 
-test("Debian package installs, runs, reads its settings again and goes", async () => {
+test("Debian package installs, runs, reads its settings again and is removed", async () => {
   run("dpkg", ["--install", deb()]);
   try {
     assert.match(run("getent", ["passwd", "connection-counter"]), /connection-counter/);
@@ -153,7 +153,7 @@ test("Debian package installs, runs, reads its settings again and goes", async (
   assert.ok(!existsSync("/usr/bin/connection-counter") && !existsSync(SETTINGS));
 });
 
-test("image runs as nobody and is healthy by its own word", async () => {
+test("image runs as user nobody and reports that it is healthy", async () => {
   const store = ["--root", join(folder, "store"), "--runroot", join(folder, "run"), "--storage-driver", "vfs"];
   const buildah = (...args) => run("buildah", [...store, ...args]);
   const name = buildah("from", `oci-archive:${join(PACKAGES, "connection-counter.oci.tar")}`).trim();

@@ -61,7 +61,7 @@ story("widget leaves Angular in peace", {}, async (stage) => {
   assert.deepEqual(await state(), { isStable: true, rounds: before.rounds + 1 });
 });
 
-story("who asks for numbers in Angular's zone hears them there", {}, async (stage) => {
+story("subscriber in Angular's zone is called in that zone", {}, async (stage) => {
   const { tab, tell } = await openApp(stage, startIn);
   await tab.page.evaluate(() => window.hear());
   tell(8);

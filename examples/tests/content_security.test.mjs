@@ -63,7 +63,7 @@ story("page that refuses wasm gets JavaScript", {}, async (stage) => {
   await tab.expectViewers("a", 0);
 });
 
-story("bundle without wasm needs no leave for it", {}, async (stage) => {
+story("bundle without wasm runs where a policy refuses wasm", {}, async (stage) => {
   const script = await bundle(
     `import { start } from "connection-counter/no-wasm";
      start({ server: "${stage.server.url}" });`,

@@ -54,7 +54,7 @@ story("tab that leads elsewhere leaves", {}, async (stage) => {
   await orchard.expectViewers(APPLES, 0);
 });
 
-story("only links that may be counted are", {}, async (stage) => {
+story("ignored links and links to other sites are not counted", {}, async (stage) => {
   const orchard = await stage.openTab("/plain/");
   await stage.openTab("/plain/plums.html");
 

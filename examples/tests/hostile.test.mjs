@@ -74,7 +74,7 @@ story("server that is down gets one warning at most", {}, async (stage) => {
   await expectWarnings(rooms, 0);
 });
 
-story("files that never come stay unnoticed", {}, async (stage) => {
+story("files that never arrive break nothing", {}, async (stage) => {
   const seen = [];
   const fake = await startFakeServer(stage, {
     serves: (file) => {
@@ -101,7 +101,7 @@ story("module that is broken gets its JavaScript twin", {}, async (stage) => {
   await tab.expectViewers("a", 7);
 });
 
-story("server that never answers is asked once, and can be left", {}, async (stage) => {
+story("server that never answers is asked once, and stop works", {}, async (stage) => {
   const fake = await startFakeServer(stage, { answersHandshakes: false });
   const site = await servePages(stage, () => html(`<script async src="${fake.url}/live.js"></script>`, LINK));
   const tab = await stage.openTab(`${site}/`);
@@ -150,7 +150,7 @@ story("WebSocket that throws gets one warning", {}, async (stage) => {
   }
 });
 
-story("policy that refuses the connection is not tried again", {}, async (stage) => {
+story("connection that a policy refuses is not tried again", {}, async (stage) => {
   const site = await servePages(stage, () =>
     html(
       `<meta http-equiv="content-security-policy" content="connect-src ${stage.server.url}">${tag(stage)}`,

@@ -154,7 +154,7 @@ story("computer that sleeps leaves and returns", { serverArgs: SLEEPY_SERVER }, 
   await expectCounted(stage, page, 1);
 });
 
-story("who asks not to be watched is not counted but sees", {}, async (stage) => {
+story("reader with Global Privacy Control sees counts but is not counted", {}, async (stage) => {
   const site = await twoPages(stage);
   const shy = await stage.newTab();
   await shy.page.evaluateOnNewDocument(() => {

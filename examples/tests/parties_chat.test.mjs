@@ -29,7 +29,7 @@ function expectSaid(tab, expected) {
 // The room leaves memory between any two messages here, and must find everything again.
 const sleepy = { program, serverArgs: ["--room-idle-ms", "0"] };
 
-story("words are for the others, whispers for one", sleepy, async (stage) => {
+story("messages reach the others, whispers only one user", sleepy, async (stage) => {
   const ann = await open(stage, "ann");
   const bo = await open(stage, "bo");
   const bosPhone = await open(stage, "bo");
@@ -58,7 +58,7 @@ story("colours travel as bytes", sleepy, async (stage) => {
   assert.equal(bo.heard.length, 1);
 });
 
-story("a silent room says good night", { program, env: { CHAT_SILENCE_MS: "300" } }, async (stage) => {
+story("a room that is quiet for a while says good night", { program, env: { CHAT_SILENCE_MS: "300" } }, async (stage) => {
   const ann = await open(stage, "ann");
   const bo = await open(stage, "bo");
   await say(ann, "hello");

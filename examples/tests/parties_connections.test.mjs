@@ -56,7 +56,7 @@ story("connections of one id are told apart", { program }, async (stage) => {
   await expectNumbers(stage, { tea: 1 });
 });
 
-story("strangers cannot report", { program }, async (stage) => {
+story("strangers cannot report connections", { program }, async (stage) => {
   await openSocket(stage, "/parties/main/tea");
   await expectNumbers(stage, { tea: 1 });
 
@@ -81,7 +81,7 @@ story("a room that slept knows its numbers", { program, serverArgs: ["--room-idl
   await expectStill({ tea: 1 });
 });
 
-story("a crash leaves no ghosts", { program }, async (stage) => {
+story("a crash leaves no connections behind", { program }, async (stage) => {
   // Two are opened, because the first key of the next run is the same as the first of this one, and would hide a left-over
   // entry.
   await openSocket(stage, "/parties/main/tea");

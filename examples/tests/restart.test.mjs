@@ -8,7 +8,7 @@ import { until } from "./support/until.mjs";
 const APPLES = 'a[href="apples.html"]';
 const PEARS = 'a[href="pears.html"]';
 
-story("restart shows on no link and loses nobody", {}, async (stage) => {
+story("restart changes no number and loses no viewer", {}, async (stage) => {
   const orchard = await stage.openTab("/plain/");
   const reader = await stage.openTab("/plain/apples.html");
   const leaver = await stage.openTab("/plain/apples.html");
@@ -45,7 +45,7 @@ story("restart shows on no link and loses nobody", {}, async (stage) => {
   assert.deepEqual(await reader.recorded(), ["1", "2"], "one viewer all the time, then two");
 });
 
-story("killed server keeps nobody", {}, async (stage) => {
+story("viewers are not counted after a crash unless they return", {}, async (stage) => {
   const orchard = await stage.openTab("/plain/");
   const reader = await stage.openTab("/plain/apples.html");
   await orchard.expectViewers(APPLES, 1);

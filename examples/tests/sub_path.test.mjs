@@ -32,7 +32,7 @@ for (const [how, tagOf] of Object.entries(STARTS)) {
   }
 }
 
-story("watching readers and merged tabs say so in the query", {}, async (stage) => {
+story("observers and merged tabs say so in the query", {}, async (stage) => {
   const url = await startMount(stage, "/live/", true);
   const site = await servePages(stage, (path) =>
     html(`<script async src="${url}live.js" ${path === "/watch" ? "data-observe" : "data-merge-tabs"}></script>`, LINKS),

@@ -100,7 +100,7 @@ story("snapshot with old numbers shows the new ones", {}, async (stage) => {
   assert.deepEqual(shown, ["9", null]);
 });
 
-story("numbers that came with the page are not believed", {}, async (stage) => {
+story("numbers in the page's own HTML are removed", {}, async (stage) => {
   const { tab } = await openPage(stage, '<main><a href="/x" data-viewers="99">x</a> <a href="/y">y</a></main><a id="none" href="/z" data-viewers="5">z</a>');
   await tab.expectViewers("#none", 0);
 });

@@ -22,7 +22,7 @@ async function openWith(stage, head, path = "/") {
 
 const tagWith = (stage, options) => `<script async src="${stage.server.url}/live.js" ${options}></script>`;
 
-story("options that mean nothing are one warning, as their author wrote them", {}, async (stage) => {
+story("invalid options are one warning, in the author's spelling", {}, async (stage) => {
   const options =
     'data-links="a[" data-scope="world" data-min="abc" data-hidden-after="30s" data-label="{n}" data-text="now" data-hash="maybe" ' +
     'data-bots="all" data-canonical="no" data-lable="{count}" data-hiden-after="9" data-hiddenAfter="9"';
@@ -52,7 +52,7 @@ story("options that mean nothing are one warning, as their author wrote them", {
   }
 });
 
-story("attributes of others are no business of ours, and hide no refusal", { serverArgs: ["--site", "example.org"] }, async (stage) => {
+story("attributes of other tools are ignored, and a refusal is still told", { serverArgs: ["--site", "example.org"] }, async (stage) => {
   const options =
     'data-nscript="afterInteractive" data-cfasync="false" data-turbo-track="reload" data-cookieconsent="ignore" data-rocket-src="x" ' +
     'data-test="live" data-id="7" data-main data-src="y" data-type="module"';
@@ -114,7 +114,7 @@ story("loader that runs the script itself is told what to write, or works with t
   assert.deepEqual(beside.warnings(), []);
 });
 
-story("programs watch without being counted, unless they are to be", {}, async (stage) => {
+story("programs are not counted, unless the option says so", {}, async (stage) => {
   const site = await servePages(stage, (path) => html(tagWith(stage, path === "/counted" ? 'data-bots="count"' : ""), `${LINK}<a id="c" href="/counted">c</a>`));
   const host = new URL(site).host;
   const driven = await stage.newTab();

@@ -28,7 +28,7 @@ async function openPage(stage, body, { head = "", options = "", prepare } = {}) 
   return { tab, fake, asked };
 }
 
-story("number that someone removes is back before anyone sees it", {}, async (stage) => {
+story("removed number is back before the next frame", {}, async (stage) => {
   const { tab } = await openPage(stage, LINK);
   await tab.expectViewers("a", 7);
   for (let time = 0; time < 3; time++) {
@@ -43,7 +43,7 @@ story("number that someone removes is back before anyone sees it", {}, async (st
   }
 });
 
-story("page that insists on no number has its will", {}, async (stage) => {
+story("page that keeps removing a number is left alone", {}, async (stage) => {
   const { tab } = await openPage(stage, LINK);
   await tab.expectViewers("a", 7);
   const removals = await tab.page.evaluate(async () => {
@@ -115,7 +115,7 @@ for (const [how, prepare] of Object.entries(BROKEN_CHANNELS)) {
   });
 }
 
-story("picture that never comes keeps no number away", {}, async (stage) => {
+story("picture that never loads does not delay numbers for ever", {}, async (stage) => {
   const endless = createServer(() => {});
   await new Promise((resolve) => endless.listen(0, "127.0.0.1", resolve));
   stage.onClose(() => {
@@ -132,7 +132,7 @@ story("picture that never comes keeps no number away", {}, async (stage) => {
   await tab.expectViewers("a", 7);
 });
 
-story("many changes of address are few connections", {}, async (stage) => {
+story("changing the address often opens few connections", {}, async (stage) => {
   const { tab, fake } = await openPage(stage, LINK);
   await tab.expectViewers("a", 7);
   const before = fake.knocks();
@@ -146,7 +146,7 @@ story("many changes of address are few connections", {}, async (stage) => {
   assert.ok(fake.knocks() - before <= 4, `${fake.knocks() - before} connections in two seconds`);
 });
 
-story("many times offline are few connections", {}, async (stage) => {
+story("going offline often opens few connections", {}, async (stage) => {
   const { tab, fake } = await openPage(stage, LINK);
   await tab.expectViewers("a", 7);
   const before = fake.knocks();

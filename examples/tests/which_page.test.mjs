@@ -57,7 +57,7 @@ story("address that is replaced within its canonical page leaves no count", {}, 
   await expectCounted(stage, site, { "/d/8-y": 1 });
 });
 
-story("start page that an application names everywhere is not heeded", {}, async (stage) => {
+story("canonical link to the start page is ignored on other pages", {}, async (stage) => {
   const site = await serve(stage, { canonical: () => "/", body: '<a id="root" href="/">start</a> <a id="deep" href="/deep">deep</a>' });
   const tab = await stage.openTab(`${site}/?ref=x`);
   await tab.expectViewers("#root", 1);
@@ -68,7 +68,7 @@ story("start page that an application names everywhere is not heeded", {}, async
   await expectCounted(stage, site, { "/": 1, "/deeper": 1 });
 });
 
-story("links that miss the canonical page are told of once, and the option mends them", {}, async (stage) => {
+story("links that miss the canonical page get one warning, and the option mends them", {}, async (stage) => {
   const canonical = (path) => path.replace("/c/", "/");
   const body = '<a href="/c/x">x</a>';
   const site = await serve(stage, { canonical, body });
@@ -138,7 +138,7 @@ story("owner's function says which page an address is", {}, async (stage) => {
   await expectCounted(stage, site, { "/": 1, "/a": 1 });
 });
 
-story("debugging tells what the widget knows", {}, async (stage) => {
+story("debugging prints what the widget knows", {}, async (stage) => {
   const body = '<a href="/x">x</a> <a href="/x">x again</a> <a href="https://elsewhere.example/">y</a> <a href="#part">z</a> <a href="mailto:a@b.c">m</a>';
   const site = await serve(stage, { body, canonical: (path) => path.replace("/c/", "/") });
   const { host } = new URL(site);
@@ -167,7 +167,7 @@ story("debugging tells what the widget knows", {}, async (stage) => {
   await tab.page.evaluate(() => window[Symbol.for("connection-counter")].handle.stop());
 });
 
-story("debugging tells of a refusal and what to do", { serverArgs: ["--site", "example.org"] }, async (stage) => {
+story("debugging explains a refusal and what to do", { serverArgs: ["--site", "example.org"] }, async (stage) => {
   const site = await serve(stage, { options: "data-debug" });
   const tab = await stage.newTab();
   tab.allow(/connection-counter: refused by/);
