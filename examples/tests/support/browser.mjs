@@ -8,14 +8,14 @@ import puppeteer from "puppeteer-core";
 import { canRun, installed } from "./installed.mjs";
 import { DEADLINE_MS } from "./until.mjs";
 
-/** What a server says of a page that the browser has already. */
+/** The status for a page that the browser has in its cache. */
 const NOT_MODIFIED = 304;
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
 
 const FLAGS = [
-  // A program that drives a browser is no reader, and not counted. Those of the tests stand for readers: they hide that there
-  // is no window, and that they are driven.
+  // The widget does not count a browser that a program controls. The tests' browsers stand for readers, so they hide that they
+  // have no window, and that a program controls them.
   "--user-agent=Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
   "--disable-blink-features=AutomationControlled",
   // Containers run as root, where Chromium's own sandbox cannot start.
@@ -44,7 +44,7 @@ export function launch(flags = []) {
   return puppeteer.launch({ executablePath: browserPath(), args: [...FLAGS, ...flags] });
 }
 
-/** Starts a browser with an empty profile in a folder, which shows a page and is told nothing else. */
+/** Starts a browser that shows a page, and that no program controls. Its profile is in a folder, which should be empty. */
 export function launchUndriven(url, profile) {
   const args = [...FLAGS, "--headless", `--user-data-dir=${profile}`, url];
   return spawn(browserPath(), args, { stdio: "ignore" });
@@ -54,7 +54,7 @@ export function launchUndriven(url, profile) {
 export class Tab {
   /** What went wrong in this tab, in words. */
   problems = [];
-  /** What happened of that which `allow` expects. */
+  /** The problems that `allow` expected. */
   expected = [];
   #allowed = [];
 
@@ -81,7 +81,7 @@ export class Tab {
     this.#allowed.push(pattern);
   }
 
-  /** Has the page believe that its tab is the one in front, as windows side by side would be. */
+  /** Makes the page believe that its tab is in front, as in windows side by side. */
   async stayInSight() {
     const session = await this.page.createCDPSession();
     await session.send("Emulation.setFocusEmulationEnabled", { enabled: true });
@@ -120,7 +120,7 @@ export class Tab {
     }
   }
 
-  /** Which pages this tab asks its server for, by the messages it sends from now on: a set that keeps up. */
+  /** The pages that this tab subscribes to from now on. The set changes with each message that the tab sends. */
   async watchSubscriptions() {
     const asked = new Set();
     const session = await this.page.createCDPSession();

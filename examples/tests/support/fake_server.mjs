@@ -19,12 +19,12 @@ export const update = (connections) => JSON.stringify({ type: "update", connecti
  * @param {import("./story.mjs").Stage} stage
  * @param {object} behaviour
  * @param {(file: string) => Promise<boolean | void> | boolean | void} [behaviour.serves] called before a file is handed
- *   out, which waits for it; `false` has the request hang for ever
+ *   out. The file waits for the result; with `false` the request never gets an answer
  * @param {(file: string) => string | null | undefined} [behaviour.replaces] what to hand out instead of a file; `null` breaks
  *   the connection
  * @param {(socket: import("ws").WebSocket, asked: Set<string>) => void} [behaviour.connected] called for each WebSocket;
- *   `asked` keeps up with what it has subscribed to
- * @param {boolean} [behaviour.answersHandshakes] whether a WebSocket gets through at all
+ *   `asked` always has the pages that it has subscribed to
+ * @param {boolean} [behaviour.answersHandshakes] whether a handshake gets an answer
  */
 export async function startFakeServer(stage, { serves, replaces, connected, answersHandshakes = true } = {}) {
   const http = createServer(async (request, response) => {
@@ -41,7 +41,7 @@ export async function startFakeServer(stage, { serves, replaces, connected, answ
   http.on("upgrade", (request, tcp, head) => {
     upgraded.add(tcp);
     if (answersHandshakes) rooms.handleUpgrade(request, tcp, head, (socket) => rooms.emit("connection", socket));
-    // Read, or its end would go unnoticed.
+    // Without reading, we would not notice its end.
     else tcp.on("error", () => {}).resume();
   });
   rooms.on("connection", (socket) => {
@@ -59,9 +59,9 @@ export async function startFakeServer(stage, { serves, replaces, connected, answ
   return {
     url,
     sockets: rooms.clients,
-    /** How many WebSockets were ever wanted. */
+    /** How many handshakes were started, in all. */
     knocks: () => upgraded.size,
-    /** How many of them still are, or are open. */
+    /** How many of these handshakes still wait, or have become open WebSockets. */
     waiting: () => [...upgraded].filter((tcp) => !tcp.readableEnded && !tcp.destroyed).length,
   };
 }

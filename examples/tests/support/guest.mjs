@@ -13,7 +13,7 @@ import { until } from "./until.mjs";
 const GUESTS = new URL("../../guest/", import.meta.url);
 const require = createRequire(import.meta.url);
 
-/** How far apart the points are that are asked which element is there, in pixels. */
+/** The page is asked which element is at each point of a grid. This is the distance of its points, in pixels. */
 const GRID_PX = 5;
 /** A box that moves less has not moved: layout counts in 64ths of a pixel. */
 const SLACK_PX = 0.02;
@@ -138,7 +138,7 @@ const differences = (shown, plain) =>
     return same ? [] : [`${name}: ${values} instead of ${others}`];
   });
 
-/** Hides what is meant, so that the pixels that change are its own. */
+/** Rules that hide all text, or all pseudo-elements. The pixels that change when a rule applies belong to what it hides. */
 const HIDING = {
   text: `*, ::before, ::after { color: transparent !important; -webkit-text-fill-color: transparent !important;
     text-shadow: none !important; text-decoration-color: transparent !important; }`,

@@ -9,12 +9,15 @@ import { listen } from "./listening.mjs";
  * Starts one that runs until the story ends.
  * @param {import("./story.mjs").Stage} stage
  * @param {string} folder where the server is, such as `/live/`
- * @param {boolean} isCut whether the server is asked without it
+ * @param {boolean} isCut whether the proxy removes the folder from the path
  * @returns {Promise<string>} the address of the server behind it
  */
 export async function startMount(stage, folder, isCut) {
   const { hostname, port } = new URL(stage.server.url);
-  /** What the server is asked for; nothing where the proxy refuses. It decodes the path, and has no escaped slash in it. */
+  /**
+   * The address that the proxy asks the server for. It decodes the path. If the path has an escaped slash, the proxy refuses it,
+   * and this is `undefined`.
+   */
   const pathOf = (url) => {
     const [path, ...query] = url.split("?");
     if (!path.startsWith(folder) || /%2f/i.test(path)) return undefined;

@@ -15,7 +15,7 @@ import { until } from "./until.mjs";
 const PACKAGE = fileURLToPath(new URL("../../../widget/dist/npm", import.meta.url));
 const OUR_MODULES = fileURLToPath(new URL("../../node_modules", import.meta.url));
 
-/** Runs a program; what it says, on either output, is in the message if it fails. */
+/** Runs a program. If it fails, the error has everything that the program wrote. */
 export async function run(program, args, options = {}) {
   try {
     return (await promisify(execFile)(program, args, options)).stdout;

@@ -11,17 +11,17 @@ import { until } from "./until.mjs";
 
 const PACKAGES = { partysocket: Current, "partysocket-1.1.2": Older };
 
-/** So that no test meets a limit that it does not mean to. */
+/** These limits are so high that no test meets them by accident. */
 const GENEROUS = ["--message-burst", "10000"];
 
-/** The release that a package of ours really is. */
+/** The version of an installed package. */
 function releaseOf(name) {
   return JSON.parse(readFileSync(new URL(`../../node_modules/${name}/package.json`, import.meta.url))).version;
 }
 
-/** A WebSocket of the client, and what came of it. */
+/** A WebSocket of the client, and everything that happened to it. */
 class Line {
-  /** Every message so far: JSON read, other text and bytes as they came. */
+  /** Every message so far. JSON is parsed, other text and bytes are as they came. */
   heard = [];
   /** Code and reason of every close. */
   closes = [];
@@ -50,19 +50,19 @@ class Line {
     this.socket.send(JSON.stringify(value));
   }
 
-  /** The next message that no one has asked for yet. */
+  /** The first message that `next` has not returned yet. */
   async next() {
     await until(`message ${this.#next + 1} after ${JSON.stringify(this.heard)}`, () => this.heard.length > this.#next);
     return this.heard[this.#next++];
   }
 
-  /** Says something, and returns the next message. */
+  /** Sends a message, and returns the next one that arrives. */
   ask(value) {
     this.say(value);
     return this.next();
   }
 
-  /** The close event: it waits for the first, and the client must not have been told to come back. */
+  /** Waits for the first close event. Use it only for a client that does not reconnect. */
   async closed() {
     await until(`close after ${JSON.stringify(this.events)}`, () => this.closes.length > 0);
     return this.closes[0];
@@ -89,7 +89,7 @@ class Client {
 
   constructor(stage, name, PartySocket) {
     this.#stage = stage;
-    /** The package that it is of. */
+    /** The package that it comes from. */
     this.package = name;
     this.PartySocket = PartySocket;
   }

@@ -34,7 +34,7 @@ export async function startProxy(target) {
   return {
     url: `http://127.0.0.1:${proxy.address().port}`,
 
-    /** How many WebSockets were ever wanted. */
+    /** How many handshakes were started, in all. */
     knocks: () => [...pairs].filter(({ isWebSocket }) => isWebSocket).length,
 
     /** Cuts the connections that were opened for `path`, both ways, without closing them. Returns how many. */
