@@ -3,8 +3,10 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 
-import { measure, openGuest } from "./support/guest.mjs";
+import { measure, openCounted, openGuest, startCounting } from "./support/guest.mjs";
+import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
+import { until } from "./support/until.mjs";
 
 const GUESTS = new URL("../guest/", import.meta.url);
 /** Desktop and phones: where lines end decides where there is room. */
@@ -22,6 +24,41 @@ story("rules of the page's own win, in layers too", {}, async (stage) => {
     { color: "rgb(1, 2, 3)", content: '"★ 3"' },
     { color: "rgb(4, 5, 6)", content: '"3"' },
   ]);
+});
+
+/** Opens a page with this body and waits until its numbers are there. */
+async function openBody(stage, body) {
+  const server = await startCounting(stage);
+  const site = await servePages(stage, () => html(`<script async src="${server.url}/live.js"></script>`, body));
+  return openCounted(stage, `${site}/`);
+}
+
+/** The places of all numbers of a page, in its order. */
+const placesOf = (tab) => tab.page.$$eval("a", (links) => links.map((link) => link.dataset.viewersPlace ?? ""));
+
+story("numbers keep off text when a view transition replaces their links", {}, async (stage) => {
+  const words = '<p style="margin: 4em"><a href="/one">Home</a> <a href="/two">Two</a> and text after it</p>';
+  const slow = "<style>::view-transition-group(*) { animation-duration: 1s }</style>";
+  const tab = await openBody(stage, `${slow}<main>${words}</main>`);
+  const before = await placesOf(tab);
+  assert.deepEqual(before, ["above small", "above small"]);
+  await tab.page.evaluate(async (words) => {
+    const swap = () => (document.querySelector("main").innerHTML = words);
+    await document.startViewTransition(swap).finished;
+  }, words);
+  await until("they are there again", async () => (await placesOf(tab)).every(Boolean));
+  assert.deepEqual(await placesOf(tab), before);
+});
+
+story("menu that a click opens has no numbers over it", {}, async (stage) => {
+  const style = "<style>ul { display: none; position: absolute; inset: 3em 0 auto; height: 9em; background: #eee } .open { display: block }</style>";
+  const menu = `<button onclick="document.querySelector('ul').classList.toggle('open')">Menu</button><ul><li>Entry</li></ul>`;
+  const tab = await openBody(stage, `${style}${menu}<p style="margin: 4em"><a href="/one">Below</a></p>`);
+  assert.deepEqual(await placesOf(tab), ["beside"]);
+  await tab.page.click("button");
+  await until("the number is gone", async () => (await placesOf(tab))[0] === "");
+  await tab.page.click("button");
+  await until("the number is back", async () => (await placesOf(tab))[0] === "beside");
 });
 
 for (const file of readdirSync(GUESTS)) {

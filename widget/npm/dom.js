@@ -211,7 +211,7 @@ const dom = {
     adopt(root, (sheets[number] = sheet));
     observer.observe(root, { __proto__: null, childList: true, subtree: true, attributeFilter: WATCHED });
     const capturing = { ...listening, __proto__: null, capture: true, passive: true };
-    root.addEventListener("scroll", engine.scrolled, capturing);
+    for (const type of ["scroll", "click", "transitionend"]) root.addEventListener(type, engine.scrolled, capturing);
     root.addEventListener("load", onLoad, capturing);
     windowOf(root).addEventListener("resize", engine.scrolled, listening);
   },

@@ -27,6 +27,9 @@ const GOLDEN = 0.618;
 /** How long the links of one turn may take, layout aside. After a turn is a rest of so many times as long. */
 const FRAME_MS = 16;
 const REST = 4;
+/** What `findPlace` answers while nothing of the page can be asked for its place, and when it is asked again. */
+const LATER = null;
+const LATER_MS = 300;
 
 /** How many characters a place for a text has room for: two at least, so that a number that becomes 10 stays where it is. */
 export const roomFor = (text) => text && Math.max(text.length, 2);
@@ -110,7 +113,7 @@ const canHold = (element, { inset, zIndex }) =>
   !isCovered(element);
 
 /**
- * Where the number of a link can be drawn, in the words of the style sheet; nothing for nowhere. Asked while it has none.
+ * Where the number of a link can be drawn, in the words of the style sheet; nothing for nowhere, or `LATER`. Asked while it has none.
  * @param {Element} element
  * @param {string} text what would be drawn
  * @param {Map<Element, DOMRect[] | boolean | ShadowRoot>} lines where each element has lines of text; something else if it draws
@@ -140,6 +143,11 @@ function findPlace(element, text, lines) {
   // Its last line, which has no width after a block.
   const line = [...(flows && !isInline ? range : element).getClientRects()].at(-1);
   if (!line?.width || (flows && RTL.test(element.textContent) !== isRtl)) return;
+  const middle = (line.top + line.bottom) / 2;
+  const shown = element.getRootNode().elementFromPoint((line.left + line.right) / 2, middle);
+  // In a view transition, only a picture of the page is there.
+  if (shown === element.ownerDocument.documentElement) return LATER;
+  if (!element.contains(shown)) return;
 
   // What has no text in it is there to be seen itself, and so is a badge. On a button, the number has the colour for the button.
   const isPlain = (other) =>
@@ -174,7 +182,6 @@ function findPlace(element, text, lines) {
   const size = parseFloat(style.fontSize);
   const font = size * SIZE;
   const small = size * SMALL;
-  const middle = (line.top + line.bottom) / 2;
   const place = flows
     ? (!padding && isFree("beside", font, -font * (GAP + characters), middle)) ||
       (small * characters <= line.width && isFree("above small", small, padding, middle - small * RAISE))
@@ -210,10 +217,10 @@ export function createArrange(elements, written, carry) {
     const laidOutMs = performance.now();
     const lines = new Map();
     const places = batch.map((slot) => findPlace(elements[slot], written[slot][1] ?? written[slot][0], lines));
-    places.forEach((place, idx) => place && put(batch[idx], place));
+    places.forEach((place, idx) => (place ? put(batch[idx], place) : place === LATER && due.add(batch[idx])));
     const nowMs = performance.now();
     most = Math.ceil(most * Math.min(2, FRAME_MS / (nowMs - laidOutMs)));
-    if (due.size > 0) wait(REST * (nowMs - begunMs));
+    if (due.size > 0) wait(REST * (nowMs - begunMs) + (places.includes(LATER) && LATER_MS));
   });
   return (slot) => {
     for (const one of slot ? [slot] : written.keys()) due.add(one);
