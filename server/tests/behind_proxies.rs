@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::{fs, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
 use serde_json::json;
 use support::{Binary, TestServer, wait_until};
@@ -86,10 +86,7 @@ async fn header_lists_may_take_several_lines() {
 
 #[tokio::test]
 async fn a_lost_upgrade_is_told_to_both_sides() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
-    let program = &mut Binary::command(&folder.path().join("data"), &[]);
-    let server = Binary::spawn(program.stderr(fs::File::create(&log).unwrap()));
+    let (server, log) = Binary::with_log(&[]);
     let upgrade = "connection: upgrade\r\nupgrade: websocket\r\n";
     for handshake in [
         HANDSHAKE.to_owned(),
@@ -99,7 +96,7 @@ async fn a_lost_upgrade_is_told_to_both_sides() {
         let answer = server.raw(format!("{handshake}\r\n").as_bytes()).await.unwrap();
         assert_eq!((answer.status, answer.header("upgrade")), (426, "websocket"), "{handshake:?}");
     }
-    let log = fs::read_to_string(log).unwrap();
+    let log = log.text();
     let told: Vec<_> = log.lines().filter(|line| line.contains("WARN") && line.contains("Upgrade")).collect();
     assert_eq!(told.len(), 1, "once a minute: {log}");
     // A normal request is not a lost handshake.
@@ -108,10 +105,7 @@ async fn a_lost_upgrade_is_told_to_both_sides() {
 
 #[tokio::test]
 async fn a_proxy_that_speaks_something_else_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
-    let program = &mut Binary::command(&folder.path().join("data"), &[]);
-    let server = Binary::spawn(program.stderr(fs::File::create(&log).unwrap()));
+    let (server, log) = Binary::with_log(&[]);
     let request = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
     for sent in [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 is how TLS begins\r\n\r\n".to_vec(),
@@ -121,7 +115,7 @@ async fn a_proxy_that_speaks_something_else_is_told() {
         // There may be no answer.
         let _ = server.raw(&sent).await;
     }
-    let told = || fs::read_to_string(&log).unwrap().lines().filter(|line| line.contains("PROXY protocol")).count();
+    let told = || log.text().lines().filter(|line| line.contains("PROXY protocol")).count();
     wait_until("it is told", async || told() > 0).await;
     assert_eq!(told(), 1, "once a minute");
 }
@@ -167,18 +161,15 @@ async fn a_silent_proxy_is_named_in_the_log() {
     for (args, hint) in
         [(&[][..], "add --trusted-proxy 127.0.0.1"), (&["--trusted-proxy=127.0.0.1"], "--client-ip-header")]
     {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
-        let program = &mut Binary::command(&folder.path().join("data"), args);
-        let server = Binary::spawn(program.stderr(fs::File::create(&log).unwrap()));
+        let (server, log) = Binary::with_log(args);
         // A request without a proxy is not logged.
         assert_eq!(server.get("/live?page=a").await.0, 200);
-        assert!(!fs::read_to_string(&log).unwrap().contains(hint));
+        assert!(!log.text().contains(hint));
         let request = b"GET /live?page=a HTTP/1.1\r\nhost: live.example.org\r\n\r\n";
         for _ in 0..3 {
             assert_eq!(server.raw(request).await.unwrap().status, 200);
         }
-        let log = fs::read_to_string(log).unwrap();
+        let log = log.text();
         assert_eq!(log.matches(hint).count(), 1, "{args:?}: {log}");
     }
 }

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     ops::Deref,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
@@ -55,6 +55,13 @@ impl Binary {
         Self { client: Client { address: address.parse().unwrap() }, child }
     }
 
+    /// A server with its own folder for data and log, and the log.
+    pub fn with_log(args: &[&str]) -> (Self, Log) {
+        let log = Log(tempfile::tempdir().unwrap());
+        let program = &mut Self::command(&log.0.path().join("data"), args);
+        (Self::spawn(program.stderr(fs::File::create(log.path()).unwrap())), log)
+    }
+
     /// A server that logs to a file in this folder, and its address for the operator.
     pub async fn with_admin(folder: &Path, args: &[&str]) -> (Self, Client) {
         let log = folder.join("log");
@@ -101,6 +108,20 @@ impl Binary {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+/// The log of a server. Its folder goes when this is dropped.
+pub struct Log(tempfile::TempDir);
+
+impl Log {
+    fn path(&self) -> PathBuf {
+        self.0.path().join("log")
+    }
+
+    /// Everything that was logged so far.
+    pub fn text(&self) -> String {
+        fs::read_to_string(self.path()).unwrap()
     }
 }
 

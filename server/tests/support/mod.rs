@@ -26,7 +26,7 @@ use connection_counter::{Config, Counter, Page, Server, Settings, StartupError};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-pub use binary::{Binary, operators_address};
+pub use binary::{Binary, Log, operators_address};
 pub use client::{Answer, Client, answer};
 pub use viewer::TestViewer;
 
