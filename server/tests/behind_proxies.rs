@@ -175,6 +175,24 @@ async fn a_silent_proxy_is_named_in_the_log() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_names_no_reader_is_in_the_log() {
+    for (entries, problem) in [
+        ("unknown", "is not an address"),
+        ("127.0.0.1", "names only its own machine"),
+        ("127.0.0.1, ::ffff:127.0.0.1", "names only its own machine"),
+    ] {
+        let (server, log) = Binary::with_log(&["--trusted-proxy=127.0.0.1", "--max-connections-per-address=1"]);
+        for _ in 0..3 {
+            let status = server.handshake_status("/live?page=a", &[("x-forwarded-for", entries)]).await;
+            assert_eq!(status, 101, "{entries}");
+        }
+        let text = log.text();
+        let told: Vec<_> = text.lines().filter(|line| line.contains(problem)).collect();
+        assert!(matches!(told[..], [one] if one.contains("no limit per address applies")), "{entries}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn a_prefix_is_found_in_any_spelling() {
     let server = TestServer::start().await;
     let _viewer = server.connect("/live?page=example.org%2Fcaf%C3%A9%2Fmenu", &[]).await.unwrap();

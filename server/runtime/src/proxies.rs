@@ -10,6 +10,17 @@ use crate::{
     notice::Notice,
 };
 
+/// Why the address that a trusted proxy passes on may not be the reader's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Problem {
+    /// It passes on none.
+    Silent,
+    /// The header has text that is not an address.
+    NoAddress,
+    /// It names a program on its own machine.
+    Loopback,
+}
+
 /// The proxies that the operator has named.
 pub(crate) struct Proxies {
     /// The proxies whose headers are trusted.
@@ -25,7 +36,7 @@ impl Proxies {
 
     /// Whether the peer forwards others: it is a named proxy, or a program on this machine.
     pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
-        peer.to_canonical().is_loopback() || self.is_trusted(peer)
+        is_loopback(peer) || self.is_trusted(peer)
     }
 
     fn is_trusted(&self, peer: IpAddr) -> bool {
@@ -36,8 +47,6 @@ impl Proxies {
     /// last one that is not a named proxy's.
     pub(crate) fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         static UNNAMED: Notice = Notice::warning();
-        static SILENT: Notice = Notice::warning();
-        static NO_ADDRESS: Notice = Notice::warning();
         if !self.is_trusted(peer) {
             if self.is_proxy(peer) && is_passed_on(headers) {
                 UNNAMED.give(|| {
@@ -48,32 +57,66 @@ impl Proxies {
             }
             return peer;
         }
-        let header = &self.client_ip_header;
-        let hops = hops(headers, header);
+        let (address, problem) = self.reader(peer, hops(headers, &self.client_ip_header));
         // Programs on the proxy's own machine may send requests without the header.
-        if hops.is_empty() && (!peer.to_canonical().is_loopback() || is_passed_on(headers)) {
-            SILENT.give(|| {
-                format!(
-                    "the trusted proxy {peer} sends no {header}, so all its readers count as one address; let it send that \
-                     header, or name the header that it sends with --client-ip-header"
-                )
-            });
-        }
-        let mut address = peer;
-        for hop in hops {
-            match hop {
-                Hop::Address(hop) => {
-                    address = hop;
-                    if !self.is_trusted(hop) {
-                        break;
-                    }
-                }
-                Hop::NoAddress => NO_ADDRESS.give(|| {
-                    format!("the trusted proxy {peer} sends text in {header} that is not an address; it is ignored")
-                }),
-            }
+        if let Some(problem) = problem
+            && (problem != Problem::Silent || !is_loopback(peer) || is_passed_on(headers))
+        {
+            self.tell(problem, peer, address);
         }
         address
+    }
+
+    /// The address that the entries of the header name, and why it may not be the reader's.
+    ///
+    /// An entry that is no address is skipped. An entry for the machine of a proxy that is not on ours ends the search, and the
+    /// request counts for that proxy.
+    fn reader(&self, peer: IpAddr, hops: Vec<Hop>) -> (IpAddr, Option<Problem>) {
+        if hops.is_empty() {
+            return (peer, Some(Problem::Silent));
+        }
+        let mut address = peer;
+        let mut problem = None;
+        for hop in hops {
+            match hop {
+                Hop::NoAddress => problem = Some(Problem::NoAddress),
+                Hop::Address(hop) if is_loopback(hop) && !is_loopback(address) => {
+                    return (address, Some(Problem::Loopback));
+                }
+                Hop::Address(hop) => address = hop,
+            }
+            if !self.is_trusted(address) {
+                break;
+            }
+        }
+        (address, problem.or(is_loopback(address).then_some(Problem::Loopback)))
+    }
+
+    /// Logs that a trusted proxy does not name its reader, and how the limits apply.
+    fn tell(&self, problem: Problem, peer: IpAddr, address: IpAddr) {
+        static SILENT: Notice = Notice::warning();
+        static NO_ADDRESS: Notice = Notice::warning();
+        static LOOPBACK: Notice = Notice::warning();
+        let header = &self.client_ip_header;
+        let result = if is_loopback(address) {
+            "no limit per address applies to such requests".to_owned()
+        } else if address == peer || self.is_trusted(address) {
+            format!("all such requests count as one address, {address}")
+        } else {
+            "the address before it is taken".to_owned()
+        };
+        let remedy = "let it send the reader's address, or name the header that has it with --client-ip-header";
+        match problem {
+            Problem::Silent => {
+                SILENT.give(|| format!("the trusted proxy {peer} sends no {header}, so {result}; {remedy}"));
+            }
+            Problem::NoAddress => NO_ADDRESS.give(|| {
+                format!("the trusted proxy {peer} sends text in {header} that is not an address, so {result}; {remedy}")
+            }),
+            Problem::Loopback => LOOPBACK.give(|| {
+                format!("the trusted proxy {peer} names only its own machine in {header}, so {result}; {remedy}")
+            }),
+        }
     }
 
     /// Logs that a machine of the operator's sends something else than HTTP/1.1, because it is probably a proxy. From elsewhere this
@@ -101,6 +144,10 @@ impl Proxies {
             });
         }
     }
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 /// Whether a proxy has forwarded the request: its headers say so, or its host name is not this machine's.
@@ -168,10 +215,19 @@ mod tests {
         assert_eq!(address("192.0.2.9", &["198.51.100.1"]), "192.0.2.9");
         assert_eq!(address("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.1", "10.0.0.2"]), "198.51.100.1");
-        assert_eq!(address("10.0.0.1", &["198.51.100.1, nonsense"]), "198.51.100.1");
-        assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.1:4711", "unknown, [fd00::2]:80"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["1.1.1.1, 198.51.100.1:4711", "[fd00::2]:80"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
         // Loopback is not a named proxy. Otherwise anyone on the machine could claim any address.
         assert_eq!(address("127.0.0.1", &["198.51.100.1"]), "127.0.0.1");
+        // What is no address is skipped.
+        assert_eq!(address("10.0.0.1", &["198.51.100.1, unknown"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["198.51.100.1, unknown", "[fd00::2]:80"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["unknown, 198.51.100.1"]), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", &["unknown"]), "10.0.0.1");
+        // Loopback is the proxy's machine, which is not ours.
+        for own in ["127.0.0.1", "::1", "::ffff:127.0.0.1", "[::1]:80"] {
+            assert_eq!(address("10.0.0.1", &[own]), "10.0.0.1", "{own}");
+            assert_eq!(address("10.0.0.1", &["198.51.100.1", own, "10.0.0.2"]), "10.0.0.2", "{own}");
+        }
     }
 }
