@@ -181,12 +181,16 @@ async fn no_compression_is_agreed_on() {
 #[tokio::test]
 async fn malformed_messages_are_answered_once() {
     let server = TestServer::start().await;
-    for message in ["{", "", "null", "[]", "7", r#"{"type":"subscribe"}"#, r#"{"type":"subscribe","links":"b"}"#, "{}"]
-    {
+    let long = format!("\"{}\"", "x".repeat(16_000));
+    let long_links = format!(r#"{{"type":"subscribe","links":{long}}}"#);
+    let short = ["{", "", "null", "[]", "7", r#"{"type":"subscribe"}"#, r#"{"type":"subscribe","links":"b"}"#, "{}"];
+    for message in short.into_iter().chain([&*long, &long_links]) {
         let mut anna = server.viewer("a").await;
         anna.send(message).await;
         let sentence = anna.expect_error("bad-message").await;
         assert!(sentence.contains("subscribe"), "{message}: {sentence}");
+        let is_plain = sentence.len() < 300 && !sentence.contains("tagged") && !sentence.contains("ViewerMessage");
+        assert!(is_plain, "{message}: {sentence}");
         anna.subscribe(&["b"]).await;
         anna.expect_viewers("b", 0).await;
         anna.send(message).await;

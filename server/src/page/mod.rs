@@ -228,14 +228,17 @@ impl Party for Page {
 
     async fn on_message(&mut self, room: &mut Room, connection: &Connection, message: Message) -> Result {
         let parsed = match &message {
-            Message::Text(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
-            Message::Binary(_) => Err("binary messages are not understood".to_owned()),
+            Message::Text(text) => serde_json::from_str(text).map_err(|error| match error.is_data() {
+                true => "this JSON is not a message: it needs a type, and links as a list of strings",
+                false => "this message is not JSON",
+            }),
+            Message::Binary(_) => Err("binary messages are not understood"),
         };
         match parsed {
             Ok(ViewerMessage::Subscribe { links }) => self.subscribe(room, connection, &links)?,
             Ok(ViewerMessage::Unsubscribe { links }) => self.unsubscribe(room, connection, &links)?,
             Ok(ViewerMessage::Unknown) => {}
-            Err(reason) => self.warn(connection, &reason)?,
+            Err(reason) => self.warn(connection, reason)?,
         }
         self.settle(room)
     }
