@@ -132,7 +132,8 @@ impl Access {
         let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         let origin = text(header::ORIGIN).filter(|origin| !origin.is_empty()).ok_or(Refusal::OriginMissing)?;
         // No other scheme has sites: `null`, `file://`, and what apps and extensions have.
-        let named = origin.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
+        let named = origin.split_once("://");
+        let named = named.filter(|(scheme, _)| ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web)));
         let (_, host) = named.ok_or_else(|| Refusal::OriginHidden { origin: origin.to_owned() })?;
         let site = spell_site(host).ok().map(|site| self.main_site(&site).map(str::to_owned).unwrap_or(site));
         let Some(site) = site.clone().filter(|site| self.lists(site) || self.is_own(headers, site)) else {
@@ -216,6 +217,8 @@ mod tests {
         check(&[("origin", "https://example.org")], "example.org/a").unwrap();
         check(&[("origin", "http://localhost:3000")], "localhost:3000/").unwrap();
         check(&[("origin", "https://example.org")], "a").unwrap();
+        check(&[("origin", "HTTPS://EXAMPLE.ORG")], "example.org/a").unwrap();
+        check(&[("origin", "Http://LocalHost:3000")], "localhost:3000/").unwrap();
         check(&[("origin", "https://live.org"), ("host", "live.org")], "live.org/pages/a").unwrap();
         assert!(matches!(check(&[], "example.org/a"), Err(Refusal::OriginMissing)));
         assert!(matches!(check(&[("origin", "")], "example.org/a"), Err(Refusal::OriginMissing)));
