@@ -4,9 +4,11 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{ArgAction, Args};
 use connection_counter_protocol::{MAX_LINKS_PER_CONNECTION, MAX_LINKS_PER_MESSAGE, PageIdError};
+use http::uri::Authority;
 
 use crate::{
-    Access, Badge, Config, Greeting, Server, StartupError, files, files::Files, manual, milliseconds, yes_or_no,
+    Access, Badge, Config, Greeting, Server, StartupError, files, files::Files, is_token, manual, milliseconds,
+    yes_or_no,
 };
 
 /// Live viewer counts on the links of any web page.
@@ -168,7 +170,7 @@ impl Settings {
         let access = Access::new(&self, has_assets)?;
         // A project with --assets has its own start page.
         let files = Files::new(self.demo && !has_assets);
-        let public_url = self.public_url.clone();
+        let public_url = self.public_url.as_deref().and_then(web_address);
         let users =
             if self.sites.is_empty() { "for every site".to_owned() } else { format!("for {}", self.sites.join(", ")) };
         let manual_url = public_url.clone();
@@ -195,11 +197,12 @@ impl Settings {
         if let Some((setting, _)) = periods.into_iter().find(|(_, period)| period.is_zero()) {
             return Err(StartupError::Setting { setting, problem: "give 1 or more" });
         }
-        if self.party_token.as_deref().is_some_and(str::is_empty) {
-            let problem = "an empty token would let anyone change counts; remove the setting, or give a token";
+        if self.party_token.as_deref().is_some_and(|token| !is_token(token)) {
+            let problem = "an empty token would let anyone change counts, and one with blanks at its ends or control characters \
+                           cannot be sent; remove the setting, or give a token such as `openssl rand -hex 16` prints";
             return Err(StartupError::Setting { setting: "party-token", problem });
         }
-        if self.public_url.as_deref().is_some_and(|url| !is_address(url.trim())) {
+        if self.public_url.as_deref().is_some_and(|url| web_address(url).is_none()) {
             let problem = "give the address that readers' browsers use, such as https://live.example.org";
             return Err(StartupError::Setting { setting: "public-url", problem });
         }
@@ -227,8 +230,7 @@ impl Default for Settings {
 
 /// The tags that embed the widget in a page, each with its label.
 fn tags(listens_on: SocketAddr, public_url: Option<&str>) -> Vec<(&'static str, String)> {
-    let server =
-        public_url.map_or_else(|| format!("http://{listens_on}"), |url| url.trim().trim_end_matches('/').to_owned());
+    let server = public_url.map_or_else(|| format!("http://{listens_on}"), str::to_owned);
     let mut tags = vec![("embed with", format!("<script async src=\"{server}/live.js\"></script>"))];
     if let Some((file, integrity)) = files::pinned() {
         let tag = format!(
@@ -239,10 +241,14 @@ fn tags(listens_on: SocketAddr, public_url: Option<&str>) -> Vec<(&'static str, 
     tags
 }
 
-/// Whether this is a web address that can stand in a tag: it has a host, and no character that would end an attribute.
-fn is_address(url: &str) -> bool {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
-    !rest.is_empty() && !rest.starts_with('/') && !url.contains(['"', '<', '>', '?', '#', ' '])
+/// The address as it stands in tags, without slashes at its end. `None` if this is no web address with a host, or if it has a
+/// character that cannot stand in a tag.
+fn web_address(url: &str) -> Option<String> {
+    let (scheme, rest) = url.trim().trim_end_matches('/').split_once("://")?;
+    let scheme = ["http", "https"].into_iter().find(|web| scheme.eq_ignore_ascii_case(web))?;
+    let host = rest.split('/').next().filter(|host| !host.is_empty())?;
+    let fits = |c: char| !c.is_whitespace() && !c.is_control() && !"\"'<>?#\\".contains(c);
+    (host.parse::<Authority>().is_ok() && rest.chars().all(fits)).then(|| format!("{scheme}://{rest}"))
 }
 
 /// Removes the blanks around an entry of a list.
@@ -290,12 +296,13 @@ mod tests {
     #[test]
     fn tags_name_the_public_address() {
         let listens_on = "127.0.0.1:1999".parse().unwrap();
-        let src = |public_url| tags(listens_on, public_url).remove(0).1;
+        let src = |url: Option<&str>| tags(listens_on, url.and_then(web_address).as_deref()).remove(0).1;
         assert_eq!(src(None), r#"<script async src="http://127.0.0.1:1999/live.js"></script>"#);
         assert_eq!(
             src(Some("https://example.org/live/")),
             r#"<script async src="https://example.org/live/live.js"></script>"#
         );
+        assert_eq!(src(Some("HTTPS://Example.org")), r#"<script async src="https://Example.org/live.js"></script>"#);
     }
 
     #[test]

@@ -37,6 +37,15 @@ fn settings_that_make_no_sense_are_named() {
         ("--assets=/nonexistent", ["--assets /nonexistent", "may read"]),
         ("--handshakes-per-second=0", ["--handshakes-per-second", "give 1 or more"]),
         ("--public-url=live.example.org", ["--public-url", "https://live.example.org"]),
+        ("--public-url=https://live.example.org/a\nb", ["--public-url", "https://live.example.org"]),
+        ("--public-url=https://", ["--public-url", "https://live.example.org"]),
+        ("--public-url=https://a b.example", ["--public-url", "https://live.example.org"]),
+        ("--prefix=a b", ["--prefix", "v1/parties"]),
+        ("--prefix=a%20b", ["--prefix", "v1/parties"]),
+        ("--prefix=a?b", ["--prefix", "v1/parties"]),
+        ("--party-token= ", ["--party-token", "give a token"]),
+        ("--party-token=a\nb", ["--party-token", "give a token"]),
+        ("--admin-token=a b\n", ["--admin-token", "give a token"]),
     ] {
         let (code, said) = outcome(&mut Binary::command(&data, &[arg]));
         assert_eq!(code, Some(1), "{arg}: {said}");
@@ -128,6 +137,37 @@ async fn variables_are_understood_as_people_write_them() {
         let shown = server.get("/").await.0 == 200;
         assert_eq!(shown, ["1", "true"].contains(&demo), "{demo}");
     }
+}
+
+#[tokio::test]
+async fn quotes_around_a_variable_do_not_matter() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Binary::command(folder.path(), &[]);
+    // Docker leaves the quotes of a file of variables.
+    for (name, value) in [
+        ("MAX_ROOMS", "'1000'"),
+        ("SITE", "\"one.example, two.example\""),
+        ("TRUSTED_PROXY", "'127.0.0.1', '10.0.0.0/8'"),
+        ("LOG", "' '"),
+        ("PUBLIC_URL", "'HTTPS://live.example.org'"),
+    ] {
+        command.env(format!("CONNECTION_COUNTER_{name}"), value);
+    }
+    let server = Binary::spawn(command.stderr(Stdio::null()));
+    for site in ["one.example", "two.example"] {
+        assert_eq!(server.get(&format!("/parties/counter/{site}")).await.0, 200, "{site}");
+    }
+    assert!(server.get("/docs/embed").await.1.contains("src=\"https://live.example.org/live.js\""));
+}
+
+#[test]
+fn a_file_in_another_encoding_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings");
+    std::fs::write(&file, b"CONNECTION_COUNTER_SITE=caf\xe9.example\n").unwrap();
+    let (code, said) = outcome(Binary::command(folder.path(), &[]).arg("--env-file").arg(&file));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("Save it as UTF-8"), "{said}");
 }
 
 #[tokio::test]

@@ -151,12 +151,18 @@ impl Config {
         {
             return Err(StartupError::Assets { path: folder.clone(), source: error });
         }
-        if self.prefix.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
-            let problem = "give one or more path segments such as parties or v1/parties, without a first or last slash";
+        let is_segment = |part: &str| {
+            !matches!(part, "" | "." | "..")
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte))
+        };
+        if !self.prefix.split('/').all(is_segment) {
+            let problem = "give one or more path segments such as parties or v1/parties, without a first or last slash, \
+                           and without characters that URLs escape";
             return Err(StartupError::Setting { setting: "prefix", problem });
         }
-        if self.admin_token.as_deref().is_some_and(str::is_empty) {
-            let problem = "an empty token would let anyone in; remove the setting, or give a token";
+        if self.admin_token.as_deref().is_some_and(|token| !is_token(token)) {
+            let problem = "an empty token would let anyone in, and one with blanks at its ends or control characters \
+                           cannot be sent; remove the setting, or give a token such as `openssl rand -hex 16` prints";
             return Err(StartupError::Setting { setting: "admin-token", problem });
         }
         if self.admin.is_some_and(|address| !address.ip().is_loopback()) && self.admin_token.is_none() {
@@ -172,6 +178,12 @@ impl Default for Config {
     fn default() -> Self {
         defaults()
     }
+}
+
+/// Whether a secret can be sent in a header: it is not empty, and has no blanks at an end and no control characters.
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.trim() == text && !text.contains(char::is_control)
 }
 
 /// Reads a flag in milliseconds, for clap's `value_parser`.

@@ -5,6 +5,7 @@ use std::{
     env,
     ffi::OsStr,
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -35,7 +36,7 @@ impl Sources {
 /// file.
 ///
 /// An empty variable counts as not set, because compose files and unit files name variables that may have no value. Blanks
-/// around a value and empty entries of a list are removed.
+/// around a value, quotes around it, and empty entries of a list are removed.
 pub(crate) fn apply(command: Command, file: Option<&EnvFile>) -> (Command, Sources) {
     let mut sources = HashMap::new();
     let command = command.mut_args(|arg| {
@@ -81,15 +82,23 @@ fn tidied_of(file: &EnvFile, name: &str, arg: &Arg) -> Option<String> {
     file.values.get(name).map(|value| tidied(value, arg)).filter(|value| !value.is_empty())
 }
 
-/// A value without the blanks around it. In a list, blanks around entries and empty entries are removed, too.
+/// A value without the blanks and quotes around it. In a list this also holds for each entry, and empty entries are removed.
 fn tidied(value: &str, arg: &Arg) -> String {
+    let value = unquoted(value);
     match arg.get_value_delimiter() {
         Some(delimiter) => {
-            let entries = value.split(delimiter).map(str::trim).filter(|entry| !entry.is_empty());
+            let entries = value.split(delimiter).map(unquoted).filter(|entry| !entry.is_empty());
             entries.collect::<Vec<_>>().join(&delimiter.to_string())
         }
-        None => value.trim().to_owned(),
+        None => value.to_owned(),
     }
+}
+
+/// A value without the blanks around it, and without quotes. Docker keeps the quotes that people write in a file of variables.
+fn unquoted(value: &str) -> &str {
+    let value = value.trim();
+    let in_quotes = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote).filter(|inner| !inner.contains(quote));
+    in_quotes('"').or_else(|| in_quotes('\'')).map_or(value, str::trim)
 }
 
 impl EnvFile {
@@ -99,7 +108,10 @@ impl EnvFile {
     /// Fails if the file cannot be read, or if a line of it is not a setting.
     pub(crate) fn read(path: &Path, command: &Command) -> Result<Self, StartupError> {
         let wrong = |problem| StartupError::EnvFile { path: path.to_owned(), problem };
-        let unreadable = |error: std::io::Error| wrong(format!("{error}. Name a file that this program may read"));
+        let unreadable = |error: std::io::Error| match error.kind() {
+            ErrorKind::InvalidData => wrong("this file is not UTF-8. Save it as UTF-8".to_owned()),
+            _ => wrong(format!("{error}. Name a file that this program may read")),
+        };
         // Reading a named pipe would block the program.
         if !fs::metadata(path).map_err(unreadable)?.is_file() {
             return Err(wrong("this is not a file. Name a file that this program may read".to_owned()));
