@@ -136,7 +136,6 @@ async fn wrong_handshakes_are_400() {
     let variants = [
         HANDSHAKE.replace("sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""),
         HANDSHAKE.replace("sec-websocket-version: 13\r\n", ""),
-        HANDSHAKE.replace("version: 13", "version: 8"),
         HANDSHAKE.replace("GET ", "POST "),
         HANDSHAKE.replace("GET ", "HEAD "),
     ];
@@ -148,6 +147,17 @@ async fn wrong_handshakes_are_400() {
     assert_eq!(wrong, []);
     assert_eq!(server.get_json("/parties/page/a").await["viewers"], 0);
     server.expect_health().await;
+}
+
+#[tokio::test]
+async fn another_websocket_version_is_told_ours() {
+    let server = TestServer::start().await;
+    for version in ["8", "7", "14", "x"] {
+        let handshake = HANDSHAKE.replace("version: 13", &format!("version: {version}"));
+        let answer = server.raw(format!("{handshake}\r\n").as_bytes()).await.unwrap();
+        let told = (answer.status, answer.header("sec-websocket-version"), answer.header("upgrade"));
+        assert_eq!(told, (426, "13", "websocket"), "{version}");
+    }
 }
 
 #[tokio::test]

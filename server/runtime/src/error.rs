@@ -106,6 +106,9 @@ pub enum Error {
     /// A proxy dropped a part of the WebSocket handshake. The text says which part.
     #[error("not a WebSocket handshake: {0}; a proxy dropped it")]
     UpgradeLost(&'static str),
+    /// The client speaks another version of WebSocket, usually an old draft.
+    #[error("this server speaks only version 13 of WebSocket (RFC 6455)")]
+    WebSocketVersion,
     /// The WebSocket handshake is malformed.
     #[error("not a WebSocket handshake: {0}")]
     Handshake(Box<dyn std::error::Error + Send + Sync>),
@@ -224,7 +227,7 @@ impl Error {
             Self::NotFound | Self::UnknownParty(_) => StatusCode::NOT_FOUND,
             Self::RoomId(_) | Self::RoomEncoding | Self::Handshake(_) | Self::Json(_) => StatusCode::BAD_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::UpgradeLost(_) => StatusCode::UPGRADE_REQUIRED,
+            Self::UpgradeLost(_) | Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::Body { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyFromAddress | Self::TooMuchFromAddress => StatusCode::TOO_MANY_REQUESTS,
             Self::ServerFull

@@ -32,6 +32,7 @@ pub(crate) async fn accept(
     account: Option<Arc<Account>>,
     quota: WebSocketQuota,
 ) -> Result<Response> {
+    check_version(request.headers())?;
     let mut response =
         create_response_with_body(&request, Bytes::new).map_err(|error| Error::Handshake(error.into()))?;
     let offered = protocols(request.headers()).map(str::to_owned).collect::<Vec<_>>();
@@ -59,6 +60,14 @@ pub(crate) async fn accept(
         }
     });
     Ok(response)
+}
+
+/// Refuses a handshake that names another version. One that names none is malformed.
+fn check_version(headers: &HeaderMap) -> Result<(), Error> {
+    match headers.get(header::SEC_WEBSOCKET_VERSION) {
+        Some(version) if version != "13" => Err(Error::WebSocketVersion),
+        _ => Ok(()),
+    }
 }
 
 /// A copy of the handshake for the party. A handshake has no body.

@@ -22,9 +22,10 @@ pub(crate) fn answer(method: &Method, error: &Error, room: Option<&RoomKey>, met
     }
     match error {
         Error::Method(allowed) => drop(headers.insert(header::ALLOW, HeaderValue::from_static(allowed))),
-        Error::UpgradeLost(_) => {
+        Error::UpgradeLost(_) | Error::WebSocketVersion => {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         _ => {}
     }
