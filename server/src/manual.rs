@@ -22,8 +22,12 @@ const EXAMPLE_HOST: &str = "live.example.org";
 pub(crate) fn answer(request: &Parts, public_url: Option<&str>) -> Option<Result<Response>> {
     // The proxy may serve us below a path.
     let (_, page) = request.uri.path().split_once("/docs")?;
-    if page.is_empty() {
+    let is_read = matches!(request.method, Method::GET | Method::HEAD);
+    if page.is_empty() && is_read {
         return Some(Ok(moved()));
+    }
+    if page.is_empty() {
+        return Some(Err(Error::Method("GET, HEAD")));
     }
     let page = page.strip_prefix('/')?;
     let (kind, content) = if page == "style.css" {
@@ -32,7 +36,7 @@ pub(crate) fn answer(request: &Parts, public_url: Option<&str>) -> Option<Result
         let (_, html) = MANUAL.iter().find(|(path, _)| *path == page)?;
         ("text/html; charset=utf-8", for_reader(html, &own_address(request, public_url)))
     };
-    if !matches!(request.method, Method::GET | Method::HEAD) {
+    if !is_read {
         return Some(Err(Error::Method("GET, HEAD")));
     }
     let mut response = Response::new(Bytes::from(content));

@@ -161,6 +161,16 @@ async fn another_websocket_version_is_told_ours() {
 }
 
 #[tokio::test]
+async fn two_hosts_are_refused() {
+    let server = TestServer::start().await;
+    for path in ["/healthz", "/", "/live.js", "/docs/embed", "/parties/page/a", "/live?page=a", "/nothing"] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n");
+        assert_eq!(status_of(&server, request).await, 400, "{path}");
+    }
+    assert_eq!(status_of(&server, format!("{HANDSHAKE}host: x\r\n\r\n")).await, 400);
+}
+
+#[tokio::test]
 async fn an_offer_of_another_protocol_is_ignored() {
     let server = TestServer::start().await;
     // `curl --http2` sends this with a normal request.
@@ -379,7 +389,7 @@ async fn slow_headers_are_not_waited_for() {
 
 #[tokio::test]
 async fn wrong_methods_are_refused() {
-    let server = TestServer::with(&["--party-token=secret"]).await;
+    let server = TestServer::with(&["--party-token=secret", "--badges"]).await;
     let token = [("authorization", "Bearer secret")];
     for path in ["/parties/page/a", "/parties/counter/all-pages"] {
         for method in ["PUT", "PATCH", "DELETE", "TRACE", "NONSENSE"] {
@@ -388,10 +398,16 @@ async fn wrong_methods_are_refused() {
             assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD, POST, OPTIONS"), "{method} {path}");
         }
     }
-    for path in ["/", "/pages/a"] {
-        let answer = server.exchange("POST", path, &[], "").await;
-        assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"), "{path}");
+    let reading = ["/", "/pages/a", "/live.js", "/favicon.ico", "/docs", "/docs/embed"].map(|path| (path, "GET, HEAD"));
+    // Load balancers may use OPTIONS for these.
+    let health = ["/healthz", "/readyz", "/badge/a.svg"].map(|path| (path, "GET, HEAD, OPTIONS"));
+    for (path, allowed) in [&reading[..], &health].concat() {
+        for method in ["POST", "PUT", "DELETE", "TRACE"] {
+            let answer = server.exchange(method, path, &[], "").await;
+            assert_eq!((answer.status, answer.header("allow")), (405, allowed), "{method} {path}");
+        }
     }
+    assert_eq!(server.request("OPTIONS", "/readyz", &[], "").await.0, 200);
     assert_eq!(server.request("POST", "/nothing", &[], "").await.0, 404);
     assert_eq!(status_of(&server, "CONNECT example.org:443 HTTP/1.1\r\nhost: x\r\n\r\n").await, 404);
     server.expect_health().await;

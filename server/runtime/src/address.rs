@@ -1,6 +1,6 @@
-//! Which room an address leads to.
+//! Which room an address leads to, and which host it names.
 
-use http::Uri;
+use http::{HeaderMap, Uri, header};
 use percent_encoding::percent_decode_str;
 
 use crate::{
@@ -8,6 +8,11 @@ use crate::{
     party::{self, Result, RoomKey, Rooms},
     server::{Addresses, QueryAddress},
 };
+
+/// Refuses a request that names two hosts. A proxy may go by the other one (RFC 9112, section 3.2).
+pub(crate) fn check_host(headers: &HeaderMap) -> Result<()> {
+    if headers.get_all(header::HOST).iter().nth(1).is_some() { Err(Error::Hosts) } else { Ok(()) }
+}
 
 /// The room that an address leads to: `/parties/:party/:room[/…]`, `/party/:room[/…]` for the party `main`, or one of the
 /// addresses that the program added.

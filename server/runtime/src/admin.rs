@@ -10,13 +10,16 @@ use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use subtle::ConstantTimeEq;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
+    address,
     error::Error,
     http::HttpServer,
     notice::Notice,
     party::{Response, Result, text},
+    readiness,
     small_reads::SmallReads,
 };
 
@@ -81,13 +84,17 @@ async fn answer(server: &HttpServer, token: Option<&str>, request: Request<Incom
         });
         return refusal;
     }
+    if let Err(error) = address::check_host(headers) {
+        return error.into();
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD here");
+        return Error::Method("GET, HEAD").into();
+    }
+    if let Some(answer) = readiness::check(&request, || server.readiness()) {
+        return answer.unwrap_or_else(Into::into);
     }
     let answer = match request.uri().path() {
         "/metrics" => metrics(server, headers),
-        "/readyz" => server.readiness().answer(),
-        "/healthz" => Ok(text(StatusCode::OK, "ok\n")),
         _ => match server.visit_of_operator(request, peer).await {
             Err(Error::NotFound) => Ok(text(StatusCode::NOT_FOUND, "nothing is here; metrics are at /metrics")),
             answer => answer,

@@ -91,6 +91,9 @@ pub enum Error {
     /// The server has no such party.
     #[error("party {0:?} not found; check the name after /parties/")]
     UnknownParty(String),
+    /// The request has more than one `Host` header, so it is unclear which server it is for.
+    #[error("the request has more than one Host header")]
+    Hosts,
     /// The room's id is not valid for this party. The text says why.
     #[error("bad room: {0}")]
     RoomId(String),
@@ -225,7 +228,9 @@ impl Error {
         match self {
             Self::Refused { status, .. } => *status,
             Self::NotFound | Self::UnknownParty(_) => StatusCode::NOT_FOUND,
-            Self::RoomId(_) | Self::RoomEncoding | Self::Handshake(_) | Self::Json(_) => StatusCode::BAD_REQUEST,
+            Self::Hosts | Self::RoomId(_) | Self::RoomEncoding | Self::Handshake(_) | Self::Json(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::UpgradeLost(_) | Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::Body { .. } => StatusCode::PAYLOAD_TOO_LARGE,

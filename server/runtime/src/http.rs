@@ -41,7 +41,7 @@ use crate::{
     metrics::{Metrics, State},
     notice::{self, Notice},
     party::{self, Response, Result, RoomKey, Rooms, text},
-    readiness::Readiness,
+    readiness::{self, Readiness},
     refusals,
     reload::Running,
     server::{Additions, Addresses},
@@ -264,6 +264,9 @@ impl HttpServer {
     async fn answer(&self, request: hyper::Request<Incoming>, visit: &Visit) -> Response {
         let method = request.method().clone();
         let refusal = |error: &Error, room: Option<&RoomKey>| refusals::answer(&method, error, room, &self.metrics);
+        if let Err(error) = address::check_host(request.headers()) {
+            return refusal(&error, None);
+        }
         if let Some(key) = address::room(request.uri(), &self.rooms, self.addresses) {
             let (asked, room) = (Asked::with(&request), key.as_ref().ok().cloned());
             let answer = match key {
@@ -307,10 +310,8 @@ impl HttpServer {
 
     /// Answers paths that do not belong to a room.
     async fn route(&self, request: hyper::Request<Incoming>) -> Result<Response> {
-        match request.uri().path() {
-            "/healthz" => return Ok(text(StatusCode::OK, "ok\n")),
-            "/readyz" => return self.readiness().answer(),
-            _ => {}
+        if let Some(answer) = readiness::check(&request, || self.readiness()) {
+            return answer;
         }
         if request.method() == Method::OPTIONS {
             // Load balancers send this to see whether the server is up.

@@ -1,9 +1,12 @@
-//! The answer to `/readyz`: whether the server takes new connections, and what is wrong with it.
+//! The answers to `/healthz` and `/readyz`: whether the server takes new connections, and what is wrong with it.
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use serde::Serialize;
 
-use crate::party::{Response, Result, json};
+use crate::{
+    error::Error,
+    party::{Response, Result, json, text},
+};
 
 /// Whether the server is ready. It is, unless a problem is added.
 #[derive(Debug, Default, Serialize)]
@@ -59,6 +62,21 @@ impl Readiness {
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Ok(response)
     }
+}
+
+/// Answers the health checks: `/healthz` says that the server runs, and `/readyz` whether it is ready. `None` for other paths.
+pub(crate) fn check<B>(request: &Request<B>, readiness: impl FnOnce() -> Readiness) -> Option<Result<Response>> {
+    let is_ready = match request.uri().path() {
+        "/healthz" => false,
+        "/readyz" => true,
+        _ => return None,
+    };
+    Some(match *request.method() {
+        // Some load balancers check with OPTIONS, and also need to know whether the server is ready.
+        Method::GET | Method::HEAD | Method::OPTIONS if is_ready => readiness().answer(),
+        Method::GET | Method::HEAD | Method::OPTIONS => Ok(text(StatusCode::OK, "ok\n")),
+        _ => Err(Error::Method("GET, HEAD, OPTIONS")),
+    })
 }
 
 #[cfg(test)]

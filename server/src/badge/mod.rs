@@ -91,10 +91,10 @@ impl Party for Badge {
             let reason = "this server has no badges; its operator can start it with --badges";
             return Err(text(StatusCode::NOT_FOUND, reason));
         }
-        let request = gate::check(request, lobby, page.site())?;
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
             return Err(Error::Method("GET, HEAD, OPTIONS").into());
         }
+        let request = gate::check(request, lobby, page.site())?;
         let style = Style::parse(request.uri().query().unwrap_or_default());
         let style = style.map_err(|reason| cors(text(StatusCode::BAD_REQUEST, reason)))?;
         let viewers = viewers(page, lobby).await?;

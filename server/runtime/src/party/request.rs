@@ -31,7 +31,11 @@ pub struct Status {
 /// The response for an error has its [status](Error::status) and its text. So a gatekeeper can use `?`.
 impl From<Error> for Response {
     fn from(error: Error) -> Self {
-        text(error.status(), error.to_string())
+        let mut response = text(error.status(), error.to_string());
+        if let Error::Method(allowed) = error {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+        }
+        response
     }
 }
 
