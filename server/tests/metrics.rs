@@ -7,6 +7,7 @@ mod support;
 use std::fs;
 
 use support::{Binary, Client, wait_until};
+use tokio::{io::AsyncReadExt, net::TcpStream};
 
 /// The value of a metric, with its labels.
 async fn value(admin: &Client, metric: &str) -> Option<String> {
@@ -50,6 +51,23 @@ async fn links_refused_for_an_addresss_memory_are_counted() {
         refused.is_some_and(|refused| refused != "0")
     })
     .await;
+}
+
+#[tokio::test]
+async fn idle_connections_keep_no_operator_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, admin) = Binary::with_admin(folder.path(), &[]).await;
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(TcpStream::connect(admin.address).await.unwrap());
+    }
+    assert_eq!(admin.get("/healthz").await.0, 200);
+    // Those that have asked for nothing the longest were closed.
+    let mut byte = [0];
+    let read = tokio::time::timeout(support::DEADLINE, idle[0].read(&mut byte)).await.expect("the first was closed");
+    assert!(!matches!(read, Ok(1..)));
+    let answer = admin.exchange("POST", "/metrics", &[], "").await;
+    assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"));
 }
 
 #[tokio::test]

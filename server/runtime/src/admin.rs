@@ -1,7 +1,14 @@
 //! The operator's address: metrics, the server's state, and the program's party for the operator. It is a separate address,
 //! because it is not for readers.
 
-use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    io,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use data_encoding::BASE64;
@@ -23,7 +30,7 @@ use crate::{
     small_reads::SmallReads,
 };
 
-/// Connections at the same time: a few collectors and an operator.
+/// Connections at the same time: a few collectors and an operator. One more ends the one that has been idle longest.
 const MAX_CONNECTIONS: usize = 32;
 /// How long a connection is kept for its next request. Collectors ask at least once a minute.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -32,7 +39,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(500);
 
 /// Serves the operator for as long as the server runs.
 pub(crate) async fn serve(listener: TcpListener, server: Arc<HttpServer>) -> Infallible {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let open = Arc::new(Open::default());
     if let Ok(address) = listener.local_addr() {
         let page = if server.has_operator_party() {
             format!("the dashboard is at http://{address}/, ")
@@ -41,16 +48,20 @@ pub(crate) async fn serve(listener: TcpListener, server: Arc<HttpServer>) -> Inf
         };
         tracing::info!("{page}metrics are at http://{address}/metrics");
     }
+    let mut id = 0_u64;
     loop {
+        id += 1;
         let accepted: io::Result<_> = listener.accept().await;
         let Ok((stream, peer)) = accepted else {
             // The readers' address logs a lack of open files.
             tokio::time::sleep(ACCEPT_RETRY).await;
             continue;
         };
-        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-        let server = Arc::clone(&server);
+        let (server, open, end) = (Arc::clone(&server), Arc::clone(&open), CancellationToken::new());
+        open.note_use(id, &end);
+        let (connections, ended) = (Arc::clone(&open), end.clone());
         let service = service_fn(move |request: Request<Incoming>| {
+            connections.note_use(id, &end);
             let server = Arc::clone(&server);
             async move {
                 let token = server.config().admin_token.as_deref();
@@ -65,11 +76,41 @@ pub(crate) async fn serve(listener: TcpListener, server: Arc<HttpServer>) -> Inf
                 .header_read_timeout(PATIENCE)
                 .serve_connection(TokioIo::new(SmallReads::new(stream)), service)
                 .with_upgrades();
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection of the operator failed");
+            tokio::select! {
+                served = connection => if let Err(error) = served {
+                    tracing::debug!(%error, "a connection of the operator failed");
+                },
+                () = ended.cancelled() => {}
             }
-            drop(permit);
+            open.forget(id);
         });
+    }
+}
+
+/// The open connections. The first one has been idle longest.
+#[derive(Default)]
+struct Open(Mutex<VecDeque<(u64, CancellationToken)>>);
+
+impl Open {
+    /// Adds a connection, or notes that it sends a request. If there are too many, the first one is ended.
+    fn note_use(&self, id: u64, end: &CancellationToken) {
+        let mut open = self.lock();
+        open.retain(|(other, _)| *other != id);
+        open.push_back((id, end.clone()));
+        if open.len() > MAX_CONNECTIONS
+            && let Some((_, idle)) = open.pop_front()
+        {
+            idle.cancel();
+        }
+    }
+
+    fn forget(&self, id: u64) {
+        self.lock().retain(|(other, _)| *other != id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(u64, CancellationToken)>> {
+        // Nothing that holds the lock can panic halfway through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
