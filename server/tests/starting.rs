@@ -360,9 +360,12 @@ async fn logs_are_json_on_request() {
 async fn a_start_that_hangs_can_be_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("data/db");
-    std::fs::create_dir_all(place.join("keyspaces/0")).unwrap();
-    for file in ["0.jnl", "keyspaces/0/current"] {
-        std::fs::write(place.join(file), "").unwrap();
+    for folder in ["keyspaces/0/tables", "keyspaces/1"] {
+        std::fs::create_dir_all(place.join(folder)).unwrap();
+    }
+    // It looks whole, so it is opened.
+    for file in ["0.jnl", "keyspaces/0/current", "keyspaces/0/tables/0", "keyspaces/1/current"] {
+        std::fs::write(place.join(file), "compaction_strategy").unwrap();
     }
     // Nobody writes into this pipe, so whoever reads it waits like for a disk that does not answer.
     assert!(Command::new("mkfifo").arg(place.join("version")).status().unwrap().success());

@@ -126,14 +126,35 @@ fn number(name: &str) -> Option<u64> {
     name.parse::<u64>().ok().filter(|number| number.to_string() == name)
 }
 
+/// The place for a file in `<place>.foreign`, whose folder exists then. If a file has the name of a folder, the place is in
+/// `<place>.foreign-1`, or the next.
+fn free_place(place: &Path, file: &Path) -> io::Result<PathBuf> {
+    const MOST_TAKEN: u32 = 100;
+    let mut number = 0;
+    loop {
+        let mut aside = place.as_os_str().to_owned();
+        aside.push(if number == 0 { ".foreign".to_owned() } else { format!(".foreign-{number}") });
+        let wanted = Path::new(&aside).join(file);
+        match wanted.parent().map_or(Ok(()), fs::create_dir_all) {
+            Ok(()) => return Ok(wanted),
+            Err(error) => match error.kind() {
+                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory if number < MOST_TAKEN => number += 1,
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
+/// Whether the database has its list of folders, and a folder of rows. Without one of them fjall starts as if it were new, and then
+/// deletes what it does not know.
+pub(super) fn has_keyspaces(place: &Path) -> io::Result<bool> {
+    let keyspaces = place.join("keyspaces");
+    Ok(keyspaces.join(META).join("current").is_file() && rows_in(&keyspaces)?.is_some())
+}
+
 /// Moves one, and returns its new place.
 fn move_one(place: &Path, path: &Path) -> io::Result<PathBuf> {
-    let mut aside = place.as_os_str().to_owned();
-    aside.push(".foreign");
-    let wanted = Path::new(&aside).join(path.strip_prefix(place).unwrap_or(path));
-    if let Some(parent) = wanted.parent() {
-        fs::create_dir_all(parent)?;
-    }
+    let wanted = free_place(place, path.strip_prefix(place).unwrap_or(path))?;
     let target = if wanted.exists() { super::open::free_name(&wanted, "") } else { wanted };
     fs::rename(path, &target)?;
     Ok(target)

@@ -51,7 +51,7 @@ impl Open {
             Err(error) if is_damage(&error) => {
                 let aside = free_name(&place, ".bad");
                 fs::rename(&place, &aside).map_err(|source| failed(source.into()))?;
-                tracing::error!(%error, moved_to = %aside.display(), "the database is damaged; the server starts with an empty one");
+                tracing::error!(%error, moved_to = %aside.display(), "the database is damaged, or parts of it are missing; the server starts with an empty one. If you have a backup of the data folder, stop the server and put it back");
                 Self::try_new(&place).map_err(|error| failed(error.into()))
             }
             // The disk may be full, there may be too many open files, or a permission may be missing. The database itself may
@@ -69,7 +69,8 @@ impl Open {
         const OPEN_FILES: usize = 32;
         // fjall takes a database without a journal for a sound one. It then numbers new writes below the old ones, and ignores
         // them at the next start. It also takes one without its list of keyspaces for a new one, and then deletes the journal.
-        let is_whole = || Ok::<_, io::Error>(has_journal(folder)? && folder.join("keyspaces/0/current").exists());
+        // If the rows are missing, it starts with none.
+        let is_whole = || Ok::<_, io::Error>(has_journal(folder)? && foreign::has_keyspaces(folder)?);
         if folder.join("version").exists() && !is_whole()? {
             return Err(fjall::Error::Unrecoverable);
         }

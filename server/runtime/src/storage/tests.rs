@@ -630,6 +630,25 @@ async fn foreign_files_and_folders_cost_no_data() {
 }
 
 #[tokio::test]
+async fn a_file_with_the_name_of_the_folder_for_others_stays() {
+    for taken in ["db.foreign", "db.foreign/keyspaces"] {
+        let mut db = closed().await;
+        fs::create_dir_all(db.folder.join(taken).parent().unwrap()).unwrap();
+        fs::write(db.folder.join(taken), "not yours").unwrap();
+        let foreign = db.place().join("keyspaces/@eaDir");
+        fs::create_dir(&foreign).unwrap();
+        fs::write(foreign.join("picture"), "not yours").unwrap();
+        db.db = Db::open(&db.folder).unwrap();
+        assert_eq!(db.room("a").get::<String>("key").await.unwrap().as_deref(), Some("value"), "{taken}");
+        for kept in [taken, "db.foreign-1/keyspaces/@eaDir/picture"] {
+            assert_eq!(fs::read_to_string(db.folder.join(kept)).unwrap(), "not yours", "{taken}");
+        }
+        assert!(!db.bad(1).exists(), "{taken}");
+        db.close(PATIENCE).await;
+    }
+}
+
+#[tokio::test]
 async fn a_lost_lock_costs_no_data() {
     let mut db = closed().await;
     fs::remove_file(db.place().join("lock")).unwrap();
@@ -641,7 +660,7 @@ async fn a_lost_lock_costs_no_data() {
 
 #[tokio::test]
 async fn lost_folders_do_not_go_unnoticed() {
-    for name in ["keyspaces", "keyspaces/0"] {
+    for name in ["keyspaces", "keyspaces/0", "keyspaces/1"] {
         let mut db = closed().await;
         fs::remove_dir_all(db.place().join(name)).unwrap();
         expect_usable(&mut db, &format!("lost {name}")).await;
