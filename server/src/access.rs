@@ -36,43 +36,35 @@ impl Access {
             party_token: settings.party_token.clone(),
         };
         for site in &settings.sites {
-            access.add(site).map_err(|source| SettingsError::Site { site: site.clone(), source })?;
+            access.add(site)?;
         }
-        if let Some(name) = access.ambiguous_name(&settings.sites) {
-            return Err(SettingsError::TwoSites { name });
+        // A name that is a site cannot be another name of a second one.
+        match access.aliases.keys().find(|alias| access.sites.contains(*alias)) {
+            Some(name) => Err(SettingsError::TwoSites { name: name.clone() }),
+            None => Ok(access),
         }
-        Ok(access)
     }
 
     /// Adds the value of one `--site`: `example.org`, `*.example.org`, or `example.org=www.example.org`.
-    fn add(&mut self, site: &str) -> Result<(), PageIdError> {
+    fn add(&mut self, site: &str) -> Result<(), SettingsError> {
+        let invalid = |source| SettingsError::Site { site: site.to_owned(), source };
         if let Some(domain) = site.strip_prefix("*.") {
-            self.endings.push(format!(".{}", listed_site(domain)?));
+            self.endings.push(format!(".{}", listed_site(domain).map_err(invalid)?));
             return Ok(());
         }
-        let mut names = site.split('=').map(|name| listed_site(name.trim()));
-        let main = names.next().ok_or(PageIdError::Empty)??;
+        let mut names = site.split('=').map(|name| listed_site(name.trim()).map_err(invalid));
+        let main = names.next().unwrap_or(Err(invalid(PageIdError::Empty)))?;
         for alias in names {
             let alias = alias?;
-            if alias != main {
-                self.aliases.insert(alias, main.clone());
+            if alias == main {
+                continue;
+            }
+            if self.aliases.insert(alias.clone(), main.clone()).is_some_and(|other| other != main) {
+                return Err(SettingsError::TwoSites { name: alias });
             }
         }
         self.sites.insert(main);
         Ok(())
-    }
-
-    /// A name that leads to two sites: it is another name of one, and also a site or another name of a second one.
-    fn ambiguous_name(&self, given: &[String]) -> Option<String> {
-        let is_alias_in = |site: &String, main: &str, alias: &str| {
-            let mut names = site.split('=').filter_map(|name| listed_site(name.trim()).ok());
-            names.next().is_some_and(|first| first != main) && names.any(|name| name == alias)
-        };
-        let mut aliases = self.aliases.iter();
-        let found = aliases.find(|(alias, main)| {
-            self.sites.contains(*alias) || given.iter().any(|site| is_alias_in(site, main, alias))
-        });
-        found.map(|(alias, _)| alias.clone())
     }
 
     fn is_open(&self) -> bool {
