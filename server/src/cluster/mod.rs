@@ -14,6 +14,7 @@ mod member;
 #[cfg(test)]
 mod model;
 mod names;
+mod pages;
 mod peer;
 mod report;
 mod seal;
@@ -36,6 +37,7 @@ use audience::Audience;
 use key::{Key, KeyMap};
 use member::{Event, Heard, Member, Versions};
 use names::Names;
+use pages::{Page, Site};
 use seal::Seal;
 use wire::{Node, Refused};
 
@@ -64,31 +66,6 @@ struct State {
     audiences: Vec<Audience>,
     /// Since when the bus cannot be reached, for `/readyz`.
     away_since: Option<Instant>,
-}
-
-/// A page whose id is known.
-struct Page {
-    id: PageId,
-    /// The name of its counter. Pages of a site share it, so it is at hand when many of them change at once.
-    site: Arc<str>,
-    /// The counter here keeps a tally of it.
-    watched: bool,
-    /// Whether it is in `changed` of its site.
-    changed: bool,
-    /// Its count here is left over from a counter that is gone.
-    stale: bool,
-}
-
-/// A site that has a counter here, or had one a moment ago.
-#[derive(Default)]
-struct Site {
-    counter: Option<Stub>,
-    /// Pages whose viewers on other nodes may have changed since the counter asked.
-    changed: Vec<Key>,
-    /// Whether the counter was told that there are some.
-    told: bool,
-    /// When a counter was last dropped, while pages may be left over from it.
-    left_at: Option<Instant>,
 }
 
 impl Cluster {
@@ -277,21 +254,6 @@ impl State {
             }
             site.counter.is_some() || site.left_at.is_some()
         });
-    }
-}
-
-impl Page {
-    fn new(id: PageId, sites: &HashMap<Arc<str>, Site>) -> Self {
-        let name = id.counter_room();
-        let site = sites.get_key_value(name).map_or_else(|| name.into(), |(name, _)| name.clone());
-        Self { id, site, watched: false, changed: false, stale: false }
-    }
-
-    /// Notes that the page's counter must be told.
-    fn mark_changed(&mut self, key: Key, site: &mut Site) {
-        if !std::mem::replace(&mut self.changed, true) {
-            site.changed.push(key);
-        }
     }
 }
 
