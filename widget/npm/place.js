@@ -116,7 +116,7 @@ const canHold = (element, { inset, zIndex }) =>
  * Where the number of a link can be drawn, in the words of the style sheet; nothing for nowhere, or `LATER`. Asked while it has none.
  * @param {Element} element
  * @param {string} text what would be drawn
- * @param {Map<Element, DOMRect[] | boolean | ShadowRoot>} lines where each element has lines of text; something else if it draws
+ * @param {Map<Element | ShadowRoot, DOMRect[] | boolean | ShadowRoot>} lines where each element has lines of text; something else if it draws
  * more than that. Shared by the links of a turn, in which nothing moves
  */
 function findPlace(element, text, lines) {
@@ -144,7 +144,8 @@ function findPlace(element, text, lines) {
   const line = [...(flows && !isInline ? range : element).getClientRects()].at(-1);
   if (!line?.width || (flows && RTL.test(element.textContent) !== isRtl)) return;
   const middle = (line.top + line.bottom) / 2;
-  const shown = element.getRootNode().elementFromPoint((line.left + line.right) / 2, middle);
+  const root = element.getRootNode();
+  const shown = root.elementFromPoint((line.left + line.right) / 2, middle);
   // In a view transition, only a picture of the page is there.
   if (shown === element.ownerDocument.documentElement) return LATER;
   if (!element.contains(shown)) return;
@@ -169,11 +170,13 @@ function findPlace(element, text, lines) {
       line.top + ABOVE * line.height < bottom;
     if (around.holders.some((holder) => left < holder.left || left + width > holder.right)) return;
     for (let across = 0, y = top; across < width + stepPx; across += stepPx) {
-      const there = element.getRootNode().elementFromPoint(left + Math.min(across, width), y);
+      const there = root.elementFromPoint(left + Math.min(across, width), y);
       // Above is the border of what is there, or the backdrop of a dialog.
       if (!isPlain(there) || y < there.getBoundingClientRect().top + there.clientTop) return;
-      if (!lines.has(there)) lines.set(there, there.shadowRoot || isAdorned(there) || linesOf(there));
-      const texts = lines.get(there);
+      // In the link's own shadow root, the host stands for what has no element there.
+      const drawn = there.shadowRoot === root ? root : there;
+      if (!lines.has(drawn)) lines.set(drawn, drawn.shadowRoot || isAdorned(there) || linesOf(drawn));
+      const texts = lines.get(drawn);
       if (!texts.some || texts.some(isHit)) return;
       y = top + bottom - y;
     }
