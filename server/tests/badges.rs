@@ -103,8 +103,9 @@ async fn badges_are_read_and_only_those_of_served_sites() {
     let server = TestServer::with(BADGES).await;
     let (status, reason) = server.get("/badge/other.org/a.svg").await;
     assert!(status == 403 && reason.contains("other.org may not use this server"), "{status} {reason}");
-    assert_eq!(ask(&server, "POST", "example.org/a.svg", &[]).await.status, 403);
-    assert_eq!(ask(&server, "POST", "example.org/a.svg", &[("authorization", "Bearer secret")]).await.status, 405);
+    for headers in [&[][..], &[("authorization", "Bearer secret")]] {
+        assert_eq!(ask(&server, "POST", "example.org/a.svg", headers).await.status, 405);
+    }
     assert_eq!(ask(&server, "OPTIONS", "example.org/a.svg", ORIGIN).await.header("access-control-allow-origin"), "*");
     assert_eq!(server.handshake_status("/badge/example.org/a.svg", ORIGIN).await, 403);
 }
