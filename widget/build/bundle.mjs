@@ -76,10 +76,6 @@ const read = `(byte) => byte.charCodeAt(byte.length - 1) - ${FIRST} + ${RANGE} *
 const inside = path.join(glue, "inside.js");
 writeFileSync(inside, `export default Uint8Array.from(${JSON.stringify(signed.join(""))}.match(/[${SIGNS.join("")}]?./g), ${read});\n`);
 
-// Terser makes what esbuild has bundled a twentieth shorter, because it puts constants and functions where they are used. It writes
-// no newer syntax than it is given.
-const SHORTER = { module: true, compress: { passes: 3 } };
-
 /** Bundles one entry, with what all have in common, and returns its text. */
 async function bundle(entry, options = {}) {
   const common = {
@@ -102,7 +98,15 @@ async function bundle(entry, options = {}) {
   const { outputFiles, metafile } = await build({ ...common, ...options, define }).catch(() => process.exit(1));
   // What it is made of, for `size.mjs`.
   writeFileSync(path.join(glue, `${entry}.json`), JSON.stringify(metafile));
-  const { code } = await minify(outputFiles[0].text, SHORTER);
+  return outputFiles[0].text;
+}
+
+/**
+ * Bundles one entry for the server to hand out. Terser makes it a twentieth shorter, because it puts constants and functions where they
+ * are used. Not for the npm package: its users' bundlers do the same, and webpack's breaks what was shortened before.
+ */
+async function bundleShorter(entry, options) {
+  const { code } = await minify(await bundle(entry, options), { module: true, compress: { passes: 3 } });
   return code;
 }
 
@@ -118,18 +122,18 @@ const writeVersion = (name, content) => {
 
 // What the server hands out: the script tag, and what it loads from beside itself.
 const wasm = writeVersion("live-*.wasm", readFileSync(shrunk));
-const extras = writeVersion("live-extras-*.js", await bundle("extras.js"));
+const extras = writeVersion("live-extras-*.js", await bundleShorter("extras.js"));
 const extrasFile = `./${JSON.parse(extras.file)}`;
-const plainJs = writeVersion("live-*.js", await bundle("plain.js"));
+const plainJs = writeVersion("live-*.js", await bundleShorter("plain.js"));
 // The shortest hash that browsers take, because no compression shortens it.
 const WASM_INTEGRITY = JSON.stringify(integrity(wasm.content, "sha256"));
 const define = { WASM_FILE: wasm.file, WASM_INTEGRITY, PLAIN_FILE: plainJs.file };
 const EXTRAS_FILE = JSON.stringify(extrasFile);
 const tagOptions = { define: { ...define, EXTRAS_FILE }, external: [extrasFile] };
-const module = writeVersion("live-*.js", await bundle("tag.js", tagOptions));
+const module = writeVersion("live-*.js", await bundleShorter("tag.js", tagOptions));
 // For the server to print, for pages that want this version and no other.
 writeFileSync(path.join(dist, "pinned"), `${JSON.parse(module.file)} ${integrity(module.content, "sha384")}`);
-const live = await bundle("live.js", { format: "iife", define: { ...define, MODULE_FILE: module.file } });
+const live = await bundleShorter("live.js", { format: "iife", define: { ...define, MODULE_FILE: module.file } });
 writeFileSync(path.join(dist, "live.js"), live);
 
 // The npm package: with the module inside, which every bundler can take without being told about wasm; with the module
