@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::{Cluster, member::TICK};
+use crate::notice::Notice;
 
 /// Time between two pings. If a NATS server hangs, the third ping shows it.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
@@ -126,15 +127,21 @@ impl Link {
 
     /// Records an event of the connection.
     fn hear(&mut self, event: &Event) {
+        static REPORTED: Notice = Notice::warning();
+        static TOO_SLOW: Notice = Notice::warning();
         match event {
-            Event::ServerError(error) => tracing::warn!(%error, "the cluster's NATS server reports an error"),
+            Event::ServerError(error) => {
+                REPORTED.give(|| format!("the cluster's NATS server reports an error: {error}"));
+            }
             Event::ClientError(error) => {
                 tracing::debug!(%error, "the cluster's NATS server could not be reached");
                 self.reason = Some(error.to_string());
             }
-            Event::SlowConsumer(_) => {
-                tracing::warn!("this machine reads the cluster's messages too slowly; all is asked for again")
-            }
+            Event::SlowConsumer(_) => TOO_SLOW.give(|| {
+                "this machine reads the cluster's messages too slowly, so some were lost; it asks for all counts again. \
+                 Give it more processor time, or use fewer and larger machines"
+                    .to_owned()
+            }),
             _ => {}
         }
     }
