@@ -2,7 +2,7 @@
 //! way.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     hash::{BuildHasherDefault, Hasher},
 };
 
@@ -52,17 +52,57 @@ impl Hasher for KeyHasher {
 /// A map by page.
 pub(crate) type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<KeyHasher>>;
 
-/// Counts by page, in buckets.
+/// A map by page, in buckets. Keys of the same bucket are close together in memory, so using one bucket after the other is
+/// faster than using all of them in turns.
+pub(crate) struct Buckets<V>(Vec<KeyMap<V>>);
+
+impl<V> Default for Buckets<V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<V> Buckets<V> {
+    pub(crate) fn get(&self, key: Key) -> Option<&V> {
+        self.0.get(key.bucket())?.get(&key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut V> {
+        self.0.get_mut(key.bucket())?.get_mut(&key)
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) -> Option<V> {
+        self.0.get_mut(key.bucket())?.remove(&key)
+    }
+
+    pub(crate) fn entry(&mut self, key: Key) -> Entry<'_, Key, V> {
+        self.of(key).entry(key)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut V)> {
+        self.0.iter_mut().flatten().map(|(key, value)| (*key, value))
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "there is a bucket for each first byte")]
+    fn of(&mut self, key: Key) -> &mut KeyMap<V> {
+        if self.0.is_empty() {
+            self.0.resize_with(BUCKETS, KeyMap::default);
+        }
+        &mut self.0[key.bucket()]
+    }
+}
+
+/// Counts by page.
 #[derive(Default)]
 pub(crate) struct Table {
-    buckets: Vec<KeyMap<u32>>,
+    counts: Buckets<u32>,
     len: usize,
 }
 
 impl Table {
     /// The count of a page.
     pub(crate) fn get(&self, key: Key) -> u32 {
-        self.buckets.get(key.bucket()).and_then(|bucket| bucket.get(&key)).copied().unwrap_or(0)
+        self.counts.get(key).copied().unwrap_or(0)
     }
 
     /// Pages with a count.
@@ -72,10 +112,7 @@ impl Table {
 
     /// Sets the count of a page. 0 removes it. Returns whether that changed anything.
     pub(crate) fn set(&mut self, key: Key, count: u32) -> bool {
-        if self.buckets.is_empty() {
-            self.buckets.resize_with(BUCKETS, KeyMap::default);
-        }
-        let Some(bucket) = self.buckets.get_mut(key.bucket()) else { return false };
+        let bucket = self.counts.of(key);
         let before = if count == 0 { bucket.remove(&key) } else { bucket.insert(key, count) };
         self.len = self.len + usize::from(count != 0) - usize::from(before.is_some());
         before.unwrap_or(0) != count
@@ -83,8 +120,8 @@ impl Table {
 
     /// Replaces all counts of keys with these prefixes by `fresh`. Adds the keys whose count has changed to `changed`.
     pub(crate) fn replace(&mut self, low: u32, high: u32, mut fresh: KeyMap<u32>, changed: &mut Vec<Key>) {
-        let Table { buckets, len } = self;
-        let within = buckets.iter_mut().skip((low >> 24) as usize).take(((high >> 24) - (low >> 24) + 1) as usize);
+        let Table { counts, len } = self;
+        let within = counts.0.iter_mut().skip((low >> 24) as usize).take(((high >> 24) - (low >> 24) + 1) as usize);
         for bucket in within {
             let before = bucket.len();
             bucket.retain(|&key, count| {
@@ -109,16 +146,16 @@ impl Table {
 
     /// All of one bucket.
     pub(crate) fn bucket(&self, idx: usize) -> impl Iterator<Item = (Key, u32)> {
-        self.buckets.get(idx).into_iter().flatten().map(|(&key, &count)| (key, count))
+        self.counts.0.get(idx).into_iter().flatten().map(|(&key, &count)| (key, count))
     }
 
     /// How many are in one bucket.
     pub(crate) fn bucket_len(&self, idx: usize) -> usize {
-        self.buckets.get(idx).map_or(0, KeyMap::len)
+        self.counts.0.get(idx).map_or(0, KeyMap::len)
     }
 
     /// All keys.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
-        self.buckets.iter().flat_map(KeyMap::keys).copied()
+        self.counts.0.iter().flat_map(KeyMap::keys).copied()
     }
 }

@@ -10,6 +10,8 @@ mod drill;
 #[cfg(test)]
 mod hostile;
 mod key;
+#[cfg(test)]
+mod lost_counter;
 mod member;
 #[cfg(test)]
 mod model;
@@ -30,11 +32,11 @@ use std::{
 use connection_counter_protocol::{CounterRequest, PageId};
 
 use crate::{
-    counter::elsewhere::{Elsewhere, Feed},
+    counter::elsewhere::{Elsewhere, Feed, PageKey},
     party::{Stub, post},
 };
 use audience::Audience;
-use key::{Key, KeyMap};
+use key::{Buckets, Key, KeyMap};
 use member::{Event, Heard, Member, Versions};
 use names::Names;
 use pages::{Page, Site};
@@ -58,7 +60,9 @@ struct Shared {
 struct State {
     member: Member,
     /// Pages whose id is known here.
-    pages: KeyMap<Page>,
+    pages: Buckets<Page>,
+    /// Pages whose count here is left over from a counter that is gone.
+    stale: KeyMap<()>,
     /// Sites by the names of their counters.
     sites: HashMap<Arc<str>, Site>,
     names: Names,
@@ -72,7 +76,8 @@ impl Cluster {
     fn new(seal: Seal, node: Node, audiences: Vec<Audience>) -> Self {
         let state = State {
             member: Member::new(node, Versions::default()),
-            pages: KeyMap::default(),
+            pages: Buckets::default(),
+            stale: KeyMap::default(),
             sites: HashMap::new(),
             names: Names::default(),
             audiences,
@@ -167,10 +172,11 @@ impl State {
             // The text may be anything. It is only used if it was asked for and has this hash.
             let Ok(id) = PageId::parse(&name) else { continue };
             let key = seal.key(&id);
-            if self.names.learn(key) {
+            let viewers = self.member.elsewhere(key);
+            if self.names.learn(key) && viewers > 0 {
                 let page = self.pages.entry(key).or_insert_with(|| Page::new(id, &self.sites));
                 if let Some(site) = self.sites.get_mut(&page.site) {
-                    page.mark_changed(key, site);
+                    site.note(page, viewers);
                 }
             }
         }
@@ -183,7 +189,7 @@ impl State {
             frames.push(member.ask_names(&keys));
         }
         let pages = &self.pages;
-        let name = |key: Key| pages.get(&key).filter(|_| member.local(key) > 0).map(|page| Box::from(page.id.as_str()));
+        let name = |key: Key| pages.get(key).filter(|_| member.local(key) > 0).map(|page| Box::from(page.id.as_str()));
         for names in self.names.take_answers(name) {
             frames.push(member.tell_names(names));
         }
@@ -207,19 +213,20 @@ impl State {
         // Most pages that change at once are of the same site, which is looked up only once.
         let (mut name, mut site) = (Arc::default(), None);
         for key in self.member.take_changed() {
-            let Some(page) = self.pages.get_mut(&key) else {
+            let Some(page) = self.pages.get_mut(key) else {
                 self.names.lack(key);
                 continue;
             };
+            let viewers = self.member.elsewhere(key);
             if page.site != name {
                 name = page.site.clone();
                 site = self.sites.get_mut(&name);
             }
-            // No counter here keeps it, and it has no viewers any more.
-            if !page.watched && site.is_none() && self.member.elsewhere(key) == 0 {
-                self.pages.remove(&key);
-            } else if let Some(site) = &mut site {
-                page.mark_changed(key, site);
+            if let Some(site) = &mut site {
+                site.note(page, viewers);
+            }
+            if viewers == 0 && !page.watched && !self.stale.contains_key(&key) {
+                self.pages.remove(key);
             }
         }
         for site in self.sites.values_mut().filter(|site| !site.told && !site.changed.is_empty()) {
@@ -238,15 +245,18 @@ impl State {
         if !self.sites.values().any(due) {
             return;
         }
-        let State { member, audiences, pages, sites, .. } = self;
-        pages.retain(|key, page| {
-            if !page.stale || !sites.get(&page.site).is_some_and(due) {
+        let State { member, audiences, pages, sites, stale, .. } = self;
+        stale.retain(|&key, ()| {
+            let Some(page) = pages.get(key) else { return false };
+            if !sites.get(&page.site).is_some_and(due) {
                 return true;
             }
-            page.stale = false;
-            member.set_local(*key, 0);
+            member.set_local(key, 0);
             audiences.iter_mut().for_each(|audience| audience.set(&page.id, 0));
-            page.watched || member.elsewhere(*key) > 0
+            if !page.watched && member.elsewhere(key) == 0 {
+                pages.remove(key);
+            }
+            false
         });
         sites.retain(|_, site| {
             if due(site) {
@@ -264,14 +274,13 @@ impl Elsewhere for Cluster {
         let joined = sites.entry(site.into()).or_default();
         joined.counter = Some(counter);
         joined.told = false;
-        // The counter does not know yet how many viewers the page has on other nodes.
-        let viewed = pages.iter_mut().filter(|(key, page)| &*page.site == site && member.elsewhere(**key) > 0);
-        joined.changed = viewed
-            .map(|(key, page)| {
-                page.changed = true;
-                *key
-            })
-            .collect();
+        // The counter does not know yet how many viewers its pages have on other nodes.
+        for (key, page) in pages.iter_mut().filter(|(_, page)| &*page.site == site) {
+            let viewers = member.elsewhere(key);
+            if viewers > 0 {
+                joined.note(page, viewers);
+            }
+        }
         drop(state);
         Box::new(ClusterFeed { cluster: self.clone(), site: site.to_owned() })
     }
@@ -289,69 +298,55 @@ struct ClusterFeed {
 }
 
 impl Feed for ClusterFeed {
-    fn watch(&mut self, page: &PageId) -> u32 {
+    fn watch(&mut self, page: &PageId) -> (PageKey, u32) {
         let key = self.cluster.0.seal.key(page);
         let mut state = self.cluster.state();
         state.names.learn(key);
         let State { pages, sites, .. } = &mut *state;
         let known = pages.entry(key).or_insert_with(|| Page::new(page.clone(), sites));
         known.watched = true;
-        state.member.elsewhere(key)
+        (key.0, state.member.elsewhere(key))
     }
 
-    fn set(&mut self, page: &PageId, viewers: u32) {
-        let key = self.cluster.0.seal.key(page);
+    fn set(&mut self, page: &PageId, key: PageKey, viewers: u32) {
         let mut state = self.cluster.state();
-        if let Some(page) = state.pages.get_mut(&key) {
-            page.stale = false;
-        }
-        state.set_local(key, page, viewers);
+        state.stale.remove(&Key(key));
+        state.set_local(Key(key), page, viewers);
     }
 
-    fn forget(&mut self, page: &PageId) {
-        let key = self.cluster.0.seal.key(page);
+    fn forget(&mut self, page: &PageId, key: PageKey) {
+        let key = Key(key);
         let mut state = self.cluster.state();
+        state.stale.remove(&key);
         state.set_local(key, page, 0);
         if state.member.elsewhere(key) == 0 {
-            state.pages.remove(&key);
-        } else if let Some(page) = state.pages.get_mut(&key) {
+            state.pages.remove(key);
+        } else if let Some(page) = state.pages.get_mut(key) {
             page.watched = false;
         }
     }
 
     fn changes(&mut self) -> Vec<(PageId, u32)> {
         let mut state = self.cluster.state();
-        let State { member, pages, sites, .. } = &mut *state;
-        let Some(site) = sites.get_mut(&*self.site) else { return Vec::new() };
+        let Some(site) = state.sites.get_mut(&*self.site) else { return Vec::new() };
         site.told = false;
-        let mut changes = Vec::new();
-        for key in std::mem::take(&mut site.changed) {
-            let Some(page) = pages.get_mut(&key) else { continue };
-            page.changed = false;
-            let viewers = member.elsewhere(key);
-            changes.push((page.id.clone(), viewers));
-            if viewers == 0 && !page.watched {
-                pages.remove(&key);
-            }
-        }
-        changes
+        std::mem::take(&mut site.changed)
     }
 }
 
 impl Drop for ClusterFeed {
     fn drop(&mut self) {
         let mut state = self.cluster.state();
-        let State { pages, sites, .. } = &mut *state;
+        let State { pages, sites, stale, .. } = &mut *state;
         if let Some(site) = sites.get_mut(&*self.site) {
             // It refers to all rooms, and must not outlive them.
             site.counter = None;
             site.changed = Vec::new();
             site.left_at = Some(Instant::now());
         }
-        for page in pages.values_mut().filter(|page| *page.site == self.site) {
-            page.stale = true;
+        for (key, page) in pages.iter_mut().filter(|(_, page)| *page.site == self.site) {
             page.watched = false;
-            page.changed = false;
+            stale.insert(key, ());
         }
     }
 }

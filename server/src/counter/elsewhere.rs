@@ -18,14 +18,17 @@ pub(crate) trait Elsewhere: Send + Sync {
     fn viewers(&self, page: &PageId) -> u32;
 }
 
+/// The name of a page among the machines.
+pub(crate) type PageKey = [u8; 16];
+
 /// The connection of one counter to the other machines. It is dropped with the counter.
 pub(crate) trait Feed: Send + Sync {
-    /// From now on the counter keeps a tally of this page. Returns its viewers on other machines.
-    fn watch(&mut self, page: &PageId) -> u32;
-    /// Sets the viewers of the page on this machine.
-    fn set(&mut self, page: &PageId, viewers: u32);
+    /// From now on the counter keeps a tally of this page. Returns its key, and its viewers on other machines.
+    fn watch(&mut self, page: &PageId) -> (PageKey, u32);
+    /// Sets the viewers of the page on this machine. `key` is from [`Self::watch`].
+    fn set(&mut self, page: &PageId, key: PageKey, viewers: u32);
     /// From now on the counter keeps no tally of this page.
-    fn forget(&mut self, page: &PageId);
+    fn forget(&mut self, page: &PageId, key: PageKey);
     /// The pages whose viewers on other machines have changed, with the new numbers. The counter may not know some of these
     /// pages.
     fn changes(&mut self) -> Vec<(PageId, u32)>;

@@ -219,10 +219,10 @@ impl Counter {
         if tally.viewers == viewers {
             return Ok(Vec::new());
         }
-        let before = tally.total();
+        let (before, key) = (tally.total(), tally.key);
         tally.viewers = viewers;
         if let Some(feed) = &mut self.feed {
-            feed.set(id, viewers);
+            feed.set(id, key, viewers);
         }
         self.changed(room, id, before)
     }

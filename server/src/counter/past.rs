@@ -151,10 +151,10 @@ impl Counter {
 
     /// Removes a page.
     pub(super) fn remove(&mut self, id: &PageId) {
-        if self.pages.remove(id).is_some() {
+        if let Some(tally) = self.pages.remove(id) {
             self.bytes -= page_bytes(id);
             if let Some(feed) = &mut self.feed {
-                feed.forget(id);
+                feed.forget(id, tally.key);
             }
         }
     }
@@ -167,11 +167,11 @@ impl Counter {
         let inactive = |tally: &Tally| {
             tally.total() == 0 && tally.subscribers.is_empty() && tally.remembered.last_activity_ms <= before
         };
-        for (id, _) in self.pages.extract_if(|_, tally| inactive(tally)) {
+        for (id, tally) in self.pages.extract_if(|_, tally| inactive(tally)) {
             self.bytes -= page_bytes(&id);
             stored(room.storage().delete(&page_key(&id)))?;
             if let Some(feed) = &mut self.feed {
-                feed.forget(&id);
+                feed.forget(&id, tally.key);
             }
         }
         // Pages that were in use at the last search may not be any more.

@@ -6,6 +6,7 @@ use connection_counter_protocol::PageId;
 
 use super::{
     Counter,
+    elsewhere::PageKey,
     past::{Remembered, page_bytes, page_key},
 };
 use crate::{
@@ -21,6 +22,8 @@ pub(super) struct Tally {
     pub(super) viewers: u32,
     /// Viewers on other machines.
     pub(super) elsewhere: u32,
+    /// The page's key among these, if there are any.
+    pub(super) key: PageKey,
     /// The sequence number of the last report.
     pub(super) sequence: u64,
     /// The pages whose viewers watch this one.
@@ -91,8 +94,8 @@ impl Counter {
             }
             self.free_memory(room)?;
             self.bytes += page_bytes(id);
-            let elsewhere = self.feed.as_mut().map_or(0, |feed| feed.watch(id));
-            self.pages.insert(id.clone(), Tally { elsewhere, ..Tally::default() });
+            let (key, elsewhere) = self.feed.as_mut().map(|feed| feed.watch(id)).unwrap_or_default();
+            self.pages.insert(id.clone(), Tally { elsewhere, key, ..Tally::default() });
             if elsewhere > 0 {
                 self.changed(room, id, 0)?;
             }
