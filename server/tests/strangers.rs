@@ -239,6 +239,23 @@ impl SlowBodies {
 }
 
 #[tokio::test]
+async fn connections_that_send_nothing_cost_little() {
+    const CONNECTIONS: usize = 1_000;
+    let server = Server::start(&["--header-timeout-ms=60000"]);
+    server.expect_fresh_page("before").await;
+    let before = server.memory();
+    let mut silent = Vec::new();
+    for _ in 0..CONNECTIONS {
+        silent.push(TcpStream::connect(server.binary.address).await.unwrap());
+    }
+    // It is accepted after them.
+    server.expect_fresh_page("after").await;
+    let each = server.memory().saturating_sub(before) / CONNECTIONS as u64;
+    println!("a connection that sends nothing costs {each} bytes");
+    assert!(each < 4 * 1024, "{each} bytes for each");
+}
+
+#[tokio::test]
 async fn slow_bodies_cost_little_and_hold_up_no_one() {
     const CONNECTIONS: usize = 400;
     for method in ["GET", "POST"] {

@@ -185,10 +185,12 @@ impl HttpServer {
         // without a task.
         tokio::spawn(async move {
             let deadline = Instant::now() + server.config().limits.header_timeout;
+            let mut first = [0];
             // A connection that has sent nothing yet takes no turn.
             tokio::select! {
-                // If this failed, the next read fails, too.
-                _ = stream.readable() => {}
+                // If this fails, the next read fails, too. `readable` would be ready at once, because tokio assumes that a new
+                // connection has sent something.
+                _ = stream.peek(&mut first) => {}
                 () = server.stopping.cancelled() => return,
                 () = visit.says_nothing(deadline) => return,
             }
