@@ -40,6 +40,34 @@ async fn a_page_is_named_in_the_query_below_any_path() {
 }
 
 #[tokio::test]
+async fn a_handshake_reaches_its_page_at_any_path() {
+    let server = TestServer::start().await;
+    // Paths that proxies make of `/live`, and paths of no room.
+    for path in ["/", "//", "/connect", "/parties/page/", "/live/live.js", "/%6Cive"] {
+        let viewer = server.connect(&format!("{path}?page=example.org%2Fa"), &[]).await;
+        let viewer = viewer.unwrap_or_else(|error| panic!("{path}: {error}"));
+        server.expect_counted("example.org", "example.org/a", 1).await;
+        viewer.close().await;
+        server.expect_counted("example.org", "example.org/a", 0).await;
+    }
+    assert_eq!(server.get("/connect?page=example.org%2Fa").await.0, 404, "a request is not a handshake");
+    // A room that the path names comes first.
+    let _viewer = server.connect("/parties/page/example.org%2Fb?page=example.org%2Fa", &[]).await.unwrap();
+    server.expect_counted("example.org", "example.org/b", 1).await;
+}
+
+#[tokio::test]
+async fn a_handshake_without_its_query_is_in_the_log() {
+    let (server, log) = Binary::with_log(&[]);
+    for path in ["/live", "/live?p=1", "/live%3Fpage=example.org%2Fa"] {
+        assert_eq!(server.handshake_status(path, &[]).await, 404, "{path}");
+    }
+    let text = log.text();
+    let told: Vec<_> = text.lines().filter(|line| line.contains("where no party is")).collect();
+    assert!(matches!(told[..], [one] if one.contains("came to /live,") && !one.contains("p=1")), "{text}");
+}
+
+#[tokio::test]
 async fn viewer_parameters_go_with_the_page() {
     let server = TestServer::start().await;
     let page = "/live?page=example.org%2Fa";

@@ -1,6 +1,6 @@
 //! Which room an address leads to, and which host it names.
 
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, Request, header};
 use percent_encoding::percent_decode_str;
 
 use crate::{
@@ -9,14 +9,18 @@ use crate::{
     server::{Addresses, QueryAddress},
 };
 
+/// Characters of a path that are quoted.
+const MAX_QUOTED: usize = 100;
+
 /// Refuses a request that names two hosts. A proxy may go by the other one (RFC 9112, section 3.2).
 pub(crate) fn check_host(headers: &HeaderMap) -> Result<()> {
     if headers.get_all(header::HOST).iter().nth(1).is_some() { Err(Error::Hosts) } else { Ok(()) }
 }
 
-/// The room that an address leads to: `/parties/:party/:room[/…]`, `/party/:room[/…]` for the party `main`, or one of the
-/// addresses that the program added.
-pub(crate) fn room(uri: &Uri, rooms: &Rooms, addresses: Addresses) -> Option<Result<RoomKey>> {
+/// The room that a request is for: `/parties/:party/:room[/…]`, `/party/:room[/…]` for the party `main`, or one of the
+/// addresses that the program added. A WebSocket handshake is always for a room.
+pub(crate) fn room<B>(request: &Request<B>, rooms: &Rooms, addresses: Addresses) -> Option<Result<RoomKey>> {
+    let uri = request.uri();
     let named = party_and_room(uri.path(), rooms).or_else(|| shortened(uri.path(), addresses.short, rooms));
     if let Some((party, room)) = named {
         if addresses.operator_party == Some(party) {
@@ -25,11 +29,16 @@ pub(crate) fn room(uri: &Uri, rooms: &Rooms, addresses: Addresses) -> Option<Res
         let room = percent_decode_str(room).decode_utf8().map_err(|_| Error::RoomEncoding);
         return Some(room.and_then(|room| rooms.room_key(party, &room)));
     }
-    let QueryAddress { segment, party } = addresses.query_address?;
-    if uri.path().trim_end_matches('/').rsplit('/').next() != Some(segment) {
-        return None;
+    let is_handshake = request.headers().contains_key(header::SEC_WEBSOCKET_KEY);
+    // Proxies change paths more often than queries, and a handshake is for nothing but a room.
+    let is_meant = |segment| is_handshake || uri.path().trim_end_matches('/').rsplit('/').next() == Some(segment);
+    if let Some(QueryAddress { segment, party }) = addresses.query_address
+        && is_meant(segment)
+        && let Some(id) = party::query_value(uri, party)
+    {
+        return Some(rooms.room_key(party, &id));
     }
-    Some(rooms.room_key(party, &party::query_value(uri, party)?))
+    is_handshake.then(|| Err(Error::NoPartyForHandshake(uri.path().chars().take(MAX_QUOTED).collect())))
 }
 
 fn party_and_room<'a>(path: &'a str, rooms: &Rooms) -> Option<(&'a str, &'a str)> {

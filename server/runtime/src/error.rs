@@ -109,6 +109,9 @@ pub enum Error {
     /// A proxy dropped a part of the WebSocket handshake. The text says which part.
     #[error("not a WebSocket handshake: {0}; a proxy dropped it")]
     UpgradeLost(&'static str),
+    /// The address of a WebSocket handshake, which is given here without its query, leads to no party.
+    #[error("no party is at {0}; connect to /parties/:party/:room, and let proxies pass on the path and the query")]
+    NoPartyForHandshake(String),
     /// The client speaks another version of WebSocket, usually an old draft.
     #[error("this server speaks only version 13 of WebSocket (RFC 6455)")]
     WebSocketVersion,
@@ -227,7 +230,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Refused { status, .. } => *status,
-            Self::NotFound | Self::UnknownParty(_) => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UnknownParty(_) | Self::NoPartyForHandshake(_) => StatusCode::NOT_FOUND,
             Self::Hosts | Self::RoomId(_) | Self::RoomEncoding | Self::Handshake(_) | Self::Json(_) => {
                 StatusCode::BAD_REQUEST
             }

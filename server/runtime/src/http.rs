@@ -269,7 +269,7 @@ impl HttpServer {
         if let Err(error) = address::check_host(request.headers()) {
             return refusal(&error, None);
         }
-        if let Some(key) = address::room(request.uri(), &self.rooms, self.addresses) {
+        if let Some(key) = address::room(&request, &self.rooms, self.addresses) {
             let (asked, room) = (Asked::with(&request), key.as_ref().ok().cloned());
             let answer = match key {
                 Ok(key) => self.visit(key, request, visit).await,

@@ -73,6 +73,7 @@ fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
     static CALLS: Notice = Notice::warning();
     static BODIES: Notice = Notice::warning();
     static UPGRADE: Notice = Notice::warning();
+    static ASTRAY: Notice = Notice::warning();
     let example = || room.map_or_else(String::new, |room| format!(". An example is the room {room}"));
     let (notice, reason, sentence) = match error {
         Error::ServerFull => (
@@ -127,6 +128,15 @@ fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
                 )
             });
             return Some("upgrade_lost");
+        }
+        Error::NoPartyForHandshake(path) => {
+            ASTRAY.give(|| {
+                format!(
+                    "a WebSocket handshake came to {path}, where no party is, so its page shows no counts. Usually a proxy changed \
+                     the path or dropped the query; let it pass on both as they are"
+                )
+            });
+            return Some("no_party");
         }
         _ => return None,
     };

@@ -76,7 +76,7 @@ pub(crate) struct Addresses {
 /// An address that names a room of `party` in its query.
 #[derive(Clone, Copy)]
 pub(crate) struct QueryAddress {
-    /// The last segment of the path.
+    /// The last segment of the path. For a WebSocket handshake, any path will do.
     pub(crate) segment: &'static str,
     /// The party, and the parameter with the room's id.
     pub(crate) party: &'static str,
@@ -209,8 +209,8 @@ impl Server {
     }
 
     /// Gives the rooms of a party a second address, such as `/some/where/live?page=<id>`: any path that ends in this segment, with
-    /// the room's id as a parameter with the party's name. Proxies may change or refuse escaped characters in paths, but they do not
-    /// change queries.
+    /// the room's id as a parameter with the party's name. Proxies may change or refuse escaped characters in paths, but most do not
+    /// change queries. So a WebSocket handshake with that parameter reaches the room at any path that leads to no other room.
     #[must_use]
     pub fn query_address(mut self, segment: &'static str, party: &'static str) -> Self {
         self.addresses.query_address = Some(QueryAddress { segment, party });
