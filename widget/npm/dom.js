@@ -57,7 +57,7 @@ const slots = new Map();
 const free = [];
 /** Documents and shadow roots, and the sheet that each has of us. */
 const [roots, sheets] = [[undefined], [undefined]];
-/** What an `href` means, for each root: resolving costs a browser more than all else we do for a link together. */
+/** What an `href` means, for each root. Resolving it costs a browser more than everything else that is done for a link. */
 let meanings, asked, isDesigned;
 
 /**

@@ -1,4 +1,5 @@
-// Keeps the numbers of the dashboard live: counts by the messages that every reader's page gets, and all else each minute.
+// Keeps the numbers of the dashboard live. Counts come with the messages that readers' pages get. Everything else is asked for each
+// minute.
 
 /** How often curves and lists are read again. */
 const MINUTE_MS = 60_000;
