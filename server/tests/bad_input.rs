@@ -41,7 +41,7 @@ async fn unknown_parties_are_404() {
 }
 
 #[tokio::test]
-async fn empty_rooms_are_404() {
+async fn paths_without_a_room_are_404() {
     let server = TestServer::start().await;
     let paths = ["/parties/page/", "/parties/page", "/parties/counter//", "/parties/", "/parties", "/party/", "/party"];
     assert_eq!(statuses(&server, paths).await, [404; 7]);
@@ -62,7 +62,7 @@ async fn bad_room_ids_are_400() {
         "/parties/page/a%0Ab",
         "/parties/page/a%7F",
         "/parties/page/a%C2%85",
-        // Ids that are empty in their one spelling.
+        // Ids that are empty once they are normalized.
         "/parties/page/..",
         "/parties/page/%2E%2E",
         "/parties/page/.",
@@ -82,7 +82,7 @@ async fn bad_room_ids_are_400() {
 }
 
 #[tokio::test]
-async fn the_longest_id_is_accepted() {
+async fn a_room_id_of_512_bytes_is_accepted() {
     let server = TestServer::start().await;
     let longest = "x".repeat(512);
     let encoded = "%78".repeat(512);
@@ -92,7 +92,7 @@ async fn the_longest_id_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_percent_sign_alone_is_one() {
+async fn a_percent_sign_that_encodes_nothing_stays_a_percent_sign() {
     let server = TestServer::start().await;
     for (room, id) in [("100%25", "100%"), ("100%", "100%"), ("%2541", "%41"), ("%zz", "%zz")] {
         assert_eq!(server.get_json(&format!("/parties/page/{room}")).await["id"], id, "{room}");
@@ -100,7 +100,7 @@ async fn a_percent_sign_alone_is_one() {
 }
 
 #[tokio::test]
-async fn sub_paths_lead_to_their_room() {
+async fn a_path_below_a_room_reaches_that_room() {
     let server = TestServer::start().await;
     let _there = server.viewer("a?query#x").await;
     server.expect_counted("all-pages", "a", 1).await;
@@ -111,7 +111,7 @@ async fn sub_paths_lead_to_their_room() {
 }
 
 #[tokio::test]
-async fn party_without_a_name_is_main() {
+async fn paths_under_party_go_to_the_party_named_main() {
     let server = TestServer::start().await;
     let (status, sentence) = server.get("/party/a").await;
     assert_eq!(status, 404);
@@ -119,7 +119,7 @@ async fn party_without_a_name_is_main() {
 }
 
 #[tokio::test]
-async fn the_prefix_can_be_another() {
+async fn parties_can_be_served_under_another_prefix() {
     let server = TestServer::with(&["--prefix", "v1/parties"]).await;
     assert_eq!(server.get_json("/v1/parties/page/a").await["id"], "a");
     assert_eq!(server.handshake_status("/v1/parties/page/a", &[]).await, 101);
@@ -130,7 +130,7 @@ async fn the_prefix_can_be_another() {
 }
 
 #[tokio::test]
-async fn wrong_handshakes_are_400() {
+async fn invalid_handshakes_are_400() {
     let server = TestServer::start().await;
     assert_eq!(status_of(&server, format!("{HANDSHAKE}\r\n")).await, 101);
     let variants = [
@@ -150,7 +150,7 @@ async fn wrong_handshakes_are_400() {
 }
 
 #[tokio::test]
-async fn another_websocket_version_is_told_ours() {
+async fn other_websocket_versions_get_426_with_the_supported_version() {
     let server = TestServer::start().await;
     for version in ["8", "7", "14", "x"] {
         let handshake = HANDSHAKE.replace("version: 13", &format!("version: {version}"));
@@ -161,7 +161,7 @@ async fn another_websocket_version_is_told_ours() {
 }
 
 #[tokio::test]
-async fn two_hosts_are_refused() {
+async fn requests_with_two_host_headers_are_400() {
     let server = TestServer::start().await;
     for path in ["/healthz", "/", "/live.js", "/docs/embed", "/parties/page/a", "/live?page=a", "/nothing"] {
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n");
@@ -171,7 +171,7 @@ async fn two_hosts_are_refused() {
 }
 
 #[tokio::test]
-async fn an_offer_of_another_protocol_is_ignored() {
+async fn an_offer_to_upgrade_to_http2_is_ignored() {
     let server = TestServer::start().await;
     // `curl --http2` sends this with a normal request.
     let offer = [("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c"), ("http2-settings", "AAMAAABk")];
@@ -180,7 +180,7 @@ async fn an_offer_of_another_protocol_is_ignored() {
 }
 
 #[tokio::test]
-async fn the_first_subprotocol_is_chosen() {
+async fn the_first_offered_subprotocol_is_chosen() {
     let server = TestServer::start().await;
     let viewer = server.try_viewer("a", &[("sec-websocket-protocol", "chat, superchat")]).await.unwrap();
     assert_eq!(viewer.response.headers()["sec-websocket-protocol"], "chat");
@@ -189,7 +189,7 @@ async fn the_first_subprotocol_is_chosen() {
 }
 
 #[tokio::test]
-async fn no_compression_is_agreed_on() {
+async fn an_offer_of_websocket_compression_is_declined() {
     let server = TestServer::start().await;
     let offer = [("sec-websocket-extensions", "permessage-deflate; client_max_window_bits")];
     let mut viewer = server.try_viewer("a", &offer).await.unwrap();
@@ -199,7 +199,7 @@ async fn no_compression_is_agreed_on() {
 }
 
 #[tokio::test]
-async fn malformed_messages_are_answered_once() {
+async fn the_first_malformed_message_gets_an_error_the_second_a_close() {
     let server = TestServer::start().await;
     let long = format!("\"{}\"", "x".repeat(16_000));
     let long_links = format!(r#"{{"type":"subscribe","links":{long}}}"#);
@@ -220,7 +220,7 @@ async fn malformed_messages_are_answered_once() {
 }
 
 #[tokio::test]
-async fn binary_messages_are_malformed() {
+async fn binary_messages_are_treated_as_malformed() {
     let server = TestServer::start().await;
     let mut anna = server.viewer("a").await;
     anna.socket.send(Message::binary(br#"{"type":"subscribe","links":["b"]}"#.to_vec())).await.unwrap();
@@ -230,7 +230,7 @@ async fn binary_messages_are_malformed() {
 }
 
 #[tokio::test]
-async fn deep_and_long_json_is_harmless() {
+async fn deeply_nested_or_very_long_json_does_no_harm() {
     let server = TestServer::start().await;
     for message in ["[".repeat(10_000), r#"{"type":"#.repeat(1_000), format!(r#"{{"type":"{}"}}"#, "x".repeat(10_000))]
     {
@@ -262,7 +262,7 @@ async fn close_code_after(server: &Client, bytes: &[u8]) -> u16 {
 }
 
 #[tokio::test]
-async fn broken_frames_end_the_connection() {
+async fn invalid_frames_close_the_connection_with_1002_or_1007() {
     let server = TestServer::start().await;
     let long_ping = [&[0x89, 0xFE, 0, 126, 0, 0, 0, 0], [b'x'; 126].as_slice()].concat();
     let frames: [(&str, &[u8]); 8] = [
@@ -291,7 +291,7 @@ async fn wait_for_no_viewers(server: &Client, what: &str) {
 }
 
 #[tokio::test]
-async fn announced_giants_are_not_waited_for() {
+async fn a_frame_header_that_announces_too_much_closes_the_connection() {
     let server = TestServer::start().await;
     // Frame headers that announce 8 EiB and 1 GiB. Nothing follows.
     let giants: [&[u8]; 2] = [
@@ -305,7 +305,7 @@ async fn announced_giants_are_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_vanished_viewer_harms_no_one() {
+async fn connections_dropped_in_or_after_the_handshake_are_not_counted() {
     let server = TestServer::start().await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b"]).await;
@@ -322,7 +322,7 @@ async fn a_vanished_viewer_harms_no_one() {
 }
 
 #[tokio::test]
-async fn garbage_on_the_port_is_survived() {
+async fn random_bytes_and_other_protocols_do_not_harm_the_server() {
     let server = TestServer::with(&["--header-timeout-ms=200"]).await;
     let mut random = fastrand::Rng::with_seed(1);
     let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(10_000).collect();
@@ -345,7 +345,7 @@ async fn garbage_on_the_port_is_survived() {
 }
 
 #[tokio::test]
-async fn requests_in_disguise_are_refused() {
+async fn requests_with_ambiguous_lengths_are_400() {
     let server = TestServer::start().await;
     // Requests with two lengths, or with a length and chunks, can be smuggled past proxies.
     let head = "POST /parties/page/a HTTP/1.1\r\nhost: x\r\n";
@@ -371,10 +371,10 @@ async fn long_headers_are_refused() {
 }
 
 #[tokio::test]
-async fn slow_headers_are_not_waited_for() {
+async fn a_connection_that_sends_headers_too_slowly_is_closed() {
     let server = TestServer::with(&["--header-timeout-ms=300"]).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    // A byte now and then. The time limit is for all of them together.
+    // It sends a byte every 50 ms. The time limit is for the whole headers.
     let drip = async {
         loop {
             if stream.write_all(b"G").await.is_err() {
@@ -414,13 +414,13 @@ async fn wrong_methods_are_refused() {
 }
 
 #[tokio::test]
-async fn connecting_to_a_counter_is_refused() {
+async fn websockets_to_a_counter_are_refused() {
     let server = TestServer::start().await;
     assert_eq!(server.handshake_status("/parties/counter/all-pages", &[]).await, 403);
 }
 
 #[tokio::test]
-async fn whole_addresses_in_requests_are_understood() {
+async fn a_request_line_with_a_whole_url_is_understood() {
     let server = TestServer::start().await;
     // Some proxies send it in this form.
     let request = "GET http://example.org/parties/page/a HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -428,7 +428,7 @@ async fn whole_addresses_in_requests_are_understood() {
 }
 
 #[tokio::test]
-async fn odd_connection_ids_are_only_labels() {
+async fn connections_with_unusual_ids_are_accepted_and_counted() {
     let server = TestServer::start().await;
     let long = "x".repeat(4000);
     let mut viewers = Vec::new();

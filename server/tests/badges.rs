@@ -41,7 +41,7 @@ async fn badge_shows_the_viewers_of_a_page() {
 }
 
 #[tokio::test]
-async fn badges_find_pages_with_a_query_and_start_pages() {
+async fn badges_work_for_start_pages_and_for_pages_with_a_query() {
     let server = TestServer::with(BADGES).await;
     let _list = server.try_viewer("example.org%2Flist%3Fpage=2", ORIGIN).await.unwrap();
     let _start = server.try_viewer("example.org%2F", ORIGIN).await.unwrap();
@@ -57,7 +57,7 @@ async fn badges_find_pages_with_a_query_and_start_pages() {
 }
 
 #[tokio::test]
-async fn badge_is_what_image_proxies_and_pages_need() {
+async fn badges_have_the_headers_that_image_proxies_and_pages_need() {
     let server = TestServer::with(BADGES).await;
     let badge = ask(&server, "GET", "example.org/a.svg", &[]).await;
     for (name, value) in [
@@ -86,7 +86,7 @@ async fn badge_is_what_image_proxies_and_pages_need() {
 }
 
 #[tokio::test]
-async fn shields_reads_the_same_as_json() {
+async fn shields_io_can_read_a_badge_as_json() {
     let server = TestServer::with(BADGES).await;
     let _anna = server.try_viewer("example.org%2Fa", ORIGIN).await.unwrap();
     server.expect_counted("example.org", "example.org/a", 1).await;
@@ -99,7 +99,7 @@ async fn shields_reads_the_same_as_json() {
 }
 
 #[tokio::test]
-async fn badges_are_read_and_only_those_of_served_sites() {
+async fn badges_can_only_be_read_and_only_for_served_sites() {
     let server = TestServer::with(BADGES).await;
     let (status, reason) = server.get("/badge/other.org/a.svg").await;
     assert!(status == 403 && reason.contains("other.org may not use this server"), "{status} {reason}");
@@ -111,7 +111,7 @@ async fn badges_are_read_and_only_those_of_served_sites() {
 }
 
 #[tokio::test]
-async fn wrong_badge_addresses_are_told_why() {
+async fn wrong_badge_addresses_get_an_error_that_says_why() {
     let server = TestServer::with(BADGES).await;
     for (path, expected, named) in [
         ("example.org/a", 404, ".svg"),
@@ -126,7 +126,7 @@ async fn wrong_badge_addresses_are_told_why() {
 }
 
 #[tokio::test]
-async fn badges_of_unknown_pages_leave_nothing_behind() {
+async fn badges_of_pages_without_viewers_start_no_rooms() {
     let server = TestServer::with(&[BADGES, &["--request-burst=1000", "--max-rooms=10"]].concat()).await;
     for page in 0..100 {
         assert_eq!(spoken(&server, &format!("example.org/{page}.svg")).await, "viewing now: 0");
@@ -138,7 +138,7 @@ async fn badges_of_unknown_pages_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn badges_count_towards_the_rate_of_requests() {
+async fn badge_requests_count_towards_the_request_limit() {
     let server = TestServer::with(
         &[BADGES, &["--request-burst=3", "--requests-per-second=1", "--trusted-proxy=127.0.0.1"]].concat(),
     )
@@ -152,7 +152,7 @@ async fn badges_count_towards_the_rate_of_requests() {
 }
 
 #[tokio::test]
-async fn badges_are_off_unless_asked_for() {
+async fn badges_are_404_without_the_flag() {
     let server = TestServer::start().await;
     let (status, reason) = server.get("/badge/example.org/a.svg").await;
     assert!(status == 404 && reason.contains("--badges"), "{status} {reason}");
@@ -160,7 +160,7 @@ async fn badges_are_off_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn counter_tells_the_viewers_of_one_page() {
+async fn a_counter_answers_with_the_viewers_of_one_page() {
     let server = TestServer::with(BADGES).await;
     let _anna = server.try_viewer("example.org%2Fcaf%C3%A9", ORIGIN).await.unwrap();
     server.expect_counted("example.org", "example.org/caf%C3%A9", 1).await;

@@ -1,4 +1,4 @@
-//! What proxies do to requests: they rewrite addresses, and split, drop and add headers.
+//! Requests as proxies change them: with rewritten addresses, and with headers that were split, dropped or added.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -12,7 +12,7 @@ use support::{Binary, TestServer, wait_until};
 /// A handshake without the headers that proxies drop or change.
 const HANDSHAKE: &str = "GET /live?page=example.org%2Fa HTTP/1.1\r\nhost: x\r\nsec-websocket-version: 13\r\n\
                          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-/// Page ids that proxies have changed, as they are in a query.
+/// Page ids that proxies are known to change. Here they are as in a query.
 const PAGES: [&str; 5] =
     ["example.org/a", "example.org/caf%C3%A9", "example.org/a?id=1&x=2", "example.org/100%25", "a"];
 
@@ -22,7 +22,7 @@ fn escaped(id: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_page_is_named_in_the_query_below_any_path() {
+async fn live_takes_the_page_from_the_query_below_any_path() {
     let server = TestServer::start().await;
     for place in ["/live", "/live/live", "/some/where/live", "//live", "/live/"] {
         for page in PAGES {
@@ -68,7 +68,7 @@ async fn a_handshake_without_its_query_is_in_the_log() {
 }
 
 #[tokio::test]
-async fn viewer_parameters_go_with_the_page() {
+async fn live_takes_the_viewer_and_observe_parameters() {
     let server = TestServer::start().await;
     let page = "/live?page=example.org%2Fa";
     let _watches = server.connect(&format!("{page}&observe=1"), &[]).await.unwrap();
@@ -78,7 +78,7 @@ async fn viewer_parameters_go_with_the_page() {
 }
 
 #[tokio::test]
-async fn slashes_may_stand_in_the_path_as_they_are() {
+async fn unescaped_and_doubled_slashes_in_the_path_are_accepted() {
     let server = TestServer::start().await;
     for (path, id) in [
         ("example.org/a", "example.org/a"),
@@ -90,7 +90,7 @@ async fn slashes_may_stand_in_the_path_as_they_are() {
             assert_eq!(
                 server.get_json(&format!("{doubled}{path}")).await["id"],
                 id,
-                "a slash too many: {doubled}{path}"
+                "an extra slash in {doubled}{path}"
             );
         }
         assert_eq!(server.get_json(&format!("/parties/page/{path}")).await["id"], id, "{path}");
@@ -99,7 +99,7 @@ async fn slashes_may_stand_in_the_path_as_they_are() {
 }
 
 #[tokio::test]
-async fn header_lists_may_take_several_lines() {
+async fn upgrade_headers_split_over_several_lines_are_accepted() {
     let server = TestServer::start().await;
     for lines in [
         "connection: keep-alive\r\nconnection: Upgrade\r\nupgrade: websocket\r\n",
@@ -113,7 +113,7 @@ async fn header_lists_may_take_several_lines() {
 }
 
 #[tokio::test]
-async fn a_lost_upgrade_is_told_to_both_sides() {
+async fn a_handshake_without_its_upgrade_header_gets_426_and_a_log_line() {
     let (server, log) = Binary::with_log(&[]);
     let upgrade = "connection: upgrade\r\nupgrade: websocket\r\n";
     for handshake in [
@@ -132,7 +132,7 @@ async fn a_lost_upgrade_is_told_to_both_sides() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_speaks_something_else_is_told() {
+async fn tls_http2_and_the_proxy_protocol_are_logged_once() {
     let (server, log) = Binary::with_log(&[]);
     let request = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
     for sent in [
@@ -149,7 +149,7 @@ async fn a_proxy_that_speaks_something_else_is_told() {
 }
 
 #[tokio::test]
-async fn load_balancers_find_it_up() {
+async fn health_checks_of_load_balancers_succeed() {
     let server = TestServer::start().await;
     for check in
         ["OPTIONS / HTTP/1.0\r\n\r\n", "OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n", "GET /healthz HTTP/1.0\r\n\r\n"]
@@ -160,7 +160,7 @@ async fn load_balancers_find_it_up() {
 }
 
 #[tokio::test]
-async fn other_services_cookies_keep_no_one_out() {
+async fn large_cookies_of_other_services_are_accepted() {
     let server = TestServer::start().await;
     let cookies = format!("session={}", "x".repeat(16_000));
     assert_eq!(server.handshake_status("/live?page=a", &[("cookie", &cookies)]).await, 101);
@@ -168,7 +168,7 @@ async fn other_services_cookies_keep_no_one_out() {
 }
 
 #[tokio::test]
-async fn readers_are_told_apart_by_the_header_that_is_named() {
+async fn the_client_ip_header_tells_readers_apart() {
     for (flag, header, first, second) in [
         ("X-Forwarded-For", "x-forwarded-for", "203.0.113.7:50811", "203.0.113.8:50811"),
         ("x-forwarded-for", "x-forwarded-for", "[2001:db8:1::1]:443", "[2001:db8:2::1]:443"),
@@ -185,7 +185,7 @@ async fn readers_are_told_apart_by_the_header_that_is_named() {
 }
 
 #[tokio::test]
-async fn a_silent_proxy_is_named_in_the_log() {
+async fn a_proxy_that_sends_no_client_address_is_logged_with_the_flag_to_set() {
     for (args, hint) in
         [(&[][..], "add --trusted-proxy 127.0.0.1"), (&["--trusted-proxy=127.0.0.1"], "--client-ip-header")]
     {
@@ -203,7 +203,7 @@ async fn a_silent_proxy_is_named_in_the_log() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_names_no_reader_is_in_the_log() {
+async fn a_forwarded_header_without_a_reader_address_is_logged_once() {
     for (entries, problem) in [
         ("unknown", "is not an address"),
         ("127.0.0.1", "names only its own machine"),
@@ -221,7 +221,7 @@ async fn a_proxy_that_names_no_reader_is_in_the_log() {
 }
 
 #[tokio::test]
-async fn a_prefix_is_found_in_any_spelling() {
+async fn a_counter_finds_pages_by_prefix_in_any_spelling() {
     let server = TestServer::start().await;
     let _viewer = server.connect("/live?page=example.org%2Fcaf%C3%A9%2Fmenu", &[]).await.unwrap();
     server.expect_counted("example.org", "example.org/caf%C3%A9/menu", 1).await;
@@ -233,7 +233,7 @@ async fn a_prefix_is_found_in_any_spelling() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_named_pipe_is_no_file() {
+async fn a_named_pipe_in_the_assets_folder_is_404() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe.html");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("this test needs the program mkfifo").success());
@@ -290,7 +290,7 @@ async fn cloudflares_headers_are_understood() {
 }
 
 #[tokio::test]
-async fn traefiks_network_is_named_as_its_page_says() {
+async fn the_flags_on_the_traefik_page_tell_readers_apart() {
     let flags = flags_of(include_str!("../docs/proxies/traefik.md"));
     assert_eq!(flags, ["--trusted-proxy", "172.18.0.0/16"]);
     let server =

@@ -1,4 +1,4 @@
-//! Rooms reach each other with calls, messages and sockets. No circle of rooms waits for itself.
+//! Rooms reach each other with calls, messages and sockets. A call fails if it would make rooms wait for themselves.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use support::{Client, TestServer, wait_until};
 use tokio::sync::Barrier;
 
-/// Two rooms that are about to call each other.
+/// Two rooms wait here until both are about to call each other.
 static MEETING: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
 
 /// `/parties/walker/a/b/c`: room a calls room b, and b calls room c.
@@ -57,7 +57,7 @@ impl Party for Mirror {
     }
 }
 
-/// Calls the mirror, or a party that does not exist, or in a wrong way.
+/// Calls the mirror, an unknown party, a bad room or a bad path, as the last part of the request's path says.
 #[derive(Default)]
 struct Asker;
 
@@ -158,7 +158,7 @@ async fn walk(server: &Client, way: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_call_arrives_as_it_was_sent() {
+async fn a_call_keeps_its_method_path_headers_and_body() {
     let server = start().await;
     let (status, body) = server.get("/parties/asker/x/ask").await;
     assert_eq!(status, 418, "{body}");
@@ -167,16 +167,16 @@ async fn a_call_arrives_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn gatekeepers_are_for_outsiders() {
+async fn calls_between_rooms_skip_on_before_request() {
     let server = start().await;
     assert_eq!(server.get("/parties/mirror/a%20b%2F%C3%BC/path").await, (401, "rooms only".to_owned()));
     let status = server.handshake_status("/parties/mirror/a%20b%2F%C3%BC/path", &[]).await;
-    assert_eq!(status, 401, "who guards requests only has guarded connections, too");
+    assert_eq!(status, 401, "by default, `on_before_connect` calls `on_before_request`");
     assert_eq!(server.get("/parties/asker/x/ask").await.0, 418);
 }
 
 #[tokio::test]
-async fn a_silent_room_is_not_listened_to_for_ever() {
+async fn waiting_for_a_silent_room_ends_with_the_call_timeout() {
     let server = TestServer::of(parties, &["--call-timeout-ms=200"]).await;
     // This call skips the gatekeeper. Otherwise there would be nothing to wait for.
     assert_eq!(server.get("/parties/asker/x/listen").await.0, 504);
@@ -184,7 +184,7 @@ async fn a_silent_room_is_not_listened_to_for_ever() {
 }
 
 #[tokio::test]
-async fn mistakes_fail_at_the_call() {
+async fn calls_to_unknown_parties_bad_rooms_or_bad_paths_fail() {
     let server = start().await;
     for (how, hint) in
         [("unknown", "\"nothing\" not found"), ("bad-room", "empty"), ("bad-path", "\"*\" is not a path")]
@@ -195,7 +195,7 @@ async fn mistakes_fail_at_the_call() {
 }
 
 #[tokio::test]
-async fn a_room_that_listens_cannot_be_called_back() {
+async fn a_room_that_waits_on_a_socket_cannot_be_called_back() {
     let server = start().await;
     let heard = server.get_json("/parties/phone/a/call-me").await;
     let refusal = heard[0].as_str().unwrap();
@@ -203,25 +203,25 @@ async fn a_room_that_listens_cannot_be_called_back() {
 }
 
 #[tokio::test]
-async fn calls_lead_through_many_rooms() {
+async fn calls_can_pass_through_many_rooms() {
     let server = start().await;
     assert_eq!(walk(&server, "a/b/c/d/e/f").await, (200, "\"f\"".to_owned()));
-    // Two ways to one room are not a circle.
+    // Calls in both directions are not a circle if one ends before the other begins.
     assert_eq!(walk(&server, "a/b").await.0, 200);
     assert_eq!(walk(&server, "b/a").await.0, 200);
 }
 
 #[tokio::test]
-async fn a_room_cannot_wait_for_itself() {
+async fn a_room_that_calls_itself_gets_an_error() {
     let server = start().await;
     let (status, sentence) = walk(&server, "a/a").await;
     assert_eq!(status, 500);
     assert!(sentence.ends_with("walker/a → walker/a"), "{sentence}");
-    assert_eq!(walk(&server, "a/b").await.0, 200, "the room is well");
+    assert_eq!(walk(&server, "a/b").await.0, 200, "the room still answers");
 }
 
 #[tokio::test]
-async fn a_circle_of_calls_is_refused() {
+async fn a_call_back_to_a_room_that_waits_for_it_fails() {
     let server = start().await;
     for (way, chain) in
         [("a/b/a", "walker/b → walker/a → walker/b"), ("a/b/c/a", "walker/c → walker/a → walker/b → walker/c")]
@@ -230,18 +230,18 @@ async fn a_circle_of_calls_is_refused() {
         assert_eq!(status, 500);
         assert!(sentence.ends_with(chain), "{sentence}");
     }
-    assert_eq!(walk(&server, "b/a").await.0, 200, "the rooms are well");
+    assert_eq!(walk(&server, "b/a").await.0, 200, "the rooms still answer");
 }
 
 #[tokio::test]
-async fn crossing_calls_do_not_block_each_other() {
+async fn one_of_two_rooms_that_call_each_other_fails_at_once() {
     let server = start().await;
     let one = walk(&server, "a/b?meet");
     let other = walk(&server, "b/a?meet");
     let (one, other) = tokio::join!(one, other);
     let mut statuses = [one.0, other.0];
     statuses.sort_unstable();
-    // One of them fails at once, and not after the deadline, because the other already waits.
+    // One of them fails at once, because the other already waits. It does not wait for the deadline.
     assert_eq!(statuses, [200, 500], "{one:?} {other:?}");
     assert!(one.1.contains("→") || other.1.contains("→"), "{one:?} {other:?}");
 }
@@ -249,7 +249,7 @@ async fn crossing_calls_do_not_block_each_other() {
 #[tokio::test]
 async fn many_crossing_calls_all_end() {
     let server = start().await;
-    // The last three come back to a waiting room in any case.
+    // The last three always call a room that already waits.
     let ways = ["a/b/c", "b/c/a", "c/a/b", "a/c", "c/b", "b/a", "a/a", "a/b/a", "b/c/a/b"];
     let calls: Vec<_> = (0..180)
         .map(|number| {
@@ -263,7 +263,7 @@ async fn many_crossing_calls_all_end() {
         let comes_back = ways[6..].contains(&way);
         assert!((status == 200 && !comes_back) || sentence.contains("→"), "{way}: {status} {sentence}");
     }
-    assert_eq!(walk(&server, "a/b/c").await.0, 200, "no one waits any more");
+    assert_eq!(walk(&server, "a/b/c").await.0, 200, "no room still waits");
 }
 
 #[tokio::test]
@@ -275,7 +275,7 @@ async fn messages_arrive_in_order() {
 }
 
 #[tokio::test]
-async fn a_room_may_send_to_itself() {
+async fn a_room_can_send_messages_to_itself() {
     let server = start().await;
     assert_eq!(server.get("/parties/teller/notes/tell/3").await.0, 200);
     wait_until("all have arrived", async || server.get_json("/parties/teller/notes").await == json!([0, 1, 2])).await;

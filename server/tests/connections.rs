@@ -1,5 +1,5 @@
-//! A room's connections: their data, how they are found, get messages and are closed, and how they stay open while their room
-//! leaves memory.
+//! A room's connections: their data and tags, how they get messages and are closed, and how they stay open while their
+//! room leaves memory.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 /// Does what its connections ask for. `HIBERNATES` says whether it may leave memory while it has connections.
 #[derive(Default)]
 struct Hall<const HIBERNATES: bool> {
-    /// How many requests it has had since it was loaded into memory.
+    /// How many messages it has had since it was loaded into memory.
     asked: u32,
     closes: Vec<Value>,
 }
@@ -100,14 +100,14 @@ async fn enter(server: &Client, room: &str) -> TestViewer {
     guest
 }
 
-/// Id, URI, tags, state, and how many requests the room has had.
+/// Id, URI, tags, state, and how many messages the room has had.
 async fn who(guest: &mut TestViewer) -> Value {
     guest.send("who").await;
     guest.next().await
 }
 
 #[tokio::test]
-async fn a_connection_has_id_and_address() {
+async fn a_connection_has_the_id_and_uri_of_its_request() {
     let server = start().await;
     let mut named = enter(&server, "hall/a/sub%20path?_pk=anna%20b&x=1&_pk=other").await;
     assert_eq!(
@@ -161,7 +161,7 @@ async fn too_many_tags_are_refused() {
 }
 
 #[tokio::test]
-async fn a_broadcast_can_leave_one_out() {
+async fn a_broadcast_can_exclude_a_connection() {
     let server = start().await;
     let mut anna = enter(&server, "hall/a").await;
     let mut ben = enter(&server, "hall/a").await;
@@ -172,11 +172,11 @@ async fn a_broadcast_can_leave_one_out() {
     for guest in [&mut anna, &mut ben] {
         assert_eq!(guest.socket.next().await.unwrap().unwrap(), Frame::binary(vec![0, 255]));
     }
-    assert_eq!(who(&mut elsewhere).await[4], 1, "another room has heard nothing");
+    assert_eq!(who(&mut elsewhere).await[4], 1, "another room got nothing");
 }
 
 #[tokio::test]
-async fn one_dead_connection_stops_no_broadcast() {
+async fn a_broadcast_reaches_the_others_when_one_connection_is_dead() {
     let server = start().await;
     let mut anna = enter(&server, "hall/a").await;
     let dead = enter(&server, "hall/a").await;
@@ -187,7 +187,7 @@ async fn one_dead_connection_stops_no_broadcast() {
 }
 
 #[tokio::test]
-async fn the_same_id_twice_is_two_connections() {
+async fn two_connections_can_have_the_same_id() {
     let server = start().await;
     let old = enter(&server, "hall/a?_pk=same").await;
     let mut new = enter(&server, "hall/a?_pk=same").await;
@@ -203,7 +203,7 @@ async fn the_same_id_twice_is_two_connections() {
 }
 
 #[tokio::test]
-async fn a_room_may_close_a_connection() {
+async fn a_room_can_close_a_connection_with_code_and_reason() {
     let server = start().await;
     // This connection keeps the room in memory.
     let _witness = enter(&server, "hall/a").await;
@@ -220,7 +220,7 @@ async fn a_room_may_close_a_connection() {
 }
 
 #[tokio::test]
-async fn every_end_is_reported_once() {
+async fn on_close_runs_once_for_each_connection_that_ends() {
     let server = start().await;
     let _witness = enter(&server, "hall/a").await;
     enter(&server, "hall/a?_pk=polite").await.close().await;
@@ -243,7 +243,7 @@ async fn expect_closes(server: &Client, closes: Value) {
 }
 
 #[tokio::test]
-async fn a_room_with_connections_stays() {
+async fn a_room_with_connections_stays_in_memory() {
     let server = start().await;
     let mut anna = enter(&server, "hall/a").await;
     assert_eq!(who(&mut anna).await[4], 1);
@@ -254,7 +254,7 @@ async fn a_room_with_connections_stays() {
 }
 
 #[tokio::test]
-async fn a_sleeping_room_keeps_its_connections() {
+async fn a_room_that_left_memory_keeps_its_connections() {
     let server = start().await;
     let mut anna = enter(&server, "light/a/sub?_pk=anna&tags=red").await;
     let mut ben = enter(&server, "light/a?_pk=ben").await;
@@ -271,7 +271,7 @@ async fn a_sleeping_room_keeps_its_connections() {
 }
 
 #[tokio::test]
-async fn connections_of_sleeping_rooms_hear_the_end() {
+async fn connections_of_rooms_out_of_memory_get_a_close_frame_at_shutdown() {
     let mut server = start().await;
     let mut anna = enter(&server, "light/a").await;
     wait_until("the room has left memory", async || server.get_json("/parties/census/x").await["light"] == 0).await;

@@ -12,7 +12,7 @@ use support::TestServer;
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
-async fn two_viewers_count_each_other() {
+async fn viewers_see_each_other_come_and_leave() {
     let server = TestServer::start().await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b", "c"]).await;
@@ -31,7 +31,7 @@ async fn two_viewers_count_each_other() {
 }
 
 #[tokio::test]
-async fn updates_hold_only_what_changed() {
+async fn updates_contain_only_changed_counts() {
     let server = TestServer::start().await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b", "c", "d"]).await;
@@ -43,7 +43,7 @@ async fn updates_hold_only_what_changed() {
 }
 
 #[tokio::test]
-async fn bursts_become_few_updates() {
+async fn many_changes_are_sent_as_few_updates() {
     let server = TestServer::with(&["--update-interval-ms", "200"]).await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b"]).await;
@@ -55,13 +55,13 @@ async fn bursts_become_few_updates() {
         crowd.push(server.viewer("b").await);
     }
     anna.expect_viewers("b", 100).await;
-    // One message at once, then at most one per interval. Each hop has its own pace.
+    // The first update comes at once, then at most one per interval. The counter and the page each wait an interval.
     let most = 2 + start.elapsed().as_millis() / 200;
     assert!(anna.updates.len() as u128 <= most, "{} updates in {:?}", anna.updates.len(), start.elapsed());
 }
 
 #[tokio::test]
-async fn a_viewer_of_two_tabs_may_count_once() {
+async fn tabs_with_one_viewer_token_count_once_and_observers_never() {
     let server = TestServer::start().await;
     let _one = server.viewer("a?viewer=token").await;
     let two = server.viewer("a?viewer=token").await;
@@ -75,7 +75,7 @@ async fn a_viewer_of_two_tabs_may_count_once() {
 }
 
 #[tokio::test]
-async fn same_connection_id_counts_twice_until_one_dies() {
+async fn two_connections_with_one_id_count_twice_until_one_closes() {
     let server = TestServer::start().await;
     let old = server.viewer("a?_pk=same").await;
     let mut new = server.viewer("a?_pk=same").await;
@@ -98,7 +98,7 @@ async fn spellings_of_one_page_are_one_room() {
 }
 
 #[tokio::test]
-async fn a_silent_viewer_is_gone_after_the_deadline() {
+async fn a_viewer_that_answers_no_pings_is_counted_out() {
     let server = TestServer::with(&["--ping-interval-ms", "100", "--idle-timeout-ms", "400"]).await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b"]).await;
@@ -110,7 +110,7 @@ async fn a_silent_viewer_is_gone_after_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_live_viewer_outlives_the_deadline() {
+async fn a_viewer_that_answers_pings_stays_connected() {
     let server = TestServer::with(&["--ping-interval-ms", "50", "--idle-timeout-ms", "200"]).await;
     let mut anna = server.viewer("a").await;
     // Reading answers pings. No message arrives.
@@ -119,7 +119,7 @@ async fn a_live_viewer_outlives_the_deadline() {
 }
 
 #[tokio::test]
-async fn ping_in_text_is_answered() {
+async fn the_text_message_ping_is_answered_with_pong() {
     let server = TestServer::start().await;
     let mut anna = server.viewer("a").await;
     anna.socket.send(Message::text("ping")).await.unwrap();
@@ -147,7 +147,7 @@ async fn a_message_sent_before_the_handshake_ends_is_read() {
 }
 
 #[tokio::test]
-async fn a_site_is_read_page_by_page_or_at_a_glance() {
+async fn a_counter_can_be_read_by_prefix_limit_and_detail() {
     let server = TestServer::start().await;
     let mut viewers = Vec::new();
     for page in ["example.org%2Fblog%2Fa", "example.org%2Fblog%2Fa", "example.org%2Fblog%2Fb", "example.org%2Fc"] {

@@ -15,12 +15,12 @@ async fn from(server: &Client, origin: &str, page: &str) -> TestViewer {
 }
 
 #[tokio::test]
-async fn listed_sites_are_counted() {
+async fn viewers_on_pages_of_listed_sites_are_counted() {
     let server = TestServer::with(SITES).await;
     let mut anna = from(&server, "https://example.org", "example.org%2Fa").await;
     let _ben = from(&server, "http://EXAMPLE.org:80", "example.org%2Fb").await;
     let _cleo = from(&server, "http://localhost:3000", "localhost:3000%2F").await;
-    // A bare name is no one's.
+    // A page id without a host belongs to no site.
     let _dora = from(&server, "https://example.org", "bare").await;
     anna.subscribe(&["example.org/b", "localhost:3000/", "bare"]).await;
     for page in ["example.org/b", "localhost:3000/", "bare"] {
@@ -29,7 +29,7 @@ async fn listed_sites_are_counted() {
 }
 
 #[tokio::test]
-async fn requests_without_an_origin_are_refused() {
+async fn handshakes_without_an_origin_are_refused() {
     let server = TestServer::with(SITES).await;
     assert_eq!(server.handshake_status("/parties/page/example.org%2Fa", &[]).await, 403);
     assert_eq!(server.handshake_status("/parties/page/bare", &[]).await, 403);
@@ -37,7 +37,7 @@ async fn requests_without_an_origin_are_refused() {
 }
 
 #[tokio::test]
-async fn sandboxed_pages_are_told_why_they_are_refused() {
+async fn sandboxed_pages_are_refused_with_the_reason() {
     let server = TestServer::with(SITES).await;
     let mut visitor = from(&server, "null", "example.org%2Fa").await;
     let goodbye = visitor.expect_close().await;
@@ -46,7 +46,7 @@ async fn sandboxed_pages_are_told_why_they_are_refused() {
 }
 
 #[tokio::test]
-async fn other_name_of_a_site_has_the_same_pages() {
+async fn both_names_of_a_site_have_the_same_pages() {
     let server = TestServer::with(&["--site=example.org=www.example.org"]).await;
     let mut bare = from(&server, "https://example.org", "example.org%2Fa").await;
     let mut www = from(&server, "https://www.example.org", "www.example.org%2Fa").await;
@@ -61,14 +61,14 @@ async fn other_name_of_a_site_has_the_same_pages() {
         let pages = server.get_json(&format!("/parties/counter/{site}")).await["pages"].clone();
         assert_eq!(pages, json!({ "example.org/a": 2, "example.org/b": 1 }), "{site}");
     }
-    // Who leaves a link is told no more of it.
+    // Unsubscribing works with the other name, too.
     www.unsubscribe(&["www.example.org/b"]).await;
     www.subscribe(&["www.example.org/b"]).await;
     www.expect_viewers("www.example.org/b", 1).await;
 }
 
 #[tokio::test]
-async fn sub_domains_are_sites_of_their_own() {
+async fn sub_domains_are_counted_as_separate_sites() {
     let server = TestServer::with(&["--site=*.example.org"]).await;
     let mut shop = from(&server, "https://shop.example.org", "shop.example.org%2Fa").await;
     let _blog = from(&server, "https://blog.example.org", "blog.example.org%2Fa").await;
@@ -80,14 +80,14 @@ async fn sub_domains_are_sites_of_their_own() {
 }
 
 #[tokio::test]
-async fn missing_www_is_named_with_its_flag() {
+async fn a_refused_www_name_gets_the_flag_to_add() {
     let server = TestServer::with(SITES).await;
     let goodbye = from(&server, "https://www.example.org", "www.example.org%2F").await.expect_close().await;
     assert!(goodbye.reason.ends_with("--site example.org=www.example.org"), "{}", goodbye.reason);
 }
 
 #[tokio::test]
-async fn foreign_origins_are_told_why_they_are_refused() {
+async fn unlisted_origins_are_refused_with_the_reason() {
     let server = TestServer::with(SITES).await;
     for origin in [
         "https://evil.example",
@@ -117,7 +117,7 @@ async fn foreign_origins_are_told_why_they_are_refused() {
 }
 
 #[tokio::test]
-async fn a_site_counts_its_own_pages_only() {
+async fn a_site_cannot_count_viewers_on_pages_of_another_site() {
     let server = TestServer::with(SITES).await;
     let mut visitor = from(&server, "https://example.org", "localhost:3000%2F").await;
     assert_eq!(visitor.expect_close_code().await, 1008);
@@ -125,7 +125,7 @@ async fn a_site_counts_its_own_pages_only() {
 }
 
 #[tokio::test]
-async fn its_own_pages_are_always_allowed() {
+async fn the_servers_own_pages_are_always_allowed() {
     let server = TestServer::with(SITES).await;
     let own = server.address.to_string();
     let mut anna = from(&server, &format!("http://{own}"), &format!("{own}%2Fpages%2Fa")).await;
@@ -147,7 +147,7 @@ async fn links_to_unlisted_sites_are_refused() {
 }
 
 #[tokio::test]
-async fn counts_of_unlisted_sites_are_not_told() {
+async fn counts_of_unlisted_sites_are_403() {
     let server = TestServer::with(SITES).await;
     let status = async |path: &str| server.get(&format!("/parties/{path}")).await.0;
     for path in ["counter/example.org", "counter/EXAMPLE.ORG", "counter/all-pages", "page/example.org%2Fa", "page/bare"]
@@ -160,7 +160,7 @@ async fn counts_of_unlisted_sites_are_not_told() {
 }
 
 #[tokio::test]
-async fn an_open_server_serves_everyone() {
+async fn an_open_server_counts_viewers_of_any_origin() {
     let server = TestServer::start().await;
     let mut anna = from(&server, "https://anyone.example", "anyone.example%2Fa").await;
     anna.subscribe(&["someone-else.example/b"]).await;
@@ -171,7 +171,7 @@ async fn an_open_server_serves_everyone() {
 }
 
 #[tokio::test]
-async fn any_page_may_read_counts() {
+async fn pages_of_any_origin_can_read_counts() {
     let server = TestServer::with(SITES).await;
     for path in ["/parties/page/example.org%2Fa", "/parties/counter/example.org", "/parties/counter/example.org?detail"]
     {
@@ -189,7 +189,7 @@ async fn any_page_may_read_counts() {
 }
 
 #[tokio::test]
-async fn refusals_can_be_read_by_pages() {
+async fn pages_of_any_origin_can_read_refusals() {
     let server = TestServer::with(SITES).await;
     for (method, path) in [("GET", "/parties/counter/evil.example"), ("POST", "/parties/page/example.org%2Fa")] {
         let answer = server.exchange(method, path, &[], "{}").await;
@@ -212,7 +212,7 @@ async fn preflights_allow_reading_only() {
 }
 
 #[tokio::test]
-async fn the_party_token_opens_everything() {
+async fn only_the_exact_party_token_gives_access_to_unlisted_sites() {
     let server = TestServer::with(SITES).await;
     let update = r#"{"action":"update","id":"evil.example/a","connectionCount":2}"#;
     let post = async |headers: &[(&str, &str)]| {
@@ -229,7 +229,7 @@ async fn the_party_token_opens_everything() {
 }
 
 #[tokio::test]
-async fn without_a_token_none_is_right() {
+async fn a_server_without_a_party_token_accepts_none() {
     let server = TestServer::start().await;
     for guess in ["Bearer", "Bearer ", "Bearer null", "Bearer None"] {
         let body = r#"{"action":"update","id":"a","connectionCount":2}"#;

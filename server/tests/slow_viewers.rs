@@ -11,10 +11,10 @@ use support::{Client, DEADLINE, TestServer, TestViewer};
 use tokio::net::TcpSocket;
 
 const TOKEN: &[(&str, &str)] = &[("authorization", "Bearer secret")];
-/// Long ids make large updates: with these, one of about 100 KB.
+/// Long ids make large updates. With these, an update has about 100 KB.
 const LINKS: usize = 200;
 const LINK_BYTES: usize = 480;
-/// Together more than the operating system holds between two sockets of one machine, which is about 4 MiB here.
+/// Together they are more than the operating system buffers between two sockets of one machine, about 4 MiB here.
 const UPDATES: u32 = 100;
 
 fn links() -> Vec<String> {
@@ -30,14 +30,14 @@ async fn watch(viewer: &mut TestViewer) {
     viewer.expect_viewers(&links[LINKS - 1], 0).await;
 }
 
-/// Has the counter tell page a that every link has so many viewers.
+/// Tells page a, as its counter would, that every link has this many viewers.
 async fn tell(server: &Client, viewers: u32) {
     let connections: BTreeMap<String, u32> = links().into_iter().map(|link| (link, viewers)).collect();
     let body = json!({ "action": "update", "connections": connections }).to_string();
     assert_eq!(server.request("POST", "/parties/page/a", TOKEN, &body).await.0, 200);
 }
 
-/// A viewer for whom the operating system keeps little while it does not read.
+/// A viewer with a small receive buffer, so that little waits there while it does not read.
 async fn slow_viewer(server: &Client) -> TestViewer {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -49,7 +49,7 @@ async fn slow_viewer(server: &Client) -> TestViewer {
 }
 
 #[tokio::test]
-async fn a_slow_viewer_gets_only_the_newest() {
+async fn a_slow_viewer_skips_updates_and_gets_the_newest_counts() {
     let server = TestServer::with(&["--party-token=secret", "--update-interval-ms=1"]).await;
     let mut slow = slow_viewer(&server).await;
     watch(&mut slow).await;
@@ -58,7 +58,7 @@ async fn a_slow_viewer_gets_only_the_newest() {
     slow.updates.clear();
     for viewers in 1..=UPDATES {
         tell(&server, viewers).await;
-        // Whoever reads hears of each, whatever the other does.
+        // The viewer that reads gets every update, whatever the slow one does.
         fast.expect_viewers(&links()[0], viewers.into()).await;
     }
     slow.expect_viewers(&links()[0], UPDATES.into()).await;
@@ -85,10 +85,10 @@ async fn a_viewer_that_never_reads_is_dropped() {
 }
 
 #[tokio::test]
-async fn large_updates_come_in_small_messages() {
+async fn large_updates_are_split_into_small_messages() {
     let server = TestServer::with(&["--party-token=secret", "--max-send-queue-bytes=40000"]).await;
     let mut anna = server.viewer("a").await;
-    // The first counts, and what changes later, are each more than may wait for a connection.
+    // The first counts and the later update are each larger than the send queue of a connection.
     watch(&mut anna).await;
     tell(&server, 7).await;
     for link in links() {

@@ -1,7 +1,7 @@
-//! What strangers can make the server hold: one address, and the viewers of one page, have their share and no more.
+//! How much clients can make the server hold. One address, and the viewers of one page, have limits.
 //!
-//! The server is a process of its own, so that its memory can be seen. `cargo test --release --test strangers -- --nocapture`
-//! prints the figures.
+//! The server is a process of its own, so that its memory can be measured.
+//! `cargo test --release --test strangers -- --nocapture` prints the figures.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
@@ -14,19 +14,19 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use support::{Binary, TestServer, TestViewer, wait_until};
 
-/// Addresses are told apart behind a proxy only: whoever comes from this machine has no limits of its own.
+/// Addresses are told apart only behind a proxy. Requests from this machine itself have no limits.
 const PROXY: &str = "--trusted-proxy=127.0.0.1/32";
-/// What an address may make the server's memory grow by.
+/// How much the server's memory may grow because of one address.
 const BYTES_PER_ADDRESS: u64 = 64 * 1024 * 1024;
-/// What one address may have by default, nearly.
+/// Nearly as much as one address may have by default.
 const SOCKETS: usize = 60;
 const LINKS: usize = 1_024;
 const LINK_BYTES: usize = 480;
-/// What fits into a message.
+/// How many of these links fit into one message.
 const LINKS_PER_MESSAGE: usize = 32;
-/// Of what an attack took, no more than one part in so many is still held when it is over.
+/// After an attack, the server may still hold this part of the memory that it used: one third.
 const GIVEN_BACK: u64 = 3;
-/// The attack needs no patience, and reads nothing until the end, however slow the machine is.
+/// With these flags, the attack is not slowed down, and its connections stay open although it does not read.
 const HASTE: [&str; 5] = [
     "--handshake-burst=100",
     "--message-burst=1000",
@@ -54,15 +54,15 @@ impl Server {
         self.binary.try_viewer(&page.replace('/', "%2F"), &headers).await.unwrap()
     }
 
-    /// Bytes of memory that the server has.
+    /// Bytes of memory that the server uses.
     fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.binary.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// Has each of these addresses watch as many long links as it may, of a site of its own each or all of one site, and
-    /// waits until that is done with.
+    /// Makes each of these addresses watch as many long links as it may, and waits until the server has handled that.
+    /// `site_of` gives the site of each link by its number.
     async fn attack(&self, addresses: &[&str], site_of: impl Fn(usize) -> String) -> Vec<TestViewer> {
         let mut viewers = Vec::new();
         let mut number = 0;
@@ -84,7 +84,7 @@ impl Server {
         viewers
     }
 
-    /// Someone else views a page that no one has viewed, and is counted.
+    /// Checks that a viewer from another address is counted on a page that no one has viewed before.
     async fn expect_fresh_page(&self, name: &str) {
         let viewer = self.viewer(&format!("example.org/{name}"), "198.51.100.7").await;
         self.binary.expect_counted("example.org", &format!("example.org/{name}"), 1).await;
@@ -92,12 +92,12 @@ impl Server {
     }
 }
 
-/// A link as long as may be, nearly.
+/// A link of nearly the greatest length.
 fn link(site: &str, number: usize) -> String {
     format!("{site}/{number:0>width$}", width = LINK_BYTES - site.len() - 1)
 }
 
-/// Waits until the page has answered all that this viewer sent; whether it was told of links that are too many.
+/// Waits until the page has answered all that this viewer sent. Returns whether it has refused links as too many.
 async fn settled(viewer: &mut TestViewer) -> bool {
     viewer.subscribe(&[""]).await;
     let mut too_many = false;
@@ -112,8 +112,8 @@ async fn settled(viewer: &mut TestViewer) -> bool {
 }
 
 #[tokio::test]
-async fn an_address_fills_neither_memory_nor_rooms() {
-    // With two addresses, half of the rooms of this server are for connections, and they must not have those.
+async fn one_address_cannot_use_up_memory_or_rooms() {
+    // Half of the rooms of this server are for connections. The two addresses must not use up that half.
     let server = Server::start(&["--open", "--max-rooms=24000", "--room-idle-ms=500"]);
     server.expect_fresh_page("before").await;
     let before = server.memory();
@@ -125,20 +125,20 @@ async fn an_address_fills_neither_memory_nor_rooms() {
         assert!(grown < BYTES_PER_ADDRESS * (idx as u64 + 1), "{} MB after {} addresses", grown >> 20, idx + 1);
         server.expect_fresh_page(&format!("after-{idx}")).await;
     }
-    // A connection that watches nothing yet has no better luck than those that have their links.
+    // The last connection cannot watch another link, either.
     let refused = held.last_mut().unwrap();
     refused.subscribe(&[&link("fresh.example", 1)]).await;
-    assert!(settled(refused).await, "it was told of the bound");
+    assert!(settled(refused).await, "it was told of the limit");
     let at_most = server.memory().saturating_sub(before);
     drop(held);
-    // What they held is theirs again.
+    // After they have left, the address may use as much as before.
     let mut viewer = server.viewer("example.org/again", "192.0.2.1").await;
     wait_until("the address may watch as before", async || {
         viewer.subscribe(&[&link("fresh.example", 1)]).await;
         !settled(&mut viewer).await
     })
     .await;
-    wait_until("most of the memory is the system's again", async || {
+    wait_until("most of the memory is given back", async || {
         server.memory().saturating_sub(before) < at_most / GIVEN_BACK
     })
     .await;
@@ -146,7 +146,7 @@ async fn an_address_fills_neither_memory_nor_rooms() {
 }
 
 #[tokio::test]
-async fn links_of_one_site_are_bounded_as_well() {
+async fn memory_for_links_of_one_site_is_limited_per_address() {
     let server = Server::start(&["--site=example.org"]);
     let before = server.memory();
     let held = server.attack(&["192.0.2.1"], |_| "example.org".to_owned()).await;
@@ -158,8 +158,8 @@ async fn links_of_one_site_are_bounded_as_well() {
 }
 
 #[tokio::test]
-async fn coming_and_going_starts_no_rooms_without_end() {
-    // Rooms stay for ten seconds after they were last needed, and half of these are for connections.
+async fn subscribing_and_unsubscribing_cannot_use_up_rooms() {
+    // Rooms stay in memory for ten seconds after they were last needed. Half of the rooms are for connections.
     let server = Server::start(&["--open", "--max-rooms=16000"]);
     let mut viewer = server.viewer("example.org/a", "192.0.2.1").await;
     for round in 0..100 {
@@ -173,7 +173,7 @@ async fn coming_and_going_starts_no_rooms_without_end() {
 }
 
 #[tokio::test]
-async fn nobody_takes_a_page_for_themselves() {
+async fn one_address_cannot_use_up_the_links_of_a_page() {
     let server = TestServer::with(&[PROXY, "--max-links-per-room=100"]).await;
     let come = async |address: &str, from: usize| {
         let mut viewer = server.try_viewer("a", &[("x-forwarded-for", address)]).await.unwrap();
@@ -190,7 +190,7 @@ async fn nobody_takes_a_page_for_themselves() {
     assert_eq!(watched().await, 50);
     let ben = come("192.0.2.2", 200).await;
     assert_eq!(watched().await, 75);
-    // The same links as others are no new links.
+    // Links that others watch already are not new links.
     let mut cleo = server.try_viewer("a", &[("x-forwarded-for", "192.0.2.3")]).await.unwrap();
     cleo.subscribe(&["link-0", "link-200"]).await;
     assert!(!settled(&mut cleo).await);
@@ -226,13 +226,13 @@ impl SlowBodies {
         Self(streams)
     }
 
-    /// Each sends so many pieces, in turns. The server may have refused some already.
+    /// Each sends this many pieces, in turns. The server may have refused some of them already.
     async fn send(&mut self, pieces: usize, bytes: usize) {
         for _ in 0..pieces {
             for stream in &self.0 {
                 let _ = stream.try_write(&vec![b'x'; bytes]);
             }
-            // So that each piece arrives by itself.
+            // This pause lets each piece arrive by itself.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -256,7 +256,7 @@ async fn connections_that_send_nothing_cost_little() {
 }
 
 #[tokio::test]
-async fn slow_bodies_cost_little_and_hold_up_no_one() {
+async fn slow_bodies_use_little_memory_and_delay_no_one() {
     const CONNECTIONS: usize = 400;
     for method in ["GET", "POST"] {
         let server = Server::start(&["--body-timeout-ms=60000"]);
@@ -270,7 +270,7 @@ async fn slow_bodies_cost_little_and_hold_up_no_one() {
         bodies.send(10, SlowBodies::BYTES / 10 - 20).await;
         println!("{method}: nearly all of 100 KB costs {} bytes", each());
         assert!(each() < 64 * 1024, "{} bytes for each {method}", each());
-        // While the rest does not come, what was read into is given back.
+        // While the rest is missing, the memory of the read buffer is given back.
         wait_until("a body that waits costs little", async || each() < 40 * 1024).await;
         server.expect_fresh_page("after").await;
     }

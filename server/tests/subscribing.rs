@@ -13,12 +13,11 @@ use connection_counter::{
 use serde_json::{Value, json};
 use support::{TestServer, wait_until};
 
-/// The counter as anyone sees it.
-/// With the pages that are only watched.
+/// The report of the counter, including pages that are only watched.
 const COUNTER: &str = "/parties/counter/all-pages?detail";
 
 #[tokio::test]
-async fn the_snapshot_comes_at_once_with_zeros() {
+async fn the_first_counts_come_at_once_and_include_zeros() {
     // Nothing but the answer to a subscription can come before this interval is over.
     let server = TestServer::with(&["--update-interval-ms", "60000"]).await;
     let _ben = server.viewer("b").await;
@@ -68,9 +67,9 @@ async fn viewers_of_one_page_watch_different_links() {
 }
 
 #[tokio::test]
-async fn a_viewer_hears_only_of_what_it_watches() {
+async fn a_viewer_gets_only_counts_of_links_that_it_watches() {
     let server = TestServer::start().await;
-    // The watchers of one set share each update; whoever watches another set, or nothing, is sent nothing at all.
+    // Viewers that watch the same set get each update. A viewer that watches another set, or nothing, gets none.
     let mut watchers = [server.viewer("a").await, server.viewer("a").await];
     for watcher in &mut watchers {
         watcher.subscribe(&["b", "c"]).await;
@@ -98,7 +97,7 @@ async fn a_viewer_hears_only_of_what_it_watches() {
 }
 
 #[tokio::test]
-async fn subscribing_twice_counts_once() {
+async fn one_unsubscribe_is_enough_for_a_link_subscribed_twice() {
     let server = TestServer::start().await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b", "b"]).await;
@@ -110,7 +109,7 @@ async fn subscribing_twice_counts_once() {
 }
 
 #[tokio::test]
-async fn unsubscribed_links_stay_silent() {
+async fn unsubscribed_links_get_no_more_updates() {
     let server = TestServer::start().await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b", "c"]).await;
@@ -120,7 +119,7 @@ async fn unsubscribed_links_stay_silent() {
     let _ben = server.viewer("b").await;
     server.expect_counted("all-pages", "b", 1).await;
     let _cleo = server.viewer("c").await;
-    // News travel in order, so b's would be here by now.
+    // Updates arrive in order, so an update of b would have arrived by now.
     anna.expect_viewers("c", 1).await;
     assert_eq!(anna.counts["b"], 0);
 }
@@ -134,7 +133,7 @@ async fn unsubscribing_leaves_others_subscribed() {
     let mut alex = server.viewer("a").await;
     alex.subscribe(&["b"]).await;
     alex.expect_viewers("b", 0).await;
-    // Harmless twice, and for links never asked for.
+    // Unsubscribing twice, or from links that were never subscribed, does no harm.
     alex.unsubscribe(&["b", "b", "x", ""]).await;
     alex.subscribe(&["c"]).await;
     alex.expect_viewers("c", 0).await;
@@ -156,7 +155,7 @@ async fn subscribing_again_gets_fresh_counts() {
 }
 
 #[tokio::test]
-async fn the_last_watcher_ends_the_subscription() {
+async fn a_subscription_ends_when_its_last_watcher_leaves() {
     let server = TestServer::start().await;
     let watched = async || server.get_json(COUNTER).await["pages"]["b"].is_object();
     let mut anna = server.viewer("a").await;
@@ -168,13 +167,13 @@ async fn the_last_watcher_ends_the_subscription() {
     anna.close().await;
     server.expect_counted("all-pages", "a", 1).await;
     assert!(watched().await, "one viewer still watches b");
-    // Without a goodbye: a crash ends it as well.
+    // This connection ends without a close frame, as in a crash.
     drop(alex);
     wait_until("the counter lets go of b", async || !watched().await).await;
 }
 
 #[tokio::test]
-async fn links_may_lead_to_other_sites() {
+async fn links_to_other_sites_are_counted_there() {
     let server = TestServer::start().await;
     let mut anna = server.viewer("one.example%2Fa").await;
     anna.subscribe(&["two.example/b", "one.example/a", "bare"]).await;
@@ -189,7 +188,7 @@ async fn links_may_lead_to_other_sites() {
 }
 
 #[tokio::test]
-async fn bad_links_are_refused_one_by_one() {
+async fn bad_links_are_refused_and_the_others_are_accepted() {
     let server = TestServer::start().await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b", "", "bad host/x", "\u{7}", "c"]).await;
@@ -209,7 +208,7 @@ async fn unknown_types_and_fields_are_ignored() {
 }
 
 #[tokio::test]
-async fn a_crowd_that_moves_on_is_counted_exactly() {
+async fn counts_are_exact_after_a_crowd_moves_to_another_page() {
     let server = TestServer::start().await;
     let mut reader = server.viewer("reader").await;
     reader.subscribe(&["a", "b"]).await;
@@ -227,8 +226,8 @@ async fn a_crowd_that_moves_on_is_counted_exactly() {
 }
 
 #[tokio::test]
-async fn a_room_that_left_is_not_woken() {
-    // Long enough that a room woken in vain would still be awake when it is looked for.
+async fn an_update_does_not_start_a_page_that_left_memory() {
+    // If the room were started by mistake, it would stay long enough for the test to see it.
     let server = TestServer::of(with_census, &["--room-idle-ms", "300"]).await;
     let awake = async || server.get_json("/parties/census/x").await;
     let mut anna = server.viewer("a").await;
@@ -242,13 +241,13 @@ async fn a_room_that_left_is_not_woken() {
 }
 
 #[tokio::test]
-async fn a_counter_stays_while_anyone_is_counted() {
+async fn a_counter_stays_in_memory_while_it_counts_viewers() {
     let server = TestServer::of(with_census, &["--room-idle-ms=50"]).await;
     let _ben = server.viewer("b").await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b", "c"]).await;
     anna.expect_viewers("b", 1).await;
-    // What was used after the counter has left memory; it has not.
+    // A room that was used later than the counter leaves memory. The counter does not.
     assert_eq!(server.get("/parties/page/used-later").await.0, 200);
     wait_until("an idle room has left memory", async || {
         let awake = server.get_json("/parties/census/x").await;
@@ -261,7 +260,7 @@ async fn a_counter_stays_while_anyone_is_counted() {
 }
 
 #[tokio::test]
-async fn a_room_comes_back_with_its_links() {
+async fn a_page_that_left_memory_keeps_its_links() {
     let server = TestServer::of(with_census, &["--room-idle-ms", "50"]).await;
     let mut anna = server.viewer("a").await;
     let ben = server.viewer("b").await;
@@ -274,7 +273,7 @@ async fn a_room_comes_back_with_its_links() {
     let mut alex = server.viewer("a").await;
     let _ben = server.viewer("b").await;
     server.expect_counted("all-pages", "b", 1).await;
-    // No one asked for b yet, so no one is told.
+    // No viewer has subscribed to b yet, so no update is sent.
     alex.expect_silence(Duration::from_millis(200)).await;
     alex.subscribe(&["b"]).await;
     alex.expect_viewers("b", 1).await;
