@@ -15,7 +15,7 @@ use support::{TestServer, wait_until};
 
 const HOUR: &str = "3600000";
 
-/// Uses its alarm as the path says, and returns how often it ran.
+/// Sets, deletes or fails its alarm as the path says, and returns how often it ran.
 #[derive(Default)]
 struct Clock;
 
@@ -64,7 +64,7 @@ async fn an_alarm_wakes_a_sleeping_room() {
 }
 
 #[tokio::test]
-async fn an_alarm_outlives_a_restart() {
+async fn alarms_are_kept_across_a_restart() {
     let mut server = start().await;
     ask(&server, "a/set/1000").await;
     ask(&server, "b/set/3600000").await;
@@ -86,7 +86,7 @@ async fn an_alarm_missed_while_stopped_rings_at_once() {
 }
 
 #[tokio::test]
-async fn an_alarm_that_rang_stays_silent() {
+async fn an_alarm_that_rang_does_not_ring_again_after_a_restart() {
     let mut server = start().await;
     ask(&server, "a/set/0").await;
     expect_rings(&server, "a", 1).await;
@@ -97,7 +97,7 @@ async fn an_alarm_that_rang_stays_silent() {
 }
 
 #[tokio::test]
-async fn setting_again_replaces_the_alarm() {
+async fn setting_an_alarm_again_replaces_it() {
     let mut server = start().await;
     ask(&server, "a/set/300").await;
     ask(&server, &format!("a/set/{HOUR}")).await;
@@ -105,14 +105,14 @@ async fn setting_again_replaces_the_alarm() {
     ask(&server, "sooner/set/400").await;
     expect_rings(&server, "sooner", 1).await;
     assert_eq!(ask(&server, "a").await, json!({ "rings": 0, "set": true }));
-    // On disk as well.
+    // The replacement is also stored on disk.
     server.restart().await;
     assert_eq!(ask(&server, "a").await, json!({ "rings": 0, "set": true }));
     assert_eq!(ask(&server, "sooner").await, json!({ "rings": 1, "set": false }));
 }
 
 #[tokio::test]
-async fn a_deleted_alarm_stays_silent() {
+async fn a_deleted_alarm_does_not_ring() {
     let mut server = start().await;
     ask(&server, "a/set/300").await;
     assert_eq!(ask(&server, "a/delete").await, json!({ "rings": 0, "set": false }));
@@ -123,7 +123,7 @@ async fn a_deleted_alarm_stays_silent() {
 }
 
 #[tokio::test]
-async fn an_alarm_may_be_ages_away() {
+async fn the_longest_possible_delay_is_kept_across_a_restart() {
     let mut server = start().await;
     ask(&server, &format!("a/set/{}", u64::MAX)).await;
     server.restart().await;
@@ -131,7 +131,7 @@ async fn an_alarm_may_be_ages_away() {
 }
 
 #[tokio::test]
-async fn a_failed_alarm_rings_again() {
+async fn an_alarm_that_fails_or_panics_rings_again() {
     let server = start().await;
     for how in ["fail", "panic"] {
         ask(&server, &format!("{how}/{how}/1")).await;
@@ -139,7 +139,7 @@ async fn a_failed_alarm_rings_again() {
     }
     for how in ["fail", "panic"] {
         expect_rings(&server, how, 1).await;
-        assert_eq!(ask(&server, how).await["set"], true, "it is to run again");
+        assert_eq!(ask(&server, how).await["set"], true, "it will run again");
     }
     for how in ["fail", "panic"] {
         expect_rings(&server, how, 2).await;
@@ -148,7 +148,7 @@ async fn a_failed_alarm_rings_again() {
 }
 
 #[tokio::test]
-async fn a_failed_alarm_outlives_a_restart() {
+async fn a_failed_alarm_rings_again_after_a_restart() {
     let mut server = start().await;
     ask(&server, "a/fail/1").await;
     ask(&server, "a/set/0").await;
@@ -158,7 +158,7 @@ async fn a_failed_alarm_outlives_a_restart() {
 }
 
 #[tokio::test]
-async fn rooms_alarms_are_their_own() {
+async fn each_room_has_its_own_alarm() {
     let server = start().await;
     for room in ["a", "b", "c"] {
         ask(&server, &format!("{room}/set/100")).await;

@@ -27,7 +27,7 @@ const PROXY: &str = "--trusted-proxy=127.0.0.1/32";
 const TOKEN: &str = "--party-token=secret";
 
 #[test]
-fn every_limit_is_met_here() {
+fn every_limit_has_a_test_in_this_file() {
     let tests = include_str!("limits.rs");
     let command = All::command();
     let limits = command.get_arguments().filter(|arg| arg.get_help_heading() == Some("Limits"));
@@ -47,7 +47,7 @@ fn refusal(error: &tungstenite::Error) -> (u16, bool) {
 }
 
 #[tokio::test]
-async fn connections_in_all() {
+async fn more_connections_than_allowed_are_refused_with_503() {
     let server = TestServer::with(&["--max-connections=2"]).await;
     let mut viewers = Vec::new();
     wait_until("two are in", async || {
@@ -62,7 +62,7 @@ async fn connections_in_all() {
 }
 
 #[tokio::test]
-async fn connections_of_one_room() {
+async fn a_full_room_refuses_handshakes_with_503() {
     let server = TestServer::with(&["--max-connections-per-room=1"]).await;
     let first = server.viewer("a").await;
     assert_eq!(refusal(&server.try_viewer("a", &[]).await.err().unwrap()), (503, true));
@@ -73,7 +73,7 @@ async fn connections_of_one_room() {
 }
 
 #[tokio::test]
-async fn connections_of_one_site() {
+async fn a_full_site_refuses_handshakes_with_503() {
     let server = TestServer::with(&["--max-connections-per-site=1"]).await;
     let first = server.viewer("one.example%2Fa").await;
     assert_eq!(refusal(&server.try_viewer("one.example%2Fb", &[]).await.err().unwrap()), (503, true));
@@ -83,7 +83,7 @@ async fn connections_of_one_site() {
 }
 
 #[tokio::test]
-async fn connections_of_one_address() {
+async fn an_address_with_too_many_connections_gets_429() {
     let server = TestServer::with(&[PROXY, "--max-connections-per-address=2"]).await;
     let from = async |address: &str| server.try_viewer("a", &[("x-forwarded-for", address)]).await;
     let first = from("192.0.2.1").await.unwrap();
@@ -97,7 +97,7 @@ async fn connections_of_one_address() {
 }
 
 #[tokio::test]
-async fn bytes_of_one_address() {
+async fn memory_of_one_address_is_limited_for_links_and_bodies() {
     let server = TestServer::with(&[PROXY, TOKEN, "--max-bytes-per-address=5000", "--room-idle-ms=1"]).await;
     let from = |address| [("x-forwarded-for", address)];
     let mut anna = server.try_viewer("a", &from("192.0.2.1")).await.unwrap();
@@ -106,7 +106,7 @@ async fn bytes_of_one_address() {
     let sentence = anna.expect_error("too-many-links").await;
     assert!(sentence.contains("from your address"), "{sentence}");
     anna.expect_viewers("link-0", 0).await;
-    // Another connection of the same address has no memory left, bodies count, too, and other addresses are not affected.
+    // Another connection of the same address has no memory left. Bodies count, too. Other addresses are not affected.
     let post = async |address: &'static str| {
         let headers = [("x-forwarded-for", address), ("authorization", "Bearer secret")];
         server.exchange("POST", "/parties/page/b", &headers, &" ".repeat(3000)).await
@@ -119,7 +119,7 @@ async fn bytes_of_one_address() {
 }
 
 #[tokio::test]
-async fn loopback_is_no_address() {
+async fn limits_per_address_do_not_apply_to_loopback() {
     let server = TestServer::with(&["--max-connections-per-address=1", "--handshake-burst=1"]).await;
     let mut viewers = Vec::new();
     for _ in 0..5 {
@@ -130,7 +130,7 @@ async fn loopback_is_no_address() {
 }
 
 #[tokio::test]
-async fn handshakes_of_one_address() {
+async fn handshakes_of_one_address_are_limited_in_rate() {
     let server = TestServer::with(&[PROXY, "--handshake-burst=2", "--handshakes-per-second=2"]).await;
     let from = async |address: &str| server.handshake_status("/parties/page/a", &[("x-forwarded-for", address)]).await;
     let start = Instant::now();
@@ -148,7 +148,7 @@ async fn handshakes_of_one_address() {
 }
 
 #[tokio::test]
-async fn requests_of_one_address() {
+async fn requests_of_one_address_are_limited_in_rate() {
     let server = TestServer::with(&[PROXY, "--request-burst=2", "--requests-per-second=2", TOKEN]).await;
     let ask = async |path: &str, address: &str, token: &str| {
         let headers = [("x-forwarded-for", address), ("authorization", token)];
@@ -178,7 +178,7 @@ async fn requests_of_one_address() {
 }
 
 #[tokio::test]
-async fn rooms_in_memory() {
+async fn no_more_rooms_than_allowed_are_in_memory() {
     // One room for the page, one for its counter.
     let server = TestServer::with(&["--max-rooms=2", "--room-idle-ms=50"]).await;
     let first = server.viewer("a").await;
@@ -191,9 +191,9 @@ async fn rooms_in_memory() {
 }
 
 #[tokio::test]
-async fn strangers_leave_rooms_to_others() {
+async fn requests_and_connections_cannot_use_up_all_rooms() {
     let server = workshop(&["--max-rooms=4", "--call-timeout-ms=500"]).await;
-    // Requests may take one of the four rooms, connections one more. The rest is for the rooms that these need.
+    // Requests may use one of the four rooms, and connections one more. The others are for the rooms that those need.
     assert_eq!(server.get("/parties/workshop/a/stuck").await.0, 504);
     assert_eq!(server.get("/parties/workshop/b/ok").await.0, 503);
     let mut anna = server.viewer("a").await;
@@ -204,7 +204,7 @@ async fn strangers_leave_rooms_to_others() {
 }
 
 #[tokio::test]
-async fn rooms_do_not_stay_for_strangers() {
+async fn a_room_that_only_answered_a_request_leaves_memory_early() {
     let server = workshop(&["--max-rooms=4", "--room-idle-ms=600000"]).await;
     for room in ["a", "b", "c"] {
         let path = format!("/parties/workshop/{room}/ok");
@@ -213,7 +213,7 @@ async fn rooms_do_not_stay_for_strangers() {
 }
 
 #[tokio::test]
-async fn a_page_waits_for_its_counter() {
+async fn a_link_is_counted_later_if_there_is_no_room_for_its_counter_yet() {
     let server = TestServer::with(&["--max-rooms=4", "--room-idle-ms=50"]).await;
     let mut anna = server.viewer("one.example%2Fa").await;
     // With the page and its own counter this uses up the limit.
@@ -227,7 +227,7 @@ async fn a_page_waits_for_its_counter() {
 }
 
 #[tokio::test]
-async fn a_busy_counter_loses_no_count() {
+async fn counts_are_exact_although_the_mailbox_of_the_counter_fills_up() {
     let server = TestServer::with(&["--max-mailbox=1"]).await;
     let mut arrivals = Vec::new();
     for number in 0..30 {
@@ -249,7 +249,7 @@ async fn a_busy_counter_loses_no_count() {
 }
 
 #[tokio::test]
-async fn events_that_wait_for_a_room() {
+async fn requests_to_a_room_with_a_full_mailbox_get_503() {
     let server = workshop(&["--max-mailbox=2", "--call-timeout-ms=1000"]).await;
     let requests: Vec<_> = (0..10).map(|_| spawn_get(&server, "/parties/workshop/a/stuck")).collect();
     let mut statuses = Vec::new();
@@ -257,14 +257,14 @@ async fn events_that_wait_for_a_room() {
         statuses.push(request.await.unwrap());
     }
     let waited = statuses.iter().filter(|status| **status == 504).count();
-    // Two wait, and perhaps the one that the room was stuck with, if the room had taken it before the others came.
+    // Two requests wait in the mailbox. A third one waits if the room took the first one before the others came.
     assert!((2..=3).contains(&waited), "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 503).count(), 10 - waited, "{statuses:?}");
     assert_eq!(server.get("/parties/workshop/b/ok").await.0, 200);
 }
 
 #[tokio::test]
-async fn messages_that_wait_for_a_room() {
+async fn a_client_whose_messages_fill_the_mailbox_is_closed_with_1013() {
     let server = workshop(&["--max-mailbox=2"]).await;
     let mut anna = server.connect("/parties/workshop/a", &[]).await.unwrap();
     for _ in 0..5 {
@@ -274,7 +274,7 @@ async fn messages_that_wait_for_a_room() {
 }
 
 #[tokio::test]
-async fn calls_between_rooms() {
+async fn more_calls_between_rooms_than_allowed_get_503() {
     let server = workshop(&["--max-calls=1", "--call-timeout-ms=20000"]).await;
     let held = spawn_get(&server, "/parties/workshop/a/call/b/held");
     wait_until("the call is under way", async || awake(&server).await.contains("\"b\"")).await;
@@ -286,7 +286,7 @@ async fn calls_between_rooms() {
 }
 
 #[tokio::test]
-async fn links_of_one_message() {
+async fn a_message_with_too_many_links_subscribes_to_none() {
     let server = TestServer::with(&["--max-links-per-message=2"]).await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b", "c", "d"]).await;
@@ -299,7 +299,7 @@ async fn links_of_one_message() {
 }
 
 #[tokio::test]
-async fn links_of_one_connection() {
+async fn links_beyond_the_limit_of_a_connection_are_refused() {
     let server = TestServer::with(&["--max-links-per-connection=2"]).await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b"]).await;
@@ -317,7 +317,7 @@ async fn links_of_one_connection() {
 }
 
 #[tokio::test]
-async fn links_of_one_room() {
+async fn links_beyond_the_limit_of_a_room_are_refused() {
     let server = TestServer::with(&["--max-links-per-room=2"]).await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b", "c"]).await;
@@ -334,7 +334,7 @@ async fn links_of_one_room() {
 }
 
 #[tokio::test]
-async fn pages_of_one_site() {
+async fn a_full_site_refuses_new_links_but_counts_all_viewers() {
     let server = TestServer::with(&["--max-pages-per-site=2"]).await;
     let mut anna = server.viewer("a").await;
     server.expect_counted("all-pages", "a", 1).await;
@@ -353,7 +353,7 @@ async fn pages_of_one_site() {
 }
 
 #[tokio::test]
-async fn bytes_of_one_site() {
+async fn a_site_beyond_its_bytes_forgets_pages_that_no_one_views_or_watches() {
     let mut server = TestServer::with(&["--max-bytes-per-site=3000", "--update-interval-ms=1"]).await;
     let mut watcher = server.viewer("watcher").await;
     watcher.subscribe(&["page-0"]).await;
@@ -372,7 +372,7 @@ async fn bytes_of_one_site() {
         has(&pages, "page-19")
     })
     .await;
-    // Eight pages would take more than 3000 bytes. Pages that are viewed or watched stay, however long ago they were viewed.
+    // Eight pages would take more than 3000 bytes. Viewed or watched pages stay, even if no one viewed them lately.
     assert!(pages.len() < 12, "{pages:?}");
     assert!(has(&pages, "watcher") && has(&pages, "page-0") && !has(&pages, "page-1"), "{pages:?}");
     // They are also deleted from the disk.
@@ -383,7 +383,7 @@ async fn bytes_of_one_site() {
 }
 
 #[tokio::test]
-async fn bytes_of_one_message() {
+async fn a_too_long_message_closes_the_connection_with_1009() {
     let server = TestServer::with(&["--max-message-bytes=100"]).await;
     let message = |bytes: usize| format!(r#"{{"type":"subscribe","links":["b"],"x":"{:x<1$}"}}"#, "", bytes - 41);
     let mut anna = server.viewer("a").await;
@@ -395,7 +395,7 @@ async fn bytes_of_one_message() {
 }
 
 #[tokio::test]
-async fn bytes_of_a_message_in_many_frames() {
+async fn a_too_long_message_in_many_frames_closes_the_connection_with_1009() {
     use tungstenite::protocol::frame::{
         Frame as Part,
         coding::{Data, OpCode},
@@ -410,7 +410,7 @@ async fn bytes_of_a_message_in_many_frames() {
 }
 
 #[tokio::test]
-async fn messages_at_once() {
+async fn messages_beyond_the_burst_are_read_at_the_allowed_rate() {
     let server = TestServer::with(&["--message-burst=5", "--messages-per-second=20"]).await;
     let mut anna = server.viewer("a").await;
     let start = Instant::now();
@@ -426,7 +426,7 @@ async fn messages_at_once() {
 }
 
 #[tokio::test]
-async fn pings_and_unknown_messages_count() {
+async fn pings_pongs_and_unknown_messages_count_towards_the_rate() {
     let server = TestServer::with(&["--message-burst=5", "--messages-per-second=1"]).await;
     let unknown = Frame::text(r#"{"type":"?"}"#);
     for frame in [Frame::Ping("x".into()), Frame::Pong("x".into()), unknown] {
@@ -444,7 +444,7 @@ async fn pings_and_unknown_messages_count() {
 }
 
 #[tokio::test]
-async fn messages_per_second_refill_the_burst() {
+async fn the_message_burst_refills_at_the_allowed_rate() {
     let server = TestServer::with(&["--message-burst=2", "--messages-per-second=50"]).await;
     let mut anna = server.viewer("a").await;
     for _ in 0..20 {
@@ -455,11 +455,11 @@ async fn messages_per_second_refill_the_burst() {
 }
 
 #[tokio::test]
-async fn bytes_that_wait_to_be_sent() {
+async fn a_client_that_reads_too_slowly_is_closed_with_1013() {
     let server = workshop(&["--max-send-queue-bytes=1000"]).await;
     let mut anna = server.connect("/parties/workshop/a", &[]).await.unwrap();
-    // One message is never too large. Two are, for a client that does not read. The first one fills the operating system's
-    // buffers.
+    // A single message may always be sent. Several are too much for a client that does not read. The first one fills
+    // the operating system's buffers.
     anna.send("say 10000000").await;
     assert_eq!(anna.next().await.as_str().map(str::len), Some(10_000_000));
     for _ in 0..3 {
@@ -470,7 +470,7 @@ async fn bytes_that_wait_to_be_sent() {
 }
 
 #[tokio::test]
-async fn bytes_of_a_body() {
+async fn a_too_long_body_gets_413() {
     let server = workshop(&["--max-body-bytes=1000"]).await;
     let status = async |bytes: usize| server.request("POST", "/parties/workshop/a/ok", &[], &"x".repeat(bytes)).await.0;
     assert_eq!(status(1000).await, 200);
@@ -482,7 +482,7 @@ async fn bytes_of_a_body() {
 }
 
 #[tokio::test]
-async fn time_for_headers() {
+async fn incomplete_headers_end_the_connection_after_the_timeout() {
     let server = TestServer::with(&["--header-timeout-ms=100"]).await;
     let start = Instant::now();
     assert!(server.raw(b"GET /healthz HTTP/1.1\r\nhost:").await.is_none_or(|answer| answer.status == 408));
@@ -490,7 +490,7 @@ async fn time_for_headers() {
 }
 
 #[tokio::test]
-async fn turns_of_first_requests() {
+async fn slow_first_requests_do_not_hold_up_others() {
     let server = TestServer::with(&["--header-timeout-ms=60000"]).await;
     let mut slow = Vec::new();
     // There are more of them than turns, and none of them ever sends more.
@@ -505,7 +505,7 @@ async fn turns_of_first_requests() {
 }
 
 #[tokio::test]
-async fn time_between_requests() {
+async fn an_idle_connection_is_closed_after_the_keep_alive_time() {
     let server = TestServer::with(&["--header-timeout-ms=100", "--keep-alive-ms=600"]).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     for _ in 0..3 {
@@ -518,7 +518,7 @@ async fn time_between_requests() {
 }
 
 #[tokio::test]
-async fn an_old_connection_ends_with_an_answer() {
+async fn a_connection_past_its_lifetime_gets_an_answer_before_it_is_closed() {
     let server = TestServer::with(&["--http-lifetime-ms=200"]).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let mut ask = async || {
@@ -532,8 +532,8 @@ async fn an_old_connection_ends_with_an_answer() {
 }
 
 #[tokio::test]
-async fn a_pool_of_kept_connections_meets_no_reset() {
-    // Connections become old many times over, but are never idle for too long.
+async fn reused_connections_are_never_closed_without_an_answer() {
+    // Connections often pass their lifetime, but are never idle for too long.
     let server = TestServer::with(&["--http-lifetime-ms=200", "--keep-alive-ms=10000"]).await;
     let start = Instant::now();
     let (mut asked, mut connected) = (0, 0);
@@ -554,7 +554,7 @@ async fn a_pool_of_kept_connections_meets_no_reset() {
 }
 
 #[tokio::test]
-async fn time_for_a_body() {
+async fn a_body_that_arrives_too_slowly_gets_413() {
     let server = workshop(&["--body-timeout-ms=100"]).await;
     let start = Instant::now();
     let request = b"POST /parties/workshop/a/ok HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf";
@@ -563,7 +563,7 @@ async fn time_for_a_body() {
 }
 
 #[tokio::test]
-async fn a_refused_request_is_not_waited_for() {
+async fn a_request_is_refused_before_its_body_has_arrived() {
     // The time limit is longer than the test, so only a refusal can come before it.
     let server = TestServer::with(&["--body-timeout-ms=600000"]).await;
     let head = "POST /parties/page/a HTTP/1.1\r\nhost: x\r\ncontent-length: 131072\r\n";
@@ -576,7 +576,7 @@ async fn a_refused_request_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn bytes_of_bodies_in_all() {
+async fn bodies_that_are_too_large_together_get_503() {
     const BODY: usize = 1000;
     let server = workshop(&["--max-body-bytes=1000", "--max-body-bytes-in-all=10000"]).await;
     let head = format!("POST /parties/workshop/a/ok HTTP/1.1\r\nhost: x\r\ncontent-length: {BODY}\r\n\r\n");
@@ -602,7 +602,7 @@ async fn bytes_of_bodies_in_all() {
 }
 
 #[tokio::test]
-async fn time_of_plain_http() {
+async fn a_client_that_never_reads_is_dropped_after_the_http_lifetime() {
     let server = TestServer::with(&["--http-lifetime-ms=300", "--keep-alive-ms=100"]).await;
     let mut anna = server.viewer("a").await;
     let socket = TcpSocket::new_v4().unwrap();
@@ -621,7 +621,7 @@ async fn time_of_plain_http() {
 }
 
 #[tokio::test]
-async fn time_between_pings() {
+async fn the_server_pings_after_the_ping_interval() {
     let server = TestServer::with(&["--ping-interval-ms=50"]).await;
     let mut anna = server.viewer("a").await;
     let frame = tokio::time::timeout(support::DEADLINE, anna.socket.next()).await.unwrap();
@@ -629,7 +629,7 @@ async fn time_between_pings() {
 }
 
 #[tokio::test]
-async fn time_without_a_sign_of_life() {
+async fn a_viewer_that_is_silent_past_the_idle_timeout_is_counted_out() {
     let server = TestServer::with(&["--ping-interval-ms=50", "--idle-timeout-ms=200"]).await;
     let _silent = server.viewer("a").await;
     server.expect_counted("all-pages", "a", 1).await;
@@ -637,7 +637,7 @@ async fn time_without_a_sign_of_life() {
 }
 
 #[tokio::test]
-async fn time_to_write_a_message() {
+async fn a_client_that_does_not_read_is_dropped_after_the_write_timeout() {
     let queue = "--max-send-queue-bytes=33554432";
     let server = workshop(&[queue, "--write-timeout-ms=100"]).await;
     // The operating system's buffers for a client that does not read are kept small.
@@ -657,7 +657,7 @@ async fn time_to_write_a_message() {
 }
 
 #[tokio::test]
-async fn time_to_answer() {
+async fn a_room_that_does_not_answer_in_time_gives_504() {
     let server = workshop(&["--call-timeout-ms=100"]).await;
     assert_eq!(server.get("/parties/workshop/a/stuck").await.0, 504);
     assert_eq!(server.get("/parties/workshop/a/ok").await.0, 504, "the room is still stuck");
@@ -667,7 +667,7 @@ async fn time_to_answer() {
 }
 
 #[tokio::test]
-async fn time_an_empty_room_stays() {
+async fn an_empty_room_leaves_memory_after_the_idle_time() {
     let server = workshop(&["--room-idle-ms=50"]).await;
     assert_eq!(server.get("/parties/workshop/a/ok").await.0, 200);
     assert!(awake(&server).await.contains("\"a\""));
@@ -675,7 +675,7 @@ async fn time_an_empty_room_stays() {
 }
 
 #[tokio::test]
-async fn time_to_say_goodbye() {
+async fn silent_viewers_do_not_delay_the_stop_beyond_the_shutdown_timeout() {
     let mut server = TestServer::with(&["--shutdown-timeout-ms=100"]).await;
     let _does_not_read = server.viewer("a").await;
     let start = Instant::now();

@@ -14,11 +14,11 @@ use std::{
 use fastrand::Rng;
 use support::{DEADLINE, TestServer, TestViewer};
 
-/// Operations in all. They take a few seconds of processor time, because every test run includes them.
+/// Operations in all. Every test run includes them, so they may only take a few seconds of processor time.
 const OPERATIONS: usize = 4_000;
 /// Operations between two comparisons, at most.
 const MOST_AT_ONCE: usize = 400;
-/// Viewers at a time, about.
+/// About how many viewers there are at a time.
 const CROWD: usize = 30;
 /// With these flags no limit is reached, and rooms leave memory in between.
 const FLAGS: &[&str] = &["--message-burst=1000000", "--messages-per-second=1000000", "--room-idle-ms=20"];
@@ -53,7 +53,7 @@ struct Model {
 }
 
 #[tokio::test]
-async fn counts_are_those_of_a_simple_model() {
+async fn counts_of_random_viewers_match_a_simple_model() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let seed = number("MODEL_SEED").unwrap_or_else(|| fastrand::u64(..));
     // Shown when the test fails.
@@ -130,7 +130,7 @@ impl Model {
         self.viewers.push(viewer);
     }
 
-    /// One viewer leaves; returns what it watched.
+    /// One viewer leaves. Returns what it watched.
     async fn leave(&mut self, idx: usize) -> BTreeSet<usize> {
         let mut viewer = self.viewers.swap_remove(idx);
         if self.rng.bool() {

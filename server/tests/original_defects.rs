@@ -75,13 +75,13 @@ async fn cleanup_keeps_subscribers_of_quiet_pages() {
     let known =
         async |page: &str| server.get_json("/parties/counter/all-pages?detail").await["pages"][page].is_object();
     wait_until("a clean-up has run", async || !known("unwatched").await).await;
-    assert!(known("quiet").await && known("a").await, "what is watched or viewed stays");
+    assert!(known("quiet").await && known("a").await, "watched and viewed pages stay");
     let _ben = server.viewer("quiet").await;
     anna.expect_viewers("quiet", 1).await;
 }
 
 #[tokio::test]
-async fn pages_that_left_are_not_notified() {
+async fn a_page_without_viewers_ends_its_subscriptions() {
     let server = TestServer::with(&["--cleanup-interval-ms", "50"]).await;
     for number in 0..20 {
         let mut passer_by = server.viewer(&format!("page-{number}")).await;
@@ -98,7 +98,7 @@ async fn pages_that_left_are_not_notified() {
 }
 
 #[tokio::test]
-async fn success_is_answered_as_success() {
+async fn successful_requests_are_answered_with_200() {
     let server = TestServer::with(WITH_TOKEN).await;
     let post = async |path, body: Value| server.exchange("POST", path, TOKEN, &body.to_string()).await;
     let update =
@@ -114,7 +114,7 @@ async fn success_is_answered_as_success() {
 }
 
 #[tokio::test]
-async fn different_links_do_not_clobber() {
+async fn links_of_two_viewers_of_a_page_do_not_replace_each_other() {
     let server = TestServer::start().await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b", "c"]).await;
@@ -128,7 +128,7 @@ async fn different_links_do_not_clobber() {
 }
 
 #[tokio::test]
-async fn one_change_is_one_entry() {
+async fn an_update_contains_only_the_page_that_changed() {
     let server = TestServer::start().await;
     let links: Vec<String> = (0..200).map(|number| format!("page-{number}")).collect();
     let links: Vec<&str> = links.iter().map(String::as_str).collect();
@@ -149,7 +149,7 @@ async fn the_handshake_does_not_wait_for_counters() {
 }
 
 #[tokio::test]
-async fn a_stuck_site_does_not_stop_another() {
+async fn a_stuck_counter_does_not_hold_up_other_sites() {
     let server = TestServer::of(with_stuck_site, &[]).await;
     let mut anna = server.viewer("stuck.example%2Fa").await;
     anna.subscribe(&["stuck.example/b", "example.org/b"]).await;
@@ -180,7 +180,7 @@ impl Party for StuckForOne {
 }
 
 #[tokio::test]
-async fn a_late_report_does_not_stick() {
+async fn a_report_with_an_older_sequence_number_is_ignored() {
     let server = TestServer::with(WITH_TOKEN).await;
     let report = async |count: u32, sequence: u64| {
         let body = json!({ "action": "update", "id": "b", "connectionCount": count, "sequence": sequence });
@@ -193,7 +193,7 @@ async fn a_late_report_does_not_stick() {
 }
 
 #[tokio::test]
-async fn a_late_update_does_not_stick() {
+async fn an_update_with_an_older_sequence_number_does_not_replace_newer_counts() {
     let server = TestServer::with(WITH_TOKEN).await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b", "c"]).await;
@@ -210,7 +210,7 @@ async fn a_late_update_does_not_stick() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_counted_out() {
+async fn a_connection_lost_without_a_close_frame_is_counted_out() {
     let server = TestServer::start().await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b"]).await;
@@ -222,7 +222,7 @@ async fn a_lost_connection_is_counted_out() {
 }
 
 #[tokio::test]
-async fn malformed_messages_are_answered() {
+async fn malformed_messages_and_bodies_get_an_error() {
     let server = TestServer::with(WITH_TOKEN).await;
     let mut anna = server.viewer("a").await;
     anna.send("{not json").await;
@@ -238,7 +238,7 @@ async fn malformed_messages_are_answered() {
 }
 
 #[tokio::test]
-async fn counts_are_numbers_only() {
+async fn counts_that_are_not_whole_numbers_are_400() {
     let server = TestServer::with(WITH_TOKEN).await;
     for count in ["-1", "1.5", "4294967296", "\"3\"", "null", "{}"] {
         let body = format!(r#"{{"action":"update","id":"b","connectionCount":{count}}}"#);
@@ -259,7 +259,7 @@ async fn links_are_capped() {
 }
 
 #[tokio::test]
-async fn more_links_than_one_value_holds() {
+async fn more_links_than_fit_into_one_stored_value_survive_a_restart() {
     let mut server = TestServer::with(&[IMPATIENT, &["--party-token", "secret"]].concat()).await;
     // 340 ids of 500 bytes: more than the 128 KiB of one stored value, in messages of less than 16 KiB.
     let ids: Vec<String> = (0..340).map(|number| format!("{number:0>500}")).collect();
@@ -280,7 +280,7 @@ async fn more_links_than_one_value_holds() {
 }
 
 #[tokio::test]
-async fn ids_are_not_only_word_characters() {
+async fn ids_with_spaces_symbols_and_unicode_are_counted() {
     let server = TestServer::start().await;
     let mut anna = server.viewer("a").await;
     for (link, room) in [
@@ -300,7 +300,7 @@ async fn ids_are_not_only_word_characters() {
 }
 
 #[tokio::test]
-async fn a_restart_shows_no_ghosts() {
+async fn no_viewers_are_counted_after_a_restart() {
     let mut server = TestServer::with(IMPATIENT).await;
     let mut crowd = Vec::new();
     for _ in 0..5 {

@@ -1,4 +1,4 @@
-//! What the log says of a panic. It is a separate process, because the log belongs to the process.
+//! What the log says about a panic. This test runs in a process of its own, because a process has only one log.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 

@@ -45,7 +45,7 @@ async fn preflight(server: &TestServer, origin: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn every_page_may_ask_and_read_the_answer() {
+async fn by_default_pages_of_any_origin_can_send_requests_and_read_answers() {
     let server = TestServer::of(guarded, &[]).await;
     let leave = preflight(&server, ORIGIN).await;
     assert_eq!((leave.status, leave.header("access-control-allow-origin")), (204, "*"));
@@ -58,7 +58,7 @@ async fn every_page_may_ask_and_read_the_answer() {
 }
 
 #[tokio::test]
-async fn only_pages_of_named_origins_may() {
+async fn with_cors_origin_only_pages_of_those_origins_can_read_answers() {
     let server = TestServer::of(guarded, &["--cors-origin", ORIGIN, "--cors-origin=https://other.example.org"]).await;
     let leave = preflight(&server, ORIGIN).await;
     assert_eq!((leave.status, leave.header("access-control-allow-origin")), (204, ORIGIN));

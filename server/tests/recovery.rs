@@ -71,7 +71,7 @@ async fn make_panic(server: &Client, room: &str) {
 }
 
 #[tokio::test]
-async fn a_failed_counter_asks_all_pages() {
+async fn counts_and_subscriptions_are_restored_after_a_counter_panics() {
     let server = start(&[]).await;
     let _ben = server.viewer("b").await;
     let _other = server.viewer("b").await;
@@ -82,13 +82,13 @@ async fn a_failed_counter_asks_all_pages() {
     for (page, viewers) in [("a", 1), ("b", 2), ("c", 0)] {
         server.expect_counted("all-pages", page, viewers).await;
     }
-    // Subscriptions as well.
+    // Subscriptions are restored, too.
     let _cleo = server.viewer("c").await;
     anna.expect_viewers("c", 1).await;
 }
 
 #[tokio::test]
-async fn a_failed_counter_needs_no_prompting() {
+async fn a_counter_that_panicked_recovers_although_idle_rooms_leave_memory() {
     // With this setting the counter leaves memory soon.
     let server = start(&["--room-idle-ms=50"]).await;
     let _ben = server.viewer("b").await;
@@ -103,7 +103,7 @@ async fn a_failed_counter_needs_no_prompting() {
 }
 
 #[tokio::test]
-async fn watchers_do_not_see_the_counter_fail() {
+async fn viewers_get_no_wrong_counts_when_a_counter_panics() {
     let server = start(&[]).await;
     let pages: Vec<String> = (0..10).map(|number| format!("page-{number}")).collect();
     let mut anna = server.viewer("a").await;
@@ -124,7 +124,7 @@ async fn watchers_do_not_see_the_counter_fail() {
 }
 
 #[tokio::test]
-async fn a_failed_counter_keeps_peaks() {
+async fn peaks_are_kept_when_a_counter_panics() {
     let server = start(&[]).await;
     let _one = server.viewer("a").await;
     let two = server.viewer("a").await;
@@ -137,7 +137,7 @@ async fn a_failed_counter_keeps_peaks() {
 }
 
 #[tokio::test]
-async fn viewers_of_a_failed_page_come_back() {
+async fn viewers_of_a_page_that_panicked_are_counted_when_they_reconnect() {
     let server = start(&[]).await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b"]).await;
@@ -156,7 +156,7 @@ async fn viewers_of_a_failed_page_come_back() {
 }
 
 #[tokio::test]
-async fn a_failed_page_watches_nothing() {
+async fn a_page_that_panicked_has_no_subscriptions() {
     let server = start(&[]).await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b"]).await;

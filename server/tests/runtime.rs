@@ -1,4 +1,4 @@
-//! What the runtime promises to parties: gatekeepers, hooks that fail or panic, rooms that leave memory and come back, names.
+//! What the runtime promises to parties: gatekeepers, names, hooks that fail or panic, and rooms that leave memory.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -159,7 +159,7 @@ async fn goodbye(server: &Client, path: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_gatekeepers_refusal_is_the_answer() {
+async fn a_refusal_by_an_on_before_hook_is_the_answer() {
     let server = start().await;
     match server.connect("/parties/clumsy/a?deny", &[]).await {
         Err(tungstenite::Error::Http(response)) => {
@@ -169,28 +169,28 @@ async fn a_gatekeepers_refusal_is_the_answer() {
         other => panic!("{:?}", other.err()),
     }
     assert_eq!(server.get("/parties/clumsy/a?deny").await, (402, "pay first".to_owned()));
-    assert_eq!(ask(&server, "b").await["awake"], json!(["b"]), "the room has heard nothing of it");
+    assert_eq!(ask(&server, "b").await["awake"], json!(["b"]), "the room was not started");
 }
 
 #[tokio::test]
-async fn a_refusal_in_words_is_a_close_frame() {
+async fn refusal_in_words_becomes_a_close_frame_with_the_reason() {
     let server = start().await;
     let (code, reason) = goodbye(&server, "a?deny-in-words").await;
     assert_eq!((code, reason.starts_with("this is not served here")), (1008, true), "{reason}");
-    assert_eq!(ask(&server, "b").await["awake"], json!(["b"]), "the room has heard nothing of it");
+    assert_eq!(ask(&server, "b").await["awake"], json!(["b"]), "the room was not started");
 }
 
 #[tokio::test]
-async fn a_failing_gatekeeper_lets_no_one_in() {
+async fn on_before_hooks_that_fail_or_panic_give_500() {
     let server = start().await;
     assert_eq!(server.get("/parties/clumsy/a?fail-gate").await, (500, "as asked".to_owned()));
     assert_eq!(server.get("/parties/clumsy/a?panic-gate").await.0, 500);
     assert_eq!(server.handshake_status("/parties/clumsy/a?panic-gate", &[]).await, 500);
-    assert_eq!(ask(&server, "b").await["awake"], json!(["b"]), "the room has heard nothing of it");
+    assert_eq!(ask(&server, "b").await["awake"], json!(["b"]), "the room was not started");
 }
 
 #[tokio::test]
-async fn a_gatekeeper_chooses_the_subprotocol() {
+async fn on_before_connect_can_choose_the_subprotocol() {
     let server = start().await;
     let offer = [("sec-websocket-protocol", "bearer.SECRET, chat.v1")];
     for (path, chosen) in [("a", "bearer.SECRET"), ("a?second-protocol", "chat.v1")] {
@@ -200,7 +200,7 @@ async fn a_gatekeeper_chooses_the_subprotocol() {
 }
 
 #[tokio::test]
-async fn gatekeepers_hand_headers_over() {
+async fn headers_set_by_on_before_hooks_reach_the_room() {
     let server = start().await;
     let forged = [("x-user", "mallory")];
     let mut guest = server.connect("/parties/clumsy/a", &forged).await.unwrap();
@@ -210,7 +210,7 @@ async fn gatekeepers_hand_headers_over() {
 }
 
 #[tokio::test]
-async fn parties_find_what_the_server_was_given() {
+async fn parties_can_read_values_given_to_server_with() {
     let with = || Server::builder().party::<Clumsy>("clumsy").with(Motto("not this")).with(Motto("boring first"));
     let server = TestServer::of(with, &[]).await;
     assert_eq!(server.get("/parties/clumsy/a/motto").await, (200, "boring first".to_owned()));
@@ -224,7 +224,7 @@ async fn parties_find_what_the_server_was_given() {
 }
 
 #[tokio::test]
-async fn a_programs_pages_stand_around_its_parties() {
+async fn a_program_can_set_the_assets_folder_and_the_flag_overrides_it() {
     let with_pages =
         || Server::builder().party::<Clumsy>("clumsy").assets(concat!(env!("CARGO_MANIFEST_DIR"), "/demo"));
     let server = TestServer::of(with_pages, &["--single-page"]).await;
@@ -244,7 +244,7 @@ async fn every_method_reaches_the_room() {
 }
 
 #[tokio::test]
-async fn both_addresses_of_main_are_one_room() {
+async fn party_and_parties_main_lead_to_the_same_room() {
     let server = start().await;
     assert_eq!(server.get_json("/party/a").await["requests"], 1);
     assert_eq!(server.get_json("/parties/main/a").await["requests"], 2);
@@ -253,7 +253,7 @@ async fn both_addresses_of_main_are_one_room() {
 }
 
 #[tokio::test]
-async fn the_handshake_waits_for_the_greeting() {
+async fn the_handshake_waits_for_on_connect() {
     let server = start().await;
     let mut guest = server.connect("/parties/clumsy/a?slow", &[]).await.unwrap();
     assert!(GREETED.load(Ordering::Relaxed));
@@ -261,15 +261,15 @@ async fn the_handshake_waits_for_the_greeting() {
 }
 
 #[tokio::test]
-async fn a_failed_greeting_says_why() {
+async fn an_error_in_on_connect_closes_the_connection_with_its_text() {
     let server = start().await;
     let mut other = server.connect("/parties/clumsy/a", &[]).await.unwrap();
     assert_eq!(goodbye(&server, "a?fail-connect").await, (1011, "as asked".to_owned()));
-    assert_eq!(other.next().await, "anna", "others are left alone");
+    assert_eq!(other.next().await, "anna", "the other connection is not affected");
 }
 
 #[tokio::test]
-async fn a_failed_message_is_only_logged() {
+async fn an_error_in_on_message_leaves_the_connection_open() {
     let server = start().await;
     let mut guest = server.connect("/parties/clumsy/a", &[]).await.unwrap();
     guest.next().await;
@@ -279,20 +279,20 @@ async fn a_failed_message_is_only_logged() {
 }
 
 #[tokio::test]
-async fn a_failed_request_is_answered() {
+async fn an_error_in_on_request_is_answered_with_500() {
     let server = start().await;
     assert_eq!(server.get("/parties/clumsy/a/fail-request").await, (500, "as asked".to_owned()));
     assert_eq!(ask(&server, "a").await["requests"], 1);
 }
 
 #[tokio::test]
-async fn a_refused_request_gets_the_partys_answer() {
+async fn error_refused_in_on_request_sets_status_and_text() {
     let server = start().await;
     assert_eq!(server.get("/parties/clumsy/a/refuse-request").await, (418, "no coffee here".to_owned()));
 }
 
 #[tokio::test]
-async fn a_failed_start_is_tried_again() {
+async fn a_failed_on_start_is_tried_again_at_the_next_use() {
     let server = start().await;
     assert_eq!(server.get("/parties/clumsy/fails-to-start").await, (500, "not yet".to_owned()));
     assert_eq!(goodbye(&server, "fails-to-start").await, (1011, "not yet".to_owned()));
@@ -300,7 +300,7 @@ async fn a_failed_start_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_panic_ends_its_room_only() {
+async fn a_panic_restarts_its_own_room_only() {
     let server = start().await;
     let mut guest = server.connect("/parties/clumsy/a", &[]).await.unwrap();
     let mut elsewhere = server.connect("/parties/clumsy/b", &[]).await.unwrap();
@@ -316,7 +316,7 @@ async fn a_panic_ends_its_room_only() {
 }
 
 #[tokio::test]
-async fn a_panic_in_any_hook_is_contained() {
+async fn a_room_serves_again_after_a_panic_in_any_hook() {
     let server = start().await;
     let mut guest = server.connect("/parties/clumsy/a", &[]).await.unwrap();
     guest.next().await;
@@ -332,7 +332,7 @@ async fn a_panic_in_any_hook_is_contained() {
 }
 
 #[tokio::test]
-async fn an_idle_room_comes_back_from_storage() {
+async fn an_idle_room_leaves_memory_and_starts_again_when_needed() {
     let server = start().await;
     assert_eq!(ask(&server, "a").await["starts"], 1);
     let awake = async || ask(&server, "b").await["awake"].as_array().unwrap().contains(&json!("a"));
@@ -353,7 +353,7 @@ async fn binary_messages_arrive_whole() {
 }
 
 #[tokio::test]
-async fn a_forgetful_party_forgets_at_the_start_only() {
+async fn a_party_that_forgets_loses_its_data_only_at_a_server_start() {
     let parties = || {
         let server = Server::builder().party::<Diary<true>>("now").party::<Diary<false>>("now-and-then");
         server.party::<Clumsy>("clumsy")
@@ -407,7 +407,7 @@ impl Party for Hopeless {
 }
 
 #[tokio::test]
-async fn a_room_that_never_starts_tries_less_and_less() {
+async fn a_room_whose_start_fails_waits_longer_before_each_try() {
     let server = TestServer::of(|| Server::builder().party::<Hopeless>("hopeless"), &[]).await;
     let start = Instant::now();
     assert_eq!(server.get("/parties/hopeless/a").await.0, 500);
