@@ -28,7 +28,7 @@ async fn all_nodes_show_the_same_count() {
     reader.expect_viewers("example.org/a", 1).await;
     let there = two.viewer("example.org/a").await;
     reader.expect_viewers("example.org/a", 2).await;
-    // The one who comes last knows of all, by name.
+    // The last node to join knows every page by name.
     let three = nats.node().await;
     for node in [&one, &two, &three] {
         node.expect_counted("example.org", "example.org/a", 2).await;
@@ -51,12 +51,12 @@ async fn all_nodes_show_the_same_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_stops_or_dies_does_not_count() {
+async fn viewers_of_a_stopped_or_killed_node_are_not_counted() {
     let nats = Nats::start().await;
     let (stays, mut stops, dies) = (nats.node().await, nats.node().await, nats.node().await);
     let _viewers = (stops.viewer("example.org/a").await, dies.viewer("example.org/a").await);
     expect_everywhere(&[&stays, &stops, &dies], "example.org/a", 2).await;
-    // The nodes know each other, so this is a change to tell, and not a part of everything.
+    // The nodes know each other already, so this is sent as a change, not as part of a refresh.
     let _own = stays.viewer("example.org/a").await;
     expect_everywhere(&[&stays, &stops, &dies], "example.org/a", 3).await;
     let (_, metrics) = stays.admin.get("/metrics").await;
@@ -81,14 +81,14 @@ async fn a_node_that_stops_or_dies_does_not_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_count_on_without_the_engine_and_together_after_it() {
+async fn nodes_count_alone_while_nats_is_down_and_together_when_it_is_back() {
     let mut nats = Nats::start().await;
     let (one, two) = (nats.node().await, nats.node().await);
     let first = one.viewer("example.org/a").await;
     expect_everywhere(&[&one, &two], "example.org/a", 1).await;
     assert_eq!(one.metric("connectioncounter_cluster_connected").await, 1.0);
     nats.kill();
-    // It is ready all the same.
+    // The node stays ready.
     wait_until("readiness says what is wrong", async || one.complaints().await.contains("NATS")).await;
     assert_eq!(one.metric("connectioncounter_cluster_connected").await, 0.0);
     assert_eq!(one.metric("connectioncounter_ready").await, 1.0);
@@ -103,7 +103,7 @@ async fn nodes_count_on_without_the_engine_and_together_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_on_the_bus_are_not_heard() {
+async fn frames_of_a_node_with_another_secret_are_refused() {
     let nats = Nats::start().await;
     let (one, two) = (nats.node().await, nats.node().await);
     let stranger = Node::start(&nats.url(""), &["quite another secret"]).await;
@@ -118,11 +118,11 @@ async fn strangers_on_the_bus_are_not_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_secret_is_changed_while_nodes_count() {
+async fn the_secret_can_be_changed_node_by_node() {
     const NEW: &str = "the new secret of all";
     let nats = Nats::start().await;
     let url = nats.url("");
-    // Each is started anew with the next secrets while the other has those before.
+    // Each step starts a node with the next secrets, while the other node still has the previous ones.
     let mut before = Node::start(&url, &[SECRET]).await;
     let mut viewer = before.viewer("example.org/0").await;
     for (step, secrets) in [&[SECRET, NEW][..], &[NEW, SECRET], &[NEW]].into_iter().enumerate() {
@@ -145,7 +145,7 @@ async fn the_secret_is_changed_while_nodes_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_is_given_twice_is_one() {
+async fn repeating_a_secret_changes_nothing() {
     let nats = Nats::start().await;
     let one = Node::start(&nats.url(""), &[SECRET, SECRET]).await;
     let two = Node::start(&nats.url(""), &[SECRET, "another one that is not used", SECRET]).await;
@@ -154,7 +154,7 @@ async fn a_secret_that_is_given_twice_is_one() {
     assert_eq!([&one, &two].map(|node| node.logged(CAME)), [1, 1]);
 }
 
-/// The highest count by the minute and by the hour that a node tells.
+/// The highest counts in a node's history, by the minute and by the hour.
 async fn highest(node: &Node, query: &str) -> [u64; 2] {
     let (status, answer) = node.get(&format!("/parties/counter/example.org?history{query}")).await;
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
@@ -164,7 +164,7 @@ async fn highest(node: &Node, query: &str) -> [u64; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn history_is_of_all_nodes_and_outlives_each() {
+async fn history_covers_all_nodes_and_survives_the_death_of_one() {
     const PAGE: &str = "&page=example.org%2Fa";
     let nats = Nats::start().await;
     let (stays, dies) = (nats.node().await, nats.node().await);
@@ -172,7 +172,7 @@ async fn history_is_of_all_nodes_and_outlives_each() {
     let there =
         [dies.viewer("example.org/a").await, dies.viewer("example.org/a").await, dies.viewer("example.org/b").await];
     for node in [&stays, &dies] {
-        wait_until("its history is of all nodes", async || {
+        wait_until("its history covers all nodes", async || {
             [highest(node, "").await, highest(node, PAGE).await] == [[4, 4], [3, 3]]
         })
         .await;
@@ -189,13 +189,13 @@ async fn history_is_of_all_nodes_and_outlives_each() {
         [3, 1],
         "{detail}"
     );
-    // One that comes knows nothing of that, and learns all that happens from now on.
+    // A node that joins later has no earlier history. It records what happens from now on.
     let comes = nats.node().await;
     let _later = [stays.viewer("example.org/a").await, comes.viewer("example.org/a").await];
     wait_until("a new node has a history", async || highest(&comes, PAGE).await == [2, 2]).await;
 }
 
-/// What a reader on `node` receives for the same visits: messages, and bytes in them.
+/// How many messages a reader on `node` receives for a fixed series of visits, and how many bytes are in them.
 async fn received(node: &Client) -> [usize; 2] {
     let mut reader = node.viewer("example.org/reader").await;
     reader.subscribe(&["example.org/a"]).await;
@@ -212,13 +212,13 @@ async fn received(node: &Client) -> [usize; 2] {
         drop(visitor);
         reader.expect_viewers("example.org/a", 0).await;
     }
-    // What is told late, such as a count once more, is told by then.
+    // By then, late messages such as repeated counts have arrived.
     reader.expect_silence(std::time::Duration::from_millis(500)).await;
     [reader.updates.len(), reader.updates.iter().map(|update| update.to_string().len()).sum()]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readers_receive_no_more_than_from_a_single_machine() {
+async fn a_cluster_sends_readers_no_more_messages_than_a_single_server() {
     let folder = tempfile::tempdir().unwrap();
     let single = Binary::start(folder.path(), &[]);
     let alone = received(&single).await;
@@ -230,7 +230,7 @@ async fn readers_receive_no_more_than_from_a_single_machine() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn users_and_tokens_are_used_and_never_logged() {
+async fn nats_users_and_tokens_work_and_are_never_logged() {
     const PASSWORD: &str = "pass/word";
     let by_user = Nats::with(&["--user", "counter", "--pass", PASSWORD]).await;
     let by_token = Nats::with(&["--auth", PASSWORD]).await;
@@ -255,7 +255,7 @@ async fn users_and_tokens_are_used_and_never_logged() {
 async fn nodes_reach_a_nats_server_with_tls() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    // A certificate that vouches for itself would do for openssl; rustls wants another one to vouch for it.
+    // openssl accepts a self-signed certificate of a server. rustls needs one that another certificate has signed.
     fs::write(file("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
     for arguments in [
         "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca",
@@ -273,7 +273,7 @@ async fn nodes_reach_a_nats_server_with_tls() {
     let two = Node::with(&url, &[SECRET], &[&ca]).await;
     let _viewer = one.viewer("example.org/a").await;
     expect_everywhere(&[&one, &two], "example.org/a", 1).await;
-    // Who does not know the authority does not talk to the server.
+    // A node that does not know this certificate authority refuses to connect.
     let wary = Node::start(&url, &[SECRET]).await;
     wait_until("the log says why", async || wary.logged("cannot be reached") > 0).await;
     assert!(wary.complaints().await.contains("NATS"), "{}", wary.complaints().await);

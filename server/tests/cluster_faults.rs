@@ -18,15 +18,15 @@ use support::{
     wait_until,
 };
 
-/// How long the engine is away: longer than a silent node counts.
+/// How long NATS is away. It is longer than the time for which a silent node still counts.
 const AWAY: Duration = Duration::from_secs(7);
-/// Viewers who come and go, one at a time: twice as many changes, of which the slowest are compared.
+/// Viewers who come and go, one at a time. They cause twice as many changes, and the slowest 1 % of those are compared.
 const VISITS: usize = 150;
-/// Between two changes, so that each is told by itself.
+/// The pause between two changes, so that each is sent by itself.
 const PAUSE: Duration = Duration::from_millis(67);
-/// How long a change waits for others to travel with.
+/// How long a node collects changes before it sends them together.
 const TICK: Duration = Duration::from_millis(100);
-/// All viewers of a test have one address, and so has who asks for counts.
+/// All viewers of a test share one address, also with the client that asks for counts.
 const GENEROUS: [&str; 4] = [
     "--handshake-burst=100000",
     "--handshakes-per-second=100000",
@@ -43,12 +43,12 @@ async fn node(nats: &Nats) -> Node {
     Node::with(&nats.url(""), &[SECRET], &GENEROUS).await
 }
 
-/// Not the same each time: else every change would come at the same part of a tick.
+/// The length is random. Otherwise every change would fall into the same part of a tick.
 async fn pause() {
     tokio::time::sleep(PAUSE + TICK.mul_f64(fastrand::f64())).await;
 }
 
-/// A page, where its viewers come to, and a reader of its count.
+/// A page, the server that its viewers connect to, and a reader of its count.
 struct Watched<'a> {
     here: &'a Client,
     reader: TestViewer,
@@ -65,7 +65,7 @@ impl<'a> Watched<'a> {
         Self { here, reader, took: Vec::new() }
     }
 
-    /// A viewer comes and leaves: how long it takes until the reader sees either.
+    /// A viewer comes and leaves. This records how long it takes until the reader sees each of the two changes.
     async fn visit(&mut self) {
         pause().await;
         let start = Instant::now();
@@ -79,7 +79,7 @@ impl<'a> Watched<'a> {
         self.took.push(start.elapsed());
     }
 
-    /// The time that 99 of 100 changes do not pass.
+    /// The 99th percentile of the times.
     fn p99(mut self, whose: &str) -> Duration {
         let took = &mut self.took;
         took.sort();
@@ -91,14 +91,14 @@ impl<'a> Watched<'a> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run it with `just test-cluster`"]
-async fn a_change_is_seen_elsewhere_as_soon_and_a_tick() {
+async fn a_change_reaches_another_node_about_one_tick_later() {
     let nats = Nats::start().await;
     let folder = tempfile::tempdir().unwrap();
     let single = Binary::start(folder.path(), &GENEROUS);
     let (one, two) = (node(&nats).await, node(&nats).await);
     one.expect_peers(1).await;
     two.expect_peers(1).await;
-    // In turns, so that whatever else the machine does is the same for both.
+    // They take turns, so that other load on the machine affects both alike.
     let mut alone = Watched::new(&single, &single).await;
     let mut elsewhere = Watched::new(&one, &two).await;
     for _ in 0..VISITS {
@@ -111,33 +111,34 @@ async fn a_change_is_seen_elsewhere_as_soon_and_a_tick() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run it with `just test-cluster`"]
-async fn a_node_that_stops_or_dies_is_gone_in_time() {
+async fn viewers_of_a_stopped_or_killed_node_disappear_in_time() {
     let nats = Nats::start().await;
     let (stays, mut stops, dies) = (nats.node().await, nats.node().await, nats.node().await);
     let _viewers = (dies.viewer("example.org/a").await, stays.viewer("example.org/a").await);
     for _ in 0..10 {
         let mut viewer = stops.viewer("example.org/a").await;
-        // As browsers do, they answer the server's goodbye at once.
+        // Like browsers, they answer the server's close frame at once.
         tokio::spawn(async move { viewer.expect_end().await });
     }
     expect_everywhere(&[&stays, &stops, &dies], "example.org/a", 12).await;
     let start = Instant::now();
     stops.signal("TERM");
     expect_everywhere(&[&stays, &dies], "example.org/a", 2).await;
-    within("a node says goodbye, and its viewers do not count", start.elapsed(), Duration::from_millis(500));
+    within("a node stops, and its viewers are not counted", start.elapsed(), Duration::from_millis(500));
     assert!(stops.server.exit().await.success());
     let start = Instant::now();
     stays.expect_peers(1).await;
     dies.expect_peers(1).await;
-    within("nor does the node, after its end", start.elapsed(), Duration::from_millis(500));
+    within("a node has exited, and is no peer any more", start.elapsed(), Duration::from_millis(500));
     let start = Instant::now();
     dies.server.kill();
     expect_everywhere(&[&stays], "example.org/a", 1).await;
     within("a node is killed", start.elapsed(), Duration::from_millis(5_500));
 }
 
-/// Viewers come and go on both nodes while the engine is away. A reader on each sees every change of its own node's, and nothing
-/// else. Returns the viewers of `b` on the first node and of `c` on the second who stayed, with their readers.
+/// Viewers come and go on both nodes while NATS is away. Checks that a reader on each node sees every change on that
+/// node, and nothing else. Returns the viewers who stayed, with their readers: those of `b` on the first node, and of
+/// `c` on the second.
 async fn churn(one: &Node, two: &Node, start: Instant) -> [Vec<TestViewer>; 2] {
     let mut stayed = [Vec::new(), Vec::new()];
     for (node, page, stay) in [(one, "example.org/b", 0), (two, "example.org/c", 1)] {
@@ -173,10 +174,10 @@ async fn churn(one: &Node, two: &Node, start: Instant) -> [Vec<TestViewer>; 2] {
     stayed
 }
 
-/// All viewers after such a time are shown on both nodes within 2 s from now.
+/// Checks that both nodes show all viewers who stayed, within 2 s from now.
 async fn expect_exact(what: &str, nodes: [&Node; 2], stayed: &[Vec<TestViewer>; 2]) {
     let start = Instant::now();
-    // One of each is the reader.
+    // One of each is the reader, who views another page.
     let [b, c] = stayed.each_ref().map(|viewers| viewers.len() as u64 - 1);
     for (page, viewers) in [("example.org/a", 1), ("example.org/b", b), ("example.org/c", c)] {
         expect_everywhere(&nodes, page, viewers).await;
@@ -186,7 +187,7 @@ async fn expect_exact(what: &str, nodes: [&Node; 2], stayed: &[Vec<TestViewer>; 
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run it with `just test-cluster`"]
-async fn counts_are_exact_soon_after_the_engine_is_back() {
+async fn counts_are_exact_within_2_s_after_nats_is_back() {
     let mut nats = Nats::start().await;
     let (one, two) = (node(&nats).await, node(&nats).await);
     let _first = one.viewer("example.org/a").await;
@@ -201,7 +202,7 @@ async fn counts_are_exact_soon_after_the_engine_is_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run it with `just test-cluster`"]
-async fn a_frozen_engine_is_noticed_and_healed() {
+async fn a_frozen_nats_server_is_reported_and_counts_recover() {
     let nats = Nats::start().await;
     let (one, two) = (node(&nats).await, node(&nats).await);
     let _first = one.viewer("example.org/a").await;
@@ -218,13 +219,13 @@ async fn a_frozen_engine_is_noticed_and_healed() {
     expect_exact("the engine thaws", [&one, &two], &stayed).await;
 }
 
-/// Two halves of a network, taken down when it is dropped.
+/// Two network namespaces and the links between them. They are removed when this is dropped.
 struct Halves {
     names: [String; 2],
 }
 
 impl Halves {
-    /// `left` and `right` reach each other by 10.77.3.1 and .2, and we reach them by 10.77.1.2 and 10.77.2.2.
+    /// `left` and `right` reach each other at 10.77.3.1 and 10.77.3.2. We reach them at 10.77.1.2 and 10.77.2.2.
     fn new() -> Self {
         let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
         assert!(root, "this test makes network namespaces, which takes root: run `just test-cluster` as root");
@@ -257,7 +258,7 @@ impl Halves {
         ip(&format!("-n {} link set middle up", self.names[0]));
     }
 
-    /// A program in one of them.
+    /// A command that runs a program in one of them.
     fn run(&self, idx: usize, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.names[idx], program]).args(args);
@@ -281,7 +282,7 @@ fn ip(arguments: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "run it with `just test-cluster`"]
-async fn halves_of_a_network_count_their_own_and_come_together() {
+async fn halves_of_a_split_network_count_apart_and_together_after_it_heals() {
     let halves = Halves::new();
     let folder = tempfile::tempdir().unwrap();
     let (mut engines, mut nodes) = (Vec::new(), Vec::new());

@@ -93,11 +93,11 @@ async fn readiness(server: &Client) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_logged_once_and_recovers() {
+async fn a_full_disk_is_logged_once_and_writes_resume_when_there_is_space() {
     let disk = Mount::in_memory("24m");
     let elsewhere = tempfile::tempdir().unwrap();
     let log = elsewhere.path().join("log");
-    // A lower limit than the open files would be a reason of its own in `/readyz`.
+    // With more connections than the limit of open files, `/readyz` would give that as another reason.
     let server = start(&disk.folder.join("data"), &log, &["--max-connections=500"]);
     assert_eq!(readiness(&server).await, json!({ "status": "ready" }));
     let filler = disk.folder.join("filler");
@@ -112,12 +112,12 @@ async fn a_full_disk_is_logged_once_and_recovers() {
     let reasons = readiness(&server).await["reasons"].to_string();
     assert!(reasons.contains("No space left"), "{reasons}");
     let _one_more = server.viewer("counted").await;
-    // What many pages cannot read is one kind of trouble.
+    // Failed reads of many pages are logged as one problem.
     for number in 0..5 {
         server.get_json(&format!("/parties/page/example.org%2F{number}%3Fkey%3Dsecret")).await;
     }
     server.expect_counted("all-pages", "counted", 1).await;
-    // The server tries again in that time, and fails again.
+    // In this time the server tries again, and fails again.
     tokio::time::sleep(Duration::from_millis(5_500)).await;
     assert_eq!(readiness(&server).await["status"], "degraded");
     fs::remove_file(&filler).unwrap();
@@ -129,13 +129,13 @@ async fn a_full_disk_is_logged_once_and_recovers() {
 }
 
 #[tokio::test]
-async fn a_hanging_disk_does_not_hold_up_the_end() {
+async fn a_hanging_disk_does_not_delay_the_shutdown() {
     let disk = Mount::in_a_file();
     let elsewhere = tempfile::tempdir().unwrap();
     let log = elsewhere.path().join("log");
     let mut server = start(&disk.folder.join("data"), &log, &["--shutdown-timeout-ms=1000"]);
     server.expect_health().await;
-    // It is dropped before the server, because a failed test would otherwise wait for the server for ever.
+    // This is dropped before the server. Otherwise a failed test would wait for the server for ever.
     let frozen = disk.freeze();
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b"]).await;
@@ -146,7 +146,7 @@ async fn a_hanging_disk_does_not_hold_up_the_end() {
     server.signal("TERM");
     assert_eq!(anna.expect_close_code().await, 1012);
     anna.expect_end().await;
-    // On Linux a process cannot end completely while a thread waits for a frozen file system. Everything else of it has ended.
+    // On Linux, a process cannot end completely while a thread waits for a frozen file system. All other threads end.
     wait_until("only the thread at the disk is left", async || has_ended(server.child.id())).await;
     assert!(asked.elapsed() < Duration::from_secs(4), "it took {:?}", asked.elapsed());
     drop(frozen);
@@ -162,7 +162,7 @@ fn has_ended(process: u32) -> bool {
 }
 
 #[tokio::test]
-async fn missing_open_files_are_waited_for() {
+async fn connections_are_accepted_again_once_open_files_are_free() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(&folder.path().join("data"), &folder.path().join("log"), &[]);
     server.expect_health().await;
@@ -179,7 +179,7 @@ async fn missing_open_files_are_waited_for() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     drop(held);
     server.expect_health().await;
-    assert_eq!(log().matches("no connection can be accepted").count(), 1, "it is told once a minute: {}", log());
+    assert_eq!(log().matches("no connection can be accepted").count(), 1, "it is logged once a minute: {}", log());
 }
 
 /// A network with a host, which can be cut off.
@@ -208,7 +208,7 @@ impl Network {
         format!("{}a", self.name)
     }
 
-    /// A program in that host that views a page, and sends nothing more.
+    /// Starts a program in that host. It views a page, and then sends nothing more.
     fn viewer(&self, port: u16) -> Child {
         let handshake = "GET /parties/page/a HTTP/1.1\\r\\nhost: x\\r\\nconnection: upgrade\\r\\nupgrade: websocket\\r\\n\
                          sec-websocket-version: 13\\r\\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n";
@@ -228,7 +228,7 @@ impl Drop for Network {
 }
 
 #[tokio::test]
-async fn half_open_connections_are_counted_out() {
+async fn viewers_behind_a_cut_network_are_counted_out() {
     let network = Network::new();
     let folder = tempfile::tempdir().unwrap();
     let mut command = Binary::bare_command(&folder.path().join("data"));
@@ -274,7 +274,7 @@ impl Drop for PrivateAddress {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_named_is_told_of_once() {
+async fn an_untrusted_proxy_is_logged_once() {
     const HANDSHAKE: &str = "GET /live?page=a HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     let proxy = PrivateAddress::new();
@@ -291,7 +291,7 @@ async fn a_proxy_that_is_not_named_is_told_of_once() {
     }
     for file in ["/healthz", "/readyz", "/live.js"] {
         let (status, _) = proxy.ask(server.address.port(), &format!("GET {file} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
-        assert_eq!(status, 200, "{file} is no connection of a reader's");
+        assert_eq!(status, 200, "{file} does not count as a connection");
     }
     let log = fs::read_to_string(log).unwrap();
     let hint = format!("add --trusted-proxy {}", PrivateAddress::ADDRESS);

@@ -34,7 +34,7 @@ impl Reloading {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    /// Has it read these settings, and waits until the log says so with these words.
+    /// Writes these settings to the file, makes the server read it, and waits until `said` is in the log.
     async fn reload(&self, settings: &str, said: &str) {
         fs::write(self.file(), settings).unwrap();
         self.hang_up(said).await;
@@ -55,7 +55,7 @@ impl Reloading {
         self.server.get(&format!("/parties/counter/{site}")).await.0
     }
 
-    /// What the request that sets a count is answered with.
+    /// The status of the answer to a request that sets a count.
     async fn posted(&self, token: &str) -> u16 {
         let authorization = format!("Bearer {token}");
         let body = r#"{"action":"update","id":"a","connectionCount":2,"sequence":1}"#;
@@ -101,13 +101,13 @@ async fn the_operators_token_changes_without_a_restart() {
     it.reload("CONNECTION_COUNTER_ADMIN_TOKEN=second-token\n", "these have changed: --admin-token").await;
     assert_eq!([status("first-token").await, status("second-token").await], [401, 200]);
     assert!(!it.log().contains("first-token") && !it.log().contains("second-token"), "{}", it.log());
-    // This machine may ask without one.
+    // Without a token, requests from this machine are allowed.
     it.reload("", "these have changed: --admin-token").await;
     assert_eq!(admin.get("/metrics").await.0, 200);
 }
 
 #[tokio::test]
-async fn an_address_that_others_reach_keeps_its_token() {
+async fn a_public_admin_address_keeps_its_token_when_the_file_has_none() {
     let it = Reloading::start("CONNECTION_COUNTER_ADMIN_TOKEN=first-token\n", &["--admin=0.0.0.0:0"]);
     let mut admin = it.admin().await;
     admin.address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
@@ -134,7 +134,7 @@ async fn limits_and_the_log_change_without_a_restart() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_changes_nothing_and_is_said() {
+async fn invalid_settings_are_logged_and_change_nothing() {
     let it = Reloading::start("CONNECTION_COUNTER_SITE=one.example\n", &[]);
     let same = async || [it.status("one.example").await, it.status("two.example").await] == [200, 403];
     for (wrong, said) in [
@@ -161,7 +161,7 @@ async fn what_is_wrong_changes_nothing_and_is_said() {
 }
 
 #[tokio::test]
-async fn what_needs_a_restart_is_named() {
+async fn settings_that_need_a_restart_are_logged() {
     let it = Reloading::start("CONNECTION_COUNTER_DATA=unused\n", &[]);
     it.reload("CONNECTION_COUNTER_PREFIX=rooms\nCONNECTION_COUNTER_MAX_CONNECTIONS=7\n", "only with a restart").await;
     assert!(
@@ -173,7 +173,7 @@ async fn what_needs_a_restart_is_named() {
 }
 
 #[test]
-fn flags_win_over_variables_and_those_over_the_file() {
+fn flags_take_precedence_over_variables_and_variables_over_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("settings");
     let lines = ["SITE=file.example", "LOG=warn", "MAX_ROOMS=7", "PARTY_TOKEN=secret"];
@@ -196,11 +196,11 @@ fn flags_win_over_variables_and_those_over_the_file() {
 }
 
 #[test]
-fn the_packages_file_of_settings_is_understood() {
+fn the_settings_file_of_the_package_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("settings");
     let packaged = include_str!("../deploy/connection-counter.default");
-    // What it suggests is a setting, too.
+    // Lines that are commented out must be valid settings, too.
     let lines =
         packaged.lines().map(|line| line.strip_prefix("#CONN").map_or(line.to_owned(), |line| format!("CONN{line}")));
     fs::write(&file, lines.collect::<Vec<_>>().join("\n")).unwrap();

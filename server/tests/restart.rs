@@ -24,7 +24,7 @@ async fn detail(server: &Client, page: &str) -> Value {
 }
 
 #[tokio::test]
-async fn links_survive_counts_do_not() {
+async fn links_are_kept_after_a_restart_and_counts_are_not() {
     let mut server = TestServer::with(IMPATIENT).await;
     let _ben = server.viewer("b").await;
     let mut anna = server.viewer("a").await;
@@ -39,7 +39,7 @@ async fn links_survive_counts_do_not() {
 }
 
 #[tokio::test]
-async fn peaks_survive_and_never_sink() {
+async fn the_highest_count_is_kept_after_a_restart() {
     let mut server = TestServer::with(IMPATIENT).await;
     let _one = server.viewer("a").await;
     let _two = server.viewer("a").await;
@@ -50,14 +50,14 @@ async fn peaks_survive_and_never_sink() {
     expected["viewers"] = json!(0);
     assert_eq!(detail(&server, "a").await, expected);
     let _three = server.viewer("a").await;
-    wait_until("the detail is news", async || detail(&server, "a").await["viewers"] == 1).await;
+    wait_until("the detail is up to date", async || detail(&server, "a").await["viewers"] == 1).await;
     let after = detail(&server, "a").await;
     assert_eq!((&after["peak"], &after["peakAtMs"]), (&json!(2), &before["peakAtMs"]));
     assert!(after["lastActivityMs"].as_u64() > before["lastActivityMs"].as_u64(), "{after}");
 }
 
 #[tokio::test]
-async fn subscriptions_start_anew_after_a_restart() {
+async fn viewers_can_subscribe_again_after_a_restart() {
     let mut server = TestServer::with(IMPATIENT).await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b"]).await;
@@ -72,7 +72,7 @@ async fn subscriptions_start_anew_after_a_restart() {
 }
 
 #[tokio::test]
-async fn forgotten_links_stay_forgotten() {
+async fn forgotten_links_do_not_come_back_after_a_restart() {
     let mut server = TestServer::with(&["--cleanup-interval-ms", "50"]).await;
     let links = async |server: &Client| server.get_json("/parties/page/a").await["connections"].clone();
     let mut anna = server.viewer("a").await;
@@ -88,7 +88,7 @@ async fn forgotten_links_stay_forgotten() {
 }
 
 #[tokio::test]
-async fn kill_nine_loses_nothing_written() {
+async fn data_on_disk_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let server = Binary::start(&data, &[]);
@@ -160,18 +160,18 @@ async fn expect_works(server: &mut TestServer) {
 }
 
 #[tokio::test]
-async fn an_emptied_database_is_moved_aside() {
+async fn a_database_of_empty_files_is_moved_aside() {
     let mut server = stopped_server().await;
     let data = server.database();
     for file in files(&data) {
         fs::write(file, "").unwrap();
     }
     expect_works(&mut server).await;
-    assert!(aside(&data).exists(), "what is left can be looked at");
+    assert!(aside(&data).exists(), "the damaged database is kept");
 }
 
 #[tokio::test]
-async fn garbage_in_the_folder_is_survived() {
+async fn a_database_of_garbage_is_moved_aside_each_time() {
     let mut server = stopped_server().await;
     let data = server.database();
     for file in files(&data) {
@@ -189,7 +189,7 @@ async fn garbage_in_the_folder_is_survived() {
 }
 
 #[tokio::test]
-async fn a_foreign_folder_is_not_destroyed() {
+async fn other_files_in_the_data_folder_are_kept() {
     let mut server = stopped_server().await;
     let data = server.database();
     fs::remove_dir_all(&data).unwrap();
@@ -200,7 +200,7 @@ async fn a_foreign_folder_is_not_destroyed() {
 }
 
 #[tokio::test]
-async fn a_flipped_bit_never_stops_the_start() {
+async fn flipped_bits_in_the_database_do_not_stop_the_start() {
     for seed in 0..4 {
         let mut server = stopped_server().await;
         let mut random = fastrand::Rng::with_seed(seed);
@@ -219,7 +219,7 @@ async fn a_flipped_bit_never_stops_the_start() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn too_few_open_files_damage_nothing() {
+async fn a_start_with_too_few_open_files_damages_no_data() {
     let mut server = stopped_server().await;
     let data = server.database();
     // The database cannot be opened with so few files. It fails at a different point each time.
@@ -237,7 +237,7 @@ async fn too_few_open_files_damage_nothing() {
 }
 
 #[tokio::test]
-async fn a_second_server_is_refused_politely() {
+async fn a_second_server_on_the_same_data_folder_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let first = Binary::start(&data, &[]);
@@ -256,7 +256,7 @@ async fn a_second_server_is_refused_politely() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_used_is_named() {
+async fn an_unusable_data_folder_stops_the_start_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "not a folder").unwrap();
@@ -270,7 +270,7 @@ async fn a_folder_that_cannot_be_used_is_named() {
 }
 
 #[tokio::test]
-async fn the_data_folder_is_made() {
+async fn a_missing_data_folder_is_created() {
     let folder = tempfile::tempdir().unwrap();
     let server = Binary::start(&folder.path().join("not/there/yet"), &[]);
     tokio::time::timeout(Duration::from_secs(5), server.expect_health()).await.unwrap();

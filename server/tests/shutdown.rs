@@ -32,7 +32,7 @@ const HANDSHAKE: [&[u8]; 2] = [
 ];
 
 #[tokio::test]
-async fn viewers_are_told_that_it_stops() {
+async fn a_stopping_server_closes_all_viewers_with_1012() {
     let mut server = TestServer::with(&[PATIENT]).await;
     let mut viewers = Vec::new();
     for page in ["a", "a", "b", "example.org%2F"] {
@@ -48,7 +48,7 @@ async fn viewers_are_told_that_it_stops() {
 }
 
 #[tokio::test]
-async fn a_crowd_leaves_one_after_another_and_sees_no_count_fall() {
+async fn a_stopping_server_closes_1000_viewers_a_second_and_sends_no_counts() {
     const CROWD: usize = 400;
     let mut server = TestServer::with(&[PATIENT]).await;
     let mut viewers = Vec::new();
@@ -77,7 +77,7 @@ async fn a_crowd_leaves_one_after_another_and_sees_no_count_fall() {
 }
 
 #[tokio::test]
-async fn signals_stop_it_cleanly() {
+async fn term_int_and_hup_stop_the_server_and_its_data_is_stored() {
     for signal in ["TERM", "INT", "HUP"] {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
@@ -101,7 +101,7 @@ async fn signals_stop_it_cleanly() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_it_at_once() {
+async fn a_second_signal_ends_the_server_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Binary::start(folder.path(), &[PATIENT]);
     let _does_not_read = server.viewer("a").await;
@@ -112,7 +112,7 @@ async fn a_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn it_is_not_ready_before_it_says_goodbye() {
+async fn a_draining_server_is_not_ready_and_still_serves() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Binary::start(folder.path(), &[PATIENT, "--drain-ms=2000", "--max-connections=500"]);
     let mut anna = server.viewer("a").await;
@@ -151,7 +151,7 @@ async fn a_low_limit_of_open_files_is_reported() {
 }
 
 #[tokio::test]
-async fn systemd_is_told_and_its_socket_taken_over() {
+async fn systemd_is_notified_and_its_socket_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let notified = UnixDatagram::bind(folder.path().join("notify")).unwrap();
     notified.set_read_timeout(Some(support::DEADLINE)).unwrap();
@@ -176,7 +176,7 @@ async fn systemd_is_told_and_its_socket_taken_over() {
     assert!(TcpStream::connect(address).await.is_ok());
 }
 
-/// The next word to systemd.
+/// The next message to systemd.
 fn heard(notified: &UnixDatagram) -> String {
     let mut word = [0; 64];
     let length = notified.recv(&mut word).unwrap();
@@ -184,7 +184,7 @@ fn heard(notified: &UnixDatagram) -> String {
 }
 
 #[tokio::test]
-async fn slow_clients_do_not_hold_it() {
+async fn slow_clients_do_not_delay_the_stop_beyond_the_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Binary::start(folder.path(), &["--shutdown-timeout-ms=300"]);
     let _does_not_read = server.viewer("a").await;
@@ -198,7 +198,7 @@ async fn slow_clients_do_not_hold_it() {
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_hold_it() {
+async fn idle_connections_do_not_delay_the_stop() {
     let mut server = TestServer::with(&[PATIENT, "--header-timeout-ms=60000"]).await;
     let mut idle = TcpStream::connect(server.address).await.unwrap();
     idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -208,22 +208,22 @@ async fn idle_connections_do_not_hold_it() {
 }
 
 #[tokio::test]
-async fn no_one_is_let_in_while_stopping() {
+async fn a_stopping_server_refuses_new_connections_and_handshakes() {
     let mut server = TestServer::with(&[PATIENT]).await;
     let mut anna = server.viewer("a").await;
     let mut late = TcpStream::connect(server.address).await.unwrap();
     late.write_all(HANDSHAKE[0]).await.unwrap();
-    // Answered, so the server has read the half before it.
+    // The server has answered this, so it has also read the half of a handshake that was sent before.
     server.expect_health().await;
     server.begin_stop();
     assert_eq!(anna.expect_close_code().await, 1012);
-    // Soon rather than at once: a process that another test is starting has our sockets until it runs its own program.
-    support::wait_until("newcomers are refused", async || {
+    // This may take a moment: a process that another test starts holds our sockets until it runs its own program.
+    support::wait_until("new connections are refused", async || {
         let refused = TcpStream::connect(server.address).await.err();
         refused.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
     })
     .await;
-    // Whose request was under way is told to come back, and does not hold up the stop.
+    // The client whose handshake was under way gets status 503, and does not delay the stop.
     late.write_all(HANDSHAKE[1]).await.unwrap();
     assert_eq!(answer(&mut late).await.map(|answer| answer.status), Some(503));
     anna.expect_end().await;
@@ -231,7 +231,7 @@ async fn no_one_is_let_in_while_stopping() {
 }
 
 #[tokio::test]
-async fn requests_under_way_are_answered() {
+async fn requests_under_way_are_answered_before_the_stop() {
     let mut server = TestServer::of(waiter, &[PATIENT]).await;
     let client = *server;
     let request = tokio::spawn(async move { client.get("/parties/waiter/a").await });
@@ -243,14 +243,14 @@ async fn requests_under_way_are_answered() {
 }
 
 #[tokio::test]
-async fn a_stuck_room_does_not_hold_it() {
+async fn a_stuck_room_does_not_delay_the_stop() {
     let mut server = TestServer::of(waiter, &["--shutdown-timeout-ms=200", "--call-timeout-ms=200"]).await;
     assert_eq!(server.get("/parties/waiter/stuck").await.0, 504);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn the_folder_can_be_reopened_at_once() {
+async fn a_server_can_restart_on_its_data_folder_at_once() {
     let mut server = TestServer::with(&[PATIENT]).await;
     for number in 0..5 {
         let link = format!("link-{number}");
@@ -265,7 +265,7 @@ async fn the_folder_can_be_reopened_at_once() {
     assert_eq!(links.as_object().unwrap().len(), 5, "{links}");
 }
 
-/// Two moments of the one request that waits.
+/// Signals of the one request that waits: it has started, and it may go on.
 static STARTED: Notify = Notify::const_new();
 static GO_ON: Notify = Notify::const_new();
 
@@ -273,7 +273,7 @@ fn waiter() -> Server {
     Server::builder().party::<Waiter>("waiter")
 }
 
-/// Takes its time.
+/// Answers once `GO_ON` is notified. Its room `stuck` never answers.
 #[derive(Default)]
 struct Waiter;
 

@@ -1,4 +1,4 @@
-//! Presence over a disk that does not answer.
+//! Viewers are counted while the disk does not answer.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 
@@ -29,7 +29,7 @@ impl Party for Store {
     }
 }
 
-/// What holds the disks that stand still, one for each room that has stopped one: stories run beside each other.
+/// The guards that keep disks stopped, by the room that stopped one. Tests run in parallel, so there may be several.
 static STALLED: Mutex<BTreeMap<String, Box<dyn Any + Send>>> = Mutex::new(BTreeMap::new());
 
 /// PUT stops the server's disk, DELETE lets it go on.
@@ -47,7 +47,7 @@ impl Party for Disk {
     }
 }
 
-/// What a counter stores, as another party sees it.
+/// A server that shows what the counter has stored.
 fn store() -> Server {
     Server::builder().party::<Store>("counter")
 }
@@ -57,7 +57,7 @@ fn parties() -> Server {
 }
 
 #[tokio::test]
-async fn a_hanging_disk_does_not_hold_up_the_end() {
+async fn a_hanging_disk_does_not_delay_the_shutdown() {
     let mut server = TestServer::of(parties, &["--shutdown-timeout-ms=300"]).await;
     assert_eq!(server.request("PUT", "/parties/disk/end", &[], "").await.0, 200);
     let _viewer = server.viewer("a").await;
@@ -70,7 +70,7 @@ async fn a_hanging_disk_does_not_hold_up_the_end() {
 const COUNTER: &str = "/parties/counter/all-pages";
 
 #[tokio::test]
-async fn a_counter_waits_for_no_disk_and_overwrites_no_past() {
+async fn a_counter_counts_without_the_disk_and_keeps_the_stored_peak() {
     let mut server = TestServer::of(store, &[]).await;
     let past = json!({
         "page:a": { "peak": 500, "peakAtMs": 1, "lastActivityMs": 1 },
@@ -83,7 +83,7 @@ async fn a_counter_waits_for_no_disk_and_overwrites_no_past() {
     let viewer = server.viewer("a").await;
     server.expect_counted("all-pages", "a", 1).await;
     let detail = async |field: &str| server.get_json(&format!("{COUNTER}?detail")).await["pages"]["a"][field].clone();
-    assert_eq!(detail("peak").await, 1, "the past is not known yet");
+    assert_eq!(detail("peak").await, 1, "the stored peak is not known yet");
     assert_eq!(server.request("DELETE", "/parties/disk/a", &[], "").await.0, 200);
     wait_until("the peak is known", async || detail("peak").await == 500).await;
     drop(viewer);

@@ -20,7 +20,7 @@ fn outcome(command: &mut Command) -> (Option<i32>, String) {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_named() {
+fn an_invalid_setting_stops_the_start_with_its_name_and_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     for (arg, hints) in [
@@ -56,7 +56,7 @@ fn settings_that_make_no_sense_are_named() {
 }
 
 #[test]
-fn an_open_server_stays_off_the_network() {
+fn a_server_on_a_public_address_needs_site_or_open() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Binary::bare_command(folder.path());
     let (code, said) = outcome(command.env("CONNECTION_COUNTER_LISTEN", "0.0.0.0:0"));
@@ -65,7 +65,7 @@ fn an_open_server_stays_off_the_network() {
 }
 
 #[test]
-fn a_port_in_use_is_named() {
+fn a_port_in_use_stops_the_start_with_its_address() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
@@ -95,7 +95,7 @@ fn check_says_where_each_value_comes_from() {
         assert_eq!(row("--prefix ").unwrap(), ["parties", "default"]);
         assert!(said.contains("serve for example.org on http://0.0.0.0:80") && !said.contains("hunter2"), "{said}");
     }
-    // What would keep it from starting is what a start would say.
+    // A problem that would stop the start is reported as a start reports it.
     let (code, said) = outcome(Binary::bare_command(&data).args(["check", "--listen=0.0.0.0:80"]));
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("--site"), "{said}");
@@ -103,7 +103,7 @@ fn check_says_where_each_value_comes_from() {
 }
 
 #[test]
-fn help_names_what_scripts_rely_on() {
+fn help_contains_the_words_that_scripts_rely_on() {
     let output = Binary::bare_command("data".as_ref()).arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
@@ -115,7 +115,7 @@ fn help_names_what_scripts_rely_on() {
 }
 
 #[tokio::test]
-async fn sites_may_come_from_the_environment() {
+async fn sites_can_be_set_by_an_environment_variable() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Binary::command(folder.path(), &[]);
     let command = command.env("CONNECTION_COUNTER_SITE", "one.example,two.example").stderr(Stdio::null());
@@ -128,7 +128,7 @@ async fn sites_may_come_from_the_environment() {
 }
 
 #[tokio::test]
-async fn variables_are_understood_as_people_write_them() {
+async fn boolean_variables_accept_yes_no_on_off_1_and_0() {
     let folder = tempfile::tempdir().unwrap();
     for (demo, open) in [("1", "yes"), ("true", "on"), ("0", "no"), ("off", "FALSE")] {
         let mut command = Binary::command(folder.path(), &[]);
@@ -140,10 +140,10 @@ async fn variables_are_understood_as_people_write_them() {
 }
 
 #[tokio::test]
-async fn quotes_around_a_variable_do_not_matter() {
+async fn quotes_around_a_variable_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Binary::command(folder.path(), &[]);
-    // Docker leaves the quotes of a file of variables.
+    // Docker keeps the quotes in a file of variables.
     for (name, value) in [
         ("MAX_ROOMS", "'1000'"),
         ("SITE", "\"one.example, two.example\""),
@@ -161,7 +161,7 @@ async fn quotes_around_a_variable_do_not_matter() {
 }
 
 #[test]
-fn a_file_in_another_encoding_is_named() {
+fn a_settings_file_that_is_not_utf_8_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("settings");
     std::fs::write(&file, b"CONNECTION_COUNTER_SITE=caf\xe9.example\n").unwrap();
@@ -171,7 +171,7 @@ fn a_file_in_another_encoding_is_named() {
 }
 
 #[tokio::test]
-async fn an_empty_variable_is_none() {
+async fn an_empty_variable_counts_as_not_set() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Binary::command(folder.path(), &[]);
     for name in ["SITE", "PARTY_TOKEN", "ASSETS", "DEMO", "MAX_ROOMS", "LOG", "TRUSTED_PROXY", "PUBLIC_URL"] {
@@ -182,7 +182,7 @@ async fn an_empty_variable_is_none() {
 }
 
 #[tokio::test]
-async fn blanks_in_lists_do_not_matter() {
+async fn blanks_and_empty_items_in_lists_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Binary::command(folder.path(), &[]);
     command.env("CONNECTION_COUNTER_SITE", " one.example, two.example ,");
@@ -195,7 +195,7 @@ async fn blanks_in_lists_do_not_matter() {
 }
 
 #[tokio::test]
-async fn blanks_around_a_variable_do_not_matter() {
+async fn blanks_around_a_variable_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Binary::command(folder.path(), &[]);
     for (name, value) in [
@@ -212,10 +212,10 @@ async fn blanks_around_a_variable_do_not_matter() {
 }
 
 #[test]
-fn a_variable_that_is_no_setting_is_named() {
+fn unknown_variables_and_invalid_booleans_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Binary::command(folder.path(), &["check"]);
-    // The second one Kubernetes sets for a service of this name.
+    // Kubernetes sets the second variable for a service of this name.
     command.env("CONNECTION_COUNTER_SITES", "a.example").env("CONNECTION_COUNTER_SERVICE_HOST", "10.0.0.1");
     let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
     assert!(said.contains("CONNECTION_COUNTER_SITES is no setting") && !said.contains("SERVICE_HOST"), "{said}");
@@ -224,7 +224,7 @@ fn a_variable_that_is_no_setting_is_named() {
 }
 
 #[test]
-fn nothing_is_printed_before_it_serves() {
+fn a_server_that_fails_to_start_prints_no_address() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let _server = Binary::start(&data, &[]);
@@ -235,7 +235,7 @@ fn nothing_is_printed_before_it_serves() {
 }
 
 #[tokio::test]
-async fn the_tags_name_the_public_address() {
+async fn the_printed_tag_uses_the_public_address() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Binary::command(folder.path(), &["--public-url=https://example.org/live/", "--log-format=json"]);
     let mut server = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -250,7 +250,7 @@ async fn the_tags_name_the_public_address() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_log_says_what_runs_and_who_is_refused_once() {
+async fn the_log_describes_the_server_and_names_a_refused_site_once() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let mut command = Binary::command(&data, &["--site=example.org", "--max-connections=500"]);
@@ -274,7 +274,7 @@ async fn the_log_says_what_runs_and_who_is_refused_once() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_log_names_a_room_that_is_full() {
+async fn a_full_room_is_logged_once_without_its_query() {
     let folder = tempfile::tempdir().unwrap();
     let mut server =
         Binary::spawn(Binary::command(folder.path(), &["--max-connections-per-room=1"]).stderr(Stdio::piped()));
@@ -295,7 +295,7 @@ async fn the_log_names_a_room_that_is_full() {
 }
 
 #[tokio::test]
-async fn a_widget_of_another_version_is_refused_in_words() {
+async fn a_missing_widget_version_gets_404_with_an_explanation() {
     let folder = tempfile::tempdir().unwrap();
     let server = Binary::start(folder.path(), &[]);
     let answer = server.exchange("GET", "/live-00000000.js", &[], "").await;
@@ -305,7 +305,7 @@ async fn a_widget_of_another_version_is_refused_in_words() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn no_one_needs_to_read_what_it_says() {
+async fn the_server_keeps_running_when_its_output_is_closed() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let mut server = Binary::command(&data, &[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -322,7 +322,7 @@ async fn no_one_needs_to_read_what_it_says() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_proxy_that_is_not_named_is_pointed_out_once() {
+async fn a_proxy_without_trusted_proxy_is_logged_once() {
     let folder = tempfile::tempdir().unwrap();
     for (args, expected) in [(&[][..], 1), (&["--trusted-proxy=127.0.0.1/32"], 0)] {
         let mut server = Binary::spawn(Binary::command(folder.path(), args).stderr(Stdio::piped()));
@@ -340,7 +340,7 @@ async fn a_proxy_that_is_not_named_is_pointed_out_once() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn logs_are_json_on_request() {
+async fn log_format_json_writes_json_lines() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Binary::command(folder.path(), &["--log-format=json", "--log=debug"]);
     let mut server = Binary::spawn(command.stderr(Stdio::piped()));
@@ -351,26 +351,26 @@ async fn logs_are_json_on_request() {
     assert_eq!(server.exit().await.code(), Some(0));
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().any(|line| line["fields"]["message"].as_str().unwrap().starts_with("stopping")), "{log}");
-    assert!(lines.iter().any(|line| line["level"] == "DEBUG"), "bad input is no one's fault here: {log}");
+    assert!(lines.iter().any(|line| line["level"] == "DEBUG"), "bad input is logged at this level: {log}");
     assert!(lines.iter().all(|line| line["level"] != "ERROR"), "{log}");
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_start_that_hangs_can_be_stopped() {
+async fn a_signal_ends_a_server_whose_start_hangs() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("data/db");
     for folder in ["keyspaces/0/tables", "keyspaces/1"] {
         std::fs::create_dir_all(place.join(folder)).unwrap();
     }
-    // It looks whole, so it is opened.
+    // The database looks complete, so the server opens it.
     for file in ["0.jnl", "keyspaces/0/current", "keyspaces/0/tables/0", "keyspaces/1/current"] {
         std::fs::write(place.join(file), "compaction_strategy").unwrap();
     }
-    // Nobody writes into this pipe, so whoever reads it waits like for a disk that does not answer.
+    // Nobody writes into this pipe, so reading it blocks, as with a disk that does not answer.
     assert!(Command::new("mkfifo").arg(place.join("version")).status().unwrap().success());
     let mut server = Binary::command(&folder.path().join("data"), &[]).stdout(Stdio::null()).spawn().unwrap();
-    // The pipe opens for us when the program has opened it, and then keeps it waiting.
+    // The pipe opens here once the server has opened it. The server then waits for data.
     let pipe = place.join("version");
     let writer = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(pipe));
     let _writer = tokio::time::timeout(DEADLINE, writer).await.expect("the start hangs").unwrap().unwrap();
