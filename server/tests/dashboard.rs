@@ -7,7 +7,7 @@ mod support;
 use support::{Binary, wait_until};
 
 #[tokio::test]
-async fn the_operator_sees_who_is_there() {
+async fn the_dashboard_shows_counts_and_refused_sites() {
     let folder = tempfile::tempdir().unwrap();
     let (server, admin) = Binary::with_admin(folder.path(), &["--site=example.org"]).await;
     let origin = [("origin", "https://example.org")];
@@ -33,7 +33,7 @@ async fn the_operator_sees_who_is_there() {
 }
 
 #[tokio::test]
-async fn its_numbers_are_live() {
+async fn dashboard_numbers_are_live() {
     let folder = tempfile::tempdir().unwrap();
     let (server, admin) = Binary::with_admin(folder.path(), &[]).await;
     let mut screen = admin.connect("/live", &[]).await.unwrap();
@@ -46,7 +46,7 @@ async fn its_numbers_are_live() {
 }
 
 #[tokio::test]
-async fn it_is_for_the_operator_alone() {
+async fn only_the_operator_can_open_the_dashboard() {
     let folder = tempfile::tempdir().unwrap();
     let (server, admin) = Binary::with_admin(folder.path(), &["--admin-token=secret"]).await;
     assert_eq!(admin.get("/").await.0, 401);
@@ -56,7 +56,7 @@ async fn it_is_for_the_operator_alone() {
     assert_eq!(admin.exchange("GET", "/", &typed, "").await.status, 200);
     let foreign = [("authorization", "Basic b3BlcmF0b3I6c2VjcmV0"), ("origin", "http://evil.example")];
     assert_eq!(admin.handshake_status("/live", &foreign).await, 403);
-    // Readers have no way to it.
+    // The public address does not serve it.
     for path in ["/parties/dashboard/operator", "/parties/dashboard/x", "/dashboard.js"] {
         assert_eq!(server.get(path).await.0, 404, "{path}");
     }
@@ -64,7 +64,7 @@ async fn it_is_for_the_operator_alone() {
 }
 
 #[tokio::test]
-async fn hostile_names_are_shown_as_they_are() {
+async fn hostile_page_names_are_escaped() {
     let folder = tempfile::tempdir().unwrap();
     let (server, admin) = Binary::with_admin(folder.path(), &[]).await;
     let _anna = server.viewer("%3Cscript%3Ealert(1)").await;

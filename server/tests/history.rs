@@ -24,7 +24,7 @@ const SITE: &str = "/parties/counter/example.org?history";
 const PAGE: &str = "/parties/counter/example.org?history&page=example.org%2Fa%3Fid%3D1";
 
 #[tokio::test]
-async fn the_highest_counts_of_a_site_and_a_page_are_told() {
+async fn history_shows_the_highest_counts_of_a_site_and_of_a_page() {
     let server = TestServer::start().await;
     let _anna = server.viewer("example.org%2Fa%3Fid%3D1").await;
     let ben = server.viewer("example.org%2Fa%3Fid%3D1").await;
@@ -50,7 +50,7 @@ async fn the_highest_counts_of_a_site_and_a_page_are_told() {
 }
 
 #[tokio::test]
-async fn history_is_for_whoever_may_read_counts() {
+async fn history_of_an_unlisted_site_is_refused() {
     let server = TestServer::with(&["--site=example.org", "--demo=false"]).await;
     assert_eq!(server.get("/parties/counter/example.org?history").await.0, 200);
     assert_eq!(server.get("/parties/counter/other.org?history").await.0, 403);
@@ -71,7 +71,7 @@ async fn observers_are_not_in_the_history() {
 }
 
 #[tokio::test]
-async fn kill_nine_loses_no_history() {
+async fn stored_history_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let server = Binary::start(&data, &[]);
@@ -93,7 +93,7 @@ async fn kill_nine_loses_no_history() {
 }
 
 #[tokio::test]
-async fn a_stop_loses_no_history() {
+async fn history_survives_a_normal_restart() {
     let mut server = TestServer::start().await;
     let anna = server.viewer("example.org%2Fa%3Fid%3D1").await;
     wait_until("it is counted", async || highest(&server, SITE).await == [1, 1]).await;
@@ -103,7 +103,7 @@ async fn a_stop_loses_no_history() {
 }
 
 #[tokio::test]
-async fn made_up_sites_are_forgotten_with_their_pages() {
+async fn an_open_server_forgets_old_sites_and_listed_sites_keep_their_history() {
     let flags = ["--cleanup-interval-ms=50", "--forget-after-ms=50"];
     let open = TestServer::with(&flags).await;
     open.viewer("example.org%2Fa%3Fid%3D1").await.close().await;

@@ -28,7 +28,7 @@ fn add(folder: &Path, all: &mut String) {
 }
 
 #[test]
-fn quoted_lines_are_said() {
+fn console_lines_quoted_in_the_manual_exist_in_the_sources() {
     let sources = sources();
     let page = include_str!("../docs/no-number.md");
     let rows =
@@ -39,5 +39,5 @@ fn quoted_lines_are_said() {
         .collect();
     assert!(quoted.len() > 8, "{quoted:?}");
     let unsaid: Vec<_> = quoted.iter().filter(|line| !sources.contains(**line)).collect();
-    assert!(unsaid.is_empty(), "the manual quotes what nobody says: {unsaid:?}");
+    assert!(unsaid.is_empty(), "the manual quotes lines that no program prints: {unsaid:?}");
 }

@@ -16,7 +16,7 @@ async fn value(admin: &Client, metric: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn an_operator_sees_what_the_server_does() {
+async fn metrics_count_websockets_rooms_refusals_and_requests() {
     let folder = tempfile::tempdir().unwrap();
     let (server, admin) = Binary::with_admin(folder.path(), &["--max-rooms=2"]).await;
     let mut anna = server.viewer("example.org%2Fsecret").await;
@@ -39,7 +39,7 @@ async fn an_operator_sees_what_the_server_does() {
 }
 
 #[tokio::test]
-async fn links_refused_for_an_addresss_memory_are_counted() {
+async fn metrics_count_links_refused_for_the_memory_of_an_address() {
     let folder = tempfile::tempdir().unwrap();
     let (server, admin) =
         Binary::with_admin(folder.path(), &["--trusted-proxy=127.0.0.1", "--max-bytes-per-address=20000"]).await;
@@ -54,7 +54,7 @@ async fn links_refused_for_an_addresss_memory_are_counted() {
 }
 
 #[tokio::test]
-async fn idle_connections_keep_no_operator_out() {
+async fn idle_connections_do_not_block_the_admin_address() {
     let folder = tempfile::tempdir().unwrap();
     let (_server, admin) = Binary::with_admin(folder.path(), &[]).await;
     let mut idle = Vec::new();
@@ -62,7 +62,7 @@ async fn idle_connections_keep_no_operator_out() {
         idle.push(TcpStream::connect(admin.address).await.unwrap());
     }
     assert_eq!(admin.get("/healthz").await.0, 200);
-    // Those that have asked for nothing the longest were closed.
+    // The connections that have been idle the longest were closed.
     let mut byte = [0];
     let read = tokio::time::timeout(support::DEADLINE, idle[0].read(&mut byte)).await.expect("the first was closed");
     assert!(!matches!(read, Ok(1..)));
@@ -71,7 +71,7 @@ async fn idle_connections_keep_no_operator_out() {
 }
 
 #[tokio::test]
-async fn refused_tokens_are_in_the_log() {
+async fn refused_tokens_are_logged_once_without_the_token() {
     let folder = tempfile::tempdir().unwrap();
     let (server, admin) =
         Binary::with_admin(folder.path(), &["--admin-token=secret-one", "--party-token=secret-two"]).await;
@@ -83,13 +83,13 @@ async fn refused_tokens_are_in_the_log() {
     let log = fs::read_to_string(folder.path().join("log")).unwrap();
     for flag in ["--admin-token", "--party-token"] {
         let told = log.lines().filter(|line| line.contains("WARN") && line.contains(flag)).count();
-        assert_eq!(told, 1, "{flag} is told once a minute: {log}");
+        assert_eq!(told, 1, "{flag} is logged once a minute: {log}");
     }
     assert!(!log.contains("guess") && !log.contains("secret"), "{log}");
 }
 
 #[tokio::test]
-async fn collectors_get_the_format_they_ask_for() {
+async fn metrics_have_the_format_that_the_collector_asks_for() {
     let folder = tempfile::tempdir().unwrap();
     let (server, admin) = Binary::with_admin(folder.path(), &[]).await;
     for (accept, expected) in [
@@ -105,11 +105,11 @@ async fn collectors_get_the_format_they_ask_for() {
     }
     assert_eq!(admin.get("/healthz").await.0, 200);
     assert_eq!(admin.get("/parties/page/a").await.0, 404, "readers have another address");
-    assert_eq!(server.get("/metrics").await.0, 404, "metrics are not for readers");
+    assert_eq!(server.get("/metrics").await.0, 404, "the public address has no metrics");
 }
 
 #[tokio::test]
-async fn a_token_keeps_others_out() {
+async fn metrics_need_the_admin_token() {
     let folder = tempfile::tempdir().unwrap();
     let (_server, admin) = Binary::with_admin(folder.path(), &["--admin-token=secret"]).await;
     assert_eq!(admin.get("/metrics").await.0, 401);
@@ -118,7 +118,7 @@ async fn a_token_keeps_others_out() {
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_told_before_it_serves() {
+async fn an_admin_address_in_use_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let admin = format!("--admin={}", taken.local_addr().unwrap());

@@ -24,7 +24,7 @@ async fn get(server: &Client, path: &str, headers: &[(&str, &str)]) -> Answer {
 }
 
 #[tokio::test]
-async fn the_script_is_asked_for_each_time() {
+async fn the_script_is_served_with_no_cache() {
     let server = TestServer::start().await;
     let answer = get(&server, "/live.js", &[]).await;
     assert!(answer.status == 200 && answer.body == built("live.js").1);
@@ -33,7 +33,7 @@ async fn the_script_is_asked_for_each_time() {
 }
 
 #[tokio::test]
-async fn the_module_is_kept_for_ever() {
+async fn the_wasm_module_can_be_cached_for_ever() {
     let server = TestServer::start().await;
     let (name, content) = built(".wasm");
     let answer = get(&server, &format!("/{name}"), &[]).await;
@@ -51,7 +51,7 @@ async fn the_script_names_the_module_served() {
 }
 
 #[tokio::test]
-async fn the_widget_itself_is_kept_for_ever() {
+async fn the_pinned_script_can_be_cached_for_ever() {
     let server = TestServer::start().await;
     let pinned = String::from_utf8(built("pinned").1).unwrap();
     let (name, integrity) = pinned.split_once(' ').unwrap();
@@ -65,10 +65,10 @@ async fn the_widget_itself_is_kept_for_ever() {
 }
 
 #[tokio::test]
-async fn pages_of_any_site_may_load_it() {
+async fn pages_of_any_site_can_load_the_widget() {
     let server = TestServer::with(&["--site=example.org"]).await;
     for name in ["live.js".to_owned(), built(".wasm").0] {
-        // Also isolated pages, and those that check what they load.
+        // These headers also allow cross-origin isolated pages, and pages that check the integrity of what they load.
         let answer = get(&server, &format!("/{name}"), &[("origin", "https://elsewhere.example")]).await;
         assert_eq!(answer.header("access-control-allow-origin"), "*");
         assert_eq!(answer.header("cross-origin-resource-policy"), "cross-origin");
@@ -84,7 +84,7 @@ async fn unchanged_files_are_not_sent_again() {
     for path in ["/live.js".to_owned(), format!("/{}", built(".wasm").0), "/".to_owned(), "/pages/a".to_owned()] {
         let tag = get(&server, &path, &[]).await.header("etag").to_owned();
         assert!(tag.starts_with('"') && tag.ends_with('"'), "{path}: {tag}");
-        // As browsers ask, and as they do behind a proxy that compresses or a cache that knows several versions.
+        // The forms that browsers send, also behind a proxy that compresses or a cache that knows several versions.
         for asked in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
             let answer = get(&server, &path, &[("if-none-match", &asked)]).await;
             assert_eq!((answer.status, answer.body.len()), (304, 0), "{path} {asked}");
@@ -96,7 +96,7 @@ async fn unchanged_files_are_not_sent_again() {
 }
 
 #[tokio::test]
-async fn tags_change_with_the_content() {
+async fn each_file_has_its_own_etag() {
     let server = TestServer::start().await;
     let mut tags = Vec::new();
     for path in ["/live.js", "/", "/pages/a", "/pages/b", "/style.css"] {
@@ -108,7 +108,7 @@ async fn tags_change_with_the_content() {
 }
 
 #[tokio::test]
-async fn smaller_copies_are_sent_where_understood() {
+async fn compressed_files_are_sent_where_accepted() {
     let server = TestServer::start().await;
     let (module, _) = built(".wasm");
     for name in ["live.js", &module] {
@@ -132,7 +132,7 @@ async fn smaller_copies_are_sent_where_understood() {
 }
 
 #[tokio::test]
-async fn heads_are_those_of_the_files() {
+async fn head_requests_get_the_headers_of_get_requests() {
     let server = TestServer::start().await;
     for path in ["/live.js", "/", "/pages/a", "/style.css", "/icon.svg"] {
         let whole = get(&server, path, &[]).await;
@@ -145,7 +145,7 @@ async fn heads_are_those_of_the_files() {
 }
 
 #[tokio::test]
-async fn only_files_meant_to_be_served_are() {
+async fn other_files_and_paths_are_404() {
     let server = TestServer::start().await;
     for path in [
         "/live.js.br",
@@ -170,7 +170,7 @@ async fn only_files_meant_to_be_served_are() {
 }
 
 #[tokio::test]
-async fn the_demo_is_locked_down() {
+async fn the_demo_has_a_strict_content_security_policy() {
     let server = TestServer::start().await;
     for path in ["/", "/pages/a", "/pages/b", "/pages/c", "/pages/d"] {
         let answer = get(&server, path, &[]).await;
@@ -187,7 +187,7 @@ async fn the_demo_is_locked_down() {
 }
 
 #[tokio::test]
-async fn demo_pages_link_as_the_original_did() {
+async fn demo_pages_have_the_links_of_the_original() {
     let server = TestServer::start().await;
     for (page, links) in [("a", "bcd"), ("b", "abc"), ("c", "abd"), ("d", "a")] {
         let html = get(&server, &format!("/pages/{page}"), &[]).await.text();
@@ -197,11 +197,11 @@ async fn demo_pages_link_as_the_original_did() {
 }
 
 #[tokio::test]
-async fn nothing_in_the_demo_is_missing() {
+async fn every_target_in_the_demo_exists() {
     let server = TestServer::start().await;
     for page in ["/", "/pages/a", "/pages/b", "/pages/c", "/pages/d"] {
         let html = get(&server, page, &[]).await.text();
-        // Values and patterns of the options are no targets.
+        // Values and patterns of the options are not targets.
         let quoted: Vec<_> = html.split(['"', '\'']).collect();
         let targets = quoted.windows(2).filter_map(|pair| {
             let is_of_option = pair[0].ends_with("value=") || pair[0].ends_with("pattern=");
@@ -215,7 +215,7 @@ async fn nothing_in_the_demo_is_missing() {
 }
 
 #[tokio::test]
-async fn the_demo_can_be_left_out() {
+async fn the_demo_can_be_switched_off() {
     let server = TestServer::with(&["--demo=false"]).await;
     for path in ["/", "/pages/a", "/style.css", "/favicon.ico"] {
         assert_eq!(get(&server, path, &[]).await.status, 404, "{path}");
@@ -224,7 +224,7 @@ async fn the_demo_can_be_left_out() {
 }
 
 #[tokio::test]
-async fn files_are_only_read() {
+async fn files_accept_only_get_and_head() {
     let server = TestServer::start().await;
     for path in ["/", "/live.js", "/pages/a"] {
         for method in ["POST", "PUT", "DELETE", "PATCH"] {
