@@ -33,19 +33,19 @@ impl Binary {
         Self::spawn(Self::command(data, args).stderr(Stdio::null()))
     }
 
-    /// Likewise for a command that someone else has put together.
+    /// Starts a command that the caller has put together, and waits in the same way.
     pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (tell, told) = mpsc::channel();
-        // Ends with the process; until then it keeps the pipe open and empty.
+        // This thread ends with the process. Until then it keeps the pipe open and empty.
         thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
                 let _ = tell.send(line);
             }
         });
         let line = told.recv_timeout(DEADLINE).expect("the program did not say where it listens");
-        // In JSON it is a value of the one line.
+        // With `--log-format=json`, the address is a value in the one line.
         let listening = line.split_once("\"listening on\":\"http://").map(|(_, rest)| rest);
         let address = match listening {
             Some(rest) => rest.split('"').next(),
@@ -71,7 +71,7 @@ impl Binary {
         (server, Client { address: operators_address(&log).await })
     }
 
-    /// It is reached at this address, though it listens on all.
+    /// Sets the address at which to reach a server that listens on all addresses.
     pub fn at(&mut self, address: SocketAddr) {
         self.client.address = address;
     }
@@ -93,7 +93,7 @@ impl Binary {
     /// Sends a signal by its name, such as `TERM`.
     #[cfg(unix)]
     pub fn signal(&self, name: &str) {
-        // A shell can always do it; a `kill` of its own is not on every machine.
+        // Every shell has `kill`. Not every machine has it as a program.
         let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status().unwrap();
         assert!(sent.success());
     }
@@ -104,14 +104,14 @@ impl Binary {
         self.child.wait().unwrap()
     }
 
-    /// As `kill -9`: it has no chance to write anything.
+    /// Kills the process as `kill -9` does, so it cannot write anything more.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 }
 
-/// The log of a server. Its folder goes when this is dropped.
+/// The log of a server. Its folder is removed when this is dropped.
 pub struct Log(tempfile::TempDir);
 
 impl Log {

@@ -1,4 +1,4 @@
-//! What can be asked of a server from outside, whether it runs in this process or in one of its own.
+//! Requests to a server from outside. The server may run in this process or in one of its own.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -31,7 +31,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The header's value; empty if there is none.
+    /// The header's value, or an empty string if there is none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -74,7 +74,7 @@ impl Client {
         Ok(TestViewer { socket, response, counts: BTreeMap::new(), updates: Vec::new() })
     }
 
-    /// What a handshake is answered with.
+    /// The status of the answer to a handshake.
     pub async fn handshake_status(&self, path: &str, headers: &[(&'static str, &str)]) -> u16 {
         match self.connect(path, headers).await {
             Ok(_) => 101,
@@ -110,10 +110,10 @@ impl Client {
         self.raw(request.as_bytes()).await.unwrap_or_else(|| panic!("no answer to {request}"))
     }
 
-    /// Sends these bytes, and reads one answer, or none if the server closes without a word.
+    /// Sends these bytes, and reads one answer. `None` means that the server closed without one.
     pub async fn raw(&self, bytes: &[u8]) -> Option<Answer> {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        // Whoever is refused early may be closed before all is sent.
+        // The server may refuse early, and close before everything is sent.
         let _ = stream.write_all(bytes).await;
         answer(&mut stream).await
     }
@@ -134,7 +134,7 @@ impl Client {
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned))
     }
 
-    /// The server still serves.
+    /// Checks that the server still serves.
     pub async fn expect_health(&self) {
         assert_eq!(self.get("/healthz").await, (200, "ok\n".to_owned()));
     }
@@ -151,7 +151,7 @@ async fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
         if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
             break end;
         }
-        // A reset ends a connection as well as a goodbye does.
+        // A reset ends a connection, too.
         if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
             assert!(read.is_empty(), "half an answer: {}", String::from_utf8_lossy(&read));
             return None;

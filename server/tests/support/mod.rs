@@ -6,7 +6,7 @@
     dead_code,
     unreachable_pub,
     unused_imports,
-    reason = "a failing test may panic, and no story uses every helper"
+    reason = "a failing test may panic, and no test uses every helper"
 )]
 
 mod binary;
@@ -39,10 +39,10 @@ pub struct All {
     pub settings: Settings,
 }
 
-/// How long anything may take before a test gives up. Generous: machines are shared.
+/// How long anything may take before a test gives up. It is long, because machines are shared.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Asks again and again until the answer is yes; `what` says what was awaited in vain.
+/// Asks again and again until the answer is yes. If it never is, the panic message contains `what`.
 pub async fn wait_until(what: &str, mut asked: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !asked().await {
@@ -61,7 +61,7 @@ pub struct TestServer {
     done: Option<JoinHandle<Result<(), StartupError>>>,
 }
 
-/// What a server answers is asked of it directly: `server.get("/healthz")`.
+/// Lets tests send requests directly: `server.get("/healthz")`.
 impl Deref for TestServer {
     type Target = Client;
 
@@ -99,7 +99,7 @@ impl TestServer {
         self.data.path().join("data")
     }
 
-    /// How this server is set up.
+    /// The settings of this server.
     pub fn settings(&self) -> All {
         let data = self.database();
         let fixed = ["connection-counter", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
@@ -141,14 +141,14 @@ impl TestServer {
         }
     }
 
-    /// Other parties on the same port, with the same data.
+    /// Restarts with other parties, on the same port and with the same data.
     pub async fn restart_as(&mut self, server: fn() -> Server) {
         self.stop().await;
         self.server = server;
         self.run().await;
     }
 
-    /// The same server again: same port, same data.
+    /// Restarts the same server, on the same port and with the same data.
     pub async fn restart(&mut self) {
         self.stop().await;
         self.run().await;

@@ -30,7 +30,7 @@ impl Nats {
         Self::with(&[]).await
     }
 
-    /// One with arguments besides its address.
+    /// Starts one with arguments besides its address.
     pub async fn with(args: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let args = args.iter().map(|&arg| arg.to_owned()).collect();
@@ -43,14 +43,14 @@ impl Nats {
             told.contains('}')
         })
         .await;
-        // With TLS it calls itself tls://.
+        // With TLS, the URL begins with `tls://`.
         let (_, rest) = told.split_once("\"nats\"").unwrap();
         let (_, rest) = rest.split_once("://").unwrap();
         nats.address = rest.split('"').next().unwrap().parse().unwrap();
         nats
     }
 
-    /// One that someone else has put together, at an address of theirs.
+    /// Starts one with a command that the caller has put together. The command sets its address.
     pub fn of(mut command: Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 4222));
@@ -59,7 +59,7 @@ impl Nats {
         nats
     }
 
-    /// Starts it on this port; -1 is any.
+    /// Starts it on this port. -1 means any free port.
     fn run(&mut self, port: i32) {
         let mut command = Command::new("nats-server");
         command.args(["--addr", "127.0.0.1", "--port", &port.to_string(), "--ports_file_dir"]).arg(self.folder.path());
@@ -68,7 +68,7 @@ impl Nats {
     }
 
     fn spawn(&mut self, command: &mut Command) {
-        // Debian has it where only administrators look.
+        // Debian installs it in a folder that only administrators have in their path.
         command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let needed = "this test needs nats-server; please install it (on Debian: sudo apt-get install nats-server)";
@@ -98,7 +98,7 @@ impl Nats {
         self.run(self.address.port().into());
     }
 
-    /// Its address, for who has these credentials, such as `user:password@`.
+    /// Its URL with these credentials, such as `user:password@`.
     pub fn url(&self, credentials: &str) -> String {
         format!("nats://{credentials}{}", self.address)
     }
@@ -159,7 +159,7 @@ impl Node {
         self.log().lines().filter(|line| line.contains(text)).count()
     }
 
-    /// A number of the operator's, 0 if there is none of that name.
+    /// The value of a metric, or 0 if there is none of that name.
     pub async fn metric(&self, name: &str) -> f64 {
         let value = self.admin.metric(name).await;
         value.map_or(0.0, |value| value.parse().unwrap())
@@ -180,7 +180,7 @@ impl Node {
 
     /// Viewers of a page of `example.org`, on all nodes as far as this one knows.
     pub async fn viewers(&self, page: &str) -> u64 {
-        // The counter's answers are up to a second old; the page's are not.
+        // The counter's answers may be a second old. The page's are not.
         let page = page.replace('/', "%2F");
         self.get_json(&format!("/parties/page/{page}")).await["viewers"].as_u64().unwrap()
     }

@@ -21,7 +21,7 @@ pub struct TestViewer {
     /// The answer to its handshake.
     pub response: Response,
     pub counts: BTreeMap<String, u64>,
-    /// Every update, as it came.
+    /// Every update, in the order of arrival.
     pub updates: Vec<Value>,
 }
 
@@ -53,7 +53,7 @@ impl TestViewer {
                         break value;
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                    other => panic!("instead of a message came {other:?}"),
+                    other => panic!("expected a message, got {other:?}"),
                 }
             }
         };
@@ -78,40 +78,40 @@ impl TestViewer {
         }
     }
 
-    /// The next message is an error of this code; returns its sentence.
+    /// Expects an error with this code as the next message. Returns its sentence.
     pub async fn expect_error(&mut self, code: &str) -> String {
         let message = self.next().await;
         assert_eq!((&message["type"], &message["code"]), (&json!("error"), &json!(code)), "{message}");
         message["message"].as_str().unwrap().to_owned()
     }
 
-    /// Nothing comes for a while.
+    /// Checks that no message comes for this long.
     pub async fn expect_silence(&mut self, patience: Duration) {
         if let Some(message) = self.next_within(patience).await {
             panic!("unexpected message {message}");
         }
     }
 
-    /// Waits for the server's goodbye; other messages are passed over.
+    /// Waits for the server's close frame, and skips other messages.
     pub async fn expect_close(&mut self) -> CloseFrame {
         let read = async {
             loop {
                 match self.socket.next().await {
                     Some(Ok(Message::Close(Some(frame)))) => break frame,
                     Some(Ok(_)) => {}
-                    other => panic!("instead of a close came {other:?}"),
+                    other => panic!("expected a close frame, got {other:?}"),
                 }
             }
         };
         tokio::time::timeout(DEADLINE, read).await.expect("the connection was not closed")
     }
 
-    /// Waits for the server's goodbye; returns its code.
+    /// Waits for the server's close frame. Returns its code.
     pub async fn expect_close_code(&mut self) -> u16 {
         self.expect_close().await.code.into()
     }
 
-    /// Waits until the connection is over, with or without a goodbye.
+    /// Waits until the connection is over, with or without a close frame.
     pub async fn expect_end(&mut self) {
         let read = async { while let Some(Ok(_)) = self.socket.next().await {} };
         tokio::time::timeout(DEADLINE, read).await.expect("the connection did not end");
