@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_is_taken_when_all_of_it_is_there() {
+    fn a_frame_is_parsed_once_it_is_complete() {
         // "Hi", masked with 1, 2, 3, 4.
         let bytes = [0x81, 0x82, 1, 2, 3, 4, b'H' ^ 1, b'i' ^ 2, 0x99];
         for length in 0..8 {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_frame_is_refused_by_its_header() {
+    fn an_invalid_frame_is_refused_by_its_header() {
         let too_long = [0x82, 0xfe, 0x40, 0x01];
         // Without its mask, the header is not complete.
         assert!(parse(&too_long, 16 * 1024).unwrap().is_none());
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn our_headers_have_the_shortest_length() {
+    fn headers_use_the_shortest_form_of_the_length() {
         let header = |bytes| Header::new(OpCode::Data(Data::Binary), bytes).as_bytes().to_vec();
         assert_eq!(header(125), [0x82, 125]);
         assert_eq!(header(126), [0x82, 126, 0, 126]);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_a_frame_is_its_end() {
+    fn rest_returns_the_bytes_that_are_not_written_yet() {
         let payload = Bytes::from(vec![7; 200]);
         let header = Header::new(OpCode::Data(Data::Text), payload.len());
         let whole = [header.as_bytes(), &payload].concat();

@@ -173,12 +173,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_is_measured_whatever_the_clock_says() {
+    fn silence_is_measured_correctly_when_the_clock_wraps() {
         let round_ms = 1 << u32::BITS;
         for heard_ms in [5_000, round_ms - 500, round_ms + 7] {
             let hearing = Hearing::new(&[], heard_ms);
             assert_eq!(hearing.silent_ms(heard_ms + 1_000), 1_000);
-            assert_eq!(hearing.silent_ms(heard_ms - 2), 0, "it was heard after the look at the clock");
+            assert_eq!(hearing.silent_ms(heard_ms - 2), 0, "it was heard after the clock was read");
         }
     }
 }

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_at_once_then_one_at_a_time() {
+    fn a_burst_is_allowed_at_once_and_then_one_frame_at_a_time() {
         let allowance = Allowance::new(3, 5);
         let mut pace = Pace::new();
         let mut now_ms = 10_000;

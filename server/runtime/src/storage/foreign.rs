@@ -38,8 +38,8 @@ pub(super) fn move_out(place: &Path) {
 }
 
 /// Creates the lock of a database that has none. Backups and copies often leave out empty files, and fjall takes a database
-/// without this one for damaged. What is there and is no file, such as a named pipe, is moved aside: to open it could take for
-/// ever.
+/// without this one for damaged. If something else has that name, such as a named pipe, it is moved aside, because
+/// opening it could take for ever.
 fn put_lock_back(place: &Path) {
     let lock = place.join("lock");
     if lock.is_file() || !place.join("version").is_file() {

@@ -94,7 +94,7 @@ async fn a_read_sees_the_write_before_it() {
 }
 
 #[tokio::test]
-async fn writes_reach_the_disk_by_themselves() {
+async fn writes_reach_the_disk_without_a_close() {
     let db = TestDb::new();
     db.room("a").put("key", &1).unwrap();
     wait_until("nothing is pending", || {
@@ -115,7 +115,7 @@ async fn rooms_see_their_own_values_only() {
 }
 
 #[tokio::test]
-async fn keys_and_values_have_limits() {
+async fn too_long_keys_and_values_are_refused() {
     let db = TestDb::new();
     let storage = db.room("a");
     let longest_key = "k".repeat(Storage::MAX_KEY_BYTES);
@@ -140,7 +140,7 @@ async fn a_value_of_another_type_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_closed_database_says_so() {
+async fn reads_from_a_closed_database_fail() {
     let db = TestDb::new();
     db.close(PATIENCE).await;
     assert!(matches!(db.room("a").get::<i32>("key").await, Err(StorageError::Closed)));
@@ -150,17 +150,17 @@ async fn a_closed_database_says_so() {
 }
 
 #[test]
-fn a_disk_that_failed_hides_nothing() {
+fn reads_fail_while_the_database_is_unavailable() {
     let (orders, _inbox) = mpsc::channel();
     let shared = Arc::new(Shared { pending: Mutex::default(), orders });
     let closed = writer::Writer::new(shared, Path::new("nowhere"), None);
     assert!(matches!(closed.get(b"key"), Err(StorageError::Unavailable)));
     let all = closed.list(Key::new(), Key::from("z"), false, usize::MAX);
-    assert!(matches!(all, Err(StorageError::Unavailable)), "an empty answer would be taken for the truth");
+    assert!(matches!(all, Err(StorageError::Unavailable)), "an empty answer would look like no data");
 }
 
 #[tokio::test]
-async fn what_waits_for_the_disk_is_bounded() {
+async fn writes_fail_when_too_many_values_wait_for_the_disk() {
     let db = TestDb::new();
     let batch = |from: usize, to: usize| (from..to).map(|key| (key.to_be_bytes().to_vec(), None)).collect::<Batch>();
     // This is like the time after a failed write, with half of the allowed values waiting.
@@ -180,7 +180,7 @@ async fn what_waits_for_the_disk_is_bounded() {
 }
 
 #[tokio::test]
-async fn much_is_read_in_parts_and_bad_rows_left_out() {
+async fn many_rows_are_read_in_slices_and_bad_rows_are_skipped() {
     let db = TestDb::new();
     let rows = (0..5000_u32).map(|number| (format!("n:{number:04}"), number));
     for (key, number) in rows.clone() {
@@ -204,7 +204,7 @@ async fn much_is_read_in_parts_and_bad_rows_left_out() {
 }
 
 #[tokio::test]
-async fn one_folder_has_one_owner() {
+async fn a_data_folder_in_use_cannot_be_opened_again() {
     let db = TestDb::new();
     assert!(matches!(Db::open(&db.folder), Err(StartupError::DataInUse { .. })));
     assert!(!db.bad(1).exists());
@@ -232,7 +232,7 @@ async fn a_batch_is_written_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_limit_counts_what_is_left() {
+async fn a_limit_does_not_count_deleted_keys() {
     let mut db = TestDb::new();
     db.room("a").put_many(&[("a", 1), ("b", 2), ("c", 3), ("d", 4), ("e", 5)]).unwrap();
     db.reopen().await;
@@ -322,7 +322,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn storage_is_an_ordered_map(steps in proptest::collection::vec(step(), 1..60)) {
+    fn storage_behaves_like_an_ordered_map(steps in proptest::collection::vec(step(), 1..60)) {
         block_on(behaves_like_a_map(steps))?;
     }
 }
@@ -448,7 +448,7 @@ async fn closed() -> TestDb {
 }
 
 #[tokio::test]
-async fn any_damage_is_survived() {
+async fn the_database_opens_after_random_damage_to_a_file() {
     for seed in 0..12 {
         let mut db = closed().await;
         let damage = damage(&db.place(), &mut fastrand::Rng::with_seed(seed));
@@ -457,7 +457,7 @@ async fn any_damage_is_survived() {
 }
 
 #[tokio::test]
-async fn any_lost_file_is_survived() {
+async fn the_database_opens_after_the_loss_of_any_file() {
     let mut idx = 0;
     loop {
         let mut db = closed().await;
@@ -470,7 +470,7 @@ async fn any_lost_file_is_survived() {
 }
 
 #[tokio::test]
-async fn a_flipped_bit_in_the_journal_is_survived() {
+async fn the_database_opens_with_a_flipped_bit_in_the_journal() {
     // From the start of the first batch into its first entry: sequence number, kind, lengths, key.
     for at in (2..48).step_by(6) {
         let mut db = closed().await;
@@ -493,7 +493,7 @@ async fn with_table() -> (TestDb, PathBuf) {
 }
 
 #[tokio::test]
-async fn a_damaged_table_never_stops_the_start() {
+async fn the_database_opens_with_a_damaged_table() {
     let (mut db, table) = with_table().await;
     // This is its first block, with the alarms, because they come first in the order of keys.
     overwrite(&table, 100, |byte| byte[0] ^= 1);
@@ -501,7 +501,7 @@ async fn a_damaged_table_never_stops_the_start() {
 }
 
 #[tokio::test]
-async fn a_lost_journal_loses_no_later_write() {
+async fn later_writes_are_kept_after_the_loss_of_the_journal() {
     let (mut db, _) = with_table().await;
     fs::remove_file(db.place().join("0.jnl")).unwrap();
     expect_usable(&mut db, "a lost journal").await;
@@ -521,7 +521,7 @@ async fn a_damaged_database_is_moved_aside_whole() {
 }
 
 #[tokio::test]
-async fn what_else_is_in_the_folder_stays() {
+async fn other_files_in_the_data_folder_are_kept() {
     let mut db = closed().await;
     fs::write(db.folder.join("thesis.tex"), "years of work").unwrap();
     fs::remove_dir_all(db.place()).unwrap();
@@ -532,7 +532,7 @@ async fn what_else_is_in_the_folder_stays() {
 }
 
 #[test]
-fn the_machines_faults_are_no_damage() {
+fn errors_of_the_machine_do_not_count_as_damage() {
     use std::io::{Error as IoError, ErrorKind as Kind};
     // Linux's numbers for too many open files, no permission, a failing disk, a full one, and a read-only one.
     for number in [24, 13, 5, 28, 30] {
@@ -548,7 +548,7 @@ fn the_machines_faults_are_no_damage() {
 }
 
 #[test]
-fn a_folder_at_fault_stays_where_it_is() {
+fn a_data_folder_that_is_a_file_is_not_moved() {
     let parent = tempfile::tempdir().unwrap();
     let file = parent.path().join("data");
     fs::write(&file, "a file").unwrap();
@@ -579,7 +579,7 @@ async fn with_rows(rows: u32) -> (TestDb, PathBuf) {
 }
 
 #[tokio::test]
-async fn damage_inside_a_table_costs_that_part_only() {
+async fn damage_inside_a_table_loses_only_that_part() {
     const ROWS: u32 = 5_000;
     type Damage = fn(&Path, u64);
     let flip: Damage = |table, at| overwrite(table, at, |byte| byte[0] ^= 4);
@@ -605,7 +605,7 @@ async fn damage_inside_a_table_costs_that_part_only() {
 }
 
 #[tokio::test]
-async fn foreign_files_and_folders_cost_no_data() {
+async fn foreign_files_and_folders_are_moved_out_and_no_data_is_lost() {
     for level in ["", "keyspaces", "keyspaces/1", "keyspaces/1/tables", "keyspaces/0/tables"] {
         for name in ["@eaDir", ".stfolder", "Thumbs.db", "0 (conflict).jnl", "version.bak"] {
             let mut db = closed().await;
@@ -630,7 +630,7 @@ async fn foreign_files_and_folders_cost_no_data() {
 }
 
 #[tokio::test]
-async fn a_file_with_the_name_of_the_folder_for_others_stays() {
+async fn a_file_with_the_name_of_the_foreign_folder_is_kept() {
     for taken in ["db.foreign", "db.foreign/keyspaces"] {
         let mut db = closed().await;
         fs::create_dir_all(db.folder.join(taken).parent().unwrap()).unwrap();
@@ -649,7 +649,7 @@ async fn a_file_with_the_name_of_the_folder_for_others_stays() {
 }
 
 #[tokio::test]
-async fn a_lost_lock_costs_no_data() {
+async fn no_data_is_lost_when_the_lock_file_is_missing() {
     let mut db = closed().await;
     fs::remove_file(db.place().join("lock")).unwrap();
     db.db = Db::open(&db.folder).unwrap();
@@ -659,7 +659,7 @@ async fn a_lost_lock_costs_no_data() {
 }
 
 #[tokio::test]
-async fn lost_folders_do_not_go_unnoticed() {
+async fn a_database_without_one_of_its_folders_is_moved_aside() {
     for name in ["keyspaces", "keyspaces/0", "keyspaces/1"] {
         let mut db = closed().await;
         fs::remove_dir_all(db.place().join(name)).unwrap();
@@ -670,7 +670,7 @@ async fn lost_folders_do_not_go_unnoticed() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_pipe_that_looks_like_a_file_is_moved_aside() {
+async fn a_pipe_with_the_name_of_a_database_file_is_moved_out() {
     for name in ["lock", "9.jnl", "keyspaces/1/tables/9"] {
         let mut db = closed().await;
         let pipe = db.place().join(name);
@@ -687,7 +687,7 @@ async fn a_pipe_that_looks_like_a_file_is_moved_aside() {
 }
 
 #[tokio::test]
-async fn numbered_folders_of_others_are_kept() {
+async fn foreign_folders_with_numbers_as_names_are_moved_out() {
     for name in ["2", "7", "2024", "007", "+1"] {
         let mut db = closed().await;
         let foreign = db.place().join("keyspaces").join(name);
@@ -702,7 +702,7 @@ async fn numbered_folders_of_others_are_kept() {
 }
 
 #[tokio::test]
-async fn a_copy_of_the_rows_is_kept() {
+async fn a_copy_of_the_folder_of_rows_is_moved_out() {
     let mut db = closed().await;
     let copy = db.place().join("keyspaces/9");
     fs::create_dir(&copy).unwrap();
@@ -714,7 +714,7 @@ async fn a_copy_of_the_rows_is_kept() {
 }
 
 #[tokio::test]
-async fn a_copy_that_was_not_put_in_place_is() {
+async fn an_interrupted_rescue_is_finished_at_the_next_start() {
     let mut db = closed().await;
     fs::rename(db.place(), db.folder.join("db.saved")).unwrap();
     db.db = Db::open(&db.folder).unwrap();
@@ -723,7 +723,7 @@ async fn a_copy_that_was_not_put_in_place_is() {
 }
 
 #[tokio::test]
-async fn all_of_many_keys_are_deleted() {
+async fn delete_all_deletes_more_keys_than_may_wait_for_the_disk() {
     // More than may wait for the disk at a time.
     let keys: Vec<_> = (0..2 * MAX_PENDING).collect();
     let mut db = TestDb::new();
@@ -736,7 +736,7 @@ async fn all_of_many_keys_are_deleted() {
     db.room("a").put("late", &1).unwrap();
     db.room("b").put("key", &1).unwrap();
     let deleted = db.room("a").delete_all().await;
-    // A machine may be too slow. Then it says so, and still deletes them.
+    // On a slow machine this may time out. The values are then deleted later.
     assert!(matches!(deleted, Ok(()) | Err(StorageError::Timeout)), "{deleted:?}");
     db.reopen().await;
     assert_eq!(db.room("a").list::<u32>(ListOptions::default()).await.unwrap(), []);
@@ -760,7 +760,7 @@ async fn writes_until_it_is_killed() {
 }
 
 #[tokio::test]
-async fn a_killed_process_loses_half_a_second() {
+async fn a_killed_process_loses_at_most_half_a_second_of_writes() {
     use std::{
         io::{BufRead, BufReader},
         process::{Command, Stdio},

@@ -102,7 +102,7 @@ fn limits() -> Limits {
 }
 
 #[tokio::test]
-async fn what_is_said_is_heard_and_answered() {
+async fn messages_and_the_close_frame_are_received_and_answered() {
     let (mut client, _, _sockets, mut ended) = Pair::new(limits()).await.websocket().await;
     for length in [0, 1, 125, 126, 2000, 16 * 1024] {
         let message = Frame::text("x".repeat(length));
@@ -117,7 +117,7 @@ async fn what_is_said_is_heard_and_answered() {
 }
 
 #[tokio::test]
-async fn a_room_says_goodbye_and_waits_for_the_answer() {
+async fn a_close_by_the_room_waits_for_the_clients_close_frame() {
     let (mut client, socket, _sockets, mut ended) = Pair::new(limits()).await.websocket().await;
     client.send(Frame::text("leave")).await.unwrap();
     let goodbye = soon(client.next()).await.unwrap().unwrap();
@@ -128,7 +128,7 @@ async fn a_room_says_goodbye_and_waits_for_the_answer() {
 }
 
 #[tokio::test]
-async fn a_goodbye_without_answer_is_the_last_word() {
+async fn an_unanswered_close_frame_ends_the_connection_after_a_time() {
     let limits = Limits { shutdown_timeout: Duration::from_millis(100), ..limits() };
     let mut pair = Pair::new(limits).await;
     pair.socket.close(Close::new(1001, "closing time"));
@@ -136,7 +136,7 @@ async fn a_goodbye_without_answer_is_the_last_word() {
 }
 
 #[tokio::test]
-async fn what_was_sent_before_the_handshake_comes_first() {
+async fn messages_sent_before_the_handshake_arrive_first() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
@@ -154,7 +154,7 @@ async fn what_was_sent_before_the_handshake_comes_first() {
 }
 
 #[tokio::test]
-async fn frames_may_come_byte_by_byte() {
+async fn frames_that_arrive_byte_by_byte_are_read() {
     let mut pair = Pair::new(limits()).await;
     for byte in [0x01, 0x81, 0, 0, 0, 0, b'H', 0x89, 0x80, 0, 0, 0, 0, 0x80, 0x81, 0, 0, 0, 0, b'i'] {
         pair.client.write_all(&[byte]).await.unwrap();
@@ -167,7 +167,7 @@ async fn frames_may_come_byte_by_byte() {
 }
 
 #[tokio::test]
-async fn whoever_is_too_fast_is_read_more_slowly() {
+async fn messages_beyond_the_burst_are_read_at_the_allowed_rate() {
     let limits = Limits { message_burst: 30, messages_per_second: 50, ..Limits::default() };
     let (mut client, _, _sockets, _ended) = Pair::new(limits).await.websocket().await;
     let start = std::time::Instant::now();
@@ -181,7 +181,7 @@ async fn whoever_is_too_fast_is_read_more_slowly() {
 }
 
 #[tokio::test]
-async fn every_frame_counts() {
+async fn pings_pongs_and_empty_parts_count_towards_the_rate() {
     for frame in [[0x89, 0x80, 0, 0, 0, 0], [0x8a, 0x80, 0, 0, 0, 0], [0x00, 0x80, 0, 0, 0, 0]] {
         let limits = Limits { message_burst: 5, messages_per_second: 1, ..Limits::default() };
         let mut pair = Pair::new(limits).await;
@@ -195,7 +195,7 @@ async fn every_frame_counts() {
 }
 
 #[tokio::test]
-async fn silence_is_pinged_and_ends() {
+async fn a_silent_client_is_pinged_and_then_dropped() {
     let limits =
         Limits { ping_interval: Duration::from_millis(300), idle_timeout: Duration::from_secs(2), ..Limits::default() };
     let mut pair = Pair::new(limits).await;
@@ -208,7 +208,7 @@ async fn silence_is_pinged_and_ends() {
 }
 
 #[tokio::test]
-async fn who_answers_pings_stays() {
+async fn a_client_that_answers_pings_stays_connected() {
     let limits =
         Limits { ping_interval: Duration::from_millis(200), idle_timeout: Duration::from_millis(1500), ..limits() };
     let (mut client, _, _sockets, mut ended) = Pair::new(limits).await.websocket().await;
@@ -218,14 +218,14 @@ async fn who_answers_pings_stays() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_keeps_little_and_is_cut() {
+async fn a_client_that_does_not_read_is_dropped_when_its_queue_is_full() {
     let limits =
         Limits { write_timeout: Duration::from_millis(200), shutdown_timeout: Duration::from_millis(200), ..limits() };
     let mut pair = Pair::new(limits).await;
     let message = Message::Binary(vec![7; 16 * 1024].into());
-    // A part of a frame and a message may wait, but not one more. Before that the kernel takes all that fits into its buffers.
+    // First, the kernel takes what fits into its buffers. Then a part of a frame and one message may wait, but no more.
     let sent = (0..1000).position(|_| pair.socket.send(message.clone(), QUEUE_BYTES) == Err(Refusal::Slow));
-    assert!(sent.is_some(), "the kernel takes and takes");
+    assert!(sent.is_some(), "the queue never gets full");
     assert_eq!(pair.socket.send(message, QUEUE_BYTES), Err(Refusal::Closed));
     assert_eq!(soon(pair.ended.recv()).await.unwrap().reason, Error::SlowConnection.to_string());
     let mut read = Vec::new();
@@ -234,7 +234,7 @@ async fn a_slow_reader_keeps_little_and_is_cut() {
 }
 
 #[tokio::test]
-async fn what_waits_goes_on_when_there_is_room() {
+async fn waiting_messages_are_written_when_the_client_reads_again() {
     let mut pair = Pair::new(limits()).await;
     let mut expected = Vec::new();
     let mut number = 0_u8;
@@ -248,7 +248,7 @@ async fn what_waits_goes_on_when_there_is_room() {
     expected.extend([0x81, 4, b'l', b'a', b's', b't']);
     let mut read = vec![0; expected.len()];
     soon(pair.client.read_exact(&mut read)).await.unwrap();
-    assert!(read == expected, "the bytes are others");
+    assert!(read == expected, "the bytes differ");
     soon(async {
         while !pair.socket.is_idle() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -258,7 +258,7 @@ async fn what_waits_goes_on_when_there_is_room() {
 }
 
 #[tokio::test]
-async fn nonsense_is_told_and_ends() {
+async fn an_invalid_frame_gets_a_close_code_and_ends_the_connection() {
     for (bytes, code) in [
         // A frame without a mask, one with a reserved bit, one that is too long, and one that is not UTF-8.
         (vec![0x81, 0x01, b'x'], 1002),

@@ -163,7 +163,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
-    fn readers_agree_on_frames(
+    fn both_readers_agree_on_random_frames(
         frames in vec(prop_oneof![3 => frame(), 2 => parts()], 0..8),
         cuts in vec(0_usize..40, 0..20),
         max_bytes in prop_oneof![Just(40_usize), Just(300)],
@@ -172,7 +172,7 @@ proptest! {
     }
 
     #[test]
-    fn readers_agree_on_noise(
+    fn both_readers_agree_on_random_bytes(
         bytes in vec(any::<u8>(), 0..300),
         cuts in vec(0_usize..40, 0..20),
     ) {
