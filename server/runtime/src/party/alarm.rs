@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_wall_clock_may_jump_a_day() {
+    async fn alarms_are_not_late_when_the_wall_clock_jumps_by_a_day() {
         for (jumped_to, left_after_a_restart) in [(NOON_MS - DAY_MS, HOUR), (NOON_MS + DAY_MS, Duration::ZERO)] {
             let folder = tempfile::tempdir().unwrap();
             let db = Db::open(&folder.path().join("data")).unwrap();

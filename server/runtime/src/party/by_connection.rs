@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_does_what_a_map_does() {
+    fn it_behaves_like_a_map() {
         let (mut list, mut map) = (ByConnection::default(), BTreeMap::new());
         let mut random = fastrand::Rng::with_seed(7);
         for step in 0..50_000_u64 {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn little_of_it_is_free() {
+    fn little_memory_is_unused_while_it_grows_and_shrinks() {
         let mut list = ByConnection::default();
         for key in 0..10_000_u64 {
             list.insert(key, ());
@@ -186,7 +186,7 @@ mod tests {
 
     /// A room with a hundred thousand connections, which all leave, oldest first. It must not take long.
     #[test]
-    fn many_may_leave() {
+    fn removing_all_connections_in_order_moves_few_values() {
         let count_moves = |connections: u64| {
             let mut list = ByConnection::default();
             for key in 0..connections {

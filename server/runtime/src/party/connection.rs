@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_asked_for_or_made_up_once() {
+    fn the_id_comes_from_the_url_or_is_generated() {
         let limits = Limits::default();
         assert_eq!(connection(1, "/?_pk=an%20id", &limits).id(), "an id");
         let [one, other] = [1, 2].map(|key| connection(key, "/", &limits));
@@ -375,10 +375,10 @@ mod tests {
         assert_eq!(one.id().len(), 36);
     }
 
-    /// The memory of each idle connection. If you add a field, weigh it.
+    /// The memory of each idle connection. A new field makes every connection larger.
     #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     #[test]
-    fn an_idle_connection_is_small() {
+    fn the_record_of_an_idle_connection_is_small() {
         // Without optimization mio remembers which poll a socket belongs to.
         const MAX_RECORD_BYTES: usize = if cfg!(debug_assertions) { 88 } else { 72 };
         let bytes = size_of::<Record>();
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn each_connection_keeps_its_own_address() {
+    fn each_connection_has_the_uri_that_it_was_opened_with() {
         let room = RoomKey::new("hall", RoomId::new("a")).unwrap();
         for address in ["/hall/a", "/hall/a?x=1", "/hall/a"] {
             let uri = Uri::from_static(address);
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn state_is_kept_up_to_its_limit() {
+    fn a_state_above_the_limit_is_refused_and_the_old_one_is_kept() {
         let connection = connection(1, "/", &Limits::default());
         connection.set_state(&"kept").unwrap();
         assert!(matches!(connection.set_state(&"x".repeat(2047)), Err(Error::StateTooLarge { bytes: 2049 })));
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn only_codes_that_may_be_sent_are_taken() {
+    fn close_codes_that_cannot_be_sent_are_refused() {
         for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000] {
             let connection = connection(1, "/", &Limits::default());
             assert!(matches!(connection.close(code, ""), Err(Error::CloseCode(refused)) if refused == code));

@@ -173,7 +173,7 @@ impl Hash for RoomKey {
     }
 }
 
-/// For the log, which has no query of a page.
+/// Used in the log, so it leaves out the query of a page.
 impl fmt::Display for RoomKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.party(), self.id().split('?').next().unwrap_or_default())
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_gives_back_what_was_read_in_it() {
+    fn an_id_returns_the_value_that_it_was_made_from() {
         #[derive(Debug, PartialEq)]
         struct Shouted(String);
         impl AsRef<str> for Shouted {
@@ -215,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn the_log_has_no_query_of_a_page() {
+    fn a_key_is_displayed_without_the_query_of_a_page() {
         let key = RoomKey::new("page", RoomId::new("example.org/a?token=secret".to_owned())).unwrap();
         assert_eq!(key.to_string(), "page/example.org/a");
     }
 
     #[test]
-    fn no_party_can_make_a_room_of_a_bad_id() {
+    fn a_key_with_an_invalid_id_is_refused() {
         for id in ["", "a\0b", &"x".repeat(513)] {
             assert!(matches!(RoomKey::new("hall", RoomId::new(id.to_owned())), Err(Error::RoomId(_))), "{id:?}");
         }

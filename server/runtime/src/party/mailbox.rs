@@ -123,7 +123,7 @@ mod tests {
     use crate::{close::Close, party::Connection};
 
     #[tokio::test]
-    async fn events_come_in_order_until_the_mailbox_is_gone() {
+    async fn events_come_in_order_until_the_mailbox_is_dropped() {
         let (mailbox, mut inbox) = mailbox();
         mailbox.put(Event::Alarm, 1).unwrap();
         assert!(matches!(mailbox.put(Event::Alarm, 1), Err(Error::RoomBusy)));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_room_that_waits_is_woken() {
+    async fn a_waiting_room_is_woken_by_an_event() {
         let (mailbox, mut inbox) = mailbox();
         let room = tokio::spawn(async move {
             let mut heard = 0;
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_that_has_ended_takes_nothing() {
+    fn events_for_a_room_that_has_ended_are_refused() {
         let (mailbox, inbox) = mailbox();
         drop(inbox);
         assert!(matches!(mailbox.put(Event::Alarm, 1), Err(Error::Stopping)));

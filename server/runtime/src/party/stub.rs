@@ -126,7 +126,7 @@ impl PartyStub {
 /// impl Party for Quiz {
 ///     async fn on_request(&mut self, room: &mut Room, _: Request) -> Result<Response> {
 ///         let scores = room.parties().get("scores")?.room("today")?;
-///         // One way: nothing to wait for.
+///         // This goes one way, so there is nothing to wait for.
 ///         scores.send(post(&("ann", 3))?)?;
 ///         // Waits for the answer. Paths start with `/` and are below the room's own address.
 ///         let best = http::Request::builder().uri("/best?of=10").body(bytes::Bytes::new())?;
@@ -211,7 +211,7 @@ impl Stub {
 /// ```
 /// use connection_counter_runtime::party::*;
 ///
-/// /// Has the house of this room's id say something, and hears its answer.
+/// /// Asks the room of the party `house` that has the same id as this room, and returns its answer.
 /// async fn ask(room: &Room, question: &str) -> Result<Option<Message>> {
 ///     let mut socket = room.parties().get("house")?.room(room.id())?.socket(Request::default()).await?;
 ///     socket.send(Message::text(question))?;
