@@ -326,7 +326,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn help_is_about_the_parties_there_are() {
+    fn help_names_the_programs_own_parties_and_settings() {
         /// Everyone says what they like.
         #[derive(Args)]
         struct Own {
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_are_sound() {
+    fn the_flags_are_consistent_and_the_defaults_are_valid() {
         Config::command().debug_assert();
         Config::default().validate().unwrap();
     }
@@ -365,14 +365,14 @@ mod tests {
     }
 
     #[test]
-    fn defaults_do_not_ask_the_environment() {
+    fn defaults_ignore_the_environment() {
         let command = without_environment(Config::command());
         let asked: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_env()).collect();
         assert!(asked.is_empty(), "{asked:?}");
     }
 
     #[test]
-    fn settings_that_make_no_sense_are_named() {
+    fn validate_names_the_invalid_setting() {
         for (args, named) in [
             (["--idle-timeout-ms", "25000"], "idle-timeout-ms"),
             (["--max-rooms", "0"], "max-rooms"),

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_on_all_addresses_is_asked_on_its_own() {
+    fn a_server_on_all_addresses_is_asked_on_loopback() {
         let asked = |address: &str| reachable(address.parse().unwrap()).to_string();
         assert_eq!(asked("0.0.0.0:1999"), "127.0.0.1:1999");
         assert_eq!(asked("[::]:1999"), "[::1]:1999");

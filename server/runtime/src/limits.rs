@@ -228,7 +228,7 @@ mod tests {
     use crate::config::Config;
 
     #[test]
-    fn settings_are_named_as_their_flags() {
+    fn settings_in_errors_have_the_names_of_their_flags() {
         let source = include_str!("limits.rs");
         let flags: Vec<String> = Config::command()
             .get_arguments()

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_says_how_much() {
+    fn filters_with_unknown_words_are_refused() {
         for text in ["info", "WARN", "off", "info, connection_counter=debug", "connection_counter_runtime::http=trace"]
         {
             assert!(filter(text, &["chatty"]).is_ok(), "{text}");
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_library_is_heard_when_it_is_named() {
+    fn a_quiet_library_is_logged_only_if_the_filter_names_it() {
         let heard = |text: &str| filter(text, &["chatty"]).unwrap().to_string();
         assert!(heard("info").contains("chatty=off"), "{}", heard("info"));
         assert!(heard("info,chatty=debug").contains("chatty=debug"), "{}", heard("info,chatty=debug"));

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_values_are_as_prometheus_wants_them() {
+    fn metrics_are_written_in_the_openmetrics_format() {
         let measures = || {
             let by_node = [("a".to_owned(), 0.5), ("b".to_owned(), 2.0)];
             vec![Measure::total("gaps", "Gaps", 3), Measure::gauge("silence", "Silence", 0.0).by("node", by_node)]
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_process_is_read_from_its_files() {
+    fn memory_and_processor_time_are_read_from_proc() {
         assert_eq!(resident_kilobytes("Name:\tx\nVmRSS:\t   5120 kB\n"), Some(5120));
         let stat = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0";
         assert_eq!(cpu_seconds(stat), Some(3.0));

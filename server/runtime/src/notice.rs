@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_told_at_once_then_once_a_minute() {
+    fn a_notice_is_logged_at_once_and_then_once_a_minute() {
         let (mut pace, start) = (Pace::new(), Instant::now());
         let mut happens = |seconds, text: &str| pace.happened(start + Duration::from_secs(seconds), || text.to_owned());
         assert_eq!(happens(0, "a").as_deref(), Some("a"));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_held_back_is_told_though_nothing_follows() {
+    fn held_back_notices_are_logged_after_a_minute_even_if_none_follow() {
         let (mut pace, start) = (Pace::new(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         pace.happened(start, || "a".to_owned());
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_last_is_remembered_with_how_often() {
+    fn the_last_line_and_the_total_number_are_remembered() {
         let (mut pace, start) = (Pace::new(), Instant::now());
         assert!(pace.told().is_none());
         for (second, sentence) in [(0, "a"), (1, "b"), (60, "c"), (61, "d")] {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn sentences_are_asked_for_only_when_needed() {
+    fn sentences_are_made_only_when_they_are_needed() {
         let (mut pace, start) = (Pace::new(), Instant::now());
         pace.happened(start, || "a".to_owned());
         pace.happened(start, || "b".to_owned());

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_problem_counts() {
+    fn the_worst_problem_decides_the_status() {
         let mut readiness = Readiness::default();
         assert_eq!(answered(&readiness), (200, r#"{"status":"ready"}"#.to_owned()));
         readiness.limit("slow disk".to_owned());

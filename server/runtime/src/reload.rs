@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_changes_or_is_named() {
+    fn every_setting_changes_on_reload_or_is_listed_as_start_only() {
         let command = Config::command();
         let flags: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
         assert!(AT_START_ONLY.iter().all(|flag| flags.contains(flag)));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_changed_is_told_apart() {
+    fn changes_that_need_a_restart_are_listed_apart() {
         let values = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(flag, value)| ((*flag).to_owned(), vec![OsString::from(value)])).collect()
         };
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lasting_value_outlives_a_reload() {
+    fn a_reload_does_not_replace_lasting_values() {
         let mut lasting = Extensions::new();
         lasting.insert("started");
         let running = Running::new(Config::default(), Extensions::new(), lasting, None);

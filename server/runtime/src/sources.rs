@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_editor_may_mark_the_file() {
+    fn a_byte_order_mark_at_the_start_of_the_file_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("settings");
         fs::write(&path, "\u{feff}A=b\r\n").unwrap();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_a_name_and_a_value() {
+    fn lines_are_read_as_a_name_and_a_value_without_quotes() {
         for line in ["", "  ", "# CONNECTION_COUNTER_SITE=a.b", "; a"] {
             assert_eq!(assignment(line), Ok(None), "{line:?}");
         }

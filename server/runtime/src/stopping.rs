@@ -46,14 +46,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_goodbyes_take_their_time_and_few_do_not() {
+    fn closing_takes_a_second_per_1000_connections_and_at_most_5() {
         let deadlines = Deadlines::within(Duration::from_secs(8));
         let millis = |connections| deadlines.goodbyes_to(connections).as_millis();
         assert_eq!([0, 1, 500, 6_000, 100_000].map(millis), [0, 1, 500, 5_000, 5_000]);
     }
 
     #[test]
-    fn everything_fits_into_the_shutdown_timeout() {
+    fn all_deadlines_fit_into_the_shutdown_timeout() {
         for timeout in [0, 80, 8_000, 60_000].map(Duration::from_millis) {
             let start = Instant::now();
             let deadlines = Deadlines::within(timeout);
