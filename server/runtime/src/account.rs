@@ -14,7 +14,7 @@ use std::{
 
 use crate::{error::Error, limits::Limits, metrics::Metrics, refusals};
 
-/// Up to this many accounts, empty ones are not looked for.
+/// Empty accounts are looked for only if there are at least this many accounts.
 const MIN_ACCOUNTS: usize = 64;
 
 /// The accounts of all addresses.
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_holds_so_much_over_all_its_connections() {
+    fn all_connections_of_an_address_share_its_limit() {
         let mut accounts = Accounts::new(Arc::new(Metrics::new()));
         let mut account = |key| Some(accounts.of(key, &limits(100), Instant::now()));
         let one = Reservation::of(account(1), 60).unwrap();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_holds_as_much_as_they_like() {
+    fn a_reservation_without_an_account_is_limited_to_4_gb() {
         let mut reservation = Reservation::lingering(None);
         reservation.grow(4_000_000_000).unwrap();
         assert!(reservation.grow(1_000_000_000).is_err(), "it counts up to 4 GB");
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_back_counts_for_a_while() {
+    fn lingering_bytes_count_for_one_to_two_periods_after_they_are_given_back() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let account = Accounts::new(Arc::new(Metrics::new())).of(1, &limits(100), start);
@@ -264,11 +264,11 @@ mod tests {
         }
         assert!(accounts.by_address.len() <= MIN_ACCOUNTS, "{}", accounts.by_address.len());
         assert!(accounts.of(0, &limits(100), start).take(1, start).is_err());
-        assert_eq!(accounts.of(1, &limits(100), start).held(start), 1, "it holds something though nobody uses it");
+        assert_eq!(accounts.of(1, &limits(100), start).held(start), 1, "it holds bytes, so it is not forgotten");
     }
 
     #[test]
-    fn after_any_dealings_all_accounts_are_empty() {
+    fn accounts_are_empty_after_all_reservations_are_dropped() {
         let mut random = fastrand::Rng::with_seed(7);
         let (mut accounts, start) = (Accounts::new(Arc::new(Metrics::new())), Instant::now());
         let mut held: Vec<Reservation> = Vec::new();

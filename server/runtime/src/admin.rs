@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_not_let_in() {
+    fn requests_without_the_token_or_a_local_host_are_refused() {
         for host in ["127.0.0.1:2000", "localhost:2000", "[::1]:2000", "10.0.0.1"] {
             assert_eq!(checked(None, &[("host", host)]), 200, "{host}");
         }
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn browsers_send_the_token_as_a_password() {
+    fn the_token_is_accepted_as_a_password() {
         // These are `anyone:secret`, `:secret`, `secret:`, `anyone:secrets`, and invalid base64.
         for (sent, status) in [
             ("Basic YW55b25lOnNlY3JldA==", 200),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_addresses_cannot_use_a_browser_that_is_let_in() {
+    fn requests_of_pages_of_other_origins_are_refused() {
         for (origin, status) in [
             ("http://127.0.0.1:2000", 200),
             ("https://127.0.0.1:2000", 200),

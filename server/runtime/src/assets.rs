@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_stay_below_the_folder() {
+    fn paths_that_are_hidden_or_leave_the_folder_are_refused() {
         assert_eq!(plain_path("/a/b%20c.js"), Some("a/b c.js".into()));
         assert_eq!(plain_path("//a//"), Some("a".into()));
         for path in ["/..", "/a/../b", "/%2e%2e/a", "/a%2F..%2Fb", "/a%5Cb", "/.git/config", "/c:/a", "/%00", "/%ff"] {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn giants_are_not_read() {
+    async fn files_larger_than_the_limit_are_not_served() {
         let folder = tempfile::tempdir().unwrap();
         let sized =
             |name: &str, bytes| std::fs::File::create(folder.path().join(name)).unwrap().set_len(bytes).unwrap();
@@ -163,7 +163,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn links_out_of_the_folder_are_not_followed() {
+    async fn symbolic_links_out_of_the_folder_are_not_followed() {
         let outside = tempfile::tempdir().unwrap();
         std::fs::write(outside.path().join("secret"), "secret").unwrap();
         let folder = tempfile::tempdir().unwrap();

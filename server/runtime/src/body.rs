@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slowest_body_makes_room() {
+    fn the_slowest_body_is_given_up_when_the_limit_is_reached() {
         let bodies = bodies();
         let waiting = bodies.begin(Some(0));
         let arrivals: Vec<_> = (1..=11).map(|address| bodies.begin(Some(address))).collect();
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_holds_much_makes_room_by_its_own() {
+    fn an_address_that_holds_much_gives_up_its_own_bodies() {
         let bodies = bodies();
         let (slow, slow_given_up) = bodies.begin(Some(1));
         slow.grow(50).unwrap();
@@ -249,11 +249,11 @@ mod tests {
         attack.iter().for_each(|(arrival, _)| arrival.grow(90).unwrap());
         let given_up = || attack.iter().filter(|(_, given_up)| given_up.is_cancelled()).count();
         assert_eq!(given_up(), 10);
-        assert!(!slow_given_up.is_cancelled(), "though it began first");
+        assert!(!slow_given_up.is_cancelled(), "it began first, but at another address");
     }
 
     #[test]
-    fn the_only_body_has_all_the_room_it_needs() {
+    fn a_single_body_of_the_largest_size_always_fits() {
         let bodies = with(1);
         let (only, given_up) = bodies.begin(None);
         only.grow(100).unwrap();

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_is_answered_for_a_gatekeeper() {
+    fn a_preflight_is_allowed_although_the_gatekeeper_refuses_it() {
         for (origins, allowed) in [(&["*"][..], "*"), (&["https://other.org", ORIGIN], ORIGIN)] {
             let answer = cors(origins).complete(preflight(ORIGIN), unauthorized());
             assert_eq!(answer.status(), StatusCode::NO_CONTENT);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_can_be_read() {
+    fn a_refusal_has_cors_headers_for_allowed_origins_only() {
         let asked = || Asked::with(&Request::get("/").header("origin", ORIGIN).body(()).unwrap());
         let answer = cors(&["*"]).complete(asked(), unauthorized());
         assert_eq!(
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_party_has_the_last_word() {
+    fn cors_headers_that_a_party_has_set_are_kept() {
         let mut own = unauthorized();
         own.headers_mut().insert("access-control-allow-origin", HeaderValue::from_static("https://own.org"));
         let answer = cors(&["*"]).complete(preflight(ORIGIN), own);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_have_no_path() {
+    fn an_origin_with_a_path_or_without_a_scheme_is_refused() {
         assert_eq!(origin(" HTTPS://App.Example.org:8443 ").unwrap(), "https://app.example.org:8443");
         for wrong in ["app.example.org", "https://", "https://app.example.org/", "https://a b", ""] {
             assert!(origin(wrong).is_err(), "{wrong:?}");

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_brackets_and_quotes_are_no_part_of_an_address() {
+    fn ports_brackets_and_zones_are_removed_from_addresses() {
         for written in ["203.0.113.7", "203.0.113.7:50811", " 203.0.113.7 "] {
             assert_eq!(read("x-forwarded-for", &[written]), [address("203.0.113.7")], "{written:?}");
         }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_all_text_is_read() {
+    fn a_line_with_bytes_that_are_not_utf_8_is_read() {
         let mut headers = HeaderMap::new();
         for line in [&b"\xff, 192.0.2.1"[..], b"\xc3, 192.0.2.2"] {
             headers.append("x-forwarded-for", HeaderValue::from_bytes(line).unwrap());
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_is_a_network_of_one() {
+    fn a_single_address_is_read_as_a_network() {
         assert_eq!(network("172.18.0.5").unwrap().to_string(), "172.18.0.5/32");
         assert_eq!(network(" 172.18.0.5 ").unwrap().to_string(), "172.18.0.5/32");
         assert_eq!(network("2001:db8::1").unwrap().to_string(), "2001:db8::1/128");

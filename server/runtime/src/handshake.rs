@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn protocols_are_the_words_of_all_lines() {
+    fn subprotocols_are_read_from_comma_separated_lists() {
         let words = |lines: &[&'static str]| {
             let lines = lines.iter().map(|line| (header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(line)));
             protocols(&lines.collect()).map(str::to_owned).collect::<Vec<_>>()

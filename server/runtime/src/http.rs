@@ -376,11 +376,11 @@ impl HttpServer {
         if !body.is_end_stream() {
             visit.end_turn();
         }
-        // The gatekeeper comes first: nobody pays for the body of a request that is refused.
+        // The gatekeeper runs first, so that the body of a refused request is not read.
         let request = match self.rooms.admit(key, http::Request::from_parts(parts, Bytes::new()), false).await {
             Ok(request) => request,
             Err(response) => {
-                // Who waits for our word has not sent it.
+                // A client that waits for `100 Continue` has not sent the body.
                 if !waits {
                     self.bodies.discard(body).await;
                 }

@@ -69,7 +69,7 @@ impl Proxies {
 
     /// The address that the entries of the header name, and why it may not be the reader's.
     ///
-    /// An entry that is no address is skipped. An entry for the machine of a proxy that is not on ours ends the search, and the
+    /// An entry that is no address is skipped. If a proxy on another machine names loopback, the search ends, and the
     /// request counts for that proxy.
     fn reader(&self, peer: IpAddr, hops: Vec<Hop>) -> (IpAddr, Option<Problem>) {
         if hops.is_empty() {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn machines_that_pass_on_are_proxies() {
+    fn named_proxies_and_loopback_count_as_proxies() {
         for (peer, is_proxy) in
             [("10.0.0.1", true), ("::ffff:10.0.0.1", true), ("127.0.0.1", true), ("192.0.2.1", false)]
         {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn proxies_leave_signs() {
+    fn forwarded_requests_are_recognized_by_their_headers() {
         let is_passed_on = |name: &'static str, value: &'static str| {
             super::is_passed_on(&HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]))
         };
@@ -219,12 +219,12 @@ mod tests {
         assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
         // Loopback is not a named proxy. Otherwise anyone on the machine could claim any address.
         assert_eq!(address("127.0.0.1", &["198.51.100.1"]), "127.0.0.1");
-        // What is no address is skipped.
+        // An entry that is no address is skipped.
         assert_eq!(address("10.0.0.1", &["198.51.100.1, unknown"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &["198.51.100.1, unknown", "[fd00::2]:80"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &["unknown, 198.51.100.1"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &["unknown"]), "10.0.0.1");
-        // Loopback is the proxy's machine, which is not ours.
+        // Loopback means the proxy's own machine, which is not this one.
         for own in ["127.0.0.1", "::1", "::ffff:127.0.0.1", "[::1]:80"] {
             assert_eq!(address("10.0.0.1", &[own]), "10.0.0.1", "{own}");
             assert_eq!(address("10.0.0.1", &["198.51.100.1", own, "10.0.0.2"]), "10.0.0.2", "{own}");

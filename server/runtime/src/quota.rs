@@ -29,7 +29,7 @@ const MAX_PACED: usize = 100_000;
 /// browsers fetch files over others.
 const CONNECTIONS_PER_WEBSOCKET: u32 = 8;
 
-/// A bucket of tokens. It is full at first and is refilled steadily. Whoever finds it empty is too fast.
+/// A bucket of tokens. It is full at first and is refilled steadily. A client that finds it empty is too fast.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bucket {
     /// Tokens in the bucket, including parts of one.
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_its_slot_and_gives_it_back() {
+    fn websockets_of_an_address_are_limited_and_given_back() {
         let quotas = quotas(Limits { connections_per_address: 2, ..Limits::default() });
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
         let first = quotas.open_from(address("192.0.2.1")).unwrap().unwrap();
@@ -289,11 +289,11 @@ mod tests {
     }
 
     #[test]
-    fn files_take_no_websockets_place() {
+    fn other_connections_do_not_use_up_the_websockets_of_an_address() {
         let quotas = quotas(Limits { connections_per_address: 1, ..Limits::default() });
         let address: IpAddr = "192.0.2.1".parse().unwrap();
         let held: Vec<_> = (0..8).map(|_| quotas.connect_from(address).unwrap()).collect();
-        assert!(quotas.connect_from(address).is_err(), "they have a bound nevertheless");
+        assert!(quotas.connect_from(address).is_err(), "they have a limit of their own");
         let _websocket = quotas.open_from(address).unwrap();
         assert!(quotas.open_from(address).is_err());
         drop(held);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn one_ipv6_network_is_one_address() {
+    fn addresses_of_one_ipv6_network_share_a_limit() {
         let quotas = quotas(Limits { connections_per_address: 1, ..Limits::default() });
         let _slot = quotas.open_from("2001:db8:1:2::1".parse().unwrap()).unwrap();
         assert!(quotas.open_from("2001:db8:1:2:ffff::9".parse().unwrap()).is_err());
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_has_its_connections_and_gets_them_back() {
+    fn connections_of_a_group_are_limited_and_given_back() {
         let quotas = quotas(Limits::default());
         let open = |name: &str| quotas.open_in(Group { name: name.into(), connections: 1 });
         let first = open("lobbies").unwrap();
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn handshakes_and_requests_are_paced_apart() {
+    fn handshakes_and_requests_have_separate_rates() {
         let limits = Limits { handshake_burst: 2, handshakes_per_second: 1, request_burst: 1, ..Limits::default() };
         let quotas = quotas(Limits { requests_per_second: 1, ..limits });
         let pace = |paced, address: &str| quotas.pace(paced, address.parse().unwrap());

@@ -1,4 +1,4 @@
-//! A socket of which a little is read at a time, so that whoever sends much at once fills no large buffer.
+//! A socket that is read in small pieces, so that a client that sends much at once fills no large buffer.
 
 use std::{
     io::{self, IoSlice},
@@ -11,8 +11,8 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Bytes of one read. hyper begins with a buffer of 8 KB and doubles it when a read fills it. So none ever does, but the
-/// headers of nearly all requests still come in one.
+/// Bytes of one read. hyper begins with a buffer of 8 KB and doubles it when a read fills it. A read of this size never
+/// fills it, but is enough for the headers of nearly all requests.
 const BYTES: u64 = 4 * 1024;
 
 /// A socket of which at most [`BYTES`] are read at a time.
@@ -30,7 +30,7 @@ impl SmallReads {
 
 impl AsyncRead for SmallReads {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // The bound is for each read anew.
+        // The limit is for each read, so it is set again.
         self.0.set_limit(BYTES);
         Pin::new(&mut self.0).poll_read(cx, buf)
     }

@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_may_take_several_lines() {
+    fn upgrade_headers_on_several_lines_are_joined() {
         let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
         for headers in [
             &[("connection", "keep-alive"), ("connection", "Upgrade"), ("upgrade", "websocket"), key][..],

@@ -81,7 +81,7 @@ mod tests {
     use crate::{client::ClientLimits, config::Config, metrics::Metrics, reload::Live};
 
     #[test]
-    fn a_turn_is_over_when_the_client_keeps_us_waiting() {
+    fn a_turn_ends_when_the_server_waits_for_the_client() {
         let client = ClientLimits::new(&Live::new(Config::default()), Arc::new(Metrics::new()))
             .accept(Ipv4Addr::LOCALHOST.into())
             .unwrap();
@@ -89,7 +89,7 @@ mod tests {
         let is_over = || visit.waits_for_its_client().now_or_never().is_some();
         assert!(is_over(), "half a request has come");
         visit.asks();
-        assert!(!is_over(), "it is for us to answer");
+        assert!(!is_over(), "the server must answer first");
         visit.end_turn();
         assert!(is_over(), "its body has not come, or it has been answered");
     }
