@@ -1,4 +1,4 @@
-//! Whatever a member of the cluster sends: nothing panics, and no bound is passed.
+//! Tests with hostile frames: whatever a member of the cluster sends, nothing panics and no limit is exceeded.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::{
 };
 
 const ROUNDS: u64 = 20_000;
-/// Who hears all this.
+/// The node that receives the frames.
 const ME: Node = Node(1);
 
 fn frame(node: u64, sequence: u64, payload: Vec<u8>) -> Frame {
@@ -25,7 +25,7 @@ fn member() -> Member {
     member
 }
 
-/// One that counts node 2, whose first frame it has heard.
+/// A member that has received the first frame of node 2 and counts it.
 fn member_that_counts_2() -> Member {
     let mut member = member();
     let alive = Body::Alive { oldest: 1, newest: 1, heard: vec![(ME, 1)] };
@@ -34,7 +34,7 @@ fn member_that_counts_2() -> Member {
     member
 }
 
-/// Something like a frame: bytes of each kind, of any length, some of them changed.
+/// A random payload: of any kind and length, with some bytes changed.
 fn payload(rng: &mut Rng) -> Vec<u8> {
     let key = Key([rng.u8(..); 16]);
     let body = match rng.u8(..8) {
@@ -57,11 +57,11 @@ fn payload(rng: &mut Rng) -> Vec<u8> {
 }
 
 #[test]
-fn any_bytes_are_survived_within_bounds() {
+fn random_frames_cause_no_panic_and_exceed_no_limit() {
     let (mut rng, mut member, mut now) = (Rng::with_seed(9), member(), Instant::now());
     for round in 1..=ROUNDS {
         now += Duration::from_millis(1);
-        // As many nodes as there may be, and more.
+        // There are more nodes than allowed.
         let hostile = frame(rng.u64(3..400), rng.u64(..), payload(&mut rng));
         let _ = member.on_frame(now, &hostile);
         if round % 100 == 0 {
@@ -75,7 +75,7 @@ fn any_bytes_are_survived_within_bounds() {
 }
 
 #[test]
-fn what_is_malformed_is_refused_by_its_reason() {
+fn malformed_frames_are_refused_with_the_reason() {
     let (mut member, now) = (member(), Instant::now());
     let key = Key([7; 16]);
     let too_many = Body::Delta(vec![(key, MAX_COUNT + 1)]);
@@ -94,7 +94,7 @@ fn what_is_malformed_is_refused_by_its_reason() {
 }
 
 #[test]
-fn a_node_that_floods_is_cut_off() {
+fn a_node_that_sends_too_fast_is_refused_for_a_while() {
     let (mut member, now) = (member_that_counts_2(), Instant::now());
     let entries = (0..2_000_u32).map(|idx| (Key([idx.to_be_bytes(); 4].concat().try_into().unwrap()), 1)).collect();
     let payload = Body::Delta(entries).write();
@@ -105,7 +105,7 @@ fn a_node_that_floods_is_cut_off() {
 }
 
 #[test]
-fn a_node_with_other_shards_is_understood() {
+fn frames_with_another_number_of_shards_are_understood() {
     let (mut member, now) = (member_that_counts_2(), Instant::now());
     let entry = |first: u8| (Key([first; 16]), 5);
     let full = |shard_bits: u8, low: u32, high: u32, first: u8| {
@@ -120,13 +120,13 @@ fn a_node_with_other_shards_is_understood() {
     member.on_frame(now, &frame(2, 2, full(2, 1, 1, 0x41))).unwrap();
     member.on_frame(now, &frame(2, 3, full(2, 2, 3, 0xff))).unwrap();
     assert_eq!([member.elsewhere(entry(0x41).0), member.elsewhere(entry(0xff).0)], [5, 5]);
-    // The first of them again, with another page.
+    // The same shard again, with another page.
     member.on_frame(now, &frame(2, 4, full(2, 1, 1, 0x7f))).unwrap();
     assert_eq!([member.elsewhere(entry(0x41).0), member.elsewhere(entry(0x7f).0)], [0, 5]);
     assert_eq!(member.on_frame(now, &frame(2, 5, full(2, 1, 1, 0x80))).err(), Some(Refused::Malformed));
 }
 
-/// Lets time pass in which these speak to each other, 20 ms on the way. Returns all that the first of them said.
+/// Lets time pass while these members send each other frames, which take 20 ms. Returns all frames of the first one.
 fn talk(now: &mut Instant, seconds: u64, members: &mut [&mut Member]) -> Vec<Frame> {
     let mut recorded = Vec::new();
     for _ in 0..seconds * 10 {
@@ -143,7 +143,7 @@ fn talk(now: &mut Instant, seconds: u64, members: &mut [&mut Member]) -> Vec<Fra
 }
 
 #[test]
-fn recorded_frames_of_a_node_that_is_gone_do_not_count() {
+fn replayed_frames_of_a_node_that_is_gone_do_not_count() {
     let key = Key([7; 16]);
     let mut now = Instant::now();
     let mut node = |name| {
@@ -156,7 +156,7 @@ fn recorded_frames_of_a_node_that_is_gone_do_not_count() {
     let recorded = talk(&mut now, 3, &mut [&mut gone, &mut stays, &mut returns]);
     assert_eq!([stays.elsewhere(key), returns.elsewhere(key)], [9, 9]);
     returns.disconnected();
-    // It is dead, and no one remembers it any more. One came meanwhile, one was away.
+    // The first node is gone, and the others have forgotten it. Then one node comes, and one returns.
     talk(&mut now.clone(), 70, &mut [&mut returns]);
     talk(&mut now, 70, &mut [&mut stays]);
     comes.connected(now);
@@ -167,13 +167,13 @@ fn recorded_frames_of_a_node_that_is_gone_do_not_count() {
         assert_eq!(member.elsewhere(key), 0);
         assert_eq!(member.peers(now).count(), 2);
     }
-    // Nor does anyone who listens to that come to harm.
+    // The nodes that received the recorded frames still count each other.
     let others = talk(&mut now, 3, &mut [&mut stays, &mut comes, &mut returns]);
     assert!(!others.is_empty() && [&stays, &comes, &returns].iter().all(|member| member.peers(now).count() == 2));
 }
 
 #[test]
-fn nodes_that_cannot_show_that_they_hear_us_are_few() {
+fn the_number_of_nodes_that_have_not_heard_us_is_limited() {
     let (mut member, now) = (member_that_counts_2(), Instant::now());
     let alive = Body::Alive { oldest: 1, newest: 1, heard: Vec::new() }.write();
     let mut hear = |node, payload: &[u8]| member.on_frame(now, &frame(node, 1, payload.to_vec())).err();
@@ -185,13 +185,13 @@ fn nodes_that_cannot_show_that_they_hear_us_are_few() {
 }
 
 #[test]
-fn frames_that_did_not_come_are_counted_and_asked_for() {
+fn missing_frames_are_counted_and_asked_for_after_a_while() {
     let (mut member, now) = (member_that_counts_2(), Instant::now());
     member.on_tick(now + Duration::from_secs(1));
     let asked = member.tallies.asked;
     member.on_frame(now, &frame(2, 5, Body::Who.write())).unwrap();
     assert_eq!(member.tallies.lost, 3);
-    // Not at once: a bus that loses frames has too many of them.
+    // It does not ask at once, because a bus that loses frames has too many already.
     member.on_tick(now + Duration::from_millis(2_900));
     assert_eq!(member.tallies.asked, asked);
     member.on_tick(now + Duration::from_millis(3_100));

@@ -1,8 +1,8 @@
-//! A whole cluster in one thread and without a clock, with all that can go wrong; on the code that is shipped.
+//! Simulates a whole cluster with all kinds of failures, in one thread and without a real clock. It uses the real code.
 //!
-//! Frames are lost, doubled, late and in any order. Nodes come, stop, crash, and are paused for longer than they are
-//! remembered to live. The engine goes away, and the bus falls apart in two. Old and new versions run side by side. Then
-//! all that ends, and every node must soon show what is true. All the while someone sends recorded frames again.
+//! Frames are lost, duplicated, late and out of order. Nodes join, stop, crash, and are paused for longer than a silent
+//! node counts. NATS goes away, and the network splits in two. Old and new versions run side by side. All the time,
+//! someone sends recorded frames again. Then the failures end, and every node must soon show the true counts.
 
 use std::{
     cmp::Reverse,
@@ -23,26 +23,27 @@ use super::{
 const SEEDS: u64 = 10_000;
 const PAGES: u8 = 12;
 const MAX_NODES: usize = 5;
-/// How long things go wrong.
+/// How long the failures last.
 const TROUBLE: Duration = Duration::from_secs(12);
-/// How long frames may be on their way then.
+/// How long a frame may be on its way in that time.
 const MAX_DELAY_MS: u64 = 400;
 /// How long a node may be paused.
 const MAX_PAUSE_MS: u64 = 9_000;
 /// The part of all frames that is recorded.
 const RECORDED: f64 = 0.1;
-/// Within this all is exact after the trouble: a dead node is believed in for 5 s after its last frame, all else takes less.
+/// After the failures, all counts must be exact within this time. A dead node counts for 5 s after its last frame.
+/// Everything else takes less.
 const PATIENCE: Duration = Duration::from_secs(7);
-/// Two versions that a rolling upgrade has side by side.
+/// The versions of old and new nodes, which run side by side during an upgrade.
 const OLD: Versions = Versions { oldest: 1, newest: 2 };
 const NEW: Versions = Versions { oldest: 2, newest: 3 };
 
-/// What one run is like.
+/// How frames fail in one run.
 #[derive(Clone, Copy)]
 struct Weather {
     loss: f64,
     doubles: f64,
-    /// Whether anything is told twice by the protocol itself.
+    /// Whether the protocol sends all counts again and again.
     refresh: bool,
 }
 
@@ -50,15 +51,15 @@ struct SimNode {
     member: Member,
     name: Node,
     truth: [u32; PAGES as usize],
-    /// It does nothing until then; what is sent to it waits.
+    /// The node does nothing until then. Frames for it wait.
     paused_until: Instant,
-    /// What came while it was paused.
+    /// Frames that arrived while it was paused.
     waiting: Vec<Frame>,
     /// Which half of the bus it is connected to.
     half: bool,
 }
 
-/// A frame on its way: when it comes, where to.
+/// A frame on its way: when it arrives, its number, and its receiver.
 type Flight = Reverse<(Instant, u64, Node)>;
 
 struct World {
@@ -67,10 +68,10 @@ struct World {
     nodes: Vec<SimNode>,
     flights: BinaryHeap<Flight>,
     frames: std::collections::HashMap<u64, Frame>,
-    /// What someone without the secret has recorded.
+    /// Frames that someone without the secret has recorded.
     recorded: Vec<Frame>,
     sent: u64,
-    /// When each node that is gone was last able to say something.
+    /// The nodes that are gone, and when each could last send a frame.
     gone: Vec<(Node, Instant)>,
     is_split: bool,
     engine_away_until: Option<Instant>,
@@ -79,7 +80,7 @@ struct World {
 }
 
 fn page(idx: u8) -> Key {
-    // Spread over the buckets, some in the same one.
+    // The keys are spread over the buckets. Some are in the same one.
     let mut bytes = [idx; 16];
     bytes[0] = (idx / 2).wrapping_mul(41);
     bytes[1] = idx.wrapping_mul(97);
@@ -211,14 +212,14 @@ impl World {
         }
         for node in self.nodes.iter_mut().filter(|node| node.paused_until <= self.now) {
             for frame in node.waiting.drain(..) {
-                // What is refused is refused; it must come right all the same.
+                // A frame may be refused. Counts must become exact anyway.
                 let _ = node.member.on_frame(self.now, &frame);
             }
             node.member.take_changed();
         }
     }
 
-    /// Sends something recorded again, to everyone.
+    /// Sends a recorded frame to all nodes again.
     fn replay(&mut self) {
         let idx = self.rng.usize(..self.recorded.len().max(1));
         if let Some(frame) = self.recorded.get(idx) {
@@ -247,9 +248,9 @@ impl World {
         }
     }
 
-    /// No node counts one that has been gone for long.
+    /// Checks that no node counts one that has been gone for long.
     fn check_no_ghosts(&self, seed: u64) {
-        // A tick to notice, and frames that were on their way.
+        // This includes the ticks until a node notices, and the delay of frames that were on their way.
         let long_ago = TTL + 2 * TICK + Duration::from_millis(MAX_DELAY_MS);
         for node in self.nodes.iter().filter(|node| node.paused_until + MAX_PAUSE < self.now) {
             for (peer, ..) in node.member.peers(self.now) {
@@ -267,7 +268,7 @@ impl World {
         })
     }
 
-    /// Ends all trouble. Says how long it takes until every node is right, if that is not too long.
+    /// Ends all failures. Returns how long it takes until every node is exact. `None` if it takes too long.
     fn settle(&mut self) -> Option<Duration> {
         self.trouble = false;
         self.is_split = false;
@@ -277,7 +278,7 @@ impl World {
             self.step();
             if self.is_exact() {
                 let took = self.now - now;
-                // Nor may anything late spoil it.
+                // Late frames must not make counts wrong again.
                 for _ in 0..10 {
                     self.step();
                     if !self.is_exact() {
@@ -295,7 +296,7 @@ impl World {
 
 const MAX_PAUSE: Duration = Duration::from_millis(MAX_PAUSE_MS);
 
-/// How long it took after the trouble until all was right.
+/// Runs one seed. Returns how long it took after the failures until all counts were exact.
 fn run(seed: u64, refresh: bool) -> Option<Duration> {
     let mut world = World::new(seed, refresh);
     let start = world.now;
@@ -308,7 +309,7 @@ fn run(seed: u64, refresh: bool) -> Option<Duration> {
     world.settle()
 }
 
-/// Runs all seeds on all processors; returns what they took.
+/// Runs all seeds on all processors. Returns how long each took, or the seed if its counts stay wrong.
 fn run_all(seeds: u64, refresh: bool) -> Vec<Result<Duration, u64>> {
     let next = AtomicU64::new(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -329,7 +330,7 @@ fn run_all(seeds: u64, refresh: bool) -> Vec<Result<Duration, u64>> {
 }
 
 #[test]
-fn counts_come_right_after_any_trouble() {
+fn counts_become_exact_after_random_failures() {
     let took = run_all(SEEDS, true);
     let failed: Vec<u64> = took.iter().filter_map(|took| took.err()).collect();
     assert!(failed.is_empty(), "{} seeds stay wrong: {:?}", failed.len(), &failed[..failed.len().min(20)]);
@@ -339,7 +340,7 @@ fn counts_come_right_after_any_trouble() {
 }
 
 #[test]
-fn without_the_refresh_counts_stay_wrong() {
+fn counts_stay_wrong_after_failures_without_the_refresh() {
     let wrong = run_all(40, false).iter().filter(|took| took.is_err()).count();
-    assert!(wrong > 20, "only {wrong} of 40 seeds notice that nothing is told twice");
+    assert!(wrong > 20, "only {wrong} of 40 seeds stay wrong without the refresh");
 }

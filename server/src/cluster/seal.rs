@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_is_opened_and_hidden() {
+    fn a_sealed_frame_can_be_opened_but_not_read() {
         let seal = seal("one");
         let bytes = seal.seal(frame()).unwrap();
         assert_eq!(bytes.len(), HEADER_BYTES + frame().payload.len() + 16);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_bit_anywhere_is_noticed() {
+    fn a_frame_with_any_changed_bit_is_refused() {
         let seal = seal("one");
         let bytes = seal.seal(frame()).unwrap();
         for bit in 0..bytes.len() * 8 {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn another_secret_or_cluster_opens_nothing_and_names_otherwise() {
+    fn another_secret_or_cluster_cannot_open_frames_and_has_other_hashes() {
         let (one, page) = (seal("one"), PageId::parse("example.org/a").unwrap());
         let bytes = one.seal(frame()).unwrap();
         for other in [seal("two"), Seal::new("other", "one")] {

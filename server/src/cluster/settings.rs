@@ -170,7 +170,7 @@ mod tests {
     const SECRET: &str = "--cluster-secret=0123456789abcdef";
 
     #[test]
-    fn only_a_cluster_with_a_secret_is_joined() {
+    fn a_cluster_needs_a_valid_address_secret_and_name() {
         assert_eq!(joins(&[]), Ok(false));
         assert_eq!(joins(&["--cluster=nats://a:1,tls://user:word@b", SECRET]), Ok(true));
         for (args, says) in [
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn debugging_shows_no_secrets() {
+    fn debug_output_contains_no_secrets() {
         let args = ["connection-counter", "--cluster=nats://user:word@a", SECRET];
         let shown = format!("{:?}", All::parse_from(args).settings);
         assert!(!shown.contains("word") && !shown.contains("0123"), "{shown}");
