@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn listed_sites_only_count_their_own_pages() {
+    fn origins_of_listed_sites_are_counted_on_their_own_pages_only() {
         let access = access(&["--site", "Example.org", "--site", "localhost:3000"]);
         let check = |pairs: &[_], page| access.check_origin(&headers(pairs), &PageId::parse(page).unwrap());
         check(&[("origin", "https://example.org")], "example.org/a").unwrap();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn sub_domains_are_listed_together() {
+    fn a_star_lists_all_sub_domains_but_not_the_domain_itself() {
         let access = access(&["--site", "*.Example.org", "--site", "*.local:3000"]);
         let check = |origin: &'static str, page| {
             access.check_origin(&headers(&[("origin", origin)]), &PageId::parse(page).unwrap())
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_of_a_site_are_that_site() {
+    fn pages_under_other_names_of_a_site_are_pages_of_that_site() {
         let access = access(&["--site", "example.org=www.example.org=m.example.org", "--site", "www.other.org"]);
         let main = |page| access.main_page(&PageId::parse(page).unwrap()).map(|page| page.to_string());
         assert_eq!(main("www.example.org/a?b=1"), Some("example.org/a?b=1".into()));
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dot_at_the_end_makes_no_other_site() {
+    fn a_dot_at_the_end_of_a_host_is_ignored() {
         for listed in ["Example.org.", "example.org", "*.org."] {
             let access = access(&["--site", listed]);
             for origin in ["https://example.org", "https://example.org.", "http://EXAMPLE.org.:80"] {
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_server_with_pages_has_a_site_of_its_own() {
+    fn the_servers_own_address_is_allowed_only_if_it_has_pages() {
         let own = headers(&[("origin", "https://live.org"), ("host", "live.org")]);
         let page = PageId::parse("live.org/pages/a").unwrap();
         let check = |demo, has_assets| {
@@ -296,14 +296,14 @@ mod tests {
     }
 
     #[test]
-    fn an_open_server_believes_everyone() {
+    fn an_open_server_accepts_requests_without_an_origin() {
         let access = access(&[]);
         access.check_origin(&headers(&[]), &PageId::parse("example.org/a").unwrap()).unwrap();
         assert!(access.serves(Some("example.org")));
     }
 
     #[test]
-    fn only_the_exact_token_counts() {
+    fn only_the_exact_party_token_is_accepted() {
         let access = access(&["--party-token", "secret"]);
         assert!(access.has_party_token(&headers(&[("authorization", "Bearer secret")])));
         for wrong in ["Bearer secre", "Bearer secrets", "Bearer ", "secret", "Basic secret"] {
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn sites_that_are_no_hosts_are_refused() {
+    fn sites_that_are_not_hosts_are_refused() {
         for site in ["", "https://example.org", "example.org/blog", "a b", "*", "example.*", "*."] {
             assert!(spell_site(site).is_err(), "{site:?}");
         }

@@ -119,7 +119,7 @@ mod tests {
     const SHORTEST: Duration = Duration::from_millis(16);
 
     #[test]
-    fn the_first_goes_at_once_the_next_after_the_interval() {
+    fn the_first_message_goes_at_once_and_the_next_after_the_interval() {
         let start = Instant::now();
         let mut pace = Pace::default();
         assert_eq!(pace.wait(start, false), Duration::ZERO);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn newcomers_come_first_but_not_for_ever() {
+    fn in_a_rush_messages_wait_for_handshakes_but_not_for_ever() {
         let start = Instant::now();
         let mut pace = Pace::default();
         assert_eq!(pace.wait(start, true), Duration::ZERO, "the first waits for no one");
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cost_of_a_rush_is_forgotten() {
+    fn after_a_rush_at_most_two_rounds_remain_to_be_paid() {
         let start = Instant::now();
         let mut spending = Spending::default();
         for _ in 0..100 {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bill_is_paid_once() {
+    fn a_bill_is_empty_after_it_was_taken() {
         let bill = Bill::default();
         bill.clone().add(Duration::from_millis(1));
         bill.add(Duration::from_millis(2));

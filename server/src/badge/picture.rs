@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_cannot_leave_its_place() {
+    fn labels_are_escaped_in_the_svg() {
         let style = Style { label: r#"<a>"&'x"#.into(), ..Style::default() };
         let svg = draw(&style, 7);
         assert!(svg.contains(r#"aria-label="&lt;a&gt;&quot;&amp;'x: 7""#), "{svg}");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_follow_their_texts() {
+    fn the_width_of_a_badge_follows_its_texts() {
         let width = |label: &str, viewers| {
             let svg = draw(&Style { label: label.into(), ..Style::default() }, viewers);
             svg.split('"').nth(3).unwrap().parse::<u32>().unwrap()

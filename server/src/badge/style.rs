@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_parameters_are_named() {
+    fn errors_name_the_invalid_parameter() {
         let long = format!("label={}", "x".repeat(41));
         for (query, named) in [
             ("color=red", "color:"),

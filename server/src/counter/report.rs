@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_found_in_any_spelling() {
+    fn a_prefix_matches_pages_in_any_spelling() {
         let pages =
             [(PageId::parse("example.org/café/menu").unwrap(), PageDetail { viewers: 1, ..PageDetail::default() })];
         for prefix in [
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn details_say_that_more_are_to_come() {
+    fn details_say_that_stored_values_are_still_read() {
         let pages = [page(1, 0)];
         let answer = |query: &str| {
             let pages = || pages.iter().map(|(id, page)| (id, page.clone()));
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_without_viewers_are_a_detail() {
+    fn pages_without_viewers_are_listed_only_with_detail() {
         let pages = [page(1, 0), page(2, 1)];
         assert_eq!(answer("", &pages), json!({ "pages": { "example.org/0/2": 1 } }));
         assert_eq!(answer("detail", &pages)["pages"].as_object().unwrap().len(), 2);
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_limits_are_named() {
+    fn errors_name_the_invalid_limit() {
         for limit in ["0", "10001", "-1", "many", ""] {
             let sentence = Question::parse(&format!("detail&limit={limit}")).unwrap_err();
             assert!(sentence.contains(&format!("limit={limit}:")), "{sentence}");

@@ -76,8 +76,8 @@ fn is_of_or_after(id: &PageId, site: &str) -> bool {
 }
 
 /// The addresses that added the watched links of a page. Each address may add at most as many as are still free after that.
-/// So half of a page's links are left for others, and half of the rest for the next address. Nobody can take a page for
-/// themselves.
+/// So half of a page's links are left for others, and half of the rest for the next address. No address can use up all
+/// links of a page.
 #[derive(Default)]
 pub(super) struct Brought(HashMap<u64, usize>);
 
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn links_cost_the_same_at_once_and_one_by_one() {
+    fn links_take_the_same_memory_together_and_one_by_one() {
         let all = ids(&["a", "own.org/x", "own.org/y", "b-c.org/x", "b.org/x", "b.org/y", "b.org:8080/x", "c.org/x"]);
         for before in 0..all.len() {
             // The links are asked for in any order, and some are watched already.
@@ -140,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn other_sites_cost_their_counter_once() {
+    fn each_other_site_takes_the_memory_of_one_counter() {
         let own = bytes(&ids(&["own.org/x", "own.org/y"]), "own.org");
         assert_eq!(bytes(&ids(&["abc.org/x", "abc.org/y"]), "own.org"), own + COUNTER_BYTES);
         assert_eq!(bytes(&ids(&["abc.org/x", "def.org/y"]), "own.org"), own + 2 * COUNTER_BYTES);
     }
 
     #[test]
-    fn each_address_leaves_half_to_others() {
+    fn each_address_can_add_half_of_the_free_links() {
         let (mut brought, mut links) = (Brought::default(), Vec::new());
         let mut bring_all = |brought: &mut Brought, address| {
             let before = links.len();

@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn viewers_of_the_same_links_share_them() {
+    fn viewers_who_watch_the_same_links_share_one_set() {
         let mut sets = LinkSets::default();
         let (mut anna, mut ben) = (None, None);
         sets.replace(&mut anna, ids(&["a", "b"]));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn more_links_come_in_order() {
+    fn added_links_are_sorted_into_the_set() {
         let mut sets = LinkSets::default();
         let mut anna = None;
         sets.replace(&mut anna, ids(&["b", "d"]));

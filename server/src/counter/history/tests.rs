@@ -63,7 +63,7 @@ fn each_minute_and_hour_has_its_highest_count() {
 }
 
 #[test]
-fn those_who_stay_are_in_every_minute() {
+fn viewers_who_stay_are_counted_in_every_minute() {
     let (mut history, a) = (History::default(), page(1));
     history.changed(at(START_MS), &a, 0, 2);
     for minute in 1..=61 {
@@ -81,7 +81,7 @@ fn those_who_stay_are_in_every_minute() {
 }
 
 #[test]
-fn the_last_day_and_the_last_90_are_shown() {
+fn the_minutes_of_one_day_and_the_hours_of_90_days_are_shown() {
     let (mut history, a) = (History::default(), page(1));
     history.changed(at(START_MS), &a, 0, 1);
     let minutes = |wall_ms| shown(&history, None, "minutes", wall_ms).len();
@@ -95,7 +95,7 @@ fn the_last_day_and_the_last_90_are_shown() {
 }
 
 #[test]
-fn what_is_not_shown_any_more_is_forgotten() {
+fn rows_that_are_too_old_to_be_shown_are_deleted() {
     let (mut history, a) = (History::default(), page(1));
     history.changed(at(START_MS), &a, 0, 1);
     let stored = saved(&mut history);
@@ -112,7 +112,7 @@ fn what_is_not_shown_any_more_is_forgotten() {
 }
 
 #[test]
-fn a_jump_of_the_clock_loses_and_repeats_nothing() {
+fn a_jump_of_the_clock_loses_no_values() {
     let (mut history, a) = (History::default(), page(1));
     let mut viewers = 0;
     let mut count = |history: &mut History, wall_ms: u64, sure_ms: u64| {
@@ -143,7 +143,7 @@ fn a_jump_of_the_clock_loses_and_repeats_nothing() {
 }
 
 #[test]
-fn rows_are_bounded_by_any_clock() {
+fn the_number_of_rows_is_limited_however_the_clock_jumps() {
     let (mut history, a) = (History::default(), page(1));
     let most = Step::ALL.map(Step::rows).iter().sum::<usize>();
     for leap in 0..1_000 {
@@ -245,7 +245,7 @@ fn nothing_is_stored_while_nothing_changes() {
 }
 
 #[test]
-fn rows_that_the_disk_refuses_wait() {
+fn rows_that_the_disk_refuses_are_saved_later() {
     let (mut history, a) = (History::default(), page(1));
     history.changed(at(START_MS), &a, 0, 2);
     let mut calls = 0;
@@ -259,7 +259,7 @@ fn rows_that_the_disk_refuses_wait() {
 }
 
 #[test]
-fn spreadsheets_get_lines() {
+fn csv_has_a_line_for_each_value() {
     let (mut history, a) = (History::default(), page(1));
     history.changed(at(START_MS + 61_000), &a, 0, 7);
     let wanted = Wanted { page: Some(a), format: Format::Csv };
