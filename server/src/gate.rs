@@ -1,4 +1,4 @@
-//! What outside may do to the built-in parties: read counts, and nothing else without the party token.
+//! What requests from outside may do with the built-in parties. Without the party token, they can only read counts.
 
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
@@ -11,7 +11,7 @@ use crate::{
 /// The answer to a request that did what it asked.
 #[derive(Serialize)]
 pub(crate) struct Success {
-    /// Always `true`: failures are answered with a status.
+    /// Always `true`. A failure is answered with an error status.
     success: bool,
 }
 
@@ -33,12 +33,13 @@ pub(crate) fn check(request: Request, lobby: &Lobby, site: Option<&str>) -> Resu
     }
 }
 
-/// Whether a request counts towards the rate of its address: what an operator's own programs send does not.
+/// Whether a request counts towards the rate of its address. Requests with the party token do not, because they come
+/// from an operator's own programs.
 pub(crate) fn is_paced(headers: &HeaderMap, lobby: &Lobby) -> bool {
     !lobby.setting::<Access>().is_ok_and(|access| access.has_party_token(headers))
 }
 
-/// What browsers ask before anything that is not a simple request: reading is all there is.
+/// The answer to a preflight, which browsers send before all but simple requests. It allows only reading.
 fn preflight() -> Response {
     let mut response = cors(text(StatusCode::NO_CONTENT, ""));
     let reading = header::HeaderValue::from_static("GET, HEAD, OPTIONS");
@@ -46,7 +47,7 @@ fn preflight() -> Response {
     response
 }
 
-/// The answer to a request that is refused; a page may read why.
+/// The answer to a request that is refused. Any page may read the reason.
 pub(crate) fn refusal(refusal: Refusal) -> Response {
     cors(Error::from(refusal).into())
 }

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_name_the_readers_own_server() {
+    fn examples_in_the_manual_name_the_readers_own_server() {
         let tag = |host| text("/docs/embed", host).split("src=\"").nth(1).unwrap().to_owned();
         assert!(tag("127.0.0.1:1999").starts_with("http://127.0.0.1:1999/live.js\""));
         assert!(tag("counts.example.net").starts_with("https://counts.example.net/live.js\""));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_found_below_any_path() {
+    fn pages_of_the_manual_are_served_below_any_path() {
         for path in ["/docs/", "/docs/run", "/live/docs/proxies/nginx", "/docs/style.css"] {
             assert!(page(path, "a").is_some_and(|response| response.status() == 200), "{path}");
         }

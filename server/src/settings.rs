@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_make_sense() {
+    fn the_defaults_are_valid() {
         Settings::default().validate(&Config::default()).unwrap();
         // A message with as many links as allowed must not be too long to be read.
         assert!(Config::default().limits.message_bytes >= connection_counter_protocol::MAX_MESSAGE_BYTES);
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_server_stays_on_this_machine() {
+    fn a_public_address_needs_site_or_open() {
         let error = validate(&["--listen", "0.0.0.0:1999"]).unwrap_err();
         assert!(error.to_string().contains("--open"), "{error}");
         validate(&["--listen", "0.0.0.0:1999", "--site", "example.org"]).unwrap();
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_make_no_sense_are_named() {
+    fn validate_names_the_invalid_setting() {
         for (args, named) in [
             (["--update-interval-ms", "0"], "update-interval-ms"),
             (["--max-links-per-room", "0"], "max-links-per-room"),

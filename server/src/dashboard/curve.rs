@@ -50,14 +50,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_curve_goes_through_its_values() {
+    fn a_curve_is_drawn_through_its_values() {
         let curve = Curve { values: &[0, 4, 4, 4, 2], of: "the last hour" }.to_string();
         assert!(curve.contains("d=\"M0 40L1 0L3 0L4 20\""), "{curve}");
         assert!(curve.contains("viewBox=\"0 0 4 40\"") && curve.contains("between 0 and 4, last 2"), "{curve}");
     }
 
     #[test]
-    fn no_values_and_large_ones_are_drawn_too() {
+    fn curves_without_values_and_with_large_values_are_drawn() {
         assert!(Curve { values: &[], of: "x" }.to_string().contains("d=\"\""));
         assert_eq!(path(&[u32::MAX, 0], u32::MAX), "M0 0L1 40");
         assert_eq!(path(&[0, 0], 0), "M0 40L1 40");

@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_text_is_only_text() {
+    fn html_and_hidden_characters_are_escaped() {
         for (text, written) in [
             ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
             ("\" onload='x' &amp;", "&quot; onload=&#39;x&#39; &amp;amp;"),

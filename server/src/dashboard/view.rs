@@ -12,26 +12,26 @@ use crate::{
     refusal::refused_origins,
 };
 
-/// Pages that are listed of all sites together.
+/// How many pages are listed, of all sites together.
 const LISTED: usize = 10;
-/// Sites that are listed.
+/// How many sites are listed.
 const LISTED_SITES: usize = 20;
-/// What the operator was told of refusals, the newest.
+/// How many log lines about refusals are listed, the newest ones.
 const LISTED_TOLD: usize = 12;
-/// Hours of one point of the curve of 30 days: more points than it has pixels would only be bytes.
+/// Hours for each point of the curve of 30 days. More points than pixels would only make the page larger.
 const HOURS_A_POINT: usize = 6;
 const HOURS_A_DAY: usize = 24;
-/// Minutes of one column where the curves of a list are told as a table: six columns fit a phone.
+/// Minutes for each column of the table that shows the curves of a list. Six columns fit on a phone.
 const MINUTES_A_COLUMN: usize = 10;
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 3_600_000;
 
-/// What all sites count.
+/// The overviews of the sites.
 #[derive(Default)]
 pub(super) struct Sites {
     /// The busiest first.
     pub(super) all: Vec<Arc<Overview>>,
-    /// How many more there are.
+    /// How many more sites there are.
     pub(super) left_out: usize,
 }
 
@@ -40,7 +40,7 @@ impl Sites {
         self.all.iter().fold(0, |sum, site| sum.saturating_add(site.viewers))
     }
 
-    /// The sum of what all sites had, value by value.
+    /// The sum over all sites, value by value.
     fn sum(&self, values: usize, of: impl Fn(&Overview) -> &[u32]) -> Vec<u32> {
         let mut sum = vec![0_u32; values];
         for site in &self.all {
@@ -51,7 +51,7 @@ impl Sites {
         sum
     }
 
-    /// The first pages of all sites' lists, in the order of a number of theirs.
+    /// The first pages of the lists of all sites together. Pages with the highest `number` come first.
     fn first(
         &self,
         of: impl Fn(&Overview) -> &[PageOverview],
@@ -89,7 +89,7 @@ pub(super) fn page(reading: &Reading, sites: &Sites, now_ms: u64) -> String {
     html
 }
 
-/// A part of the page with its heading; nothing where there is nothing in it.
+/// A part of the page with its heading. An empty part is left out.
 struct Section(&'static str, String);
 
 impl Display for Section {
@@ -125,12 +125,12 @@ fn curves(sites: &Sites, now_ms: u64) -> String {
     )
 }
 
-/// The highest of so many values each.
+/// The highest value in each group of `each` values.
 fn highest(values: &[u32], each: usize) -> Vec<u32> {
     values.chunks(each).map(|some| some.iter().copied().max().unwrap_or(0)).collect()
 }
 
-/// The numbers of a curve. Those that are like the one before are left out.
+/// The numbers of a curve, as a table.
 fn numbers(what: &str, when: &str, rows: impl Iterator<Item = (String, u32)>) -> String {
     let mut table = format!(
         "<details><summary>{what} as a table</summary><table><thead><tr><th>{when}<th>Most viewers</thead><tbody>"
@@ -141,7 +141,7 @@ fn numbers(what: &str, when: &str, rows: impl Iterator<Item = (String, u32)>) ->
     table + "</tbody></table></details>"
 }
 
-/// The numbers of the small curves in a list of sites or pages.
+/// The numbers of the small curves in a list of sites or pages, as a table.
 fn last_hours<'a>(what: &str, rows: impl Iterator<Item = (&'a str, &'a [u32])>, now_ms: u64) -> String {
     let columns = (0..HOUR_MINUTES / MINUTES_A_COLUMN).rev();
     let ends = columns.map(|column| Time(now_ms - (column * MINUTES_A_COLUMN) as u64 * MINUTE_MS).minute());
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_pages_stay_text() {
+    fn names_of_pages_are_escaped() {
         let html = written(&sites(&["<script>alert(1)", "a\" onmouseover=\"x", "a\u{202e}b"]), &Status::default());
         assert_eq!(html.matches("<script").count(), 1, "{html}");
         assert!(!html.contains("\" onmouseover") && !html.contains('\u{202e}'), "{html}");
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_curve_of_a_site_is_a_table_too() {
+    fn the_curves_of_sites_are_also_shown_as_tables() {
         let mut two = sites(&["example.org/a"]);
         two.all.push(Arc::new(Overview { site: "example.net".to_owned(), ..Overview::clone(&two.all[0]) }));
         let html = written(&two, &Status::default());
@@ -349,16 +349,16 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_as_such() {
+    fn a_server_without_viewers_shows_0_and_says_so() {
         let html = written(&Sites::default(), &Status::default());
         assert!(html.contains(">0</b> viewers now") && html.contains("Nobody is here."), "{html}");
     }
 
     #[test]
-    fn all_of_it_fits_into_20_kilobytes() {
+    fn the_largest_dashboard_fits_into_20_kilobytes() {
         let ids: Vec<String> = (0..10).map(|page| format!("example.org/{}/{page}", "long".repeat(10))).collect();
         let mut full = sites(&ids.iter().map(String::as_str).collect::<Vec<_>>());
-        // The dearest curve: no two values are alike.
+        // These curves take the most bytes, because each value differs from the one before.
         let jagged = |values: u32| (0..values).map(|value| value % 2 * 40 + value % 7).collect::<Vec<_>>();
         for site in &mut full.all {
             let site = Arc::make_mut(site);
