@@ -389,7 +389,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_quick_check_is_never_wrong(
+        fn the_quick_check_agrees_with_the_full_spelling(
             host in prop_oneof![
                 "[a-z0-9.-]{0,8}",
                 "(|[a-z]{1,3}\\.)(xn--[a-z0-9-]{0,6}|0x[0-9a-f]{0,3}|[0-9]{1,3}|example|[a-zA-Z:]{1,4})(|\\.)",
@@ -401,7 +401,7 @@ mod tests {
         }
 
         #[test]
-        fn spelled_ids_stay(text in "\\PC{0,8}(/\\PC{0,8}){0,3}") {
+        fn an_id_that_is_spelled_again_stays_the_same(text in "\\PC{0,8}(/\\PC{0,8}){0,3}") {
             if let Ok(id) = PageId::parse(&text) {
                 prop_assert_eq!(PageId::spell(id.as_str()), Ok(id.clone()));
             }

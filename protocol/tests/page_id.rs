@@ -105,7 +105,7 @@ fn tracking_parameters_are_dropped() {
 }
 
 #[test]
-fn campaigns_and_clicks_make_no_pages() {
+fn parameters_of_campaigns_and_clicks_are_dropped() {
     for name in [
         "ck_subscriber_id",
         "__hstc",
@@ -174,7 +174,7 @@ fn campaigns_and_clicks_make_no_pages() {
 }
 
 #[test]
-fn sessions_make_no_pages() {
+fn sessions_in_paths_and_queries_are_dropped() {
     for href in [
         "https://example.org/a/b;jsessionid=1A530637289A03B07199A44E8D531427",
         "https://example.org/a/b;jsessionid=1A53.node0?",
@@ -197,7 +197,7 @@ fn sessions_make_no_pages() {
 }
 
 #[test]
-fn parameters_that_may_be_content_stay() {
+fn parameters_that_may_select_content_are_kept() {
     for query in
         ["sid=12", "sid=about", "sid=24%2F11%2F27", "s=shoes", "s=summer-sale-2026", "session=2", "si=3", "trk=12"]
     {
@@ -211,7 +211,7 @@ fn parameters_that_may_be_content_stay() {
 }
 
 #[test]
-fn named_parameters_are_spelled_alike() {
+fn named_parameters_match_in_any_spelling() {
     let id = |names: &str, query: &str| {
         let names = ParameterNames::new(names);
         PageId::from_parts_with("example.org", "/a", query, "", Some(&names)).unwrap().to_string()
@@ -227,7 +227,7 @@ fn named_parameters_are_spelled_alike() {
 }
 
 #[test]
-fn hash_routes_are_kept_where_passed() {
+fn hash_routes_that_are_passed_are_kept() {
     let id = |fragment| PageId::from_parts("example.org", "/app", "?x=1", fragment).unwrap().to_string();
     assert_eq!(id("#/inbox/3"), "example.org/app?x=1#/inbox/3");
     assert_eq!(id("#/inbox/"), "example.org/app?x=1#/inbox");
@@ -258,7 +258,7 @@ fn very_long_addresses_are_refused() {
 }
 
 #[test]
-fn what_is_no_page_is_refused() {
+fn texts_and_addresses_that_name_no_page_are_refused() {
     for (text, error) in [
         ("", PageIdError::Empty),
         (".", PageIdError::Empty),
@@ -318,7 +318,7 @@ proptest! {
     }
 
     #[test]
-    fn widget_and_server_agree(href in href()) {
+    fn widget_and_server_make_the_same_id(href in href()) {
         let (_, raw) = href.split_once("://").unwrap();
         // The server must also drop a fragment that is not a route. The widget never sends one.
         let raw = raw.split('#').next().unwrap();

@@ -21,14 +21,14 @@ fn id(text: &str) -> PageId {
 }
 
 #[test]
-fn viewer_messages() {
+fn viewer_messages_have_the_expected_json() {
     let links = || vec!["b".to_owned(), "example.org/c".to_owned()];
     bytes(&ViewerMessage::Subscribe { links: links() }, r#"{"type":"subscribe","links":["b","example.org/c"]}"#);
     bytes(&ViewerMessage::Unsubscribe { links: links() }, r#"{"type":"unsubscribe","links":["b","example.org/c"]}"#);
 }
 
 #[test]
-fn page_messages() {
+fn page_messages_have_the_expected_json() {
     let connections = [(id("b"), 3), (id("a"), 0)].into();
     bytes(&PageMessage::Update { connections }, r#"{"type":"update","connections":{"a":0,"b":3}}"#);
     let error = PageMessage::Error { code: "bad-link".into(), message: "no".into() };
@@ -36,7 +36,7 @@ fn page_messages() {
 }
 
 #[test]
-fn counter_requests() {
+fn counter_requests_have_the_expected_json() {
     bytes(
         &CounterRequest::Update { id: id("a"), connection_count: 2, sequence: None },
         r#"{"action":"update","id":"a","connectionCount":2}"#,
@@ -57,7 +57,7 @@ fn counter_requests() {
 }
 
 #[test]
-fn page_requests() {
+fn page_requests_have_the_expected_json() {
     bytes(
         &PageRequest::Update { connections: [(id("b"), 3)].into(), sequence: Some(8) },
         r#"{"action":"update","connections":{"b":3},"sequence":8}"#,
@@ -66,7 +66,7 @@ fn page_requests() {
 }
 
 #[test]
-fn reports() {
+fn reports_have_the_expected_json() {
     let connections = [(id("b"), 3)].into();
     bytes(&PageCount { id: id("a"), viewers: 1 }, r#"{"id":"a","viewers":1}"#);
     bytes(&PageReport { id: id("a"), viewers: 1, connections }, r#"{"id":"a","viewers":1,"connections":{"b":3}}"#);
@@ -126,7 +126,7 @@ fn malformed_messages_are_refused() {
 }
 
 #[test]
-fn names_for_hand_readers_match_the_types() {
+fn the_constants_of_wire_match_the_types() {
     let subscribe = serde_json::to_value(ViewerMessage::Subscribe { links: vec!["b".into()] }).unwrap();
     assert_eq!((&subscribe[wire::TYPE], &subscribe[wire::LINKS][0]), (&wire::SUBSCRIBE.into(), &"b".into()));
     let unsubscribe = serde_json::to_value(ViewerMessage::Unsubscribe { links: vec![] }).unwrap();
