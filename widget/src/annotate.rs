@@ -63,7 +63,7 @@ pub(crate) struct Annotations {
     min: f64,
     /// Links to the page that the reader is on show how many others there are.
     omits_self: bool,
-    /// To write next time, and being written.
+    /// The links to write in the next round, and those of the current round.
     due: Queue,
     round: Queue,
     /// Links without a number. A new element must not appear without the number that the old one had.
@@ -200,13 +200,13 @@ impl Widget {
         }
     }
 
-    /// What numbers stand beside may have moved: soon, other places are looked for.
+    /// What is next to the numbers may have moved. Looks for new places soon.
     pub(crate) fn arrange_later(&mut self) {
         self.timers.set_sooner(alarm::PLACE, (REST * self.annotations.frame_ms).clamp(SHORTEST_MS, LONGEST_MS));
     }
 
-    /// Someone removed the number of a link. Libraries that morph a page into another do so unasked, and get it back; a page
-    /// that removes it as often as we write it has its will.
+    /// Someone removed the number of a link. Libraries that morph a page into another do so by accident, so the number is
+    /// written again. If the page removes it again and again, it stays removed.
     pub(crate) fn lost(&mut self, slot: u32) {
         let Some(link) = self.links.get(slot) else { return };
         let now_ms = now_ms();

@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_show_at_once() {
+    fn changes_are_shown_at_once() {
         let mut count = Count::default();
         assert!(count.hear(0.0, false));
         assert_eq!(count.shown(), 0.0);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn held_falls_wait_but_rises_do_not() {
+    fn while_falls_are_held_only_higher_counts_are_shown_at_once() {
         let mut count = shown(3.0);
         assert!(!count.hear(1.0, true));
         assert!(count.hear(4.0, true));
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn held_fall_that_rose_again_was_never_seen() {
+    fn a_held_fall_that_rises_again_is_never_shown() {
         let mut count = shown(3.0);
         count.outdate();
         assert!(!count.hear(0.0, true));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_again_is_unknown() {
+    fn a_count_that_the_server_does_not_repeat_becomes_unknown() {
         let mut count = shown(3.0);
         count.outdate();
         assert!(count.settle());

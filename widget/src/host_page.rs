@@ -162,12 +162,12 @@ mod tests {
     }
 
     #[test]
-    fn own_id_is_that_of_the_address() {
+    fn the_id_comes_from_the_address() {
         assert_eq!(id(&page("https://me:secret@Example.org:8443/a/?b=1#c", None)), "example.org:8443/a?b=1");
     }
 
     #[test]
-    fn pages_without_a_host_are_none() {
+    fn pages_without_a_host_have_no_id() {
         for address in ["file:///home/me/a.html", "about:srcdoc", "data:text/html,hello", "blob:https://example.org/1"]
         {
             assert!(page(address, None).id().is_none(), "{address}");
@@ -175,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn canonical_counts_on_the_same_site_only() {
+    fn a_canonical_link_to_another_site_is_ignored() {
         assert_eq!(id(&page("https://example.org/a?ref=x", Some("https://example.org/a"))), "example.org/a");
         assert_eq!(id(&page("https://example.org/a?ref=x", Some("https://other.org/a"))), "example.org/a?ref=x");
     }
 
     #[test]
-    fn canonical_left_over_from_the_last_page_is_ignored() {
+    fn a_canonical_link_of_the_previous_page_is_ignored() {
         let mut page = page("https://example.org/a", Some("https://example.org/a"));
         assert!(page.push("https://example.org/b", "https://example.org/a"));
         assert_eq!(id(&page), "example.org/b");
@@ -191,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn canonical_that_came_with_the_new_address_counts() {
+    fn a_canonical_link_that_changed_with_the_address_is_used() {
         let mut page = page("https://example.org/a", Some("https://example.org/a"));
         assert!(page.push("https://example.org/b?x=1", "https://example.org/b"));
         assert_eq!(id(&page), "example.org/b");
     }
 
     #[test]
-    fn replaced_address_within_the_canonical_page_changes_nothing() {
+    fn an_address_replaced_within_the_canonical_page_keeps_the_id() {
         let mut page = page("https://example.org/d/7-x", Some("https://example.org/d/7-x"));
         page.replace("https://example.org/d/7-x/12", "https://example.org/d/7-x");
         assert_eq!(id(&page), "example.org/d/7-x");
@@ -211,16 +211,16 @@ mod tests {
     }
 
     #[test]
-    fn canonical_that_stays_behind_is_ignored() {
+    fn a_canonical_link_that_does_not_follow_the_address_is_ignored() {
         let mut page = page("https://example.org/app", Some("https://example.org/app"));
         page.push("https://example.org/app/inbox", "https://example.org/app");
         assert_eq!(id(&page), "example.org/app/inbox");
         page.replace("https://example.org/app/inbox/3", "https://example.org/app");
-        assert_eq!(id(&page), "example.org/app/inbox/3", "what is left behind stays so");
+        assert_eq!(id(&page), "example.org/app/inbox/3", "it stays ignored");
     }
 
     #[test]
-    fn start_page_is_no_canonical_of_deep_links() {
+    fn a_canonical_link_to_the_start_page_is_ignored_on_other_pages() {
         let root = Some("https://example.org/");
         for address in ["https://example.org/deep", "https://example.org/a/b?c=1", "https://example.org/homes"] {
             let (_, own) = address.split_once("://").unwrap();
@@ -234,14 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn canonical_can_be_ignored() {
+    fn the_canonical_link_is_ignored_if_the_option_says_so() {
         let ignoring = Rules { heeds_canonical: false, ..rules() };
         let page = page_with(ignoring, "https://example.org/c/x", Some("https://example.org/x"));
         assert_eq!(id(&page), "example.org/c/x");
     }
 
     #[test]
-    fn contents_of_this_page_lead_nowhere() {
+    fn links_to_fragments_of_this_page_lead_to_no_page() {
         let page = page("https://example.org/c/x?utm_source=mail&ref=y", Some("https://example.org/x"));
         for href in ["https://example.org/x#part", "https://example.org/c/x?ref=y#part", "http://example.org/x/#part"] {
             assert_eq!(leads_to(&page, href), None, "{href}");
@@ -251,14 +251,14 @@ mod tests {
     }
 
     #[test]
-    fn fragment_alone_changes_nothing() {
+    fn a_new_fragment_alone_changes_nothing() {
         let mut page = page("https://example.org/a", None);
         assert!(!page.push("https://example.org/a#part", ""));
         assert!(!page.push("https://example.org/a#/part", ""));
     }
 
     #[test]
-    fn hash_routes_are_pages_when_asked_for() {
+    fn hash_routes_are_pages_if_the_option_says_so() {
         let mut page = page_with(Rules { hash_routes: true, ..rules() }, "https://example.org/app#/inbox", None);
         assert_eq!(id(&page), "example.org/app#/inbox");
         assert_eq!(leads_to(&page, "https://example.org/app#/sent"), Some("example.org/app#/sent".into()));
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn only_parameters_that_matter_make_pages() {
+    fn only_parameters_named_in_the_option_are_kept() {
         let only = |names: &str| Rules { only: Some(ParameterNames::new(names)), ..rules() };
         let address = "https://example.org/a?page=2&sort=up&idx=7";
         assert_eq!(id(&page_with(only("page, idx"), address, None)), "example.org/a?idx=7&page=2");
@@ -294,11 +294,11 @@ mod tests {
         assert_eq!(leads_to(&page, "https://example.org/a?b=1#"), None);
         assert_eq!(leads_to(&page, "https://example.org/a?b=1"), Some("example.org/a?b=1".into()));
         assert_eq!(leads_to(&page, "https://example.org/a#there"), Some("example.org/a".into()));
-        assert!(page.page_at("https://example.org/a?b=1#there", false).is_some(), "who asks by name means the page");
+        assert!(page.page_at("https://example.org/a?b=1#there", false).is_some(), "it is not a link");
     }
 
     #[test]
-    fn links_off_the_site_need_the_wide_scope() {
+    fn links_to_other_sites_count_only_with_all_sites() {
         let mut page = page("https://example.org/", None);
         assert_eq!(leads_to(&page, "https://other.org/a"), None);
         assert_eq!(leads_to(&page, "http://example.org/a"), Some("example.org/a".into()));
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_page_is_skipped() {
+    fn links_that_lead_to_no_page_are_skipped() {
         let page = page_with(Rules { all_sites: true, ..rules() }, "https://example.org/", None);
         for href in
             ["", "mailto:me@example.org", "javascript:void(0)", "tel:+1", "blob:https://example.org/1", "http://["]

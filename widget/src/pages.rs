@@ -76,7 +76,7 @@ impl Pages {
         self.page(key).is_some_and(|page| page.id == *id)
     }
 
-    /// The viewers of a page as they are shown; fewer than none if nobody knows.
+    /// The shown viewers of a page. Below 0 if they are not known.
     pub(crate) fn viewers(&self, key: u32) -> f64 {
         self.page(key).map_or(UNKNOWN, |page| page.count.shown())
     }

@@ -216,7 +216,7 @@ impl Backoff {
         FIRST_DELAY_MS.saturating_mul(doubled).min(LONGEST_DELAY_MS)
     }
 
-    /// The next delay; `random` is in 0..1.
+    /// The next delay. `random` is from 0 up, below 1.
     fn next_delay_ms(&mut self, random: f64) -> f64 {
         let delay_ms = f64::from(self.ceiling_ms()) * random;
         self.attempts = self.attempts.saturating_add(1);
@@ -253,20 +253,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_one_segment() {
+    fn ids_are_encoded_as_one_segment() {
         assert_eq!(encode("example.org:8443/a-b?c=%C3%BC#/x"), "example.org%3A8443%2Fa-b%3Fc%3D%25C3%25BC%23%2Fx");
         assert_eq!(encode("ü"), "%C3%BC");
     }
 
     #[test]
-    fn delays_double_up_to_the_longest() {
+    fn delays_double_up_to_the_longest_delay() {
         let mut backoff = Backoff::default();
         let ceilings: Vec<f64> = (0..9).map(|_| backoff.next_delay_ms(1.0)).collect();
         assert_eq!(ceilings, [500.0, 1e3, 2e3, 4e3, 8e3, 16e3, 30e3, 30e3, 30e3]);
     }
 
     #[test]
-    fn delays_stay_long_for_ever() {
+    fn delays_stay_at_the_longest_after_any_number_of_attempts() {
         for attempts in (6..100).chain([u32::MAX]) {
             let mut backoff = Backoff { attempts };
             assert_eq!(backoff.next_delay_ms(1.0), f64::from(LONGEST_DELAY_MS), "after {attempts} attempts");
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_reaches_down_to_zero() {
+    fn the_delay_is_a_random_part_of_its_ceiling() {
         let mut backoff = Backoff { attempts: 3 };
         assert_eq!(backoff.next_delay_ms(0.0), 0.0);
         assert_eq!(backoff.next_delay_ms(0.5), 4e3);
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn pace_allows_a_burst_then_a_trickle() {
+    fn a_burst_of_messages_is_allowed_and_then_one_at_a_time() {
         let mut pace = Pace::default();
         for _ in 0..16 {
             assert_eq!(pace.wait_ms(1_000.0), 0.0);
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_restores_the_burst_and_no_more() {
+    fn a_quiet_time_restores_one_burst_at_most() {
         let mut pace = Pace::default();
         pace.spend(0.0);
         let sent = (0..100).filter(|_| {

@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_tokens_are_taken_for_some() {
+    fn texts_that_are_not_tokens_are_refused() {
         assert!(is_token(b"mi9w3k2a-1x0fj2k3l4m"));
         assert!(is_token(b"mi9w3k2a0-1"));
         for text in

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn touching_a_file_changes_nothing() {
+    fn writing_the_same_content_again_does_not_change_the_digest() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.js");
         fs::write(&file, "1").unwrap();
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_from_npm_do_not_count() {
+    fn folders_of_npm_do_not_change_the_digest() {
         let folder = tempfile::tempdir().unwrap();
         let sources = folder.path().to_owned();
         fs::write(sources.join("a.js"), "1").unwrap();

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn module_goes_by_the_listed_numbers() {
+    fn imports_and_exports_get_the_listed_numbers_as_names() {
         let exports = ["__wbindgen_malloc", "start", "__wbindgen_free", "total"];
         let mut module = module(&["__wbg_place_1", "__wbg_here_3", "__wbg_send_2"], &exports);
         describe(&mut module, BINDGEN).unwrap();

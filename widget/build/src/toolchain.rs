@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endless_program_is_ended_at_the_limit() {
+    fn a_program_that_does_not_end_is_killed_at_the_limit() {
         let endless = Command::new("sleep").arg("600").spawn().unwrap();
         let id = endless.id().to_string();
         let error = wait(endless, Duration::from_millis(1)).unwrap_err();

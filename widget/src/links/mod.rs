@@ -200,7 +200,7 @@ impl Widget {
         }
         dom::adopt_all();
         self.arrange_later();
-        // At once, before anyone sees a link without its number. Where the page must be laid out for it, that would be dear.
+        // At once, before anyone sees a link without its number. In a crowd it waits, because it would cost a layout.
         if !self.links.is_done() {
             if is_busy || self.links.crowd.is_one() {
                 self.timers.set_sooner(alarm::FIND, 0.0);
