@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_and_files_are_found() {
+    fn files_are_found_and_folders_stand_for_their_index_page() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("sub")).unwrap();
         fs::write(root.path().join("sub/index.html"), "").unwrap();

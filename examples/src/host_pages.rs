@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_pages_get_the_tag() {
+    fn pages_without_a_tag_get_it() {
         let pages = HostPages::new(SERVER, None, false);
         let tag = "<script async src=\"http://127.0.0.1:1999/live.js\"></script>";
         let with_tag = |page: &str| pages.with_tag(page.to_owned());
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn server_is_an_origin() {
+    fn the_server_option_must_be_an_origin() {
         assert_eq!(parse_server("http://127.0.0.1:1999/").as_deref(), Ok(SERVER));
         for bad in ["127.0.0.1:1999", "ftp://a", "http://a/path", "http://a?b", "http://a\"><b", "/live.js"] {
             assert!(parse_server(bad).is_err(), "{bad}");

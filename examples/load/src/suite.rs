@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_run_that_was_not_exact_shows() {
+    fn the_outcome_is_not_exact_if_one_run_was_not() {
         let run = |exact: bool, cpu: f64| [("exact".to_owned(), json!(exact)), ("cpu".to_owned(), json!(cpu))];
         let runs = [run(true, 3.0), run(false, 1.0), run(true, 2.0)].map(Map::from_iter);
         let median = median_of_all(&runs);

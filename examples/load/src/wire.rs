@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_of_every_length_come_back_whole() {
+    fn frames_of_every_length_are_read_as_they_were_written() {
         for length in [0, 1, 125, 126, 65_535, 65_536] {
             let payload: Vec<u8> = (0..length).map(|idx: usize| idx.to_le_bytes()[0]).collect();
             let bytes = masked(TEXT, &payload);
