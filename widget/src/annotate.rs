@@ -205,8 +205,8 @@ impl Widget {
         self.timers.set_sooner(alarm::PLACE, (REST * self.annotations.frame_ms).clamp(SHORTEST_MS, LONGEST_MS));
     }
 
-    /// Someone removed the number of a link. Libraries that morph a page into another do so by accident, so the number is
-    /// written again. If the page removes it again and again, it stays removed.
+    /// Someone removed the number of a link. Libraries that morph a page into another do so by accident, so the number
+    /// is written again. If the page removes it again and again, it stays removed.
     pub(crate) fn lost(&mut self, slot: u32) {
         let Some(link) = self.links.get(slot) else { return };
         let now_ms = now_ms();

@@ -1,4 +1,4 @@
-//! The count of a page: what the server said last, and what is shown.
+//! The count of a page: the last one from the server, and the one that is shown.
 
 /// A count that is not known.
 pub(crate) const UNKNOWN: f64 = -1.0;

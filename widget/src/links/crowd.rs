@@ -26,7 +26,7 @@ const SHORT_RUN: u32 = 3;
 /// Whether the page has a crowd, and when to check again which links are near.
 #[derive(Default)]
 pub(crate) struct Crowd {
-    /// A crowd stays one.
+    /// Whether the page has a crowd. Once it has one, that stays.
     is_one: bool,
     /// A check of which links are near is running.
     pub(crate) is_surveying: bool,
@@ -44,7 +44,7 @@ impl Crowd {
         self.is_one
     }
 
-    /// Whether links to this many pages begin a crowd, which was none before.
+    /// Whether links to this many pages begin a crowd. False if there is one already.
     pub(crate) fn begins(&self, pages: usize) -> bool {
         !self.is_one && pages > CROWD
     }
