@@ -80,7 +80,7 @@ pub(crate) fn refused(status: StatusCode, why: &str) -> Answer {
     answer(status, "text/plain; charset=utf-8", format!("{why}\n"))
 }
 
-/// An error of ours. It is logged, and the answer says it.
+/// An error of this server. It is logged, and the answer contains it.
 pub(crate) fn failed(why: &str) -> Answer {
     eprintln!("{why}");
     refused(StatusCode::INTERNAL_SERVER_ERROR, why)

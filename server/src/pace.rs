@@ -17,7 +17,7 @@ const PART_OF_CORE: u32 = 4;
 const LOOKS_AGAIN: u32 = 8;
 /// The shortest time between two such checks.
 const SHORTEST_LOOK: Duration = Duration::from_millis(16);
-/// Rounds to everyone that may be unpaid: one, and another whose bill comes late.
+/// How many rounds to everyone may be unpaid: one, and another one whose cost is reported late.
 const UNPAID_ROUNDS: u32 = 2;
 /// Each message multiplies the weight of the older ones by this factor.
 const OLDER_COUNT_FOR: f64 = 0.9;
@@ -132,7 +132,7 @@ mod tests {
     fn in_a_rush_messages_wait_for_handshakes_but_not_for_ever() {
         let start = Instant::now();
         let mut pace = Pace::default();
-        assert_eq!(pace.wait(start, true), Duration::ZERO, "the first waits for no one");
+        assert_eq!(pace.wait(start, true), Duration::ZERO, "the first message never waits");
         pace.sent(start, SHORTEST);
         let wait = |late| pace.wait(start + SHORTEST + late, true);
         assert_eq!(pace.wait(start, true), SHORTEST);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_average_takes_late_bills_into_account() {
+    fn an_average_includes_costs_that_are_added_later() {
         let mut average = Average::default();
         assert_eq!(average.cost_of(1), LONGEST_INTERVAL);
         for _ in 0..100 {

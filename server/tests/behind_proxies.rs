@@ -299,5 +299,5 @@ async fn the_flags_on_the_traefik_page_tell_readers_apart() {
     let handshake = async |hops: &str| server.connect("/live?page=a", &[("x-forwarded-for", hops)]).await;
     let _anna = handshake("203.0.113.7, 172.18.0.5").await.unwrap();
     let _ben = handshake("203.0.113.8, 172.18.0.5").await.unwrap();
-    assert!(handshake("203.0.113.7, 172.18.0.6").await.is_err(), "the same reader through another of its containers");
+    assert!(handshake("203.0.113.7, 172.18.0.6").await.is_err(), "it is the same reader through another proxy");
 }

@@ -247,7 +247,7 @@ async fn one_of_two_rooms_that_call_each_other_fails_at_once() {
 }
 
 #[tokio::test]
-async fn many_crossing_calls_all_end() {
+async fn many_calls_between_the_same_rooms_all_end() {
     let server = start().await;
     // The last three always call a room that already waits.
     let ways = ["a/b/c", "b/c/a", "c/a/b", "a/c", "c/b", "b/a", "a/a", "a/b/a", "b/c/a/b"];

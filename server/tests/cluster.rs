@@ -99,7 +99,7 @@ async fn nodes_count_alone_while_nats_is_down_and_together_when_it_is_back() {
     nats.restart();
     expect_everywhere(&[&one, &two], "example.org/a", 2).await;
     expect_everywhere(&[&one, &two], "example.org/b", 1).await;
-    wait_until("readiness has no such reason any more", async || !one.complaints().await.contains("NATS")).await;
+    wait_until("readiness no longer gives that reason", async || !one.complaints().await.contains("NATS")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

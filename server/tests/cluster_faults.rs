@@ -197,7 +197,7 @@ async fn counts_are_exact_within_2_s_after_nats_is_back() {
     expect_everywhere(&[&two], "example.org/a", 0).await;
     nats.restart();
     wait_until("nats-server listens", async || tokio::net::TcpStream::connect(nats.address).await.is_ok()).await;
-    expect_exact("the engine was killed for 7 s and is back", [&one, &two], &stayed).await;
+    expect_exact("NATS was killed for 7 s and is back", [&one, &two], &stayed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,14 +209,14 @@ async fn a_frozen_nats_server_is_reported_and_counts_recover() {
     expect_everywhere(&[&one, &two], "example.org/a", 1).await;
     let start = Instant::now();
     nats.signal("STOP");
-    wait_until("readiness says that the engine is away", async || {
+    wait_until("readiness says that NATS is away", async || {
         one.complaints().await.contains("NATS") && two.complaints().await.contains("NATS")
     })
     .await;
-    within("the engine is frozen, and that is noticed", start.elapsed(), Duration::from_secs(4));
+    within("NATS is frozen, and readiness says so", start.elapsed(), Duration::from_secs(4));
     let stayed = churn(&one, &two, start).await;
     nats.signal("CONT");
-    expect_exact("the engine thaws", [&one, &two], &stayed).await;
+    expect_exact("NATS is no longer frozen", [&one, &two], &stayed).await;
 }
 
 /// Two network namespaces and the links between them. They are removed when this is dropped.

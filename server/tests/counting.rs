@@ -87,7 +87,7 @@ async fn two_connections_with_one_id_count_twice_until_one_closes() {
 }
 
 #[tokio::test]
-async fn spellings_of_one_page_are_one_room() {
+async fn all_spellings_of_a_page_share_one_room() {
     let server = TestServer::start().await;
     let mut reader = server.viewer("example.org%2F").await;
     reader.subscribe(&["EXAMPLE.org:443/a/?utm_source=x"]).await;

@@ -113,7 +113,7 @@ async fn memory_of_one_address_is_limited_for_links_and_bodies() {
     };
     let refused = post("192.0.2.1").await;
     assert_eq!((refused.status, refused.headers.contains_key("retry-after")), (429, true));
-    assert_eq!(post("192.0.2.2").await.status, 400, "blanks are no JSON, but they were read");
+    assert_eq!(post("192.0.2.2").await.status, 400, "blanks are not JSON, but they were read");
     anna.close().await;
     wait_until("it is given back", async || post("192.0.2.1").await.status == 400).await;
 }

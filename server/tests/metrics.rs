@@ -104,7 +104,7 @@ async fn metrics_have_the_format_that_the_collector_asks_for() {
         assert!(answer.status == 200 && answer.header("content-type").starts_with(expected), "{accept}");
     }
     assert_eq!(admin.get("/healthz").await.0, 200);
-    assert_eq!(admin.get("/parties/page/a").await.0, 404, "readers have another address");
+    assert_eq!(admin.get("/parties/page/a").await.0, 404, "pages have another address");
     assert_eq!(server.get("/metrics").await.0, 404, "the public address has no metrics");
 }
 

@@ -248,7 +248,7 @@ async fn counts_that_are_not_whole_numbers_are_400() {
 }
 
 #[tokio::test]
-async fn links_are_capped() {
+async fn links_beyond_the_limit_of_a_connection_are_refused() {
     let server = TestServer::with(&["--max-links-per-connection", "3"]).await;
     let mut anna = server.viewer("a").await;
     anna.subscribe(&["b", "c", "d", "e", "f"]).await;

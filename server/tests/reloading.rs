@@ -192,7 +192,7 @@ fn flags_take_precedence_over_variables_and_variables_over_the_file() {
     assert_eq!(row("--party-token"), ["(secret)", file.to_str().unwrap()]);
     assert!(output.status.success() && said.contains("The server would serve for flag.example"), "{said}");
     let help = Binary::command(folder.path(), &["--help"]).env("CONNECTION_COUNTER_ENV_FILE", &file).output().unwrap();
-    assert!(!String::from_utf8(help.stdout).unwrap().contains("secret\n"), "help tells no secret");
+    assert!(!String::from_utf8(help.stdout).unwrap().contains("secret\n"), "help shows no secret");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Viewers that read slowly, or not at all, cost one message each and hold up no one.
+//! Viewers that read slowly, or not at all. The server holds one message for each of them, and the others do not wait.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test may panic")]
 

@@ -115,7 +115,7 @@ async fn unsubscribed_links_get_no_more_updates() {
     anna.subscribe(&["b", "c"]).await;
     anna.expect_viewers("c", 0).await;
     anna.unsubscribe(&["b"]).await;
-    wait_until("the counter lets go of b", async || server.get_json(COUNTER).await["pages"]["b"].is_null()).await;
+    wait_until("the counter forgets b", async || server.get_json(COUNTER).await["pages"]["b"].is_null()).await;
     let _ben = server.viewer("b").await;
     server.expect_counted("all-pages", "b", 1).await;
     let _cleo = server.viewer("c").await;
@@ -169,7 +169,7 @@ async fn a_subscription_ends_when_its_last_watcher_leaves() {
     assert!(watched().await, "one viewer still watches b");
     // This connection ends without a close frame, as in a crash.
     drop(alex);
-    wait_until("the counter lets go of b", async || !watched().await).await;
+    wait_until("the counter forgets b", async || !watched().await).await;
 }
 
 #[tokio::test]

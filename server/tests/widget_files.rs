@@ -43,7 +43,7 @@ async fn the_wasm_module_can_be_cached_for_ever() {
 }
 
 #[tokio::test]
-async fn the_script_names_the_module_served() {
+async fn the_script_names_the_served_module() {
     let server = TestServer::start().await;
     let script = get(&server, "/live.js", &[]).await.text();
     let (name, _) = built(".wasm");

@@ -44,7 +44,7 @@ pub(crate) fn answer_unread(stream: &TcpStream, error: &Error) {
     let (status, seconds) = (error.status(), retry_after());
     let answer =
         format!("HTTP/1.1 {status}\r\nretry-after: {seconds}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-    // A new socket has space for this. If it has none, the close is answer enough.
+    // A new socket has space for this. If it has none, the client only sees the close.
     let _ = stream.try_write(answer.as_bytes());
 }
 

@@ -78,7 +78,7 @@ impl Audience {
         self.sealed(frames)
     }
 
-    /// The counts of these nodes also arrive with our first secret, if they have it.
+    /// Drops the counts of these nodes. If they have our first secret, their counts also arrive with that one.
     fn ignore_counts(&mut self) {
         self.member.take_changed();
         self.member.take_events();

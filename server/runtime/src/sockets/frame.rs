@@ -67,7 +67,7 @@ fn check(header: &FrameHeader, size: usize) -> Result<[u8; 4], ProtocolError> {
     Ok(mask)
 }
 
-/// It works on four bytes at a time, which the compiler turns into more.
+/// Unmasks four bytes at a time. The compiler turns this into larger steps.
 fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     let word = u32::from_ne_bytes(mask);
     let (words, rest) = payload.as_chunks_mut::<4>();

@@ -112,7 +112,7 @@ fn foreign_in(folder: &Path, ours: impl Fn(&str, bool) -> bool + Copy) -> io::Re
 }
 
 fn is_ours(path: &Path, ours: impl Fn(&str, bool) -> bool) -> bool {
-    // A link may lead to one of fjall's files, so it is judged by what it leads to. Pipes and sockets are never ours.
+    // A link is judged by its target, because that may be one of fjall's files. Pipes and sockets are never fjall's.
     let is_folder = path.is_dir();
     (is_folder || path.is_file()) && path.file_name().and_then(OsStr::to_str).is_some_and(|name| ours(name, is_folder))
 }

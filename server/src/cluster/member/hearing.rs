@@ -10,7 +10,8 @@ use super::{
     ALIVE_INTERVAL, ASK_INTERVAL, BUCKETS, Event, Heard, Member,
 };
 
-/// Time between two such requests because frames are missing. If an overloaded bus loses frames, requests must not add many.
+/// Time between two requests for everything because frames are missing. They must not add many frames to an overloaded
+/// bus.
 const ASK_INTERVAL_AFTER_LOSS: Duration = Duration::from_secs(2);
 /// Other nodes that count. A cluster of 40 nodes holds ten million viewers.
 const MAX_NODES: usize = 256;

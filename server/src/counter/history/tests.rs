@@ -100,7 +100,7 @@ fn rows_that_are_too_old_to_be_shown_are_deleted() {
     history.changed(at(START_MS), &a, 0, 1);
     let stored = saved(&mut history);
     history.forget_old(at(START_MS + DAY_MS));
-    assert_eq!(history.gone().len(), 0, "a row goes when none of it is shown");
+    assert_eq!(history.gone().len(), 0, "a row is deleted only when none of it is shown");
     history.forget_old(at(START_MS + DAY_MS + HOUR_MS));
     assert_eq!(history.gone().len(), 2, "the minutes of the site and of the page");
     history.forget_old(at(START_MS + 93 * DAY_MS));
@@ -174,7 +174,7 @@ fn only_the_busiest_pages_have_a_curve() {
     assert!(!has(&history, 5_000) && history.gone().is_empty());
     history.changed(at(START_MS), &page(5_000), 4, 5);
     assert!(has(&history, 5_000) && !has(&history, 7));
-    assert_eq!(history.gone().len(), 2, "its rows go as well");
+    assert_eq!(history.gone().len(), 2, "its rows are deleted, too");
     // Other pages change nothing, however many they are.
     for number in 10_000..60_000 {
         history.changed(at(START_MS), &page(number), 0, 1);
