@@ -19,6 +19,12 @@ fn outcome(command: &mut Command) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
+fn set_variables(command: &mut Command, values: &[(&str, &str)]) {
+    for (name, value) in values {
+        command.env(format!("CONNECTION_COUNTER_{name}"), value);
+    }
+}
+
 #[test]
 fn an_invalid_setting_stops_the_start_with_its_name_and_a_hint() {
     let folder = tempfile::tempdir().unwrap();
@@ -144,15 +150,14 @@ async fn quotes_around_a_variable_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Binary::command(folder.path(), &[]);
     // Docker keeps the quotes in a file of variables.
-    for (name, value) in [
+    let values = [
         ("MAX_ROOMS", "'1000'"),
         ("SITE", "\"one.example, two.example\""),
         ("TRUSTED_PROXY", "'127.0.0.1', '10.0.0.0/8'"),
         ("LOG", "' '"),
         ("PUBLIC_URL", "'HTTPS://live.example.org'"),
-    ] {
-        command.env(format!("CONNECTION_COUNTER_{name}"), value);
-    }
+    ];
+    set_variables(&mut command, &values);
     let server = Binary::spawn(command.stderr(Stdio::null()));
     for site in ["one.example", "two.example"] {
         assert_eq!(server.get(&format!("/parties/counter/{site}")).await.0, 200, "{site}");
@@ -174,9 +179,8 @@ fn a_settings_file_that_is_not_utf_8_stops_the_start() {
 async fn an_empty_variable_counts_as_not_set() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Binary::command(folder.path(), &[]);
-    for name in ["SITE", "PARTY_TOKEN", "ASSETS", "DEMO", "MAX_ROOMS", "LOG", "TRUSTED_PROXY", "PUBLIC_URL"] {
-        command.env(format!("CONNECTION_COUNTER_{name}"), " ");
-    }
+    let names = ["SITE", "PARTY_TOKEN", "ASSETS", "DEMO", "MAX_ROOMS", "LOG", "TRUSTED_PROXY", "PUBLIC_URL"];
+    set_variables(&mut command, &names.map(|name| (name, " ")));
     let server = Binary::spawn(command.stderr(Stdio::null()));
     assert_eq!(server.get("/parties/counter/one.example").await.0, 200);
 }
@@ -198,16 +202,15 @@ async fn blanks_and_empty_items_in_lists_are_ignored() {
 async fn blanks_around_a_variable_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Binary::command(folder.path(), &[]);
-    for (name, value) in [
+    let values = [
         ("OPEN", " yes "),
         ("MAX_ROOMS", " 1000 "),
         ("LOG_FORMAT", " json "),
         ("TRUSTED_PROXY", "127.0.0.1 , 10.0.0.0/8,"),
         ("CORS_ORIGIN", ", https://a.example,"),
         ("DRAIN_MS", " 1 "),
-    ] {
-        command.env(format!("CONNECTION_COUNTER_{name}"), value);
-    }
+    ];
+    set_variables(&mut command, &values);
     Binary::spawn(command.stderr(Stdio::null())).expect_health().await;
 }
 
