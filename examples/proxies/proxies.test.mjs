@@ -66,6 +66,14 @@ changed("a path may be cut off with a slash at the end of proxy_pass", "nginx", 
   expectCounts(stage, proxy, "live/"),
 );
 
+const rewritten = (rule) => (snippet) => snippet.replace("location / {", `location / {\n        rewrite ${rule} break;`);
+changed("a handshake counts without its path", "nginx", 0, rewritten("^/live$ /"), (stage, proxy) =>
+  expectCounts(stage, proxy, ""),
+);
+changed("a handshake without its query is in the log", "nginx", 0, rewritten("^/live$ /live?"), (stage, proxy) =>
+  expectLogged(stage, proxy, /WARN.*came to \/live, where no party is/),
+);
+
 changed(
   "a plain health check finds the server up",
   "haproxy",
@@ -114,15 +122,17 @@ function get(url) {
   });
 }
 
-/** A reader's page behind a proxy that loses the handshake: the log says what is missing. */
-async function expectLostHandshake(stage, proxy) {
+/** A reader's page behind a proxy that spoils the handshake: the log says what is wrong. */
+async function expectLogged(stage, proxy, line) {
   const site = await servePages(stage, () => html(`<script async src="${proxy.url}live.js"></script>`, ""));
   await stage.startBrowser(["--ignore-certificate-errors"]);
   const tab = await stage.newTab();
   tab.allow(/WebSocket connection .* failed|connection-counter:/);
   await tab.open(`${site}/page`);
-  await until("the log names the header that got lost", () => /WARN.*Upgrade/.test(stage.server.log));
+  await until("the log says what is wrong", () => line.test(stage.server.log));
 }
+
+const expectLostHeader = (stage, proxy) => expectLogged(stage, proxy, /WARN.*Upgrade/);
 
 const without = (lines) => (snippet) => snippet.replace(lines, "");
 for (const [name, what, lines] of [
@@ -130,5 +140,5 @@ for (const [name, what, lines] of [
   ["nginx", "proxy_http_version", /^.*proxy_http_version.*\n/gm],
   ["apache", "upgrade=websocket", " upgrade=websocket"],
 ]) {
-  changed(`a handshake that got lost without ${what} is in the log`, name, 0, without(lines), expectLostHandshake);
+  changed(`a handshake that got lost without ${what} is in the log`, name, 0, without(lines), expectLostHeader);
 }
