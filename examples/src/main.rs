@@ -72,6 +72,6 @@ async fn serve(stream: TcpStream, pages: Arc<HostPages>) {
             Ok::<_, Infallible>(answer.unwrap_or_else(|_| files::failed("the host failed; its log says why")))
         }
     });
-    // An error here means that the browser has gone, which happens.
+    // An error here means that the browser has closed the connection.
     let _gone = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

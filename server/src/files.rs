@@ -17,15 +17,15 @@ use crate::{
 // `WIDGET` and `DEMO`: name and content of every file in `widget/dist` and `server/demo`.
 include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
-/// What the demo's pages may do: load their own files, compile the widget, and connect to this server.
+/// The demo's pages may only load their own files, compile the widget, and connect to this server.
 const DEMO_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; \
                            form-action 'none'; frame-ancestors 'none'";
-/// The same for the preview, which the start page shows in a frame.
+/// The same policy for the preview, which the start page shows in a frame.
 const PREVIEW_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; \
                               form-action 'none'; frame-ancestors 'self'";
-/// A file whose name changes with its content.
+/// For a file whose name changes with its content. Caches keep it for ever.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// A file that must fit the others. Browsers ask each time, and usually learn that it has not changed.
+/// For a file that must fit the others. Browsers ask each time whether it has changed. Usually it has not.
 const ASK_FIRST: &str = "no-cache";
 
 /// The widget's file of this version and its integrity, for pages that pin the version.

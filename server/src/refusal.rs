@@ -97,7 +97,7 @@ pub(crate) struct RefusedOrigin {
     pub(crate) times: u64,
 }
 
-/// Like notices, these belong to the whole process.
+/// The refused origins belong to the whole process, like notices.
 static REFUSED: Mutex<Vec<RefusedOrigin>> = Mutex::new(Vec::new());
 
 /// The origins that were refused, the newest first.

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_json_strings() {
+    fn links_are_escaped_as_json_strings() {
         let odd = PageId::from_parts("example.org", "/\"\\\n", "?\"\\\u{1}", "").unwrap();
         let (message, _) = message_of(&["example.org/a", odd.as_str()]);
         assert_eq!(message, json!({"type": "subscribe", "links": ["example.org/a", odd]}));

@@ -29,7 +29,7 @@ pub(crate) struct Widget {
     tab: Tab,
     socket: Socket,
     pub(crate) timers: Timers,
-    /// Shown numbers may still wait for the server to confirm them.
+    /// Whether some shown numbers still wait for the server to confirm them.
     is_settling: bool,
     /// When the room was last changed.
     moved_ms: f64,

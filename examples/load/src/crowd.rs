@@ -91,7 +91,7 @@ impl Crowd {
             shaking: 0,
             messages: 0,
             lost: 0,
-            // Ports of the last run may still be in use, so each run begins with other ones.
+            // Ports of the last run may still be in use, so each run begins with different ports.
             opened: std::process::id() % ADDRESSES * VIEWERS_PER_ADDRESS,
         })
     }

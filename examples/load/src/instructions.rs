@@ -1,5 +1,5 @@
-//! Measures code without sockets, clock or disk in instructions, which do not depend on the machine's load: the program runs
-//! itself under callgrind.
+//! Counts the instructions of code without sockets, clock or disk. They do not depend on the machine's load. To count
+//! them, the program runs itself under callgrind.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::Failure;
 
-/// How often a piece is run. The cost of starting is subtracted, by running it a second time once only.
+/// How often a piece is run. To subtract the cost of starting, the program also runs it only once.
 const TIMES: u32 = 100;
 /// Links of a message, as on a page with a few menus.
 const LINKS: u32 = 30;

@@ -77,7 +77,7 @@ fn number(outcome: &Outcome, figure: &str) -> Option<f64> {
     outcome.figures.get(figure).and_then(Value::as_f64).filter(|value| *value > 0.0)
 }
 
-/// The least and the most of these values, with a margin on both sides.
+/// The smallest and the largest of these values, with a margin on both sides.
 fn span(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     (values.clone().fold(f64::INFINITY, f64::min) * 0.8, values.fold(0.0, f64::max) * 1.25)
 }

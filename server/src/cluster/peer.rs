@@ -7,7 +7,7 @@ use super::{
     wire::{Body, Entry, Frame, Refused},
 };
 
-/// A node that has not heard us for this long does not count. Nine signs of life have then been missed, of that node or of
+/// A node that has not heard us for this long does not count. By then nine signs of life have been lost: that node's or
 /// ours.
 pub(super) const TTL: Duration = Duration::from_secs(5);
 /// The counts of a silent node are kept for this long, so that they are back with its first frame.
@@ -49,7 +49,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// A node whose first frame this is.
+    /// A new node, from its first frame.
     pub(super) fn new(now: Instant, first: &Frame) -> Self {
         Self {
             state: State::Stranger,
@@ -145,7 +145,7 @@ impl Peer {
         matches!(self.state, State::Stranger | State::Silent) && now.saturating_duration_since(self.heard) > quiet
     }
 
-    /// It has heard the frame that we sent then. Returns whether that makes it count.
+    /// Records that the node has heard the frame that we sent at this time. Returns whether that makes it count.
     pub(super) fn hears_us(&mut self, now: Instant, said: Instant) -> bool {
         self.heard_us = self.heard_us.max(Some(said));
         matches!(self.state, State::Stranger | State::Silent) && !self.is_overdue(now)

@@ -6,7 +6,7 @@ use super::{Cluster, name};
 use crate::Measure;
 
 impl Cluster {
-    /// Why counts are wrong, if they are.
+    /// Why counts may be wrong. `None` if the NATS server can be reached.
     pub(crate) fn trouble(&self) -> Option<String> {
         let since = self.state().away_since?;
         Some(format!(

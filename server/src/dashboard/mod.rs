@@ -26,7 +26,7 @@ use view::Sites;
 
 /// How often an open dashboard gets new numbers. People do not read faster.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Dashboards that may be open at the same time. It is few, because each costs as much as a reader.
+/// Dashboards that may be open at the same time. There are few, because each costs as much as a reader.
 const MAX_OPEN: usize = 32;
 /// The prefix of the names of sites' numbers. The other names are pages.
 const SITE: &str = "site:";

@@ -35,7 +35,7 @@ impl Page {
             return Ok(());
         }
         if self.links.len() + links.len() > limits.links_per_room {
-            // Links that are only stored make room for watched ones.
+            // Links that are only stored are dropped to make room for watched ones.
             forget_unwatched(&mut self.links, room)?;
         }
         let page = page_id(room);
@@ -107,7 +107,7 @@ impl Page {
         Ok(())
     }
 
-    /// One viewer less watches these links.
+    /// Removes one viewer from those who watch these links.
     pub(super) fn unwatch<'a>(&mut self, links: impl Iterator<Item = &'a PageId>) {
         for id in links {
             if let Some(link) = self.links.get_mut(id) {

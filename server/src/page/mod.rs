@@ -35,7 +35,7 @@ use telling::Telling;
 
 /// Bytes of a `viewer` token. It may be a UUID, or another text of this length.
 const MAX_TOKEN_BYTES: usize = 64;
-/// How long an event waits for stored links. No one notices it.
+/// How long an event waits for stored links. Nobody notices such a short time.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// The prefix of the keys of stored links.
 const LINKS: &str = "link:";

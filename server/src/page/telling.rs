@@ -6,8 +6,9 @@ use crate::pace::{Pace, Spending};
 
 /// What all viewers of a page have been told.
 ///
-/// Each change of a count is a version. A viewer remembers the version that it was told last ([`Viewer::told`](super::Viewer)),
-/// and needs all later changes of the links that it watches. However long it could not be told, these are one update.
+/// Each change of a count is a version. A viewer remembers the version that it was told last
+/// ([`Viewer::told`](super::Viewer)), and needs all later changes of the links that it watches. These are one update,
+/// even if the viewer could not be told for a long time.
 #[derive(Default)]
 pub(super) struct Telling {
     /// The current version. It grows with every change.
@@ -68,7 +69,7 @@ mod tests {
     const SHORTEST: Duration = Duration::from_millis(16);
 
     #[test]
-    fn the_first_change_is_sent_at_once_the_next_ones_together() {
+    fn the_first_change_is_sent_at_once_and_the_next_ones_together() {
         let (mut telling, start) = (Telling::default(), Instant::now());
         assert_eq!(telling.wait(start, false), None);
         telling.change();
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_viewer_that_was_skipped_is_told_next_time() {
+    fn a_skipped_viewer_is_told_in_the_next_round() {
         let (mut telling, start) = (Telling::default(), Instant::now());
         let version = telling.change();
         telling.done(start, Duration::ZERO, SHORTEST, false);

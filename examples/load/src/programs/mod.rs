@@ -66,7 +66,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// What tells it from other plans of its program.
+    /// How this plan differs from other plans of its program.
     pub(crate) fn size(&self) -> String {
         match self.program {
             Program::FanOut => format!("{} watchers, {} changes/s", self.viewers, self.rate),

@@ -19,9 +19,9 @@ impl Event {
         matches!(self, Self::Close { .. })
     }
 
-    /// Rooms may start for this event until one in this many of all rooms is in memory. Requests of strangers have the largest
-    /// divisor, because a stranger can send them to any number of rooms at almost no cost. Rooms that strangers have started
-    /// must still reach the rooms that they need.
+    /// The limit of rooms, divided by this, is how many rooms may be in memory for this event to start another one.
+    /// Requests of strangers have the largest divisor, because a stranger can send them to any number of rooms at
+    /// almost no cost. Rooms that strangers have started must still reach the rooms that they need.
     pub(super) fn divisor(&self) -> usize {
         match self {
             Self::Request { outside: true, .. } => 4,

@@ -63,7 +63,8 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// Handles one event. A panic ends the party's value and its connections, but not this task.
+/// Handles one event. If a hook panics, the party's value is dropped and its connections are closed, but this task goes
+/// on.
 async fn guarded<P: Party>(room: &mut Room, party: &mut Option<P>, woken: Woken) {
     let handled = AssertUnwindSafe(handle(room, party, woken)).catch_unwind().await;
     if handled.is_err() {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{error::Error, limits::Limits};
 
-/// If more than one in this many of all rooms are in memory, a room that only got requests leaves at once.
+/// If more rooms are in memory than their limit divided by this, a room that only got requests leaves at once.
 const CROWDED_DIVISOR: usize = 16;
 
 /// The connections of a room.
