@@ -176,6 +176,23 @@ story("watching tab is not counted", {}, async (stage) => {
   await expectCounted(stage, `${site}/one`, 0);
 });
 
+story("tabs that open at the same moment count once when asked to", {}, async (stage) => {
+  const site = await twoPages(stage, "data-merge-tabs");
+  const tab = await stage.newTab();
+  await tab.page.evaluateOnNewDocument(() => {
+    // Stands for a tab that asks while this one still waits for answers, and has not heard it ask.
+    const other = new BroadcastChannel("connection-counter");
+    window.told = [];
+    other.onmessage = ({ data }) => {
+      if (window.told.push(data) === 1) other.postMessage("zzzzzzzz-1");
+    };
+  });
+  await tab.open(`${site}/one`);
+  await until("the other tab is told the older token", () =>
+    tab.page.evaluate(() => window.told.length === 2 && window.told[0] === window.told[1]),
+  );
+});
+
 story("tabs of one browser count once when asked to", {}, async (stage) => {
   const site = await twoPages(stage, "data-merge-tabs");
   const open = async (path) => {

@@ -140,7 +140,8 @@ impl Tab {
         if *token < *self.token {
             self.token = token.into();
             self.agree();
-        } else if self.is_agreed {
+        } else {
+            // That tab may not have been there when this one asked. So it is told, even while this one still waits for answers.
             dom::post(&self.token);
         }
     }
