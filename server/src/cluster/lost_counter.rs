@@ -33,6 +33,13 @@ impl Pair {
         ClusterFeed { cluster: self.nodes[node].clone(), site: SITE.to_owned() }
     }
 
+    /// A counter on a node, where the page has these viewers.
+    fn counter(&self, node: usize, page: &PageId, viewers: u32) -> ClusterFeed {
+        let mut feed = self.feed(node);
+        set(&mut feed, page, viewers);
+        feed
+    }
+
     fn pass(&mut self, ticks: u32) {
         for _ in 0..ticks {
             self.now += TICK;
@@ -48,13 +55,17 @@ impl Pair {
     }
 }
 
+/// The counter is told how many viewers the page has.
+fn set(feed: &mut ClusterFeed, page: &PageId, viewers: u32) {
+    let (key, _) = feed.watch(page);
+    feed.set(page, key, viewers);
+}
+
 #[test]
 fn counts_of_a_counter_that_does_not_come_back_are_forgotten() {
     let mut pair = Pair::new();
     let page = PageId::parse("example.org/page").unwrap();
-    let mut lost = pair.feed(0);
-    let (key, _) = lost.watch(&page);
-    lost.set(&page, key, 3);
+    let lost = pair.counter(0, &page, 3);
     pair.pass(2);
     assert_eq!(pair.nodes[1].viewers(&page), 3);
     drop(lost);
@@ -68,15 +79,10 @@ fn counts_of_a_counter_that_does_not_come_back_are_forgotten() {
 fn counts_are_forgotten_even_if_the_page_has_lost_its_last_viewer_elsewhere() {
     let mut pair = Pair::new();
     let page = PageId::parse("example.org/page").unwrap();
-    let (mut lost, mut other) = (pair.feed(0), pair.feed(1));
-    for (feed, viewers) in [(&mut lost, 3), (&mut other, 2)] {
-        let (key, _) = feed.watch(&page);
-        feed.set(&page, key, viewers);
-    }
+    let (lost, mut other) = (pair.counter(0, &page, 3), pair.counter(1, &page, 2));
     pair.pass(2);
     drop(lost);
-    let (key, _) = other.watch(&page);
-    other.set(&page, key, 0);
+    set(&mut other, &page, 0);
     pair.pass(2);
     let mut next = pair.feed(0);
     assert_eq!(next.changes(), [(page.clone(), 0)]);
@@ -88,13 +94,9 @@ fn counts_are_forgotten_even_if_the_page_has_lost_its_last_viewer_elsewhere() {
 fn the_next_counter_keeps_the_counts_that_it_is_told_again() {
     let mut pair = Pair::new();
     let page = PageId::parse("example.org/page").unwrap();
-    let mut lost = pair.feed(0);
-    let (key, _) = lost.watch(&page);
-    lost.set(&page, key, 3);
+    let lost = pair.counter(0, &page, 3);
     drop(lost);
-    let mut next = pair.feed(0);
-    let (key, _) = next.watch(&page);
-    next.set(&page, key, 4);
+    let _next = pair.counter(0, &page, 4);
     pair.pass_grace();
     assert_eq!(pair.nodes[1].viewers(&page), 4);
 }
