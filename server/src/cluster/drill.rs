@@ -9,6 +9,7 @@ use std::{
 
 use async_nats::ConnectOptions;
 use connection_counter_protocol::PageId;
+use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 use tokio::{
     sync::oneshot,
@@ -206,6 +207,7 @@ async fn a_million_changes_a_second_pass_one_nats_server() {
     sleep(Duration::from_secs(2)).await;
     let told = || nodes.iter().map(|node| node.cluster.state().member.tallies.told).sum::<u64>();
     let (before, start, cpu) = (told(), Instant::now(), engine.cpu_seconds());
+    let work = cpu_time(ClockId::ProcessCPUTime);
     let mut ticks = interval(TICK);
     let mut round = 0;
     while start.elapsed() < Duration::from_secs(SECONDS) {
@@ -217,7 +219,10 @@ async fn a_million_changes_a_second_pass_one_nats_server() {
         }
     }
     let (elapsed, cpu) = (start.elapsed().as_secs_f64(), engine.cpu_seconds() - cpu);
-    let per_second = (told() - before) as f64 / elapsed;
+    let changes = told() - before;
+    let per_second = changes as f64 / elapsed;
+    // All nodes are in this process: setting, sending and receiving, with the client of NATS and the network.
+    let work = (cpu_time(ClockId::ProcessCPUTime) - work).as_secs_f64() * 1e9 / changes as f64 / nodes.len() as f64;
     let total = nodes.iter().map(|node| node.own(&pages)).sum();
     let took = exact(&nodes, &pages, total).await;
     let lost: u64 = nodes.iter().map(|node| node.cluster.state().member.tallies.lost).sum();
@@ -225,13 +230,14 @@ async fn a_million_changes_a_second_pass_one_nats_server() {
         "{per_second:.0} changes a second in through one NATS server, which used {:.0} % of a core; {lost} frames lost",
         100.0 * cpu / elapsed
     );
+    println!("each node worked {work:.0} ns for each of these changes, without a counter");
     assert!(per_second >= 1_000_000.0, "{per_second} changes a second");
     within("all is exact after that", took, Duration::from_secs(2));
 }
 
 #[test]
 #[ignore = "run it with `just test-cluster`"]
-fn a_change_costs_a_node_150_ns() {
+fn the_protocol_spends_at_most_150_ns_on_a_change() {
     const CHANGES: u32 = 20_000;
     const ROUNDS: u32 = 50;
     const WARM_UP: u32 = 10;
@@ -260,20 +266,20 @@ fn a_change_costs_a_node_150_ns() {
         for frame in listener.on_tick(now) {
             here.on_message(now, &seal.seal(frame).unwrap());
         }
-        let start = processor_time();
+        let start = cpu_time(ClockId::ThreadCPUTime);
         pages.iter().zip(&keys[0]).for_each(|(page, key)| feeds[0].set(page, *key, round + 1));
-        let set = processor_time();
+        let set = cpu_time(ClockId::ThreadCPUTime);
         let messages = here.on_tick(now);
-        let sent = processor_time();
+        let sent = cpu_time(ClockId::ThreadCPUTime);
         for message in &messages {
             // The first frames of a node are refused until it has shown that it hears us.
             let _ = listener.on_frame(now, &seal.open(message).unwrap());
         }
         let heard = listener.take_changed();
-        let received = processor_time();
+        let received = cpu_time(ClockId::ThreadCPUTime);
         messages.iter().for_each(|message| there.on_message(now, message));
         let changes = feeds[1].changes();
-        let told = processor_time();
+        let told = cpu_time(ClockId::ThreadCPUTime);
         // At first they are strangers to each other.
         if round >= WARM_UP {
             rounds.push([set - start, sent - set, received - sent, told - received]);
@@ -293,8 +299,8 @@ fn a_change_costs_a_node_150_ns() {
     assert!(sending.max(receiving) <= Duration::from_nanos(150), "{times:?}");
 }
 
-/// How long this thread has been at work on a processor. Other programs still cost it the processor's caches.
-fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+/// How long this thread or process has been at work on a processor. Other programs still cost it the processor's caches.
+fn cpu_time(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
