@@ -24,11 +24,12 @@ const NOTHING = /^(none|normal)?$/;
 /** At how many spots of a link is asked whether something covers it, and what spreads them evenly: the golden ratio. */
 const SPOTS = 256;
 const GOLDEN = 0.618;
-/** How long the links of one turn may take, layout aside. After a turn is a rest of so many times as long. */
-const FRAME_MS = 16;
+/** How many links one turn may take, and how long, layout aside. After a turn is a rest of so many times as long. */
+const BATCH = 32;
+const TURN_MS = 16;
 const REST = 4;
 /** What `findPlace` answers while nothing of the page can be asked for its place, and when it is asked again. */
-const LATER = null;
+const LATER = 0;
 const LATER_MS = 300;
 
 /** How many characters a place for a text has room for: two at least, so that a number that becomes 10 stays where it is. */
@@ -168,6 +169,8 @@ function findPlace(element, text, lines) {
       line.left - 1 < left + width &&
       line.bottom - BELOW * line.height > top &&
       line.top + ABOVE * line.height < bottom;
+    // Most often it is the text after a link that is in the way, and asking what is at a point takes the browser longest.
+    if (lines.get(element.parentNode)?.some?.(isHit)) return;
     if (around.holders.some((holder) => left < holder.left || left + width > holder.right)) return;
     for (let across = 0, y = top; across < width + stepPx; across += stepPx) {
       const there = root.elementFromPoint(left + Math.min(across, width), y);
@@ -200,33 +203,35 @@ function findPlace(element, text, lines) {
  */
 export function createArrange(elements, written, carry) {
   let timer;
-  /** The links to look at, and how many of them in the next frame. */
+  /** The links to look at. */
   const due = new Set();
-  let most = 1;
   const put = (slot, place) => written[slot]?.[0] && carry(slot, [...written[slot].slice(0, 2), place]);
-  const wait = (delayMs) => (timer ??= setTimeout(requestAnimationFrame, delayMs, place));
-  /** Takes some numbers off, then only reads, then puts them where there is room: the browser works out the layout twice in all. */
-  const place = safely((begunMs) => {
-    const batch = [];
+  const wait = (delayMs) => (timer ??= setTimeout(place, delayMs));
+  /**
+   * Takes some numbers off, then only reads, then puts them where there is room: the browser works out the layout twice in all, and
+   * draws in a turn of its own.
+   */
+  const place = safely(() => {
+    const begunMs = performance.now();
+    const batch = [...due].slice(0, BATCH).map((slot) => [slot, written[slot]?.[2]]);
     timer = undefined;
-    for (const slot of due) {
-      if (batch.length === most) break;
-      due.delete(slot);
-      if (written[slot]?.[0]) batch.push(slot);
-      put(slot, null);
-    }
+    for (const [slot] of batch) put(slot, null);
     // The browser works out the layout, which takes the same time for any number of links.
     document.elementFromPoint(0, 0);
-    const laidOutMs = performance.now();
+    const endMs = performance.now() + TURN_MS;
     const lines = new Map();
-    const places = batch.map((slot) => findPlace(elements[slot], written[slot][1] ?? written[slot][0], lines));
-    places.forEach((place, idx) => (place ? put(batch[idx], place) : place === LATER && due.add(batch[idx])));
-    const nowMs = performance.now();
-    most = Math.ceil(most * Math.min(2, FRAME_MS / (nowMs - laidOutMs)));
-    if (due.size > 0) wait(REST * (nowMs - begunMs) + (places.includes(LATER) && LATER_MS));
+    const places = batch.map(([slot, before]) => {
+      // Those that there is no time for stay where they are, and due.
+      if (performance.now() > endMs) return before;
+      due.delete(slot);
+      return written[slot]?.[0] && findPlace(elements[slot], written[slot][1] ?? written[slot][0], lines);
+    });
+    places.forEach((place, idx) => (place ? put(batch[idx][0], place) : place === LATER && due.add(batch[idx][0])));
+    if (due.size > 0) wait(REST * (performance.now() - begunMs) + (places.includes(LATER) && LATER_MS));
   });
   return (slot) => {
-    for (const one of slot ? [slot] : written.keys()) due.add(one);
+    if (slot) due.add(slot);
+    else written.forEach((texts, one) => texts?.[0] && due.add(one));
     wait(0);
   };
 }

@@ -114,8 +114,11 @@ impl Widget {
     pub(crate) fn annotate(&mut self, slot: u32) {
         let Some(link) = self.links.get(slot) else { return };
         if link.is_written {
+            let is_first = self.annotations.due.is_empty();
             enqueue(link, slot, DUE, &mut self.annotations.due);
-            self.plan_writing();
+            if is_first {
+                self.plan_writing();
+            }
         } else if self.pages.viewers(link.page) >= 0.0 || dom::has_count(slot) {
             enqueue(link, slot, FRESH, &mut self.annotations.fresh);
             self.timers.set_sooner(alarm::WRITE, 0.0);
