@@ -25,6 +25,8 @@ const ALIVE_INTERVAL: Duration = Duration::from_millis(500);
 const HASTY_BUCKETS: usize = 32;
 /// Otherwise each tick sends one bucket, and more if these have fewer pages than this: 40 KB a second, and all within 25.6 s.
 const STEADY_PAGES: usize = 200;
+/// Counts that may wait for the next tick. Beyond this, they are entered sooner.
+const MAX_FRESH: usize = 65_536;
 /// Time between two requests for everything, after a node came or we were away.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
 /// After connecting, this node writes the oldest version for this long, until every node has said which versions it reads.
@@ -93,10 +95,13 @@ pub(crate) struct Member {
     sequence: u64,
     /// For each of the last ticks, its time and the sequence number before its frames.
     said: VecDeque<(Instant, u64)>,
-    /// Our own counts.
+    /// Our own counts, as of the last tick.
     local: Table,
-    /// Pages whose count has changed since the last tick. A page that has changed twice may be there twice.
-    dirty: Vec<Key>,
+    /// Our own counts that were set since then, by bucket.
+    fresh: Vec<Vec<Entry>>,
+    freshly_set: usize,
+    /// Our own counts that the others do not know yet. The last one of a page is the current one.
+    dirty: Vec<Entry>,
     peers: HashMap<Node, Peer>,
     /// Since when frames can be sent and received. `None` while they cannot.
     connected_at: Option<Instant>,
@@ -124,6 +129,8 @@ impl Member {
             sequence: 0,
             said: VecDeque::new(),
             local: Table::default(),
+            fresh: vec![Vec::new(); BUCKETS],
+            freshly_set: 0,
             dirty: Vec::new(),
             peers: HashMap::new(),
             connected_at: None,
@@ -145,12 +152,34 @@ impl Member {
 
     /// Sets how many viewers the page has here.
     pub(crate) fn set_local(&mut self, key: Key, viewers: u32) {
-        // Once connected, everything is sent.
-        if self.local.set(key, viewers.min(MAX_COUNT)) && self.connected_at.is_some() {
-            self.dirty.push(key);
+        if let Some(bucket) = self.fresh.get_mut(key.bucket()) {
+            bucket.push((key, viewers.min(MAX_COUNT)));
+        }
+        self.freshly_set += 1;
+        if self.freshly_set >= MAX_FRESH {
+            self.take_fresh();
         }
     }
 
+    /// Enters the counts that were set into the table. One bucket after the other takes a quarter of the time that one count
+    /// after the other takes, because a bucket fits into the processor's caches. The other nodes gain from this order too.
+    fn take_fresh(&mut self) {
+        let mut changed = Vec::new();
+        for bucket in &mut self.fresh {
+            changed
+                .extend(bucket.drain(..).filter(|(key, viewers)| self.local.set(*key, *viewers)).map(|(key, _)| key));
+            changed.sort_unstable();
+            changed.dedup();
+            // Once connected, everything is sent.
+            if self.connected_at.is_some() {
+                self.dirty.extend(changed.iter().map(|key| (*key, self.local.get(*key))));
+            }
+            changed.clear();
+        }
+        self.freshly_set = 0;
+    }
+
+    /// How many viewers the page had here at the last tick.
     pub(crate) fn local(&self, key: Key) -> u32 {
         self.local.get(key)
     }
@@ -189,6 +218,7 @@ impl Member {
 
     /// Frames were lost. Sends everything, and asks for everything.
     pub(crate) fn missed_something(&mut self) {
+        self.take_fresh();
         self.dirty.clear();
         self.hasty_buckets = BUCKETS;
         self.ask(ASK_INTERVAL);
@@ -201,6 +231,7 @@ impl Member {
     /// The frames to send now. Call it every [`TICK`], connected or not.
     pub(crate) fn on_tick(&mut self, now: Instant) -> Vec<Frame> {
         self.look_for_silence(now);
+        self.take_fresh();
         let Some(connected_at) = self.connected_at else { return Vec::new() };
         self.said.push_back((now, self.sequence));
         while self.said.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > TTL) {
@@ -255,14 +286,10 @@ impl Member {
     }
 
     fn tell_changes(&mut self, frames: &mut Vec<Frame>) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        // In this order, pages of the same bucket are together. That is faster, here and on the other nodes.
-        dirty.sort_unstable_by_key(|key| key.prefix());
-        dirty.dedup();
+        let dirty = std::mem::take(&mut self.dirty);
         self.tallies.told += u64::try_from(dirty.len()).unwrap_or(0);
-        for keys in dirty.chunks(ENTRIES_PER_FRAME) {
-            let entries = keys.iter().map(|key| (*key, self.local.get(*key))).collect();
-            frames.push(self.frame(&Body::Delta(entries)));
+        for entries in dirty.chunks(ENTRIES_PER_FRAME) {
+            frames.push(self.frame(&Body::Delta(entries.to_vec())));
         }
     }
 

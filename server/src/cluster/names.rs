@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    key::{Key, KeyMap},
+    key::{Buckets, Key},
     wire::NAMES_PER_FRAME,
 };
 
@@ -22,8 +22,9 @@ const MAX_WANTED: usize = 10_000;
 /// Which ids are missing, here and on other nodes.
 #[derive(Default)]
 pub(super) struct Names {
-    /// Keys whose ids are missing here.
-    lacked: KeyMap<()>,
+    /// Keys whose ids are missing here, and how many these are.
+    lacked: Buckets<()>,
+    lacks: usize,
     /// Keys that were not asked for yet.
     fresh: VecDeque<Key>,
     /// Keys that were asked for, and when to ask again.
@@ -35,14 +36,18 @@ pub(super) struct Names {
 impl Names {
     /// The id of this key is not known here.
     pub(super) fn lack(&mut self, key: Key) {
-        if self.lacked.len() < MAX_LACKED && self.lacked.insert(key, ()).is_none() {
+        if self.lacked.get(key).is_none() && self.lacks < MAX_LACKED {
+            self.lacked.entry(key).or_insert(());
+            self.lacks += 1;
             self.fresh.push_back(key);
         }
     }
 
     /// The id of this key is known now. Returns whether it was missing.
     pub(super) fn learn(&mut self, key: Key) -> bool {
-        self.lacked.remove(&key).is_some()
+        let was_lacked = self.lacked.remove(key).is_some();
+        self.lacks -= usize::from(was_lacked);
+        was_lacked
     }
 
     pub(super) fn wanted_by_others(&mut self, keys: Vec<Key>) {
@@ -57,14 +62,14 @@ impl Names {
             let again = self.asked.front().is_some_and(|(due, _)| *due <= now);
             let next = if again { self.asked.pop_front().map(|(_, key)| key) } else { self.fresh.pop_front() };
             let Some(key) = next else { break };
-            if !self.lacked.contains_key(&key) {
+            if self.lacked.get(key).is_none() {
                 continue;
             }
             if is_viewed(key) {
                 self.asked.push_back((now + RETRY, key));
                 keys.push(key);
             } else {
-                self.lacked.remove(&key);
+                self.learn(key);
             }
         }
         keys.chunks(NAMES_PER_FRAME).map(<[Key]>::to_vec).collect()
