@@ -31,8 +31,8 @@ const OF_VISIT: &str = concat!(
     // Listrak, dotdigital, Acoustic, ActiveCampaign.
     "mc_cid mc_eid _hs* __hs* hsctatracking hsa_* mkt_tok vero_id vero_conv ck_subscriber_id ",
     "ml_subscriber* _kx _ke __s bsft_* oly_* sfmc_* elq* trk_* dm_i spmailingid spuserid spjobid spreportid vgo_ee ",
-    // Bot checks: Cloudflare, WordPress.
-    "__cf_chl_* doing_wp_cron ",
+    // Bot checks of Cloudflare. WordPress: its clock, its tokens, the comment that is answered.
+    "__cf_chl_* doing_wp_cron _wpnonce replytocom ",
     // Shared links of YouTube and Spotify, clicks on LinkedIn.
     "si# trk# ",
     // Sessions of PHP, Java, ASP, ColdFusion, osCommerce, xt:Commerce, Zen Cart.

@@ -152,6 +152,8 @@ fn parameters_of_campaigns_and_clicks_are_dropped() {
         "spm",
         "__cf_chl_tk",
         "__cf_chl_rt_tk",
+        "_wpnonce",
+        "replytocom",
         "utm_source_platform",
         "fb_action_ids",
         "ref_src",
