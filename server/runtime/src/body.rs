@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{HeaderValue, Uri};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::{sync::Semaphore, time::timeout};
@@ -210,6 +211,24 @@ impl Arriving {
         }
         Some(part)
     }
+}
+
+/// Copies the address and the headers of a request whose body has not arrived yet. Until then, hyper's values would keep its
+/// first buffer alive, so that it needs a second one for the body.
+pub(crate) fn detached(request: hyper::Request<Incoming>) -> hyper::Request<Incoming> {
+    if request.body().is_end_stream() {
+        return request;
+    }
+    let (mut head, body) = request.into_parts();
+    if let Ok(copy) = Uri::from_maybe_shared(Bytes::from(head.uri.to_string())) {
+        head.uri = copy;
+    }
+    for value in head.headers.values_mut() {
+        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            *value = copy;
+        }
+    }
+    hyper::Request::from_parts(head, body)
 }
 
 #[cfg(test)]

@@ -28,9 +28,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    address,
+    address, arrival,
     assets::Assets,
-    body::Bodies,
+    body::{self, Bodies},
     client::ClientLimits,
     close::{self, Close},
     companions::Complaint,
@@ -185,14 +185,17 @@ impl HttpServer {
         // without a task.
         tokio::spawn(async move {
             let deadline = Instant::now() + server.config().limits.header_timeout;
-            let mut first = [0];
-            // A connection that has sent nothing yet takes no turn.
+            // A connection whose request has not arrived takes no turn.
             tokio::select! {
-                // If this fails, the next read fails, too. `readable` would be ready at once, because tokio assumes that a new
-                // connection has sent something.
-                _ = stream.peek(&mut first) => {}
-                () = server.stopping.cancelled() => return,
+                () = arrival::of_headers(&stream) => {}
                 () = visit.says_nothing(deadline) => return,
+                // A client that has begun to ask gets an answer.
+                () = server.stopping.cancelled() => {
+                    let rest = timeout(server.config().limits.shutdown_timeout, arrival::of_headers(&stream));
+                    if !arrival::has_begun(&stream) || rest.await.is_err() {
+                        return;
+                    }
+                }
             }
             // Only a closed semaphore fails, and this one is never closed.
             let turn = server.rooms.shared().turns.acquire().await;
@@ -252,7 +255,7 @@ impl HttpServer {
 
     async fn answer_visit(&self, request: hyper::Request<Incoming>, visit: &Visit) -> Response {
         visit.asks();
-        let mut response = self.answer(request, visit).await;
+        let mut response = self.answer(body::detached(request), visit).await;
         self.metrics.answered(response.status());
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             visit.end_turn();
@@ -286,7 +289,8 @@ impl HttpServer {
             let client = Arc::clone(visit.client());
             let account = self.client_limits.account(&client, request.headers());
             let quota = self.client_limits.upgrade(client, request.headers(), self.rooms.group(&key))?;
-            handshake::accept(&self.config().limits, &self.rooms, &self.sockets, key, request, account, quota).await
+            let limits = &self.config().limits;
+            Box::pin(handshake::accept(limits, &self.rooms, &self.sockets, key, request, account, quota)).await
         } else {
             self.request(&key, request, visit).await
         }
@@ -377,7 +381,8 @@ impl HttpServer {
             visit.end_turn();
         }
         // The gatekeeper runs first, so that the body of a refused request is not read.
-        let request = match self.rooms.admit(key, http::Request::from_parts(parts, Bytes::new()), false).await {
+        let admitted = Box::pin(self.rooms.admit(key, http::Request::from_parts(parts, Bytes::new()), false)).await;
+        let request = match admitted {
             Ok(request) => request,
             Err(response) => {
                 // A client that waits for `100 Continue` has not sent the body.
@@ -388,7 +393,7 @@ impl HttpServer {
             }
         };
         let (body, _held) = self.bodies.read(body, account).await?;
-        self.rooms.request_from_outside(key, request.map(|_| body)).await
+        Box::pin(self.rooms.request_from_outside(key, request.map(|_| body))).await
     }
 }
 

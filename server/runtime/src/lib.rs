@@ -31,6 +31,7 @@
 mod account;
 mod address;
 mod admin;
+mod arrival;
 mod assets;
 mod body;
 mod check;
