@@ -316,6 +316,13 @@ story("form whose fields hide its methods costs no other link", {}, async (stage
   await tab.expectViewers('a[href="/x"]', 1);
 });
 
+story("link in a form whose fields hide its methods costs no other link its place", {}, async (stage) => {
+  const form = `<form><input name="matches">${LINK}</form>`;
+  const tab = await expectCounts(stage, tag(stage), `${form}${`<p>${LINK}</p>`.repeat(3)}`, { most: 1 });
+  const placed = () => tab.page.$$eval("p a[data-viewers-place]", (links) => links.length);
+  await until("the others have their places", async () => (await placed()) === 3);
+});
+
 story("tag before the body, and two of them, are one widget", {}, async (stage) => {
   // Without `async` it runs before there is a body.
   const early = `<script src="${stage.server.url}/live.js"></script>`;

@@ -32,7 +32,7 @@ export interface Dom {
   write(slot: number, viewers: number): void;
   restore(slot: number): void;
   erase(slot: number): void;
-  /** In the next frame, looks for places for all numbers in sight. */
+  /** Looks for places for all numbers in sight, soon. */
   arrange(): void;
   /** Dispatches the link's event. */
   tell(slot: number, viewers: number): void;

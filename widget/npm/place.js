@@ -24,11 +24,14 @@ const NOTHING = /^(none|normal)?$/;
 /** At how many spots of a link is asked whether something covers it, and what spreads them evenly: the golden ratio. */
 const SPOTS = 256;
 const GOLDEN = 0.618;
-/** How many links one turn may take, and how long, layout aside. After a turn is a rest of so many times as long. */
-const BATCH = 32;
+/** How many numbers one turn may take off, and how long it may take, layout aside. After a turn is a rest of so many times as long. */
+const BATCH = 16;
 const TURN_MS = 16;
 const REST = 4;
-/** What `findPlace` answers while nothing of the page can be asked for its place, and when it is asked again. */
+/**
+ * What `findPlace` answers while nothing of the page can be asked for its place, and when it is asked again. It is none of the
+ * other answers that mean nowhere.
+ */
 const LATER = 0;
 const LATER_MS = 300;
 
@@ -169,8 +172,6 @@ function findPlace(element, text, lines) {
       line.left - 1 < left + width &&
       line.bottom - BELOW * line.height > top &&
       line.top + ABOVE * line.height < bottom;
-    // Most often it is the text after a link that is in the way, and asking what is at a point takes the browser longest.
-    if (lines.get(element.parentNode)?.some?.(isHit)) return;
     if (around.holders.some((holder) => left < holder.left || left + width > holder.right)) return;
     for (let across = 0, y = top; across < width + stepPx; across += stepPx) {
       const there = root.elementFromPoint(left + Math.min(across, width), y);
@@ -195,6 +196,9 @@ function findPlace(element, text, lines) {
   return place && place + (around.isHolding ? " held" : "") + (isRtl ? " rtl" : "");
 }
 
+/** One link of a hostile page does not keep others from their places. */
+const find = safely(findPlace);
+
 /**
  * Looks for the places of numbers. Answers with a function that has the number of one link placed again, or of all.
  * @param {Element[]} elements the links by their slots
@@ -206,16 +210,24 @@ export function createArrange(elements, written, carry) {
   /** The links to look at. */
   const due = new Set();
   const put = (slot, place) => written[slot]?.[0] && carry(slot, [...written[slot].slice(0, 2), place]);
-  const wait = (delayMs) => (timer ??= setTimeout(place, delayMs));
+  // After a frame the layout is known. Hidden tabs have none.
+  const wait = (delayMs) => (timer ??= setTimeout(requestAnimationFrame, delayMs, () => setTimeout(place)));
   /**
    * Takes some numbers off, then only reads, then puts them where there is room: the browser works out the layout twice in all, and
    * draws in a turn of its own.
    */
   const place = safely(() => {
     const begunMs = performance.now();
-    const batch = [...due].slice(0, BATCH).map((slot) => [slot, written[slot]?.[2]]);
+    const batch = [];
+    let taken = 0;
+    let restMs = 0;
     timer = undefined;
-    for (const [slot] of batch) put(slot, null);
+    for (const slot of due) {
+      const before = written[slot]?.[2];
+      if (before && ++taken > BATCH) break;
+      batch.push([slot, before]);
+      put(slot, null);
+    }
     // The browser works out the layout, which takes the same time for any number of links.
     document.elementFromPoint(0, 0);
     const endMs = performance.now() + TURN_MS;
@@ -224,14 +236,17 @@ export function createArrange(elements, written, carry) {
       // Those that there is no time for stay where they are, and due.
       if (performance.now() > endMs) return before;
       due.delete(slot);
-      return written[slot]?.[0] && findPlace(elements[slot], written[slot][1] ?? written[slot][0], lines);
+      const place = written[slot]?.[0] && find(elements[slot], written[slot][1] ?? written[slot][0], lines);
+      if (place !== LATER) return place;
+      due.add(slot);
+      restMs = LATER_MS;
+      return before;
     });
-    places.forEach((place, idx) => (place ? put(batch[idx][0], place) : place === LATER && due.add(batch[idx][0])));
-    if (due.size > 0) wait(REST * (performance.now() - begunMs) + (places.includes(LATER) && LATER_MS));
+    places.forEach((place, idx) => place && put(batch[idx][0], place));
+    if (due.size > 0) wait(REST * (performance.now() - begunMs) + restMs);
   });
   return (slot) => {
-    if (slot) due.add(slot);
-    else written.forEach((texts, one) => texts?.[0] && due.add(one));
+    for (const one of slot ? [slot] : written.keys()) due.add(one);
     wait(0);
   };
 }

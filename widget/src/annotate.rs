@@ -11,8 +11,8 @@ use crate::{timers::alarm, widget::Effect, widget::Widget};
 /// The shortest and the longest time between two rounds of writing.
 const SHORTEST_MS: f64 = 250.0;
 const LONGEST_MS: f64 = 5_000.0;
-/// Between these two, the time is this many times as long as the last round took. So writing takes a thirtieth of the time.
-const REST: f64 = 32.0;
+/// Between these two, the time is this many times as long as the last round took. So writing takes a fortieth of the time.
+const REST: f64 = 40.0;
 /// How long a frame with new numbers may take. After a longer frame the next one gets half as many links, and after one of less
 /// than half the time twice as many. With very few links, the frame itself would cost more than the links.
 const FRAME_MS: f64 = 32.0;

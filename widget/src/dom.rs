@@ -54,7 +54,7 @@ extern "C" {
     pub(crate) fn restore(slot: u32);
     /// Restores the link.
     pub(crate) fn erase(slot: u32);
-    /// In the next frame, looks for places for all numbers in sight.
+    /// Looks for places for all numbers in sight, soon.
     pub(crate) fn arrange();
     /// Dispatches the link's event.
     pub(crate) fn tell(slot: u32, viewers: f64);

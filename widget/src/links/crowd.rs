@@ -13,9 +13,9 @@ const FAR: f64 = 1.5;
 const AFTER_SCROLL_MS: f64 = 100.0;
 const EVERY_MS: f64 = 1_000.0;
 /// The wait after a check, as a multiple of its duration. So checks take at most a tenth of the time while the page scrolls,
-/// and a fiftieth otherwise.
+/// and an eightieth otherwise.
 const REST: f64 = 10.0;
-const LONG_REST: f64 = 50.0;
+const LONG_REST: f64 = 80.0;
 /// The longest wait. If the computer slept during a check, it seems longer than it was.
 const LONGEST_REST_MS: f64 = 10_000.0;
 /// Links that are checked together, before the clock is read again.
