@@ -554,6 +554,34 @@ async fn reused_connections_are_never_closed_without_an_answer() {
 }
 
 #[tokio::test]
+async fn headers_may_arrive_in_pieces() {
+    let server = TestServer::start().await;
+    let long = "x".repeat(6_000);
+    let request = format!("GET /healthz HTTP/1.1\r\nhost: x\r\ncookie: {long}\r\n\r\n");
+    for bytes in [1_000, 4_095, 4_096, 4_097, request.len() - 1] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let (first, second) = request.as_bytes().split_at(bytes);
+        stream.write_all(first).await.unwrap();
+        // The server has answered this, so it has seen what was sent before.
+        server.expect_health().await;
+        stream.write_all(second).await.unwrap();
+        assert_eq!(answer(&mut stream).await.unwrap().status, 200, "{bytes} bytes at first");
+    }
+    let mut slow = TcpStream::connect(server.address).await.unwrap();
+    slow.set_nodelay(true).unwrap();
+    for byte in b"\r\nGET /healthz HTTP/1.1\r\nhost: x\r\n\r\n" {
+        slow.write_all(&[*byte]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(answer(&mut slow).await.unwrap().status, 200);
+    // This client sends no more, but reads the answer.
+    let mut half_closed = TcpStream::connect(server.address).await.unwrap();
+    half_closed.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    half_closed.shutdown().await.unwrap();
+    assert_eq!(answer(&mut half_closed).await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn a_body_that_arrives_too_slowly_gets_413() {
     let server = workshop(&["--body-timeout-ms=100"]).await;
     let start = Instant::now();

@@ -25,7 +25,7 @@ pub(crate) async fn of_headers(stream: &TcpStream) {
             let mut buffer = [MaybeUninit::uninit(); MAX_BYTES];
             let ((bytes, _), _) = recv(stream, &mut buffer[..], RecvFlags::PEEK)?;
             // With this error, tokio waits for the next bytes.
-            if is_part(bytes) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            if may_go_on(bytes) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         if !arrived.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             return;
@@ -39,7 +39,7 @@ pub(crate) fn has_begun(stream: &TcpStream) -> bool {
 }
 
 /// Whether the headers of a request may go on after these bytes.
-fn is_part(bytes: &[u8]) -> bool {
+fn may_go_on(bytes: &[u8]) -> bool {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     // hyper answers what cannot be parsed.
     bytes.len() < MAX_BYTES && matches!(Request::new(&mut headers).parse(bytes), Ok(Status::Partial))
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn headers_end_with_an_empty_line() {
         let long = format!("GET /{} HTTP/1.1", "x".repeat(MAX_BYTES));
-        for (bytes, part) in [
+        for (bytes, goes_on) in [
             ("", true),
             ("GET / HTTP/1.1\r\nhost: x\r\n", true),
             ("GET / HTTP/1.1\r\nhost: x\r\n\r\n", false),
@@ -61,7 +61,7 @@ mod tests {
             (&long[..MAX_BYTES - 1], true),
             (&long[..MAX_BYTES], false),
         ] {
-            assert_eq!(is_part(bytes.as_bytes()), part, "{bytes:?}");
+            assert_eq!(may_go_on(bytes.as_bytes()), goes_on, "{bytes:?}");
         }
     }
 }

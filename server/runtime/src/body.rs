@@ -213,14 +213,14 @@ impl Arriving {
     }
 }
 
-/// Copies the address and the headers of a request whose body has not arrived yet. Until then, hyper's values would keep its
-/// first buffer alive, so that it needs a second one for the body.
+/// Copies the address and the headers of a request whose body has not arrived yet. hyper's own values keep its first buffer
+/// alive, and it needs another one for the body.
 pub(crate) fn detached(request: hyper::Request<Incoming>) -> hyper::Request<Incoming> {
     if request.body().is_end_stream() {
         return request;
     }
     let (mut head, body) = request.into_parts();
-    if let Ok(copy) = Uri::from_maybe_shared(Bytes::from(head.uri.to_string())) {
+    if let Ok(copy) = Uri::try_from(head.uri.to_string()) {
         head.uri = copy;
     }
     for value in head.headers.values_mut() {

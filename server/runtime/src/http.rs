@@ -188,7 +188,7 @@ impl HttpServer {
             // A connection whose request has not arrived takes no turn.
             tokio::select! {
                 () = arrival::of_headers(&stream) => {}
-                () = visit.says_nothing(deadline) => return,
+                () = visit.says_nothing(deadline) => return tell_of_silence(),
                 // A client that has begun to ask gets an answer.
                 () = server.stopping.cancelled() => {
                     let rest = timeout(server.config().limits.shutdown_timeout, arrival::of_headers(&stream));
@@ -235,10 +235,7 @@ impl HttpServer {
                     connection.as_mut().graceful_shutdown();
                     timeout(limits.shutdown_timeout, connection).await
                 }
-                () = visit.says_nothing(deadline) => {
-                    tracing::debug!("a connection was dropped because it sent no request");
-                    return;
-                }
+                () = visit.says_nothing(deadline) => return tell_of_silence(),
                 () = tokio::time::sleep(limits.http_lifetime) => {
                     // An idle connection is not closed at once, because a request may be on its way.
                     visit.gets_old();
@@ -253,6 +250,7 @@ impl HttpServer {
         }
     }
 
+    // Here and below, a future is boxed if the others do not need its memory, above all while a body arrives.
     async fn answer_visit(&self, request: hyper::Request<Incoming>, visit: &Visit) -> Response {
         visit.asks();
         let mut response = self.answer(body::detached(request), visit).await;
@@ -395,6 +393,10 @@ impl HttpServer {
         let (body, _held) = self.bodies.read(body, account).await?;
         Box::pin(self.rooms.request_from_outside(key, request.map(|_| body))).await
     }
+}
+
+fn tell_of_silence() {
+    tracing::debug!("a connection was dropped because it sent no request");
 }
 
 /// A connection that was given up before it was accepted says nothing about the server.

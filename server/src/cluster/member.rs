@@ -25,7 +25,7 @@ const ALIVE_INTERVAL: Duration = Duration::from_millis(500);
 const HASTY_BUCKETS: usize = 32;
 /// Otherwise each tick sends one bucket, and more if these have fewer pages than this: 40 KB a second, and all within 25.6 s.
 const STEADY_PAGES: usize = 200;
-/// Counts that may wait for the next tick. Beyond this, they are entered sooner.
+/// Counts that may wait for the next tick, so that they take at most 2 MB. Beyond this, they are entered sooner.
 const MAX_FRESH: usize = 65_536;
 /// Time between two requests for everything, after a node came or we were away.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
@@ -95,7 +95,7 @@ pub(crate) struct Member {
     sequence: u64,
     /// For each of the last ticks, its time and the sequence number before its frames.
     said: VecDeque<(Instant, u64)>,
-    /// Our own counts, as of the last tick.
+    /// Our own counts, as they were at the last tick or later.
     local: Table,
     /// Our own counts that were set since then, by bucket.
     fresh: Vec<Vec<Entry>>,
@@ -179,7 +179,7 @@ impl Member {
         self.freshly_set = 0;
     }
 
-    /// How many viewers the page had here at the last tick.
+    /// How many viewers the page had here at the last tick or later.
     pub(crate) fn local(&self, key: Key) -> u32 {
         self.local.get(key)
     }

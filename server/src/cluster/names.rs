@@ -24,7 +24,7 @@ const MAX_WANTED: usize = 10_000;
 pub(super) struct Names {
     /// Keys whose ids are missing here, and how many these are.
     lacked: Buckets<()>,
-    lacks: usize,
+    lacked_len: usize,
     /// Keys that were not asked for yet.
     fresh: VecDeque<Key>,
     /// Keys that were asked for, and when to ask again.
@@ -36,17 +36,21 @@ pub(super) struct Names {
 impl Names {
     /// The id of this key is not known here.
     pub(super) fn lack(&mut self, key: Key) {
-        if self.lacked.get(key).is_none() && self.lacks < MAX_LACKED {
+        if self.lacked.get(key).is_none() && self.lacked_len < MAX_LACKED {
             self.lacked.entry(key).or_insert(());
-            self.lacks += 1;
+            self.lacked_len += 1;
             self.fresh.push_back(key);
         }
     }
 
     /// The id of this key is known now. Returns whether it was missing.
     pub(super) fn learn(&mut self, key: Key) -> bool {
+        self.remove(key)
+    }
+
+    fn remove(&mut self, key: Key) -> bool {
         let was_lacked = self.lacked.remove(key).is_some();
-        self.lacks -= usize::from(was_lacked);
+        self.lacked_len -= usize::from(was_lacked);
         was_lacked
     }
 
@@ -69,7 +73,7 @@ impl Names {
                 self.asked.push_back((now + RETRY, key));
                 keys.push(key);
             } else {
-                self.learn(key);
+                self.remove(key);
             }
         }
         keys.chunks(NAMES_PER_FRAME).map(<[Key]>::to_vec).collect()
