@@ -1,11 +1,11 @@
 //! Waits for the first request of a connection while its bytes are still in the operating system's buffer. So a client that sends
 //! nothing, or a part of its headers, costs the server no buffers: hyper takes 16 KB and more for each connection that it reads.
 
-use std::{io, mem::MaybeUninit};
+use std::{io, mem::MaybeUninit, time::Duration};
 
 use httparse::{EMPTY_HEADER, Request, Status};
 use rustix::net::{RecvFlags, recv};
-use tokio::{io::Interest, net::TcpStream};
+use tokio::{io::Interest, net::TcpStream, time::timeout};
 
 /// Bytes that are waited for. Longer headers are read while they arrive.
 const MAX_BYTES: usize = 4 * 1024;
@@ -33,9 +33,10 @@ pub(crate) async fn of_headers(stream: &TcpStream) {
     }
 }
 
-/// Whether anything has arrived.
-pub(crate) fn has_begun(stream: &TcpStream) -> bool {
-    recv(stream, &mut [0; 1], RecvFlags::PEEK).is_ok_and(|(_, bytes)| bytes > 0)
+/// Whether a request has begun to arrive, and the rest of its headers follows within this time.
+pub(crate) async fn goes_on(stream: &TcpStream, patience: Duration) -> bool {
+    let has_begun = recv(stream, &mut [0; 1], RecvFlags::PEEK).is_ok_and(|(_, bytes)| bytes > 0);
+    has_begun && timeout(patience, of_headers(stream)).await.is_ok()
 }
 
 /// Whether the headers of a request may go on after these bytes.

@@ -184,18 +184,14 @@ impl HttpServer {
         // The task ends with the HTTP connection, which does not last long, and `run` waits for it. A WebSocket lives on
         // without a task.
         tokio::spawn(async move {
-            let deadline = Instant::now() + server.config().limits.header_timeout;
+            let limits = &server.config().limits;
+            let deadline = Instant::now() + limits.header_timeout;
             // A connection whose request has not arrived takes no turn.
             tokio::select! {
                 () = arrival::of_headers(&stream) => {}
-                () = visit.says_nothing(deadline) => return tell_of_silence(),
+                () = visit.says_nothing(deadline) => return,
                 // A client that has begun to ask gets an answer.
-                () = server.stopping.cancelled() => {
-                    let rest = timeout(server.config().limits.shutdown_timeout, arrival::of_headers(&stream));
-                    if !arrival::has_begun(&stream) || rest.await.is_err() {
-                        return;
-                    }
-                }
+                () = server.stopping.cancelled() => if !arrival::goes_on(&stream, limits.shutdown_timeout).await { return },
             }
             // Only a closed semaphore fails, and this one is never closed.
             let turn = server.rooms.shared().turns.acquire().await;
@@ -235,7 +231,7 @@ impl HttpServer {
                     connection.as_mut().graceful_shutdown();
                     timeout(limits.shutdown_timeout, connection).await
                 }
-                () = visit.says_nothing(deadline) => return tell_of_silence(),
+                () = visit.says_nothing(deadline) => return,
                 () = tokio::time::sleep(limits.http_lifetime) => {
                     // An idle connection is not closed at once, because a request may be on its way.
                     visit.gets_old();
@@ -393,10 +389,6 @@ impl HttpServer {
         let (body, _held) = self.bodies.read(body, account).await?;
         Box::pin(self.rooms.request_from_outside(key, request.map(|_| body))).await
     }
-}
-
-fn tell_of_silence() {
-    tracing::debug!("a connection was dropped because it sent no request");
 }
 
 /// A connection that was given up before it was accepted says nothing about the server.

@@ -68,6 +68,7 @@ impl Visit {
         if self.has_asked.load(Ordering::Relaxed) {
             std::future::pending().await
         }
+        tracing::debug!("a connection is dropped because it sent no request");
     }
 }
 

@@ -43,12 +43,8 @@ impl Names {
         }
     }
 
-    /// The id of this key is known now. Returns whether it was missing.
+    /// The id of this key is known now, or no longer needed. Returns whether it was missing.
     pub(super) fn learn(&mut self, key: Key) -> bool {
-        self.remove(key)
-    }
-
-    fn remove(&mut self, key: Key) -> bool {
         let was_lacked = self.lacked.remove(key).is_some();
         self.lacked_len -= usize::from(was_lacked);
         was_lacked
@@ -73,7 +69,7 @@ impl Names {
                 self.asked.push_back((now + RETRY, key));
                 keys.push(key);
             } else {
-                self.remove(key);
+                self.learn(key);
             }
         }
         keys.chunks(NAMES_PER_FRAME).map(<[Key]>::to_vec).collect()
