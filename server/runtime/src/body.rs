@@ -32,6 +32,9 @@ const MAX_DISCARDED: usize = 32;
 /// If an address holds more than one in this many of all bytes, it must give up one of its own bodies.
 const FAIR_PART: usize = 8;
 
+/// A request whose body may not have arrived. It is boxed, because each future that hands it on has two places for it.
+pub(crate) type Request = Box<hyper::Request<Incoming>>;
+
 /// The bodies that are arriving.
 pub(crate) struct Bodies {
     /// The limits of bytes and time.
@@ -215,9 +218,9 @@ impl Arriving {
 
 /// Copies the address and the headers of a request whose body has not arrived yet. hyper's own values keep its first buffer
 /// alive, and it needs another one for the body.
-pub(crate) fn detached(request: hyper::Request<Incoming>) -> hyper::Request<Incoming> {
+pub(crate) fn detached(request: hyper::Request<Incoming>) -> Request {
     if request.body().is_end_stream() {
-        return request;
+        return Request::new(request);
     }
     let (mut head, body) = request.into_parts();
     if let Ok(copy) = Uri::try_from(head.uri.to_string()) {
@@ -228,7 +231,7 @@ pub(crate) fn detached(request: hyper::Request<Incoming>) -> hyper::Request<Inco
             *value = copy;
         }
     }
-    hyper::Request::from_parts(head, body)
+    Request::new(hyper::Request::from_parts(head, body))
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     address, arrival,
     assets::Assets,
-    body::{self, Bodies},
+    body::{self, Bodies, Request},
     client::ClientLimits,
     close::{self, Close},
     companions::Complaint,
@@ -205,6 +205,8 @@ impl HttpServer {
         let (server, client) = (Arc::clone(&self), Arc::clone(&visit));
         let service = service_fn(move |request| {
             let (server, visit) = (Arc::clone(&server), Arc::clone(&client));
+            // This comes before hyper reads the body, so that hyper can use its buffer again.
+            let request = body::detached(request);
             async move { Ok::<_, Infallible>(server.answer_visit(request, &visit).await.map(Full::new)) }
         });
         let limits = &self.config().limits;
@@ -247,9 +249,9 @@ impl HttpServer {
     }
 
     // Here and below, a future is boxed if the others do not need its memory, above all while a body arrives.
-    async fn answer_visit(&self, request: hyper::Request<Incoming>, visit: &Visit) -> Response {
+    async fn answer_visit(&self, request: Request, visit: &Visit) -> Response {
         visit.asks();
-        let mut response = self.answer(body::detached(request), visit).await;
+        let mut response = self.answer(request, visit).await;
         self.metrics.answered(response.status());
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             visit.end_turn();
@@ -260,7 +262,7 @@ impl HttpServer {
         response
     }
 
-    async fn answer(&self, request: hyper::Request<Incoming>, visit: &Visit) -> Response {
+    async fn answer(&self, request: Request, visit: &Visit) -> Response {
         let method = request.method().clone();
         let refusal = |error: &Error, room: Option<&RoomKey>| refusals::answer(&method, error, room, &self.metrics);
         if let Err(error) = address::check_host(request.headers()) {
@@ -278,13 +280,13 @@ impl HttpServer {
     }
 
     /// Hands a handshake or a request to its room.
-    async fn visit(&self, key: RoomKey, mut request: hyper::Request<Incoming>, visit: &Visit) -> Result<Response> {
+    async fn visit(&self, key: RoomKey, mut request: Request, visit: &Visit) -> Result<Response> {
         if upgrade::is_wanted(&mut request)? {
             let client = Arc::clone(visit.client());
             let account = self.client_limits.account(&client, request.headers());
             let quota = self.client_limits.upgrade(client, request.headers(), self.rooms.group(&key))?;
             let limits = &self.config().limits;
-            Box::pin(handshake::accept(limits, &self.rooms, &self.sockets, key, request, account, quota)).await
+            Box::pin(handshake::accept(limits, &self.rooms, &self.sockets, key, *request, account, quota)).await
         } else {
             self.request(&key, request, visit).await
         }
@@ -305,11 +307,11 @@ impl HttpServer {
         let (metrics, faults, notices) = (self.metrics(true), self.readiness().reasons(), notice::last_of_each());
         request.extensions_mut().insert(party::Status { metrics, faults, notices });
         let visit = Visit::new(self.client_limits.accept(peer)?);
-        self.visit(key, request, &visit).await
+        self.visit(key, Request::new(request), &visit).await
     }
 
     /// Answers paths that do not belong to a room.
-    async fn route(&self, request: hyper::Request<Incoming>) -> Result<Response> {
+    async fn route(&self, request: Request) -> Result<Response> {
         if let Some(answer) = readiness::check(&request, || self.readiness()) {
             return answer;
         }
@@ -364,7 +366,7 @@ impl HttpServer {
         readiness
     }
 
-    async fn request(&self, key: &RoomKey, request: hyper::Request<Incoming>, visit: &Visit) -> Result<Response> {
+    async fn request(&self, key: &RoomKey, request: Request, visit: &Visit) -> Result<Response> {
         if self.rooms.is_paced(key, request.headers()) {
             self.client_limits.pace_request(visit.client(), request.headers())?;
         }
