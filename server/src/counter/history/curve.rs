@@ -129,8 +129,11 @@ impl Curve {
     pub(super) fn highest_since(&self, hour: u64) -> u32 {
         let first = hour / ROW_VALUES as u64;
         let rows = self.rows.range(of(Step::Hour, first..=u64::MAX));
-        let values = rows.flat_map(|((_, number), row)| (number * ROW_VALUES as u64..).zip(row.highest));
-        values.filter(|(at, _)| *at >= hour).map(|(_, highest)| highest).max().unwrap_or(0)
+        let values = rows.flat_map(|((_, number), row)| {
+            let skipped = hour.saturating_sub(number * ROW_VALUES as u64);
+            row.highest.get(skipped as usize..).unwrap_or_default()
+        });
+        values.copied().max().unwrap_or(0)
     }
 
     fn at(&self, step: Step, number: u64) -> u32 {
