@@ -116,6 +116,15 @@ async fn memory_of_one_address_is_limited_for_links_and_bodies() {
     assert_eq!(post("192.0.2.2").await.status, 400, "blanks are not JSON, but they were read");
     anna.close().await;
     wait_until("it is given back", async || post("192.0.2.1").await.status == 400).await;
+    // The same links count for each connection that watches them.
+    let mut crowd = Vec::new();
+    for _ in 0..3 {
+        let mut viewer = server.try_viewer("a", &from("192.0.2.3")).await.unwrap();
+        viewer.subscribe(&["link-1", "link-2", "link-3"]).await;
+        viewer.expect_viewers("link-1", 0).await;
+        crowd.push(viewer);
+    }
+    crowd[2].expect_error("too-many-links").await;
 }
 
 #[tokio::test]

@@ -173,6 +173,41 @@ async fn a_subscription_ends_when_its_last_watcher_leaves() {
 }
 
 #[tokio::test]
+async fn viewers_who_ask_for_the_same_links_can_leave_them_one_by_one() {
+    let server = TestServer::start().await;
+    // Nobody views d, so its counter knows it only while it is watched.
+    let watched = async || server.get_json(COUNTER).await["pages"]["d"].is_object();
+    let mut viewers = Vec::new();
+    for _ in 0..3 {
+        let mut viewer = server.viewer("a").await;
+        viewer.subscribe(&["d", "c", "b"]).await;
+        assert_eq!(viewer.next().await["connections"].as_object().unwrap().len(), 3);
+        viewers.push(viewer);
+    }
+    let [mut anna, mut alex, amy] = <[_; 3]>::try_from(viewers).ok().unwrap();
+    anna.unsubscribe(&["b"]).await;
+    let mut ben = server.viewer("b").await;
+    alex.expect_viewers("b", 1).await;
+    amy.close().await;
+    ben.subscribe(&["a"]).await;
+    ben.expect_viewers("a", 2).await;
+    // Those who watched both links are not the last who ask for them.
+    let mut late = server.viewer("a").await;
+    late.subscribe(&["d", "c", "b"]).await;
+    late.expect_viewers("b", 1).await;
+    alex.close().await;
+    ben.expect_viewers("a", 2).await;
+    let _cleo = server.viewer("c").await;
+    late.expect_viewers("c", 1).await;
+    anna.expect_viewers("c", 1).await;
+    late.close().await;
+    ben.expect_viewers("a", 1).await;
+    assert!(watched().await, "one viewer still watches d");
+    anna.close().await;
+    wait_until("the counter forgets d", async || !watched().await).await;
+}
+
+#[tokio::test]
 async fn links_to_other_sites_are_counted_there() {
     let server = TestServer::start().await;
     let mut anna = server.viewer("one.example%2Fa").await;

@@ -1,7 +1,7 @@
 //! The links that viewers watch, within their limits.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
 };
 
@@ -11,7 +11,7 @@ use super::{
     LINKS, Link, PATIENCE, Page, Unusual,
     costs::{self, Brought, LinkMemory},
     page_id,
-    sets::{self, LinkSet},
+    sets::{self, Change, LinkSet},
 };
 use crate::{
     Access, Progress, Refusal, Settings, ViewerLimits,
@@ -34,20 +34,32 @@ impl Page {
             say(connection, "too-many-links", message);
             return Ok(());
         }
+        let page = page_id(room);
+        if viewer.watches.is_none() {
+            // It needs only the snapshot.
+            viewer.told = self.telling.version();
+            if let Some((asked, set)) = self.snapshot.as_ref().and_then(|last| last.if_asked_again(links))
+                && set.len() <= limits.links_per_connection
+                && set.iter().all(|id| is_served(id, &page, access))
+                && viewer.held.grow(costs::bytes(&set, page.counter_room())).is_ok()
+            {
+                viewer.watches = Some(set);
+                return self.send_snapshot(room, connection, asked);
+            }
+        }
         if self.links.len() + links.len() > limits.links_per_room {
             // Links that are only stored are dropped to make room for watched ones.
             forget_unwatched(&mut self.links, room)?;
         }
-        let page = page_id(room);
         let mut order = Order {
             memory: LinkMemory::new(page.counter_room(), &viewer.watches, &mut viewer.held),
             address: connection.address_key(),
             watches: &viewer.watches,
             links: &mut self.links,
             brought: &mut self.brought,
-            unsettled: &mut self.unsettled,
             limits,
-            asked: BTreeSet::new(),
+            asked: Vec::new(),
+            seen: HashSet::new(),
             watched: viewer.watches.as_ref().map_or(0, |links| links.len()),
             left_out: BTreeMap::new(),
         };
@@ -59,14 +71,11 @@ impl Page {
             }
         }
         let Order { asked, left_out, .. } = order;
-        if viewer.watches.is_none() {
-            // It needs only the snapshot.
-            viewer.told = self.telling.version();
-        }
-        let links = sets::with(&viewer.watches, asked.clone());
-        self.sets.replace(&mut viewer.watches, links);
+        let links = sets::with(&viewer.watches, &asked);
+        let change = self.sets.replace(&mut viewer.watches, links);
+        self.apply(change);
         // Known counts are sent at once. The others follow when they arrive.
-        self.send_snapshot(room, connection, asked)?;
+        self.send_snapshot(room, connection, asked.into())?;
         say_what_is_missing(connection, &refused, &left_out);
         Ok(())
     }
@@ -102,17 +111,25 @@ impl Page {
         let all = watches.iter().flat_map(|links| links.iter());
         let stay: Vec<_> = all.filter(|id| !left.contains(*id)).cloned().collect();
         viewer.held.shrink_to(costs::bytes(&stay, page_id(room).counter_room()));
-        self.sets.replace(watches, stay);
-        self.unwatch(left.iter());
+        let change = self.sets.replace(watches, stay);
+        self.apply(change);
         Ok(())
     }
 
-    /// Removes one viewer from those who watch these links.
-    pub(super) fn unwatch<'a>(&mut self, links: impl Iterator<Item = &'a PageId>) {
-        for id in links {
+    /// Notes which links are watched now, and which no longer are.
+    pub(super) fn apply(&mut self, change: Change) {
+        for id in change.new.iter().flat_map(|set| set.iter()) {
             if let Some(link) = self.links.get_mut(id) {
-                link.watchers = link.watchers.saturating_sub(1);
-                if link.watchers == 0 {
+                link.sets += 1;
+                if link.sets == 1 {
+                    self.unsettled.insert(id.clone());
+                }
+            }
+        }
+        for id in change.gone.iter().flat_map(|set| set.iter()) {
+            if let Some(link) = self.links.get_mut(id) {
+                link.sets = link.sets.saturating_sub(1);
+                if link.sets == 0 {
                     self.brought.remove(link);
                     self.unsettled.insert(id.clone());
                 }
@@ -142,11 +159,12 @@ fn link_of(text: &str, page: &PageId, access: &Access, unusual: &mut Option<Box<
         }
         None => named,
     };
-    if id.site() == page.site() || access.serves(id.site()) {
-        Ok(id)
-    } else {
-        Err(Refusal::SiteNotServed(id.counter_room().to_owned()))
-    }
+    if is_served(&id, page, access) { Ok(id) } else { Err(Refusal::SiteNotServed(id.counter_room().to_owned())) }
+}
+
+/// Whether the server counts this link of a page.
+fn is_served(id: &PageId, page: &PageId, access: &Access) -> bool {
+    id.site() == page.site() || access.serves(id.site())
 }
 
 fn say_what_is_missing(connection: &Connection, refused: &[(&String, Refusal)], left_out: &BTreeMap<Bound, usize>) {
@@ -168,13 +186,14 @@ struct Order<'a> {
     address: Option<u64>,
     /// The links that the viewer watched before.
     watches: &'a LinkSet,
-    /// The links of the page, which addresses added them, and those whose counters do not know yet.
+    /// The links of the page, and which addresses added them.
     links: &'a mut HashMap<PageId, Link>,
     brought: &'a mut Brought,
-    unsettled: &'a mut BTreeSet<PageId>,
     limits: &'a ViewerLimits,
-    /// The links of the message that are watched now.
-    asked: BTreeSet<PageId>,
+    /// The links of the message that are watched now, in its order.
+    asked: Vec<PageId>,
+    /// The same, to find duplicates.
+    seen: HashSet<PageId>,
     /// How many links the viewer watches now.
     watched: usize,
     /// How many links were left out, for each limit.
@@ -184,22 +203,22 @@ struct Order<'a> {
 impl Order<'_> {
     /// Lets the viewer watch a link, or counts it as left out.
     fn take(&mut self, id: PageId) {
-        if self.asked.contains(&id) || sets::has(self.watches, &id) {
-            self.asked.insert(id);
+        if self.seen.contains(&id) {
             return;
         }
-        if let Err(bound) = self.check(&id) {
-            *self.left_out.entry(bound).or_default() += 1;
-            return;
+        if !sets::has(self.watches, &id) {
+            if let Err(bound) = self.check(&id) {
+                *self.left_out.entry(bound).or_default() += 1;
+                return;
+            }
+            let link = self.links.entry(id.clone()).or_default();
+            if link.sets == 0 {
+                self.brought.add(link, self.address);
+            }
+            self.watched += 1;
         }
-        let link = self.links.entry(id.clone()).or_default();
-        link.watchers += 1;
-        if link.watchers == 1 {
-            self.brought.add(link, self.address);
-            self.unsettled.insert(id.clone());
-        }
-        self.watched += 1;
-        self.asked.insert(id);
+        self.seen.insert(id.clone());
+        self.asked.push(id);
     }
 
     /// Reserves memory for a link, unless a limit is reached.
@@ -265,7 +284,7 @@ pub(super) fn keep(id: &PageId, link: &mut Link, room: &Room) -> Result {
 
 /// Forgets links that are only remembered.
 pub(super) fn forget_unwatched(links: &mut HashMap<PageId, Link>, room: &Room) -> Result {
-    for (id, link) in links.extract_if(|_, link| link.watchers == 0 && !link.subscribed) {
+    for (id, link) in links.extract_if(|_, link| link.sets == 0 && !link.subscribed) {
         if link.kept {
             stored(room.storage().delete(&link_key(&id)))?;
         }

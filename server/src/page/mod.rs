@@ -30,7 +30,7 @@ use crate::{
 use costs::Brought;
 use links::forget_unwatched;
 use news::Snapshot;
-use sets::{LinkSet, LinkSets};
+use sets::{Change, LinkSet, LinkSets};
 use telling::Telling;
 
 /// Bytes of a `viewer` token. It may be a UUID, or another text of this length.
@@ -129,8 +129,8 @@ enum Counted {
 /// A page that viewers of this page can go to.
 #[derive(Default)]
 struct Link {
-    /// How many viewers of this page watch it. 0 if it is only stored.
-    watchers: u32,
+    /// How many of the sets that viewers watch have it. 0 if it is only stored.
+    sets: u32,
     /// The address that added it; see [`Brought`].
     brought_by: Option<u64>,
     /// Whether its counter was asked to send its count.
@@ -217,10 +217,8 @@ impl Party for Page {
 
     async fn on_close(&mut self, room: &mut Room, connection: &Connection, _code: u16, _reason: &str) -> Result {
         if let Some(viewer) = self.viewers.remove(connection.key()) {
-            if let Some(links) = viewer.watches {
-                self.unwatch(links.iter());
-                self.sets.leave(links);
-            }
+            let gone = viewer.watches.and_then(|set| self.sets.leave(set));
+            self.apply(Change { new: None, gone });
             self.reported = false;
         }
         self.settle(room)

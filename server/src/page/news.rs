@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use connection_counter_protocol::{CounterRequest, Counts, PageId, PageMessage};
 
-use super::{Link, Page, links::keep, page_id};
+use super::{Link, Page, links::keep, page_id, sets::Shared};
 use crate::{
     Error, Settings,
     pace::RETRY,
@@ -48,7 +49,7 @@ impl Page {
         self.reported = false;
         for (id, link) in &mut self.links {
             link.subscribed = false;
-            if link.watchers > 0 {
+            if link.sets > 0 {
                 self.unsettled.insert(id.clone());
             }
         }
@@ -79,7 +80,7 @@ impl Page {
         let mut requests: BTreeMap<(&str, bool), Vec<PageId>> = BTreeMap::new();
         for id in &self.unsettled {
             if let Some(link) = self.links.get(id) {
-                let watched = link.watchers > 0;
+                let watched = link.sets > 0;
                 if watched != link.subscribed {
                     requests.entry((id.counter_room(), watched)).or_default().push(id.clone());
                 }
@@ -135,10 +136,10 @@ impl Page {
     }
 
     /// Sends a viewer the known counts of links that it has just asked for.
-    pub(super) fn send_snapshot(&mut self, room: &Room, connection: &Connection, asked: BTreeSet<PageId>) -> Result {
+    pub(super) fn send_snapshot(&mut self, room: &Room, connection: &Connection, asked: Arc<[PageId]>) -> Result {
         let Some(viewer) = self.viewers.get_mut(connection.key()) else { return Ok(()) };
         let version = self.telling.version();
-        let snapshot = match self.snapshot.take() {
+        let mut snapshot = match self.snapshot.take() {
             Some(last) if last.version == version && last.alias.as_deref() == viewer.alias() && last.asked == asked => {
                 last
             }
@@ -147,9 +148,10 @@ impl Page {
                 let page = page_id(room);
                 let names = Names { site: page.site(), alias: viewer.alias() };
                 let messages = frames(&known).map(|frame| update(frame, names)).collect::<Result<_>>()?;
-                Snapshot { asked, alias: viewer.alias().map(Into::into), version, messages }
+                Snapshot { asked, set: Weak::new(), alias: viewer.alias().map(Into::into), version, messages }
             }
         };
+        snapshot.set = viewer.watches.as_ref().map_or_else(Weak::new, Arc::downgrade);
         for message in &snapshot.messages {
             if !connection.has_room_for(message) {
                 // It gets everything with the next update that it can take.
@@ -213,14 +215,27 @@ impl Page {
 
 /// The snapshot for a viewer that asked for these links.
 pub(super) struct Snapshot {
-    /// The links.
-    asked: BTreeSet<PageId>,
+    /// The links, in the order in which the viewer named them.
+    asked: Arc<[PageId]>,
+    /// The set that the viewer watched then.
+    set: Weak<Vec<PageId>>,
     /// The viewer's name for the site; see [`Viewer::alias`](super::Viewer::alias).
     alias: Option<Box<str>>,
     /// The version of the counts.
     version: u64,
     /// The messages.
     messages: Vec<Message>,
+}
+
+impl Snapshot {
+    /// The links and their set, if a message names the same links, and somebody still watches exactly these. Nothing about them
+    /// has to be found out again.
+    pub(super) fn if_asked_again(&self, texts: &[String]) -> Option<(Arc<[PageId]>, Shared)> {
+        let is_same = self.asked.iter().map(PageId::as_str).eq(texts.iter().map(String::as_str));
+        // The set has all links that were asked for. So if it has as many, it has no others.
+        let set = self.set.upgrade().filter(|set| is_same && set.len() == self.asked.len())?;
+        Some((Arc::clone(&self.asked), set))
+    }
 }
 
 /// The names of the page's site: its own, and the one that a viewer uses.
