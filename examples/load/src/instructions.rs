@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use connection_counter_protocol::{PageId, PageMessage, ViewerMessage};
+use connection_counter_protocol::{Counts, PageId, PageMessage, PageRequest, ViewerMessage};
 use tempfile::TempDir;
 
 use crate::Failure;
@@ -27,13 +27,16 @@ pub(crate) enum Piece {
     Update,
     /// Read a subscription to 30 links.
     Subscribe,
+    /// Write what a counter tells a page about 30 links, and read it as the page does.
+    FanOut,
 }
 
 /// The noted instructions of each piece, with a debug build and Rust 1.95 on x86-64.
-const NOTED: [(Piece, &str, f64); 3] = [
+const NOTED: [(Piece, &str, f64); 4] = [
     (Piece::PageId, "instructions of a page id", 204_000.0),
     (Piece::Update, "instructions of writing an update of 30", 464_000.0),
     (Piece::Subscribe, "instructions of reading a subscription to 30", 6_170_000.0),
+    (Piece::FanOut, "instructions of telling a page 30 counts", 6_460_000.0),
 ];
 
 /// Runs a piece this many times.
@@ -41,7 +44,9 @@ pub(crate) fn work(piece: Piece, times: u32) -> Result<(), Failure> {
     let links: Vec<String> = (0..LINKS).map(|idx| format!("example.org/articles/{idx}?page=2&sort=new")).collect();
     let message = serde_json::json!({ "type": "subscribe", "links": links }).to_string();
     let counts = links.iter().zip(1..).map(|(link, count)| Ok((PageId::parse(link)?, count)));
-    let update = PageMessage::Update { connections: counts.collect::<Result<_, Failure>>()? };
+    let connections = counts.collect::<Result<Counts, Failure>>()?;
+    let update = PageMessage::Update { connections: connections.clone() };
+    let told = PageRequest::Update { connections, sequence: Some(1) };
     for _ in 0..times {
         match piece {
             Piece::PageId => {
@@ -57,6 +62,10 @@ pub(crate) fn work(piece: Piece, times: u32) -> Result<(), Failure> {
                         black_box(PageId::parse(&link)?);
                     }
                 }
+            }
+            Piece::FanOut => {
+                let body = serde_json::to_vec(black_box(&told))?;
+                black_box(serde_json::from_slice::<PageRequest>(black_box(&body))?);
             }
         }
     }
