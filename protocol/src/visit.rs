@@ -17,20 +17,20 @@ const OF_VISIT: &str = concat!(
     // Our own parameter for debugging.
     "viewers-debug ",
     // Google Analytics and Ads (support.google.com/analytics/answer/10917952, developers.google.com/google-ads), and its search.
-    "utm_* gclid gclsrc dclid gbraid wbraid gad_* srsltid _ga* _gl ved ",
+    "utm_* gcl* dclid gbraid wbraid gad_* srsltid _ga* _gl ved ",
     // Campaign parameters of other analytics: Matomo, Piano (AT Internet), Adobe, Mapp, Baidu, Openstat.
-    "mtm_* matomo_* piwik_* pk_* at_campaign at_medium at_custom* xtor s_cid s_kwcid ef_id wt_mc wt.mc_id hmsr _openstat ",
-    "itm_* cmpid sc_campaign sc_channel ",
+    "mtm_* matomo_* piwik_* pk_* at_campaign at_medium at_custom* xtor s_cid s_kwcid ef_id wt_mc* wt.mc_id hmsr _openstat ",
+    "itm_* cmpid sc_c* ",
     // Social networks: Meta, X, LinkedIn, TikTok, Pinterest, Snapchat, Reddit.
-    "fbclid fb_action_* fb_ref fb_source mibextid igshid igsh twclid ref_src li_fat_id lipi ttclid epik sccid rdt_cid ",
+    "fbclid fb_* mibextid igsh* twclid ref_src li_fat_id lipi ttclid epik sccid rdt_cid ",
     // Other search engines and advertising: Microsoft, Yandex, Seznam, Baidu, Taboola, Outbrain, Quora.
     "msclkid yclid ysclid sznclid bd_vid tblci dicbo obclid qclid ",
     // Affiliates: Impact, CJ, Awin, Tradedoubler, ShareASale, Wicked Reports, Branch, Alibaba.
     "irclickid irgwc cjevent cjdata awc tduid sscid wicked* _branch_* spm ",
     // Newsletters: Mailchimp, HubSpot, Marketo, Vero, Kit, MailerLite, Klaviyo, Drip, Blueshift, Omeda, Salesforce, Eloqua,
     // Listrak, dotdigital, Acoustic, ActiveCampaign.
-    "mc_cid mc_eid _hs* __hs* hsctatracking hsa_* mkt_tok vero_id vero_conv ck_subscriber_id ",
-    "ml_subscriber* _kx _ke __s bsft_* oly_* sfmc_* elq* trk_* dm_i spmailingid spuserid spjobid spreportid vgo_ee ",
+    "mc_* _hs* __hs* hscta* hsa_* mkt_tok vero_* ck_sub* ",
+    "ml_sub* _kx _ke __s bsft_* oly_* sfmc_* elq* trk_* dm_i spmailingid spuserid spjobid spreportid vgo_ee ",
     // Bot checks of Cloudflare. WordPress: its clock, its tokens, the comment that is answered.
     "__cf_chl_* doing_wp_cron _wpnonce replytocom ",
     // Shared links of YouTube and Spotify, clicks on LinkedIn.
@@ -41,8 +41,8 @@ const OF_VISIT: &str = concat!(
     "sid? s? sess? sessid? session? session_id? sessionid?",
 );
 
-/// Bytes of the shortest session. A shorter value may be the number of an article.
-const SHORTEST_TOKEN_BYTES: usize = 8;
+/// Bytes of the shortest session. A shorter value may be what someone searches for, such as `s=iphone15` in WordPress.
+const SHORTEST_TOKEN_BYTES: usize = 10;
 
 /// Whether a parameter, `name` or `name=value`, belongs to the visit.
 pub(crate) fn is_of_visit(parameter: &[u8]) -> bool {

@@ -200,12 +200,23 @@ fn sessions_in_paths_and_queries_are_dropped() {
 
 #[test]
 fn parameters_that_may_select_content_are_kept() {
-    for query in
-        ["sid=12", "sid=about", "sid=24%2F11%2F27", "s=shoes", "s=summer-sale-2026", "session=2", "si=3", "trk=12"]
-    {
+    for query in [
+        "sid=12",
+        "sid=about",
+        "sid=24%2F11%2F27",
+        "s=shoes",
+        "s=iphone15",
+        "s=summer-sale-2026",
+        "session=2",
+        "si=3",
+        "trk=12",
+    ] {
         same(&format!("https://example.org/a?{query}"), &format!("example.org/a?{query}"));
     }
     same("https://example.org/a?si=AbCdEfGhIjKlMnOp", "example.org/a");
+    // However long it is.
+    let click = "x".repeat(2 * PageId::MAX_BYTES);
+    same(&format!("https://example.org/a?_branch_match_id={click}&b=1"), "example.org/a?b=1");
     same("https://example.org/a?trk=public_profile_browsemap", "example.org/a");
     for path in ["a;v=2", "a;", "a;;b", "a_(1)", "(S(x))", "jsessionid=x"] {
         same(&format!("https://example.org/{path}"), &format!("example.org/{path}"));
