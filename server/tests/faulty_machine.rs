@@ -129,6 +129,19 @@ async fn a_full_disk_is_logged_once_and_writes_resume_when_there_is_space() {
 }
 
 #[tokio::test]
+async fn a_log_on_a_full_disk_stops_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    // Nothing can be written to this device.
+    let log = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut server = Binary::spawn(Binary::command(data.path(), &["--log=debug"]).stderr(log));
+    let _anna = server.viewer("a").await;
+    assert_eq!(server.get("/live-00000000.js").await.0, 404);
+    server.expect_counted("all-pages", "a", 1).await;
+    server.signal("TERM");
+    assert!(server.exit().await.success());
+}
+
+#[tokio::test]
 async fn a_hanging_disk_does_not_delay_the_shutdown() {
     let disk = Mount::in_a_file();
     let elsewhere = tempfile::tempdir().unwrap();

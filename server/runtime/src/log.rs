@@ -20,7 +20,8 @@ pub(crate) fn start(config: &Config, quiet: &[&'static str]) -> Result<Refilter,
     let filter = filter(&config.log, quiet)?;
     // Colours are for terminals, not for files and log collectors.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let log = log.with_ansi(io::stderr().is_terminal());
+    // What cannot be logged, for example on a full disk, is lost. Otherwise it would be printed to the same place, which panics.
+    let log = log.with_ansi(io::stderr().is_terminal()).log_internal_errors(false);
     // This fails only if the log is gone, and the log lasts as long as the program.
     Ok(match config.log_format {
         LogFormat::Human => {
