@@ -173,3 +173,16 @@ story("number that grows is placed again, unless its place has room for it", {},
   assert.deepEqual(await places(10), ["beside"], "it stays where it is");
   assert.deepEqual(await places(100), ["beside", "above small"], "the badge is in the way");
 });
+
+story("links of every colour show their numbers", {}, async (stage) => {
+  const { url } = await startFakeServer(stage, {
+    connected: (socket, asked) => socket.on("message", () => socket.send(update(Object.fromEntries([...asked].map((id) => [id, 7]))))),
+  });
+  const seen = ["#000", "#c00", "#080", "#036", "rgb(0 0 0 / 50%)", "oklch(0 0 0)", "inherit"];
+  const link = (color, idx) => `<p style="color:#000"><a href="/${idx}" style="color:${color}">link</a></p>`;
+  const hidden = '<p><a href="/hidden" style="color:transparent">link</a></p>';
+  const site = await servePages(stage, () => html(`<script async src="${url}/live.js"></script>`, seen.map(link).join("") + hidden));
+  const tab = await stage.openTab(`${site}/`);
+  await tab.page.waitForFunction((count) => document.querySelectorAll("a[data-viewers-place]").length === count, {}, seen.length);
+  assert.equal(await tab.page.$("a[href='/hidden'][data-viewers-place]"), null, "nobody sees what is transparent");
+});

@@ -134,7 +134,7 @@ function findPlace(element, text, lines) {
   if (
     !around ||
     // Letters that one can see through show what is behind them, and the number would have no colour.
-    style.webkitTextFillColor.endsWith(", 0)") ||
+    /a.*, 0\)/.test(style.webkitTextFillColor) ||
     (!flows && style.backgroundImage !== "none") ||
     (around.isHolding && !canHold(element, style))
   ) {
