@@ -162,3 +162,33 @@ for (const [how, insist] of Object.entries(PERSISTENT)) {
     await tab.expectViewers('a[href="/x"]', 0);
   });
 }
+
+story("numbers come back with the next count after a page was morphed again and again", {}, async (stage) => {
+  let viewers = 7;
+  const sockets = [];
+  const { url } = await startFakeServer(stage, {
+    connected: (socket, asked) => {
+      sockets.push(socket);
+      socket.on("message", () => socket.send(update(Object.fromEntries([...asked].map((id) => [id, viewers])))));
+    },
+  });
+  const main = '<main><a href="/x">x</a></main>';
+  const code = await bundle(LIBRARIES.idiomorph.script);
+  const tags = `<script async src="${url}/live.js"></script><script defer src="/library.js"></script>`;
+  const page = { "/main": () => main, "/library.js": () => code, "/": () => html(tags, main) };
+  const site = await servePages(stage, (path) => page[path]?.());
+  const tab = await stage.openTab(`${site}/`);
+  await tab.expectViewers("a", 7);
+  await tab.page.waitForSelector("a[data-viewers-place]");
+  // As an answer that is streamed.
+  await tab.page.evaluate(async () => {
+    for (let left = 60; left > 0; left -= 1) {
+      await window.morph();
+      await new Promise((resolve) => setTimeout(resolve, 33));
+    }
+  });
+  assert.deepEqual(await tab.page.$eval("a", (link) => link.getAttributeNames()), ["href"], "nothing of ours is left");
+  viewers = 8;
+  sockets.at(-1).send(update({ [`${new URL(site).host}/x`]: viewers }));
+  await tab.expectViewers("a", 8);
+});

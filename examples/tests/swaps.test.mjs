@@ -87,6 +87,41 @@ for (const [how, swap] of Object.entries(SWAPS)) {
   });
 }
 
+story("copies that lead to no page have no number", {}, async (stage) => {
+  const { tab } = await openPage(stage);
+  await tab.page.waitForSelector("a[data-viewers-place]");
+  await tab.page.evaluate(() => {
+    for (const href of ["https://elsewhere.example/", "#part", "mailto:me@example.org"]) {
+      const copy = document.querySelector("a").cloneNode(true);
+      copy.href = href;
+      document.querySelector("main").append(copy);
+    }
+    document.querySelector("main").insertAdjacentHTML("beforeend", "<p id=edited contenteditable></p>");
+    document.querySelector("#edited").append(document.querySelector("a").cloneNode(true));
+  });
+  const copies = "a:not([href='/x'], [href='/y']), #edited a";
+  assert.equal(await tab.page.$$eval(copies, (links) => links.length), 4);
+  await until("none of ours is left", async () => {
+    const attributes = await tab.page.$$eval(copies, (links) => links.flatMap((link) => link.getAttributeNames()));
+    return !attributes.some((name) => name.startsWith("data-viewers"));
+  });
+  await tab.expectViewers('p:not(#edited) > a[href="/x"]', 7);
+});
+
+story("link that leads elsewhere shows no other page's number, not even for a frame", {}, async (stage) => {
+  const { tab, tell } = await openPage(stage);
+  // Numbers that have just been written are not written again soon.
+  tell(9, 5);
+  await tab.expectViewers('a[href="/x"]', 9);
+  const shown = await tab.page.evaluate(async () => {
+    const [x, y] = document.querySelectorAll("a");
+    [x.href, y.href] = ["/y", "https://elsewhere.example/"];
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    return [x, y].map((link) => link.getAttribute("data-viewers"));
+  });
+  assert.deepEqual(shown, ["5", null]);
+});
+
 story("snapshot with old numbers shows the new ones", {}, async (stage) => {
   const { tab, tell } = await openPage(stage);
   await tab.page.evaluate(() => (window.snapshot = document.body.cloneNode(true)));

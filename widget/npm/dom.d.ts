@@ -27,11 +27,9 @@ export interface Dom {
   isGone(root: number): boolean;
   close(root: number): void;
   adoptAll(): void;
-  /** Writes a number on a link; below 0, none. Writes again what was removed. Leaves it as it was found. */
-  hasCount(slot: number): boolean;
+  /** Writes a number on a link; below 0, none. Writes again what was removed. */
   write(slot: number, viewers: number): void;
   restore(slot: number): void;
-  erase(slot: number): void;
   /** Looks for places for all numbers in sight, soon. */
   arrange(): void;
   /** Dispatches the link's event. */

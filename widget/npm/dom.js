@@ -42,7 +42,11 @@ function gather(root, found) {
   const its = root instanceof Element ? Element.prototype : root;
   if (its.matches?.call(root, CANDIDATES)) found.push(root);
   for (const element of its.querySelectorAll.call(root, CANDIDATES)) found.push(element);
-  if (found.some(({ localName }) => localName === ELEMENT)) load(({ defineElement }) => defineElement());
+  for (const element of found) {
+    if (element.localName === ELEMENT) load(({ defineElement }) => defineElement());
+    // The copy of a link has a number that is not its own.
+    if (element.hasAttribute(PLACE) && !slots.has(element)) NAMES.forEach((name) => element.removeAttribute(name));
+  }
   return found;
 }
 
@@ -53,8 +57,7 @@ const lists = new Map();
 let lastList = 0;
 /** The links, and what each carries of ours. */
 const [elements, written] = [[undefined], [undefined]];
-const slots = new Map();
-const free = [];
+const [slots, free] = [new Map(), []];
 /** Documents and shadow roots, and the sheet that each has of us. */
 const [roots, sheets] = [[undefined], [undefined]];
 /** What an `href` means, for each root. Resolving it costs a browser more than everything else that is done for a link. */
@@ -131,9 +134,7 @@ function onChange(records) {
   // What we write ourselves is no reason to look at the page again.
   if (isTheirs) engine.changed(list(found), hasLost, isElsewhere);
 }
-const onLoad = safely(({ target }) => {
-  if (target.hasAttribute?.(INSIDE)) engine.loaded(list(gather(target, [])));
-});
+const onLoad = safely(({ target }) => target.hasAttribute?.(INSIDE) && engine.loaded(list(gather(target, []))));
 
 /** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
 const dom = {
@@ -226,9 +227,8 @@ const dom = {
     if (isRedesigned()) engine.changed(0, false, true);
   },
 
-  hasCount: (slot) => elements[slot].hasAttribute(COUNT),
   write(slot, viewers) {
-    if (viewers < 0) return carry(slot, BLANK);
+    if (viewers < 0) return written[slot] && carry(slot, BLANK);
     const text = shown.textFor(slot, elements[slot], viewers);
     const [count, [oldCount, oldLabel, place]] = [`${viewers}`, written[slot] ?? BLANK];
     if (text) carry(slot, [count, text === count ? null : text, place]);
@@ -238,7 +238,6 @@ const dom = {
     const texts = written[slot];
     texts.forEach((text, idx) => written[slot] === texts && rewrite(elements[slot], NAMES[idx], null, text));
   },
-  erase: (slot) => written[slot] && carry(slot, BLANK),
   tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),
 
   end() {

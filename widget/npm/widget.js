@@ -61,7 +61,7 @@ function createHandle(given, home, loadEngine) {
 /** Brings the Rust and the browser together. */
 function runWidget(options, engine, rule, createFrame) {
   const { server, path, scope, hash, query, canonical, mistakes } = options;
-  if (!server) throw new Error("no server given, such as https://live.example.com");
+  if (!server) throw new Error("the option server is missing");
 
   const subscriptions = createSubscriptions(engine, rule);
   const moved = () => {

@@ -28,6 +28,8 @@ const ANSWER_COUNTS_MS: f64 = 1_000.0;
 const REMOVAL_COUNTS_MS: f64 = 250.0;
 /// When this much is remembered, the widget stops: after five reactions, or twenty removals at once.
 const PATIENCE_MS: f64 = 5_000.0;
+/// After that, for nearly as long, a new number is tried only once.
+const TRUCE_MS: f64 = 60_000.0;
 
 /// The queues in which a link waits, one bit each.
 pub(crate) type Queues = u8;
@@ -119,7 +121,7 @@ impl Widget {
             if is_first {
                 self.plan_writing();
             }
-        } else if self.pages.viewers(link.page) >= 0.0 || dom::has_count(slot) {
+        } else if self.pages.viewers(link.page).max(link.told) >= 0.0 {
             enqueue(link, slot, FRESH, &mut self.annotations.fresh);
             self.timers.set_sooner(alarm::WRITE, 0.0);
         }
@@ -209,7 +211,7 @@ impl Widget {
     }
 
     /// Someone removed the number of a link. Libraries that morph a page into another do so by accident, so the number
-    /// is written again. If the page removes it again and again, it stays removed.
+    /// is written again. If the page removes it again and again, it stays removed until the count changes.
     pub(crate) fn lost(&mut self, slot: u32) {
         let Some(link) = self.links.get(slot) else { return };
         let now_ms = now_ms();
@@ -218,6 +220,9 @@ impl Widget {
         if link.contested_ms - now_ms <= PATIENCE_MS {
             link.written_ms = now_ms;
             self.effects.push(Effect::Restore(slot));
+        } else {
+            link.contested_ms = now_ms + TRUCE_MS;
+            self.effects.push(Effect::Erase(slot));
         }
     }
 }

@@ -46,14 +46,10 @@ extern "C" {
     pub(crate) fn adopt_all();
 
     // Annotating.
-    #[wasm_bindgen(js_name = hasCount)]
-    pub(crate) fn has_count(slot: u32) -> bool;
     /// Writes the number on the link. A number below 0 removes it.
     pub(crate) fn write(slot: u32, viewers: f64);
     /// Writes the number again that someone removed.
     pub(crate) fn restore(slot: u32);
-    /// Restores the link.
-    pub(crate) fn erase(slot: u32);
     /// Looks for places for all numbers in sight, soon.
     pub(crate) fn arrange();
     /// Dispatches the link's event.

@@ -210,6 +210,7 @@ fn take_effect(effect: Effect) {
     match effect {
         Effect::Write { is_fresh, most } => write_some(is_fresh, most),
         Effect::Restore(slot) => dom::restore(slot),
+        Effect::Erase(slot) => dom::write(slot, -1.0),
         Effect::Notify { number, viewers } => dom::notify(number, viewers),
         Effect::Moved => dom::moved(),
         Effect::Stop(widget) => widget.stop(),
@@ -224,11 +225,9 @@ fn write_some(is_fresh: bool, most: u32) {
         let mut next = None;
         with(&mut |widget| next = widget.next_stroke(is_fresh));
         let Some(Stroke { slot, shown, told, is_last }) = next else { break };
+        dom::write(slot, shown);
         if is_last {
-            dom::erase(slot);
             dom::discard(slot);
-        } else {
-            dom::write(slot, shown);
         }
         if let Some(viewers) = told {
             dom::tell(slot, viewers);

@@ -81,6 +81,8 @@ pub(crate) enum Effect {
     },
     /// Write the number again that someone removed from the link in this slot.
     Restore(u32),
+    /// Remove what is left of it.
+    Erase(u32),
     Notify {
         number: u32,
         viewers: f64,
@@ -276,7 +278,7 @@ impl Widget {
     pub(crate) fn stop(mut self) {
         dom::end();
         for slot in self.links.slots() {
-            dom::erase(slot);
+            dom::write(slot, -1.0);
         }
         self.roots.close_all();
         for number in self.subscriptions.known() {

@@ -176,8 +176,11 @@ impl Widget {
             return;
         }
         let before = std::mem::replace(&mut link.page, page);
+        // The number of another page must go as soon as that of a new link comes.
+        link.is_written = false;
+        let had_count = link.told >= 0.0;
         self.pages.follow(before, page);
-        if page != NONE || link.is_written {
+        if had_count || page != NONE {
             self.annotate(slot);
         } else {
             self.links.forget(slot);
