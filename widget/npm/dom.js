@@ -215,6 +215,7 @@ const dom = {
     for (const type of ["scroll", "click", "transitionend"]) root.addEventListener(type, engine.scrolled, capturing);
     root.addEventListener("load", onLoad, capturing);
     windowOf(root).addEventListener("resize", engine.scrolled, listening);
+    windowOf(root).document.fonts.addEventListener("loadingdone", engine.scrolled, listening);
   },
   isGone: (number) => !(roots[number].isConnected && windowOf(roots[number])),
   close(number) {
