@@ -45,7 +45,7 @@ function gather(root, found) {
   for (const element of found) {
     if (element.localName === ELEMENT) load(({ defineElement }) => defineElement());
     // The copy of a link has a number that is not its own.
-    if (element.hasAttribute(PLACE) && !slots.has(element)) NAMES.forEach((name) => element.removeAttribute(name));
+    if (element.hasAttribute(COUNT) && !slots.has(element)) NAMES.forEach((name) => element.removeAttribute(name));
   }
   return found;
 }
