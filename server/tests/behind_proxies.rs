@@ -203,6 +203,19 @@ async fn a_proxy_that_sends_no_client_address_is_logged_with_the_flag_to_set() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_reaches_a_limit_is_logged_with_its_address() {
+    // Readers come at once, so the limit of their pace is reached before that of their number. The last one of several proxies, and
+    // one in a network of a hosting provider.
+    for (entries, proxy) in [("198.51.100.1, 10.9.9.9", "10.9.9.9"), ("198.51.100.1, 100.64.0.7", "100.64.0.7")] {
+        let one_each = ["--trusted-proxy=127.0.0.1", "--handshake-burst=1", "--handshakes-per-second=1"];
+        let (server, log) = Binary::with_log(&one_each);
+        let status = async || server.handshake_status("/live?page=a", &[("x-forwarded-for", entries)]).await;
+        assert_eq!([status().await, status().await], [101, 429]);
+        assert!(log.text().contains(&format!("add --trusted-proxy {proxy}")), "{}", log.text());
+    }
+}
+
+#[tokio::test]
 async fn a_forwarded_header_without_a_reader_address_is_logged_once() {
     for (entries, problem) in [
         ("unknown", "is not an address"),

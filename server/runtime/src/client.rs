@@ -97,7 +97,7 @@ impl ClientLimits {
         let mut held = Held { shared: Arc::clone(&self.shared), holders: [None; 3] };
         // A proxy's connections belong to its readers. Its headers tell them apart at the handshake.
         if !self.proxies.is_proxy(peer) {
-            let slot = self.shared.quotas.connect_from(peer).inspect_err(|_| self.proxies.tell_full(peer))?;
+            let slot = self.shared.quotas.connect_from(peer).inspect_err(|_| self.proxies.tell_refused(peer))?;
             held.holders = [slot.into_holder(), None, None];
         }
         Ok(Client { address: peer, held: Mutex::new(Some(held)) })
@@ -115,8 +115,8 @@ impl ClientLimits {
     ) -> Result<WebSocketQuota, Error> {
         let quotas = &self.shared.quotas;
         let address = self.proxies.address(client.address, headers);
-        quotas.pace(Paced::Handshake, address)?;
-        let address_slot = quotas.open_from(address).inspect_err(|_| self.proxies.tell_full(client.address))?;
+        let paced = quotas.pace(Paced::Handshake, address).and_then(|()| quotas.open_from(address));
+        let address_slot = paced.inspect_err(|_| self.proxies.tell_refused(address))?;
         let group_slot = group.map(|group| quotas.open_in(group)).transpose()?;
         Ok(WebSocketQuota { client, address_slot, group_slot })
     }
@@ -136,7 +136,8 @@ impl ClientLimits {
     /// # Errors
     /// [`Error::TooManyFromAddress`].
     pub(crate) fn pace_request(&self, client: &Client, headers: &HeaderMap) -> Result<(), Error> {
-        self.shared.quotas.pace(Paced::Request, self.proxies.address(client.address, headers))
+        let address = self.proxies.address(client.address, headers);
+        self.shared.quotas.pace(Paced::Request, address).inspect_err(|_| self.proxies.tell_refused(address))
     }
 
     /// Waits until all clients are gone, or until the deadline. Returns whether they are gone.

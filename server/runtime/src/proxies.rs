@@ -133,14 +133,12 @@ impl Proxies {
         }
     }
 
-    /// Logs that a machine of a private network has as many connections as it may, because it is probably a proxy.
-    pub(crate) fn tell_full(&self, peer: IpAddr) {
-        static FULL: Notice = Notice::warning();
-        if is_private(peer) && !self.is_trusted(peer) {
-            FULL.give(|| {
-                format!(
-                    "{peer} has as many connections as one address may have; if it is a proxy, add --trusted-proxy {peer}"
-                )
+    /// Logs that a machine of a private network has reached a limit of one address, because it is probably a proxy.
+    pub(crate) fn tell_refused(&self, address: IpAddr) {
+        static REFUSED: Notice = Notice::warning();
+        if is_private(address) && !self.is_trusted(address) {
+            REFUSED.give(|| {
+                format!("{address} has reached a limit of one address; if it is a proxy, add --trusted-proxy {address}")
             });
         }
     }
@@ -163,10 +161,14 @@ fn is_passed_on(headers: &HeaderMap) -> bool {
     !is_local || SIGNS.iter().any(|sign| headers.contains_key(*sign))
 }
 
-/// Whether an address belongs to a private network. Then it is one of the operator's machines, and not a reader.
+/// Whether an address belongs to a private network. Then it is one of the operator's machines, and not a reader. Hosting providers
+/// and VPNs also use the shared addresses of RFC 6598, 100.64.0.0/10.
 fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
-        IpAddr::V4(address) => address.is_private() || address.is_link_local() || address.is_loopback(),
+        IpAddr::V4(address) => {
+            let is_shared = matches!(address.octets(), [100, 64..128, ..]);
+            address.is_private() || is_shared || address.is_link_local() || address.is_loopback()
+        }
         IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local() || address.is_loopback(),
     }
 }
