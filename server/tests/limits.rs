@@ -116,6 +116,20 @@ async fn memory_of_one_address_is_limited_for_links_and_bodies() {
     assert_eq!(post("192.0.2.2").await.status, 400, "blanks are not JSON, but they were read");
     anna.close().await;
     wait_until("it is given back", async || post("192.0.2.1").await.status == 400).await;
+    // So does an answer, until it is sent.
+    let report = async |limit: u32| {
+        server.exchange("GET", &format!("/parties/page/c?{limit}"), &from("192.0.2.4"), "").await.status
+    };
+    let mut dora = server.viewer("c").await;
+    let long: Vec<_> = (0..9).map(|number| format!("{number}{}", "x".repeat(480))).collect();
+    dora.subscribe(&long.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    dora.expect_viewers(&long[8], 0).await;
+    for round in 0..5 {
+        assert_eq!(report(round).await, 200, "it was given back");
+    }
+    dora.subscribe(&["more", &"y".repeat(480), &"z".repeat(480)]).await;
+    dora.expect_viewers("more", 0).await;
+    assert_eq!(report(9).await, 429, "an answer of more than 5 KB");
     // The same links count for each connection that watches them.
     let mut crowd = Vec::new();
     for _ in 0..3 {

@@ -21,6 +21,7 @@ use crate::{
     config::Config,
     error::Error,
     limits::Limits,
+    party::Response,
     reload::Live,
 };
 
@@ -234,9 +235,37 @@ pub(crate) fn detached(request: hyper::Request<Incoming>) -> Request {
     Request::new(hyper::Request::from_parts(head, body))
 }
 
+/// The body of an answer, and what is reserved for it.
+struct Answer {
+    bytes: Bytes,
+    _held: Reservation,
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// An answer whose body counts against the address until all of it is sent. Otherwise a client that reads none of its answers could
+/// make the server hold any number of them.
+///
+/// # Errors
+/// [`Error::TooMuchFromAddress`].
+pub(crate) fn held(answer: Response, account: Option<Arc<Account>>) -> Result<Response, Error> {
+    if account.is_none() {
+        return Ok(answer);
+    }
+    let held = Reservation::of(account, answer.body().len())?;
+    Ok(answer.map(|bytes| Bytes::from_owner(Answer { bytes, _held: held })))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::{account::Accounts, metrics::Metrics};
 
     fn with(body_bytes_in_all: usize) -> Bodies {
         let limits = Limits { body_bytes: 100, body_bytes_in_all, ..Limits::default() };
@@ -272,6 +301,24 @@ mod tests {
         let given_up = || attack.iter().filter(|(_, given_up)| given_up.is_cancelled()).count();
         assert_eq!(given_up(), 10);
         assert!(!slow_given_up.is_cancelled(), "it began first, but at another address");
+    }
+
+    #[test]
+    fn an_answer_counts_until_all_of_it_is_sent() {
+        let account = Accounts::new(Arc::new(Metrics::new())).of(
+            1,
+            &Limits { bytes_per_address: 100, ..Limits::default() },
+            Instant::now(),
+        );
+        let answer = || held(Response::new(Bytes::from_static(&[0; 60])), Some(Arc::clone(&account)));
+        let mut first = answer().unwrap().into_body();
+        assert!(matches!(answer(), Err(Error::TooMuchFromAddress)));
+        let sent = first.split_to(50);
+        drop(sent);
+        assert!(answer().is_err(), "the rest is not sent yet");
+        drop(first);
+        assert!(answer().is_ok());
+        assert!(held(Response::new(Bytes::from_static(&[0; 200])), None).is_ok(), "loopback has no limit");
     }
 
     #[test]

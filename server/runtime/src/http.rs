@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    io,
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{
@@ -156,7 +155,7 @@ impl HttpServer {
             };
             match accepted {
                 Ok((stream, peer)) => self.welcome(stream, peer),
-                Err(error) if is_the_clients_fault(&error) => {}
+                Err(error) if refusals::is_the_clients_fault(&error) => {}
                 Err(error) => {
                     FAILED.give(|| {
                         format!(
@@ -276,7 +275,7 @@ impl HttpServer {
             };
             return self.cors.complete(asked, answer.unwrap_or_else(|error| refusal(&error, room.as_ref())));
         }
-        self.route(request).await.unwrap_or_else(|error| refusal(&error, None))
+        self.route(request, visit).await.unwrap_or_else(|error| refusal(&error, None))
     }
 
     /// Hands a handshake or a request to its room.
@@ -311,7 +310,7 @@ impl HttpServer {
     }
 
     /// Answers paths that do not belong to a room.
-    async fn route(&self, request: Request) -> Result<Response> {
+    async fn route(&self, request: Request, visit: &Visit) -> Result<Response> {
         if let Some(answer) = readiness::check(&request, || self.readiness()) {
             return answer;
         }
@@ -324,7 +323,7 @@ impl HttpServer {
         if let Some(assets) = &self.assets
             && let Some(response) = assets.answer(&request).await
         {
-            return response;
+            return body::held(response?, self.client_limits.account(visit.client(), request.headers()));
         }
         let (request, _) = request.into_parts();
         self.running.program.get().pages.as_ref().and_then(|pages| pages(&request)).unwrap_or(Err(Error::NotFound))
@@ -388,13 +387,8 @@ impl HttpServer {
                 return Ok(response);
             }
         };
-        let (body, _held) = self.bodies.read(body, account).await?;
-        Box::pin(self.rooms.request_from_outside(key, request.map(|_| body))).await
+        let (body, _held) = self.bodies.read(body, account.clone()).await?;
+        let answer = Box::pin(self.rooms.request_from_outside(key, request.map(|_| body))).await?;
+        body::held(answer, account)
     }
-}
-
-/// A connection that was given up before it was accepted says nothing about the server.
-fn is_the_clients_fault(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
-    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionRefused | Kind::ConnectionReset)
 }

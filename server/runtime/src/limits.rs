@@ -38,9 +38,9 @@ pub struct Limits {
     )]
     pub connections_per_address: u32,
 
-    /// Bytes of memory that one address may hold: its links, the rooms they need, the bodies of its requests. Bytes that are
-    /// given back still count for one to two times --room-idle-ms. Beyond: an error message for a link, status 429 for a
-    /// request. Loopback has no such limit.
+    /// Bytes of memory that one address may hold: its links, the rooms they need, the bodies of its requests, and answers that
+    /// it does not read. Bytes of links still count for one to two times --room-idle-ms after they are given back. Beyond: an
+    /// error message for a link, status 429 for a request. Loopback has no such limit.
     #[arg(
         long = "max-bytes-per-address",
         env = "CONNECTION_COUNTER_MAX_BYTES_PER_ADDRESS",

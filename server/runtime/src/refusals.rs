@@ -1,5 +1,7 @@
 //! Answers to failed requests, and what the log says about them.
 
+use std::io;
+
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::net::TcpStream;
 
@@ -46,6 +48,12 @@ pub(crate) fn answer_unread(stream: &TcpStream, error: &Error) {
         format!("HTTP/1.1 {status}\r\nretry-after: {seconds}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     // A new socket has space for this. If it has none, the client only sees the close.
     let _ = stream.try_write(answer.as_bytes());
+}
+
+/// A connection that was given up before it was accepted says nothing about the server.
+pub(crate) fn is_the_clients_fault(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionRefused | Kind::ConnectionReset)
 }
 
 /// Seconds to wait. They are random, so that clients that are refused together do not come back together.
