@@ -88,16 +88,21 @@ for (const [library, { script, alias, head = "", controls = "" }] of Object.entr
   });
 }
 
-story("labels are back with their numbers", {}, async (stage) => {
-  const { url } = await startServer(stage);
+/** A page with our `tag`, idiomorph, and one link, which shows 7 viewers. */
+async function openLink(stage, tag) {
   const code = await bundle(LIBRARIES.idiomorph.script);
-  const tags = `<script async src="${url}/live.js" data-label="{count} readers"></script><script defer src="/library.js"></script>`;
   const main = '<main><a href="/x">x</a></main>';
-  const page = { "/main": () => main, "/library.js": () => code, "/": () => html(tags, main) };
+  const page = { "/main": () => main, "/library.js": () => code, "/": () => html(`${tag}<script defer src="/library.js"></script>`, main) };
   const site = await servePages(stage, (path) => page[path]?.());
   const tab = await stage.openTab(`${site}/`);
   await tab.expectViewers("a", 7);
   await tab.page.waitForSelector("a[data-viewers-place]");
+  return { site, tab };
+}
+
+story("labels are back with their numbers", {}, async (stage) => {
+  const { url } = await startServer(stage);
+  const { tab } = await openLink(stage, `<script async src="${url}/live.js" data-label="{count} readers"></script>`);
   await tab.page.evaluate(async () => {
     await window.morph();
     await new Promise((resolve) => requestAnimationFrame(resolve));
@@ -172,14 +177,7 @@ story("numbers come back with the next count after a page was morphed again and 
       socket.on("message", () => socket.send(update(Object.fromEntries([...asked].map((id) => [id, viewers])))));
     },
   });
-  const main = '<main><a href="/x">x</a></main>';
-  const code = await bundle(LIBRARIES.idiomorph.script);
-  const tags = `<script async src="${url}/live.js"></script><script defer src="/library.js"></script>`;
-  const page = { "/main": () => main, "/library.js": () => code, "/": () => html(tags, main) };
-  const site = await servePages(stage, (path) => page[path]?.());
-  const tab = await stage.openTab(`${site}/`);
-  await tab.expectViewers("a", 7);
-  await tab.page.waitForSelector("a[data-viewers-place]");
+  const { site, tab } = await openLink(stage, `<script async src="${url}/live.js"></script>`);
   // As an answer that is streamed.
   await tab.page.evaluate(async () => {
     for (let left = 60; left > 0; left -= 1) {
