@@ -37,6 +37,16 @@ pub(super) fn move_out(place: &Path) {
     }
 }
 
+/// Whether the folder has files, and none of them is fjall's. Many programs call a folder `db`.
+pub(super) fn is_of_another_program(place: &Path) -> io::Result<bool> {
+    if !place.is_dir() {
+        return Ok(false);
+    }
+    let names = fs::read_dir(place)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    let is_ours = |name: &str| matches!(name, "lock" | "version" | "keyspaces") || is_journal(name);
+    Ok(!names.is_empty() && !names.iter().any(|name| name.to_str().is_some_and(is_ours)))
+}
+
 /// Creates the lock of a database that has none. Backups and copies often leave out empty files, and fjall takes a database
 /// without this one for damaged. If something else has that name, such as a named pipe, it is moved aside, because
 /// opening it could take for ever.
@@ -62,7 +72,7 @@ fn all_foreign(place: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = foreign_in(place, |name, is_folder| match name {
         "keyspaces" => is_folder,
         "lock" | "version" => !is_folder,
-        _ => !is_folder && name.strip_suffix(".jnl").is_some_and(is_number),
+        _ => !is_folder && is_journal(name),
     })?;
     let rows = rows_in(&keyspaces)?;
     let is_keyspace = |name: &str, is_folder| is_folder && (name == META || Some(name) == rows.as_deref());
@@ -92,8 +102,8 @@ fn rows_in(keyspaces: &Path) -> io::Result<Option<String>> {
     let mut complete = Vec::new();
     for entry in fs::read_dir(keyspaces)? {
         let entry = entry?;
-        if entry.path().join("current").is_file()
-            && let Some(number) = entry.file_name().to_str().and_then(number)
+        if let Some(number) = entry.file_name().to_str().and_then(number)
+            && is_file(&entry.path().join("current"))?
         {
             complete.push(number);
         }
@@ -115,6 +125,20 @@ fn is_ours(path: &Path, ours: impl Fn(&str, bool) -> bool) -> bool {
     // A link is judged by its target, because that may be one of fjall's files. Pipes and sockets are never fjall's.
     let is_folder = path.is_dir();
     (is_folder || path.is_file()) && path.file_name().and_then(OsStr::to_str).is_some_and(|name| ours(name, is_folder))
+}
+
+/// Whether this is a file. A file that we are not allowed to see is an error, so that a missing permission does not look like damage.
+fn is_file(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.is_file()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether fjall gives this name to a journal, such as `0.jnl`.
+fn is_journal(name: &str) -> bool {
+    name.strip_suffix(".jnl").is_some_and(is_number)
 }
 
 fn is_number(name: &str) -> bool {
@@ -149,7 +173,7 @@ fn free_place(place: &Path, file: &Path) -> io::Result<PathBuf> {
 /// deletes what it does not know.
 pub(super) fn has_keyspaces(place: &Path) -> io::Result<bool> {
     let keyspaces = place.join("keyspaces");
-    Ok(keyspaces.join(META).join("current").is_file() && rows_in(&keyspaces)?.is_some())
+    Ok(is_file(&keyspaces.join(META).join("current"))? && rows_in(&keyspaces)?.is_some())
 }
 
 /// Moves one, and returns its new place.

@@ -39,6 +39,9 @@ impl Open {
         })?;
         let place = folder.join("db");
         finish_saving(folder, &place).map_err(|error| failed(error.into()))?;
+        if foreign::is_of_another_program(&place).map_err(|error| failed(error.into()))? {
+            return Err(failed("the folder db in it belongs to another program".into()));
+        }
         foreign::move_out(&place);
         let opened = caught(|| Self::try_new(&place));
         match opened {

@@ -508,6 +508,32 @@ async fn later_writes_are_kept_after_the_loss_of_the_journal() {
 }
 
 #[tokio::test]
+async fn a_database_that_may_not_be_read_stays_where_it_is() {
+    let mut db = closed().await;
+    let (current, kept) = (db.place().join("keyspaces/1/current"), db.folder.join("kept"));
+    fs::rename(&current, &kept).unwrap();
+    // Root may read everything but a link to itself.
+    std::os::unix::fs::symlink(&current, &current).unwrap();
+    assert!(matches!(Db::open(&db.folder), Err(StartupError::Data { .. })));
+    fs::rename(&kept, &current).unwrap();
+    db.db = Db::open(&db.folder).unwrap();
+    assert_eq!(db.room("a").get::<String>("key").await.unwrap().as_deref(), Some("value"));
+    db.close(PATIENCE).await;
+}
+
+#[test]
+fn the_folder_of_another_program_is_refused_and_not_touched() {
+    let parent = tempfile::tempdir().unwrap();
+    let schema = parent.path().join("db/schema.rb");
+    fs::create_dir(parent.path().join("db")).unwrap();
+    fs::write(&schema, "not yours").unwrap();
+    let error = Db::open(parent.path()).err().unwrap().to_string();
+    assert!(error.contains("another program") && error.contains("--data"), "{error}");
+    assert_eq!(fs::read_to_string(schema).unwrap(), "not yours");
+    assert_eq!(files(parent.path()).len(), 1);
+}
+
+#[tokio::test]
 async fn a_damaged_database_is_moved_aside_whole() {
     let mut db = TestDb::new();
     db.close(PATIENCE).await;

@@ -149,10 +149,11 @@ impl Writer {
                 let mut pending = self.shared.pending();
                 // A value that has arrived since then has sent its own order.
                 pending.writing = Arc::default();
-                if pending.fault.take().is_some() {
+                let had_failed = pending.fault.take().is_some();
+                drop(pending);
+                if had_failed {
                     tracing::info!("storage takes writes again");
                 }
-                drop(pending);
                 self.sync_at = self.sync_at.or(Some(Instant::now() + SYNC_INTERVAL));
             }
             Err(error) => self.fail(&error),
@@ -194,14 +195,15 @@ impl Writer {
     /// Logs and reports only the first fault, until writes succeed again.
     fn tell_fault(&mut self, fault: &dyn fmt::Display) {
         let mut pending = self.shared.pending();
-        if pending.fault.is_none() {
+        let is_first = pending.fault.is_none();
+        pending.fault.get_or_insert_with(|| fault.to_string());
+        drop(pending);
+        if is_first {
             tracing::error!(
                 error = %fault,
                 "storage takes no writes; counting goes on, and the server tries again every {REOPEN_INTERVAL:?}"
             );
-            pending.fault = Some(fault.to_string());
         }
-        drop(pending);
         self.sync_at = None;
         self.write_at = Some(Instant::now() + REOPEN_INTERVAL);
     }
