@@ -138,7 +138,9 @@ async fn a_draining_server_is_not_ready_and_still_serves() {
 fn health(address: std::net::SocketAddr) -> std::process::ExitStatus {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_connection-counter"));
     let command = command.args(["health", "--listen", &address.to_string()]);
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap()
+    // The answer is the exit code. That the output cannot be written changes nothing.
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    command.stdout(full).stderr(Stdio::null()).status().unwrap()
 }
 
 #[tokio::test]
@@ -158,12 +160,8 @@ async fn systemd_is_notified_and_its_socket_is_used() {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
 
-    // systemd does the same: the socket is descriptor 3 of a process that knows its own id.
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" --data \"$1\" 3<&0 </dev/null"]);
-    command.arg(env!("CARGO_BIN_EXE_connection-counter")).arg(folder.path().join("data"));
-    command.env("NOTIFY_SOCKET", folder.path().join("notify"));
-    command.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket.try_clone().unwrap()))).stderr(Stdio::null());
+    let mut command = with_sockets(folder.path(), socket.try_clone().unwrap().into(), 1);
+    command.env("NOTIFY_SOCKET", folder.path().join("notify")).stderr(Stdio::null());
     let mut server = Binary::spawn(&mut command);
     assert_eq!(server.address, address, "the socket is the one it was given");
     assert_eq!(heard(&notified), "READY=1");
@@ -174,6 +172,33 @@ async fn systemd_is_notified_and_its_socket_is_used() {
     assert_eq!(server.exit().await.code(), Some(0));
     // A client that connects while no server runs waits in the socket. The next server answers it.
     assert!(TcpStream::connect(address).await.is_ok());
+}
+
+/// A command that starts the server as systemd does: sockets are the descriptors from 3 on, and the process knows its own id.
+fn with_sockets(folder: &std::path::Path, socket: std::os::fd::OwnedFd, number: u32) -> std::process::Command {
+    let mut command = std::process::Command::new("sh");
+    let script = format!("LISTEN_PID=$$ LISTEN_FDS={number} exec \"$0\" --data \"$1\" 3<&0 4<&0 </dev/null");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_connection-counter")]).arg(folder.join("data"));
+    command.stdin(Stdio::from(socket));
+    command
+}
+
+#[test]
+fn sockets_of_systemd_that_cannot_be_served_stop_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let tcp = |address: &str| std::os::fd::OwnedFd::from(std::net::TcpListener::bind(address).unwrap());
+    let unix = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
+    for (socket, number, hints) in [
+        (tcp("127.0.0.1:0"), 2, ["holds 2", "leave one ListenStream="]),
+        (unix.into(), 1, ["cannot use the socket that systemd holds", "ListenStream=127.0.0.1:1999"]),
+        (tcp("0.0.0.0:0"), 1, ["other machines can reach 0.0.0.0:", "--site"]),
+    ] {
+        let output = with_sockets(folder.path(), socket, number).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(hints.iter().all(|hint| said.contains(hint)), "{said}");
+        assert!(!folder.path().join("data").exists(), "nothing was touched");
+    }
 }
 
 /// The next message to systemd.

@@ -17,6 +17,12 @@ pub enum StartupError {
         /// The operating system's reason.
         source: std::io::Error,
     },
+    /// The server cannot use what systemd holds for it.
+    #[error("cannot use the socket that systemd holds: {problem}")]
+    SystemdSocket {
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// The server cannot listen on the operator's address.
     #[error("cannot listen on {address}: {source}. Choose another address with --admin")]
     Admin {

@@ -17,7 +17,8 @@ pub(crate) fn ask(program: &str, listens_on: SocketAddr) -> ExitCode {
     let address = reachable(listens_on);
     match answer(address) {
         Ok((is_ready, body)) => {
-            println!("{}", body.trim_end());
+            // The reader of our output may have closed it.
+            let _ = writeln!(io::stdout(), "{}", body.trim_end());
             if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {

@@ -13,24 +13,17 @@ use std::{
 };
 
 use clap::Args;
-use listenfd::ListenFd;
 use serde_json::{Map, Value};
-use tokio::{
-    net::{TcpListener, TcpSocket},
-    sync::oneshot,
-};
+use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
     Greeting, Server,
     config::{self, Command, Config, Invocation, LogFormat, NoSettings, ReadError},
     error::StartupError,
-    health, log,
+    health, listener, log,
     reload::{self, Reread, Running},
     signals,
 };
-
-/// Connections that may wait in the operating system while we are busy. After a restart all clients come back at once.
-const BACKLOG: u32 = 4096;
 
 impl Server {
     /// The whole `main` of a program. It does all that the `connection-counter` binary does, with the parties of this server:
@@ -102,8 +95,7 @@ impl Server {
     #[must_use]
     pub fn main_with<S: Args>(self, set_up: impl Fn(S, Self, &Config) -> Result<Self, StartupError>) -> ExitCode {
         let program = program_name();
-        let (parties, quiet) = (self.names(), self.quiet_libraries());
-        let mut invocation = match config::read::<S>(&program, &parties) {
+        let mut invocation = match config::read::<S>(&program, &self.names()) {
             Ok(invocation) => invocation,
             Err(ReadError::Arguments(error)) => error.exit(),
             Err(ReadError::File(error)) => return failed(&program, &error),
@@ -116,32 +108,43 @@ impl Server {
         if let Command::Check(settings) = command {
             return check(&program, &settings, invocation, |own, config| set_up(own, self, config));
         }
-        let (config, own, first) = (invocation.config, invocation.own, invocation.values);
-        let served = log::start(&config, &quiet)
-            .and_then(|log| config.validate().map(|()| log))
-            .and_then(|log| Ok((log, set_up(own, self, &config)?)))
-            .and_then(|ready| Ok((ready, tokio::runtime::Runtime::new().map_err(StartupError::Runtime)?)))
-            .and_then(|((log, server), runtime)| {
-                tell_unknown(&invocation.unknown);
-                let read = |now: &Config| {
-                    let invocation = config::read::<S>(&program, &parties).map_err(|error| error.to_string())?;
-                    let config = reload::merged(now, invocation.config);
-                    let checked = config.validate().and_then(|()| log::filter(&config.log, &quiet));
-                    let checked =
-                        checked.and_then(|filter| Ok((filter, set_up(invocation.own, Self::builder(), &config)?)));
-                    let (filter, server) = checked.map_err(|error| error.to_string())?;
-                    log(filter);
-                    Ok(Reread { config, server, values: invocation.values })
-                };
-                let served = runtime.block_on(serve(server, config, first, read));
-                // A task that hangs, such as a read from a disk that does not answer, must not delay the end.
-                runtime.shutdown_background();
-                served
-            });
-        match served {
+        match self.launch(&program, invocation, set_up) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&program, &error),
         }
+    }
+
+    /// Serves with these settings, until the system asks to stop.
+    fn launch<S: Args>(
+        self,
+        program: &str,
+        invocation: Invocation<S>,
+        set_up: impl Fn(S, Self, &Config) -> Result<Self, StartupError>,
+    ) -> Result<(), StartupError> {
+        let (parties, quiet) = (self.names(), self.quiet_libraries());
+        let (mut config, first) = (invocation.config, invocation.values);
+        let log = log::start(&config, &quiet)?;
+        let held = listener::held()?;
+        if let Some(address) = held.as_ref().and_then(|socket| socket.local_addr().ok()) {
+            config.listen = address;
+        }
+        config.validate()?;
+        let server = set_up(invocation.own, self, &config)?;
+        tell_unknown(&invocation.unknown);
+        let read = |now: &Config| {
+            let invocation = config::read::<S>(program, &parties).map_err(|error| error.to_string())?;
+            let config = reload::merged(now, invocation.config);
+            let checked = config.validate().and_then(|()| log::filter(&config.log, &quiet));
+            let checked = checked.and_then(|filter| Ok((filter, set_up(invocation.own, Self::builder(), &config)?)));
+            let (filter, server) = checked.map_err(|error| error.to_string())?;
+            log(filter);
+            Ok(Reread { config, server, values: invocation.values })
+        };
+        let runtime = tokio::runtime::Runtime::new().map_err(StartupError::Runtime)?;
+        let served = runtime.block_on(serve(server, config, held, first, read));
+        // A task that hangs, such as a read from a disk that does not answer, must not delay the end.
+        runtime.shutdown_background();
+        served
     }
 
     /// The command line that [`main_with`](Self::main_with) reads, for man pages and completions.
@@ -213,11 +216,12 @@ fn check<S>(
 async fn serve(
     server: Server,
     config: Config,
+    held: Option<std::net::TcpListener>,
     values: BTreeMap<String, Vec<OsString>>,
     read: impl Fn(&Config) -> Result<Reread, String>,
 ) -> Result<(), StartupError> {
     let failed = |source| StartupError::Listen { address: config.listen, source };
-    let listener = listen(config.listen).map_err(failed)?;
+    let listener = held.map_or_else(|| listener::bind(config.listen), TcpListener::from_std).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let file = config.env_file.clone();
     let stop = signals::stop(file.is_some()).map_err(failed)?;
@@ -281,19 +285,6 @@ async fn reload_for_ever(
         }
         values = reread.values;
     }
-}
-
-/// The socket that systemd holds for us, or a new one.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    if let Some(listener) = ListenFd::from_env().take_tcp_listener(0)? {
-        listener.set_nonblocking(true)?;
-        return TcpListener::from_std(listener);
-    }
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A restarted server must not have to wait until the old one's connections have expired.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 /// The text for standard output, for people and for scripts that chose port 0. Everything else goes to the log.

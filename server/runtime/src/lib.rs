@@ -49,6 +49,7 @@ mod health;
 mod http;
 mod launch;
 mod limits;
+mod listener;
 mod log;
 mod measures;
 mod metrics;
