@@ -87,6 +87,8 @@ async fn sites_and_tokens_change_without_a_restart() {
     assert_eq!([it.status("one.example").await, it.status("two.example").await], [403, 200]);
     assert_eq!(it.posted("new").await, 403, "there is no token any more");
     it.hang_up("none has changed").await;
+    it.reload("", "these have changed: --site. The server is for every site").await;
+    assert_eq!(it.status("one.example").await, 200);
 }
 
 #[tokio::test]
@@ -170,6 +172,7 @@ async fn settings_that_need_a_restart_are_logged() {
         it.log()
     );
     assert_eq!(it.status("one.example").await, 200);
+    it.hang_up("these settings change only with a restart: --max-connections, --prefix").await;
 }
 
 #[test]

@@ -273,17 +273,22 @@ async fn reload_for_ever(
             }
         };
         let lasting = reread.server.lasting_flags();
+        let users = reread.server.greet(reread.config.listen).users;
         running.take_over(reread.config, reread.server);
         let (taken_over, waiting) = reload::changed(&values, &reread.values, lasting);
         let flags = |names: &[&str]| names.iter().map(|name| format!("--{name}")).collect::<Vec<_>>().join(", ");
         match taken_over.is_empty() {
             true => tracing::info!("the settings were read again; none has changed"),
-            false => tracing::info!("the settings were read again; these have changed: {}", flags(&taken_over)),
+            false => {
+                let changed = flags(&taken_over);
+                tracing::info!("the settings were read again; these have changed: {changed}. The server is {users}");
+            }
         }
         if !waiting.is_empty() {
             tracing::warn!("these settings change only with a restart: {}", flags(&waiting));
         }
-        values = reread.values;
+        let taken_over = taken_over.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        values.extend(reread.values.into_iter().filter(|(flag, _)| taken_over.contains(flag)));
     }
 }
 
