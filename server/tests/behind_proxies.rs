@@ -24,7 +24,9 @@ fn escaped(id: &str) -> String {
 #[tokio::test]
 async fn live_takes_the_page_from_the_query_below_any_path() {
     let server = TestServer::start().await;
-    for place in ["/live", "/live/live", "/some/where/live", "//live", "/live/"] {
+    for place in
+        ["/live", "/live/live", "/some/where/live", "//live", "/live/", "/badge/live", "/party/live", "/parties/x/live"]
+    {
         for page in PAGES {
             let address = format!("{place}?page={}", escaped(page));
             let viewer = server.connect(&address, &[]).await.unwrap_or_else(|error| panic!("{address}: {error}"));
@@ -37,6 +39,19 @@ async fn live_takes_the_page_from_the_query_below_any_path() {
         }
     }
     assert_eq!(server.get("/live").await.0, 404, "there is no page without a name");
+}
+
+#[tokio::test]
+async fn the_widget_is_served_below_paths_that_look_like_a_partys() {
+    let server = TestServer::with(&["--badges"]).await;
+    for place in ["/badge/live.js", "/party/live.js", "/parties/live.js", "/parties/x/live.js", "/live/live.js"] {
+        let answer = server.exchange("GET", place, &[], "").await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, "text/javascript; charset=utf-8"), "{place}");
+    }
+    for (path, reason) in [("/parties/x/y", "party \"x\" not found"), ("/badge/example.org", "neither ending")] {
+        let (status, said) = server.get(path).await;
+        assert!(status == 404 && said.contains(reason), "{path}: {status} {said}");
+    }
 }
 
 #[tokio::test]
@@ -59,7 +74,7 @@ async fn a_handshake_reaches_its_page_at_any_path() {
 #[tokio::test]
 async fn a_handshake_without_its_query_is_in_the_log() {
     let (server, log) = Binary::with_log(&[]);
-    for path in ["/live", "/live?p=1", "/live%3Fpage=example.org%2Fa"] {
+    for path in ["/live", "/live?p=1", "/live%3Fpage=example.org%2Fa", "/parties/x/y"] {
         assert_eq!(server.handshake_status(path, &[]).await, 404, "{path}");
     }
     let text = log.text();
@@ -247,11 +262,11 @@ async fn a_counter_finds_pages_by_prefix_in_any_spelling() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_named_pipe_in_the_assets_folder_is_404() {
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let pipe = folder.path().join("pipe.html");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("this test needs the program mkfifo").success());
     let assets = format!("--assets={}", folder.path().display());
-    let mut server = Binary::start(&folder.path().join("data"), &[&assets]);
+    let mut server = Binary::start(data.path(), &[&assets]);
     let answered = tokio::time::timeout(Duration::from_secs(5), server.get("/pipe.html")).await;
     assert_eq!(answered.expect("it is answered").0, 404);
     server.signal("TERM");

@@ -21,24 +21,43 @@ pub(crate) fn check_host(headers: &HeaderMap) -> Result<()> {
 /// addresses that the program added. A WebSocket handshake is always for a room.
 pub(crate) fn room<B>(request: &Request<B>, rooms: &Rooms, addresses: Addresses) -> Option<Result<RoomKey>> {
     let uri = request.uri();
-    let named = party_and_room(uri.path(), rooms).or_else(|| shortened(uri.path(), addresses.short, rooms));
-    if let Some((party, room)) = named {
-        if addresses.operator_party == Some(party) {
-            return None;
-        }
-        let room = percent_decode_str(room).decode_utf8().map_err(|_| Error::RoomEncoding);
-        return Some(room.and_then(|room| rooms.room_key(party, &room)));
+    let key = |(party, room)| {
+        let room = percent_decode_str(room).decode_utf8().map_err(|_| Error::RoomEncoding)?;
+        rooms.room_key(party, &room)
+    };
+    let named = party_and_room(uri.path(), rooms);
+    if named.is_some_and(|(party, _)| addresses.operator_party == Some(party)) {
+        return None;
     }
-    let is_handshake = request.headers().contains_key(header::SEC_WEBSOCKET_KEY);
-    // Proxies change paths more often than queries, and a handshake is for nothing but a room.
-    let is_meant = |segment| is_handshake || uri.path().trim_end_matches('/').rsplit('/').next() == Some(segment);
-    if let Some(QueryAddress { segment, party }) = addresses.query_address
-        && is_meant(segment)
-        && let Some(id) = party::query_value(uri, party)
-    {
+    let named = named.map(key);
+    // A path that a proxy puts before ours may look like a party's.
+    if !matches!(named, None | Some(Err(Error::UnknownParty(_)))) {
+        return named;
+    }
+    if let Some((party, id)) = addresses.query_address.and_then(|address| asked_for(request, address)) {
         return Some(rooms.room_key(party, &id));
     }
-    is_handshake.then(|| Err(Error::NoPartyForHandshake(uri.path().chars().take(MAX_QUOTED).collect())))
+    if let Some(short) = shortened(uri.path(), addresses.short, rooms) {
+        return Some(key(short));
+    }
+    if is_handshake(request) {
+        return Some(Err(Error::NoPartyForHandshake(uri.path().chars().take(MAX_QUOTED).collect())));
+    }
+    named
+}
+
+/// Whether the request wants to become a WebSocket.
+pub(crate) fn is_handshake<B>(request: &Request<B>) -> bool {
+    request.headers().contains_key(header::SEC_WEBSOCKET_KEY)
+}
+
+/// The party and the room that the query names. Proxies change paths more often than queries, and a handshake is for nothing but a
+/// room, so it may have any path.
+fn asked_for<B>(request: &Request<B>, address: QueryAddress) -> Option<(&'static str, String)> {
+    let QueryAddress { segment, party } = address;
+    let uri = request.uri();
+    let is_meant = is_handshake(request) || uri.path().trim_end_matches('/').rsplit('/').next() == Some(segment);
+    is_meant.then(|| party::query_value(uri, party)).flatten().map(|id| (party, id))
 }
 
 fn party_and_room<'a>(path: &'a str, rooms: &Rooms) -> Option<(&'a str, &'a str)> {

@@ -267,15 +267,17 @@ impl HttpServer {
         if let Err(error) = address::check_host(request.headers()) {
             return refusal(&error, None);
         }
-        if let Some(key) = address::room(&request, &self.rooms, self.addresses) {
-            let (asked, room) = (Asked::with(&request), key.as_ref().ok().cloned());
-            let answer = match key {
-                Ok(key) => self.visit(key, request, visit).await,
-                Err(error) => Err(error),
-            };
-            return self.cors.complete(asked, answer.unwrap_or_else(|error| refusal(&error, room.as_ref())));
-        }
-        self.route(request, visit).await.unwrap_or_else(|error| refusal(&error, None))
+        let Some(room) = address::room(&request, &self.rooms, self.addresses) else {
+            return self.route(request, visit).await.unwrap_or_else(|error| refusal(&error, None));
+        };
+        let asked = Asked::with(&request);
+        let (answer, room) = match room {
+            Ok(key) => (self.visit(key.clone(), request, visit).await, Some(key)),
+            // A path that a proxy puts before a page may look like that of a room.
+            Err(error) if address::is_handshake(&request) => (Err(error), None),
+            Err(error) => (self.page(*request).unwrap_or(Err(error)), None),
+        };
+        self.cors.complete(asked, answer.unwrap_or_else(|error| refusal(&error, room.as_ref())))
     }
 
     /// Hands a handshake or a request to its room.
@@ -325,8 +327,13 @@ impl HttpServer {
         {
             return body::held(response?, self.client_limits.account(visit.client(), request.headers()));
         }
-        let (request, _) = request.into_parts();
-        self.running.program.get().pages.as_ref().and_then(|pages| pages(&request)).unwrap_or(Err(Error::NotFound))
+        self.page(*request).unwrap_or(Err(Error::NotFound))
+    }
+
+    /// The program's page at this address.
+    fn page<B>(&self, request: hyper::Request<B>) -> Option<Result<Response>> {
+        let pages = self.running.program.get().pages.as_ref()?;
+        pages(&request.into_parts().0)
     }
 
     /// The metrics, for Prometheus.
