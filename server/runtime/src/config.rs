@@ -1,6 +1,14 @@
 //! How a server is set up: one flag and one environment variable for each setting.
 
-use std::{collections::BTreeMap, env, ffi::OsString, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use http::{HeaderName, HeaderValue};
@@ -151,6 +159,15 @@ impl Config {
         {
             return Err(StartupError::Assets { path: folder.clone(), source: error });
         }
+        let kept = [("data", Some(&self.data)), ("env-file", self.env_file.as_ref())];
+        let is_public = |path: Option<&PathBuf>| {
+            self.assets.as_ref().zip(path).is_some_and(|(folder, path)| is_served(path, folder))
+        };
+        if let Some((setting, _)) = kept.into_iter().find(|(_, path)| is_public(*path)) {
+            let problem = "this is within the folder of --assets, so everyone could read it; move it out of that folder, or name \
+                           only the folder with the pages with --assets";
+            return Err(StartupError::Setting { setting, problem });
+        }
         let is_segment = |part: &str| {
             !matches!(part, "" | "." | "..")
                 && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte))
@@ -178,6 +195,14 @@ impl Default for Config {
     fn default() -> Self {
         defaults()
     }
+}
+
+/// Whether a path, which may not exist yet, is within a folder that is served, and not hidden there.
+fn is_served(path: &Path, folder: &Path) -> bool {
+    let (Ok(path), Ok(folder)) = (std::path::absolute(path), folder.canonicalize()) else { return false };
+    let real = path.ancestors().find_map(|part| Some(part.canonicalize().ok()?.join(path.strip_prefix(part).ok()?)));
+    let below = real.as_ref().and_then(|path| path.strip_prefix(folder).ok());
+    below.is_some_and(|path| path.iter().all(|name| !name.to_string_lossy().starts_with('.')))
 }
 
 /// Whether a secret can be sent in a header: it is not empty, and has no blanks at an end and no control characters.
@@ -378,11 +403,19 @@ mod tests {
             (["--max-rooms", "0"], "max-rooms"),
             (["--prefix", "/parties/"], "prefix"),
             (["--single-page", "--log=info"], "single-page"),
+            (["--assets=src", "--data=./src/data"], "data"),
+            (["--assets=src", "--data=src"], "data"),
+            (["--assets=src", "--env-file=src/lib.rs"], "env-file"),
             (["--admin", "0.0.0.0:2000"], "admin"),
             (["--admin=127.0.0.1:2000", "--admin-token="], "admin-token"),
         ] {
             let error = Config::parse_from(["program"].into_iter().chain(args)).validate().unwrap_err();
             assert!(matches!(error, StartupError::Setting { setting, .. } if setting == named), "{error}");
         }
+    }
+
+    #[test]
+    fn hidden_files_may_lie_in_the_assets_folder() {
+        Config::parse_from(["program", "--assets=.", "--data=.data", "--env-file=.env"]).validate().unwrap();
     }
 }
