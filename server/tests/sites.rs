@@ -60,6 +60,13 @@ async fn both_names_of_a_site_have_the_same_pages() {
     for site in ["example.org", "www.example.org"] {
         let pages = server.get_json(&format!("/parties/counter/{site}")).await["pages"].clone();
         assert_eq!(pages, json!({ "example.org/a": 2, "example.org/b": 1 }), "{site}");
+        for name in ["example.org", "www.example.org"] {
+            let counter = format!("/parties/counter/{site}");
+            let count = server.get_json(&format!("{counter}?page={name}%2Fa")).await;
+            assert_eq!((&count["id"], &count["viewers"]), (&json!("example.org/a"), &json!(2)), "{name} at {site}");
+            let listed = server.get_json(&format!("{counter}?prefix={name}/a")).await;
+            assert_eq!(listed["pages"], json!({ "example.org/a": 2 }), "{name} at {site}");
+        }
     }
     // Unsubscribing works with the other name, too.
     www.unsubscribe(&["www.example.org/b"]).await;

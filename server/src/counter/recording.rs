@@ -121,13 +121,10 @@ impl Counter {
     }
 
     pub(super) fn report_history(&mut self, room: &Room, question: Question) -> Result<Response> {
-        let access = room.setting::<Access>()?;
         let wall_ms = unix_ms();
         let Self { reports, history, past, .. } = self;
         reports.kept_or(question, room.now(), |question| {
-            let mut wanted = question.history.clone().unwrap_or_default();
-            // A page can also be named with another name of its site.
-            wanted.page = wanted.page.map(|page| access.main_page(&page).unwrap_or(page));
+            let wanted = question.history.clone().unwrap_or_default();
             history.answer(room.id(), &wanted, wall_ms, past.is_some())
         })
     }

@@ -15,7 +15,7 @@ use super::{
     history::{Format, Wanted},
 };
 use crate::{
-    Error, Refusal, gate,
+    Access, Error, Refusal, gate,
     party::{Request, Response, Result, Room, http::StatusCode, query_value, text},
 };
 
@@ -36,8 +36,9 @@ const CREDIT: Duration = Duration::from_secs(5);
 impl Counter {
     /// Answers a `GET`.
     pub(super) fn report(&mut self, room: &Room, request: &Request) -> Result<Response> {
+        let access = room.setting::<Access>()?;
         let question = match Question::parse(request.uri().query().unwrap_or_default()) {
-            Ok(question) => question,
+            Ok(question) => question.of_main_site(access),
             Err(sentence) => return Ok(text(StatusCode::BAD_REQUEST, sentence)),
         };
         if question.history.is_some() {
@@ -59,7 +60,8 @@ impl Counter {
 
     /// Answers with the viewers of one page. The cost does not depend on the number of pages.
     fn count(&self, room: &Room, page: &str, here: bool) -> Result<Response> {
-        let id = PageId::parse(page).map_err(Refusal::from)?;
+        let named = PageId::parse(page).map_err(Refusal::from)?;
+        let id = room.setting::<Access>()?.main_page(&named).unwrap_or(named);
         let site = id.site().unwrap_or(DEFAULT_COUNTER_ROOM);
         if site != room.id() {
             let reason = format!("page={page}: this page is of {site}; ask /parties/counter/{site}");
@@ -118,6 +120,20 @@ impl Question {
         }
         question.history = asks_history.then_some(wanted);
         Ok(question)
+    }
+
+    /// The same question about the pages of the main name of a site, if it names them by another name of it.
+    fn of_main_site(mut self, access: &Access) -> Self {
+        if let Some(wanted) = &mut self.history {
+            wanted.page = wanted.page.take().map(|page| access.main_page(&page).unwrap_or(page));
+        }
+        for prefix in &mut self.prefixes {
+            let (site, path) = prefix.split_at(prefix.find('/').unwrap_or(prefix.len()));
+            if let Some(main) = access.main_site(site) {
+                *prefix = format!("{main}{path}");
+            }
+        }
+        self
     }
 }
 
