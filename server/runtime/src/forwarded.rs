@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 /// Reads a network, or one address as a network of one, for clap's `value_parser`.
@@ -18,7 +18,17 @@ pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let one = || text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
     let wrong =
         |_| format!("{text:?} is not an address; give one such as 172.18.0.5, or a network such as 172.18.0.0/16");
-    text.parse().or_else(|_| one()).map_err(wrong)
+    text.parse().map(unmapped).or_else(|_| one()).map_err(wrong)
+}
+
+/// An IPv4 network that is written as one of IPv6, such as `::ffff:172.18.0.0/112`, as an IPv4 network.
+fn unmapped(network: IpNet) -> IpNet {
+    const MAPPED_BITS: u8 = 96;
+    let bits = network.prefix_len().checked_sub(MAPPED_BITS);
+    let unmapped = |bits| IpNet::new(network.addr().to_canonical(), bits).ok();
+    bits.filter(|_| network.addr().to_canonical().is_ipv4() && network.addr().is_ipv6())
+        .and_then(unmapped)
+        .unwrap_or(network)
 }
 
 /// One entry of a forwarding header.
@@ -33,22 +43,34 @@ pub(crate) enum Hop {
 ///
 /// Proxies add the reader's address to the line that the reader has sent. So a line is read even if a part of it is no text.
 pub(crate) fn hops(headers: &HeaderMap, name: &HeaderName) -> Vec<Hop> {
-    let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
-    let hops = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(String::from_utf8_lossy);
-    let hops = hops.filter(|hop| !hop.trim().is_empty());
-    let mut hops: Vec<Hop> = if *name == http::header::FORWARDED {
-        hops.filter_map(|element| forwarded_for(&element).map(hop)).collect()
-    } else {
-        hops.map(|text| hop(text.trim())).collect()
-    };
+    let is_forwarded = *name == http::header::FORWARDED;
+    let mut hops = Vec::new();
+    for line in headers.get_all(name) {
+        let line = String::from_utf8_lossy(line.as_bytes());
+        let entries = outside_quotes(&line, ',').map(str::trim).filter(|entry| !entry.is_empty());
+        let named = entries.filter_map(|entry| if is_forwarded { forwarded_for(entry) } else { Some(entry) });
+        hops.extend(named.map(hop));
+    }
     hops.reverse();
     hops
 }
 
+/// The parts of a text between separators that are not in quotes. If a quote is not closed, quotes have no meaning: readers send one
+/// to hide the address that a proxy adds.
+fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let are_closed = text.matches('"').count().is_multiple_of(2);
+    let mut is_quoted = false;
+    text.split(move |c| {
+        is_quoted ^= c == '"' && are_closed;
+        c == separator && !is_quoted
+    })
+}
+
 /// The value of `for` in an element of `Forwarded`.
 fn forwarded_for(element: &str) -> Option<&str> {
-    let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
-    pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, value)| value.trim())
+    let pairs = outside_quotes(element, ';').filter_map(|pair| pair.split_once('='));
+    let mut pairs = pairs;
+    pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, value)| value.trim())
 }
 
 /// Reads an address in the forms that proxies write: alone, with a port, in brackets, in quotes, or with a zone.
@@ -113,10 +135,19 @@ mod tests {
     }
 
     #[test]
+    fn separators_in_quotes_do_not_end_an_entry() {
+        let quoted = ["for=192.0.2.1;host=\"a, for=203.0.113.9\", host=\"b;for=203.0.113.9\";for=\"[2001:db8::1]:80\""];
+        assert_eq!(read("forwarded", &quoted), [address("2001:db8::1"), address("192.0.2.1")]);
+        // A reader has sent the first part, a proxy has added the rest.
+        let open = ["for=\"192.0.2.1, for=\"[2001:db8::1]:4711\""];
+        assert_eq!(read("forwarded", &open), [address("2001:db8::1"), address("192.0.2.1")]);
+    }
+
+    #[test]
     fn a_line_with_bytes_that_are_not_utf_8_is_read() {
         let mut headers = HeaderMap::new();
         for line in [&b"\xff, 192.0.2.1"[..], b"\xc3, 192.0.2.2"] {
-            headers.append("x-forwarded-for", HeaderValue::from_bytes(line).unwrap());
+            headers.append("x-forwarded-for", http::HeaderValue::from_bytes(line).unwrap());
         }
         let expected = [address("192.0.2.2"), Hop::NoAddress, address("192.0.2.1"), Hop::NoAddress];
         assert_eq!(hops(&headers, &HeaderName::from_static("x-forwarded-for")), expected);
@@ -129,6 +160,8 @@ mod tests {
         assert_eq!(network("2001:db8::1").unwrap().to_string(), "2001:db8::1/128");
         assert_eq!(network("::ffff:172.18.0.5").unwrap().to_string(), "172.18.0.5/32");
         assert_eq!(network("172.18.0.0/16").unwrap().to_string(), "172.18.0.0/16");
+        assert_eq!(network("::ffff:172.18.0.0/112").unwrap().to_string(), "172.18.0.0/16");
+        assert_eq!(network("2001:db8::/112").unwrap().to_string(), "2001:db8::/112");
         assert!(network("proxy").unwrap_err().contains("172.18.0.0/16"));
     }
 }
