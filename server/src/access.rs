@@ -7,6 +7,7 @@ use http::{HeaderMap, header};
 use subtle::ConstantTimeEq;
 
 use crate::{
+    party::credentials,
     refusal::Refusal,
     settings::{Settings, SettingsError},
 };
@@ -155,8 +156,7 @@ impl Access {
     /// Whether the request carries the party token.
     #[must_use]
     pub fn has_party_token(&self, headers: &HeaderMap) -> bool {
-        let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        match (&self.party_token, sent) {
+        match (&self.party_token, credentials(headers, "Bearer")) {
             // The comparison takes constant time. The time of a normal one would show how much of a guess is right.
             (Some(token), Some(sent)) => token.as_bytes().ct_eq(sent).into(),
             _ => false,
@@ -306,6 +306,7 @@ mod tests {
     fn only_the_exact_party_token_is_accepted() {
         let access = access(&["--party-token", "secret"]);
         assert!(access.has_party_token(&headers(&[("authorization", "Bearer secret")])));
+        assert!(access.has_party_token(&headers(&[("authorization", "bearer secret")])));
         for wrong in ["Bearer secre", "Bearer secrets", "Bearer ", "secret", "Basic secret"] {
             assert!(!access.has_party_token(&headers(&[("authorization", wrong)])), "{wrong}");
         }

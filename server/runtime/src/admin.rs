@@ -25,7 +25,7 @@ use crate::{
     error::Error,
     http::HttpServer,
     notice::Notice,
-    party::{Response, Result, text},
+    party::{Response, Result, credentials, text},
     readiness,
     small_reads::SmallReads,
 };
@@ -172,11 +172,10 @@ fn check(token: Option<&str>, headers: &HeaderMap) -> Result<(), Response> {
 
 /// The token of a request. Programs send it as it is. Browsers send it as a password, with any user name.
 fn sent_token(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let sent = headers.get(header::AUTHORIZATION)?.as_bytes();
-    if let Some(token) = sent.strip_prefix(b"Bearer ") {
+    if let Some(token) = credentials(headers, "Bearer") {
         return Some(token.to_vec());
     }
-    let typed = BASE64.decode(sent.strip_prefix(b"Basic ")?).ok()?;
+    let typed = BASE64.decode(credentials(headers, "Basic")?).ok()?;
     let colon = typed.iter().position(|byte| *byte == b':')?;
     typed.get(colon + 1..).map(<[u8]>::to_vec)
 }
@@ -235,7 +234,9 @@ mod tests {
         for host in ["evil.example", "evil.example:2000", "127.0.0.1.evil.example"] {
             assert_eq!(checked(None, &[("host", host)]), 403, "{host}");
         }
-        assert_eq!(checked(Some("secret"), &[("host", "127.0.0.1"), ("authorization", "Bearer secret")]), 200);
+        for right in ["Bearer secret", "bearer secret", "BASIC OnNlY3JldA=="] {
+            assert_eq!(checked(Some("secret"), &[("host", "127.0.0.1"), ("authorization", right)]), 200, "{right}");
+        }
         for wrong in ["Bearer secre", "Bearer secrets", "secret", "Bearer "] {
             assert_eq!(checked(Some("secret"), &[("host", "127.0.0.1"), ("authorization", wrong)]), 401, "{wrong}");
         }

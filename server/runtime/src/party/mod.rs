@@ -29,7 +29,9 @@ pub use by_connection::ByConnection;
 pub use connection::Connection;
 pub use key::RoomId;
 pub use message::Message;
-pub use request::{Request, Response, Status, cors, is_unchanged, json, post, query_value, refusal_in_words, text};
+pub use request::{
+    Request, Response, Status, cors, credentials, is_unchanged, json, post, query_value, refusal_in_words, text,
+};
 pub use room::Room;
 pub use stub::{Lobby, Parties, PartyStub, Socket, Stub};
 

@@ -112,6 +112,22 @@ pub fn cors(mut response: Response) -> Response {
     response
 }
 
+/// What a request sends in `Authorization` for this scheme, such as `Bearer` for a token.
+///
+/// ```
+/// use connection_counter_runtime::party::{credentials, http::{HeaderMap, HeaderValue, header}};
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer secret"));
+/// assert_eq!(credentials(&headers, "Bearer"), Some(&b"secret"[..]));
+/// ```
+#[must_use]
+pub fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a [u8]> {
+    let sent = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (named, sent) = sent.split_at_checked(scheme.len())?;
+    sent.strip_prefix(b" ").filter(|_| named.eq_ignore_ascii_case(scheme.as_bytes()))
+}
+
 /// Whether the `If-None-Match` header says that the client has this version of a file. Then the answer is 304 without a body.
 /// The client may list several versions, and a proxy that compresses makes their tags weak.
 #[must_use]
