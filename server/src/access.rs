@@ -167,6 +167,11 @@ impl Access {
 /// The one spelling of a site from `--site`. A URL can contain some names that no site has, such as `.example.org` or
 /// `"example.org"`. They would never match, so they are refused.
 fn listed_site(site: &str) -> Result<String, PageIdError> {
+    // Word processors make such quotes and dashes of the plain ones.
+    let is_typographic = |c| matches!(c, '\u{2010}'..='\u{205e}' | '«' | '»');
+    if site.contains(is_typographic) {
+        return Err(PageIdError::Host);
+    }
     let spelled = spell_site(site.strip_suffix('.').unwrap_or(site))?;
     let (name, _) = spelled.rsplit_once(':').filter(|_| !spelled.ends_with(']')).unwrap_or((&spelled, ""));
     let is_label = |label: &str| {

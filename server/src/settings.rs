@@ -230,13 +230,20 @@ impl Default for Settings {
 
 /// The tags that embed the widget in a page, each with its label.
 fn tags(listens_on: SocketAddr, public_url: Option<&str>) -> Vec<(&'static str, String)> {
-    let server = public_url.map_or_else(|| format!("http://{listens_on}"), str::to_owned);
+    let is_everywhere = listens_on.ip().is_unspecified();
+    let here = if is_everywhere { format!("localhost:{}", listens_on.port()) } else { listens_on.to_string() };
+    let server = public_url.map_or_else(|| format!("http://{here}"), str::to_owned);
     let mut tags = vec![("embed with", format!("<script async src=\"{server}/live.js\"></script>"))];
     if let Some((file, integrity)) = files::pinned() {
         let tag = format!(
             "<script type=\"module\" async crossorigin src=\"{server}/{file}\" integrity=\"{integrity}\"></script>"
         );
         tags.push(("or pinned", tag));
+    }
+    if is_everywhere && public_url.is_none() {
+        let sentence = "these tags work on this machine only; for other readers, start the server with --public-url and the \
+                        address at which they reach it";
+        tags.push(("note", sentence.to_owned()));
     }
     tags
 }
@@ -248,7 +255,8 @@ fn web_address(url: &str) -> Option<String> {
     let scheme = ["http", "https"].into_iter().find(|web| scheme.eq_ignore_ascii_case(web))?;
     let host = rest.split('/').next().filter(|host| !host.is_empty())?;
     let fits = |c: char| !c.is_whitespace() && !c.is_control() && !"\"'<>?#\\".contains(c);
-    (host.parse::<Authority>().is_ok() && rest.chars().all(fits)).then(|| format!("{scheme}://{rest}"))
+    let is_host = |host: Authority| host.as_str() == host.host() || host.port().is_some();
+    (host.parse().is_ok_and(is_host) && rest.chars().all(fits)).then(|| format!("{scheme}://{rest}"))
 }
 
 /// Removes the blanks around an entry of a list.
@@ -306,6 +314,17 @@ mod tests {
     }
 
     #[test]
+    fn tags_of_a_server_on_all_addresses_name_this_machine_and_say_so() {
+        for listens_on in ["0.0.0.0:1999", "[::]:1999"] {
+            let printed = tags(listens_on.parse().unwrap(), None);
+            assert_eq!(printed[0].1, r#"<script async src="http://localhost:1999/live.js"></script>"#);
+            assert!(printed.iter().any(|(_, text)| text.contains("--public-url")), "{printed:?}");
+            let named = tags(listens_on.parse().unwrap(), Some("https://example.org"));
+            assert!(named.iter().all(|(label, _)| *label != "note"), "{named:?}");
+        }
+    }
+
+    #[test]
     fn a_public_address_needs_site_or_open() {
         let error = validate(&["--listen", "0.0.0.0:1999"]).unwrap_err();
         assert!(error.to_string().contains("--open"), "{error}");
@@ -321,6 +340,7 @@ mod tests {
             (["--max-links-per-room", "0"], "max-links-per-room"),
             (["--party-token", ""], "party-token"),
             (["--public-url", "live.example.org"], "public-url"),
+            (["--public-url", "https://live.example.org:70000"], "public-url"),
         ] {
             let error = validate(&args).unwrap_err();
             assert!(matches!(error, StartupError::Setting { setting, .. } if setting == named), "{error}");

@@ -31,6 +31,7 @@ fn an_invalid_setting_stops_the_start_with_its_name_and_a_hint() {
     let data = folder.path().join("data");
     for (arg, hints) in [
         ("--site=https://example.org", ["--site https://example.org", "example.org or localhost:3000"]),
+        ("--site=“example.org”", ["--site “example.org”", "not a host"]),
         ("--site=a.org=b.org,c.org=b.org", ["b.org leads to two sites", "example.org=www.example.org"]),
         ("--site=a.org=b.org,b.org", ["b.org leads to two sites", "another name"]),
         ("--site=a.org=b.org,b.org=a.org", ["a.org leads to two sites", "another name"]),

@@ -16,12 +16,21 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
 /// Fails if the text is neither.
 pub(crate) fn origin(text: &str) -> Result<HeaderValue, String> {
     let text = text.trim().to_ascii_lowercase();
+    // Browsers leave out a scheme's own port.
+    let own_port = |text: &str| match text.split_once("://")?.0 {
+        "https" => text.strip_suffix(":443").map(str::to_owned),
+        "http" => text.strip_suffix(":80").map(str::to_owned),
+        _ => None,
+    };
+    let text = own_port(&text).unwrap_or(text);
     let host = text.split_once("://").map(|(_, host)| host);
-    let is_origin =
-        text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']));
-    let value = HeaderValue::try_from(&text).ok().filter(|_| is_origin);
+    let is_host = |host: &str| !host.is_empty() && host.is_ascii() && !host.contains(['/', '?', '#', '@', ' ', '*']);
+    let value = HeaderValue::try_from(&text).ok().filter(|_| text == "*" || host.is_some_and(is_host));
     value.ok_or_else(|| {
-        format!("{text:?} is not an origin; give one such as https://app.example.org, or * for every origin")
+        format!(
+            "{text:?} is not an origin; give one such as https://app.example.org (letters outside of ASCII as browsers send them, \
+             such as xn--bcher-kva.example), or * for every origin"
+        )
     })
 }
 
@@ -171,7 +180,18 @@ mod tests {
     #[test]
     fn an_origin_with_a_path_or_without_a_scheme_is_refused() {
         assert_eq!(origin(" HTTPS://App.Example.org:8443 ").unwrap(), "https://app.example.org:8443");
-        for wrong in ["app.example.org", "https://", "https://app.example.org/", "https://a b", ""] {
+        assert_eq!(origin("https://app.example.org:443").unwrap(), "https://app.example.org");
+        assert_eq!(origin("http://app.example.org:80").unwrap(), "http://app.example.org");
+        let wrong = [
+            "app.example.org",
+            "https://",
+            "https://app.example.org/",
+            "https://a b",
+            "",
+            "https://*.a",
+            "https://bücher.a",
+        ];
+        for wrong in wrong {
             assert!(origin(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -137,7 +137,13 @@ impl EnvFile {
                     "line {number}: {name} is no setting; --help lists all settings, such as CONNECTION_COUNTER_LOG"
                 )));
             }
-            values.insert(name.to_owned(), value.to_owned());
+            if let Some(other) = values.insert(name.to_owned(), value.to_owned())
+                && other != value
+            {
+                return Err(wrong(format!(
+                    "line {number}: {name} has another value on an earlier line; leave only one"
+                )));
+            }
         }
         Ok(Self { path: path.to_owned(), values })
     }
@@ -168,6 +174,18 @@ mod tests {
         let command = Command::new("test").arg(Arg::new("a").env("A"));
         let file = EnvFile::read(&path, &command).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(file.values["A"], "b");
+    }
+
+    #[test]
+    fn two_values_for_one_setting_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings");
+        let command = Command::new("test").arg(Arg::new("a").env("A"));
+        fs::write(&path, "A=b\nA=b\n").unwrap();
+        assert!(EnvFile::read(&path, &command).is_ok());
+        fs::write(&path, "A=b\n\nA=c\n").unwrap();
+        let error = EnvFile::read(&path, &command).err().unwrap().to_string();
+        assert!(error.contains("line 3: A") && error.contains("leave only one"), "{error}");
     }
 
     #[test]
