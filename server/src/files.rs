@@ -174,7 +174,9 @@ fn accepts(asked: &HeaderMap, encoding: &str) -> bool {
     let offers = asked.get_all(header::ACCEPT_ENCODING).iter().filter_map(|offers| offers.to_str().ok());
     offers.flat_map(|offers| offers.split(',')).any(|offer| {
         let mut parts = offer.split(';').map(str::trim);
-        let refused = |part: &str| part.strip_prefix("q=").is_some_and(|weight| weight.parse() == Ok(0.0));
+        let refused = |part: &str| {
+            part.strip_prefix(['q', 'Q']).and_then(|weight| weight.strip_prefix('=')?.parse().ok()) == Some(0.0)
+        };
         parts.next().is_some_and(|name| name.eq_ignore_ascii_case(encoding)) && !parts.any(refused)
     })
 }

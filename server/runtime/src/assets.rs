@@ -114,9 +114,13 @@ async fn is_below(file: &Path, folder: &Path) -> io::Result<bool> {
     Ok(file.starts_with(tokio::fs::canonicalize(folder).await?))
 }
 
-/// Whether the browser says that a person opened the address.
+/// Whether a person opened the address. Browsers do not say so at addresses with `http:`, except on their own machine. There they
+/// ask for HTML.
 fn is_navigation(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
+    match headers.get("sec-fetch-mode") {
+        Some(mode) => mode == "navigate",
+        None => headers.get(header::ACCEPT).is_some_and(|kinds| kinds.as_bytes().starts_with(b"text/html")),
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +150,10 @@ mod tests {
         let page = single.answer(&get("/some/route", "navigate")).await.unwrap().unwrap();
         assert_eq!(page.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
         assert!(single.answer(&get("/missing.js", "no-cors")).await.is_none());
+        let asked_for =
+            |accept: &str| http::Request::builder().uri("/some/route").header("accept", accept).body(()).unwrap();
+        assert!(single.answer(&asked_for("text/html,application/xhtml+xml,*/*;q=0.8")).await.is_some());
+        assert!(single.answer(&asked_for("*/*")).await.is_none());
     }
 
     #[tokio::test]
