@@ -52,6 +52,9 @@ impl Open {
             },
             Err(fjall::Error::Locked) => Err(StartupError::DataInUse { path: folder.to_owned() }),
             Err(error) if is_damage(&error) => {
+                if let Ok(tables) = Self::without_journals(&place, &error) {
+                    return tables.save(folder, &error);
+                }
                 let aside = free_name(&place, ".bad");
                 fs::rename(&place, &aside).map_err(|source| failed(source.into()))?;
                 tracing::error!(%error, moved_to = %aside.display(), "the database is damaged, or parts of it are missing; the server starts with an empty one. If you have a backup of the data folder, stop the server and put it back");
@@ -73,7 +76,7 @@ impl Open {
         // fjall takes a database without a journal for a sound one. It then numbers new writes below the old ones, and ignores
         // them at the next start. It also takes one without its list of keyspaces for a new one, and then deletes the journal.
         // If the rows are missing, it starts with none.
-        let is_whole = || Ok::<_, io::Error>(has_journal(folder)? && foreign::has_keyspaces(folder)?);
+        let is_whole = || Ok::<_, io::Error>(!journals(folder)?.is_empty() && foreign::has_keyspaces(folder)?);
         if folder.join("version").exists() && !is_whole()? {
             return Err(fjall::Error::Unrecoverable);
         }
@@ -86,6 +89,19 @@ impl Open {
             .open()?;
         let rows = db.keyspace("rows", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))?;
         Ok(Self { db, rows })
+    }
+
+    /// Opens what the tables of a database have if its journal may be damaged: all but the newest rows. The journals get other names.
+    fn without_journals(place: &Path, damage: &fjall::Error) -> fjall::Result<Self> {
+        if matches!(damage, fjall::Error::InvalidVersion(_)) || !foreign::has_keyspaces(place)? {
+            return Err(fjall::Error::Unrecoverable);
+        }
+        for journal in journals(place)? {
+            fs::rename(&journal, free_name(&journal, ".bad"))?;
+        }
+        // Without any journal fjall would take the rows for newer than the present, and not show them.
+        fs::File::create_new(place.join("0.jnl"))?;
+        caught(|| Self::try_new(place))
     }
 
     /// Reads all rows whose keys start with `prefix`, because damage shows only when it is read.
@@ -222,10 +238,9 @@ pub(super) fn is_damage(error: &fjall::Error) -> bool {
     }
 }
 
-fn has_journal(folder: &Path) -> io::Result<bool> {
-    let is_journal =
-        |entry: io::Result<fs::DirEntry>| Ok(entry?.path().extension().is_some_and(|ending| ending == "jnl"));
-    fs::read_dir(folder)?.map(is_journal).try_fold(false, |found, is_journal: io::Result<bool>| Ok(found | is_journal?))
+fn journals(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    Ok(paths.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "jnl")).collect())
 }
 
 /// The path with `<word>-1` after it, or the next free number, such as `db.bad-1`.

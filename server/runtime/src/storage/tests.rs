@@ -508,6 +508,26 @@ async fn later_writes_are_kept_after_the_loss_of_the_journal() {
 }
 
 #[tokio::test]
+async fn a_damaged_journal_does_not_cost_the_rows_in_tables() {
+    type Damage = fn(&Path);
+    let lost: Damage = |journal| fs::remove_file(journal).unwrap();
+    let flipped: Damage = |journal| overwrite(journal, 2, |byte| byte[0] ^= 1);
+    let overwritten: Damage = |journal| fs::write(journal, [7; 500]).unwrap();
+    for (how, damage) in [("lost", lost), ("a flipped bit", flipped), ("overwritten", overwritten)] {
+        let (mut db, _) = with_rows(100).await;
+        let is_journal = |file: &PathBuf| file.extension().is_some_and(|ending| ending == "jnl");
+        damage(&files(&db.place()).into_iter().find(is_journal).unwrap());
+        db.db = Db::open(&db.folder).unwrap();
+        assert_eq!(db.room("a").list::<String>(ListOptions::default()).await.unwrap().len(), 100, "{how}");
+        db.room("a").put("new", &"value").unwrap();
+        db.reopen().await;
+        assert_eq!(db.room("a").list::<String>(ListOptions::default()).await.unwrap().len(), 101, "{how}");
+        assert!(!db.bad(2).exists(), "{how}: it is noticed once");
+        db.close(PATIENCE).await;
+    }
+}
+
+#[tokio::test]
 async fn a_database_that_may_not_be_read_stays_where_it_is() {
     let mut db = closed().await;
     let (current, kept) = (db.place().join("keyspaces/1/current"), db.folder.join("kept"));
