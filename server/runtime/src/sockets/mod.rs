@@ -43,7 +43,7 @@ use worker::Worker;
 
 /// Bytes of a socket's outgoing data in the kernel, which uses twice as much for its own records. It is enough for two of a
 /// page's largest updates. Without this limit, Linux keeps up to 4 MB for each client that does not read.
-const SEND_BUFFER_BYTES: usize = 32 * 1024;
+const SEND_BUFFER_BYTES: usize = 24 * 1024;
 
 /// Receives what clients send.
 pub(crate) trait Ears: Clone + Send + Sync + 'static {
