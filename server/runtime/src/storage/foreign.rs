@@ -37,14 +37,19 @@ pub(super) fn move_out(place: &Path) {
     }
 }
 
-/// Whether the folder has files, and none of them is fjall's. Many programs call a folder `db`.
+/// Whether something is at the database's place that fjall did not write. Many programs call a file or folder `db`.
 pub(super) fn is_of_another_program(place: &Path) -> io::Result<bool> {
     if !place.is_dir() {
+        return Ok(fs::symlink_metadata(place).is_ok());
+    }
+    let has_sign = fs::read(place.join("version")).is_ok_and(|version| version.starts_with(b"FJL"));
+    if has_sign || place.join("keyspaces").join(META).is_dir() {
         return Ok(false);
     }
-    let names = fs::read_dir(place)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    // The first start may have ended early.
     let is_ours = |name: &str| matches!(name, "lock" | "version" | "keyspaces") || is_journal(name);
-    Ok(!names.is_empty() && !names.iter().any(|name| name.to_str().is_some_and(is_ours)))
+    let names = fs::read_dir(place)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    Ok(!names.iter().all(|name| name.to_str().is_some_and(is_ours)))
 }
 
 /// Creates the lock of a database that has none. Backups and copies often leave out empty files, and fjall takes a database

@@ -40,7 +40,7 @@ impl Open {
         let place = folder.join("db");
         finish_saving(folder, &place).map_err(|error| failed(error.into()))?;
         if foreign::is_of_another_program(&place).map_err(|error| failed(error.into()))? {
-            return Err(failed("the folder db in it belongs to another program".into()));
+            return Err(failed("db in it is not a database of this program".into()));
         }
         foreign::move_out(&place);
         let opened = caught(|| Self::try_new(&place));
@@ -136,6 +136,9 @@ impl Open {
     pub(super) fn save(self, folder: &Path, cause: &fjall::Error) -> Result<Self, StartupError> {
         let failed = |source| StartupError::Data { path: folder.to_owned(), source };
         let (place, new_place) = (folder.join("db"), saved_place(folder));
+        if foreign::is_of_another_program(&new_place).map_err(|error| failed(error.into()))? {
+            return Err(failed("db.saved in it is not a database of this program".into()));
+        }
         // A copy may be left that was not finished.
         match fs::remove_dir_all(&new_place) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error.into())),
@@ -205,7 +208,8 @@ fn saved_place(folder: &Path) -> PathBuf {
 /// it.
 fn finish_saving(folder: &Path, place: &Path) -> io::Result<()> {
     let saved = saved_place(folder);
-    if !place.exists() && saved.exists() { fs::rename(saved, place) } else { Ok(()) }
+    let is_ours = saved.is_dir() && !foreign::is_of_another_program(&saved)?;
+    if !place.exists() && is_ours { fs::rename(saved, place) } else { Ok(()) }
 }
 
 /// Whether the disk can take as much as the database writes at once. A full disk may take a few bytes and then fail again.

@@ -542,15 +542,38 @@ async fn a_database_that_may_not_be_read_stays_where_it_is() {
 }
 
 #[test]
-fn the_folder_of_another_program_is_refused_and_not_touched() {
+fn what_another_program_keeps_under_our_names_is_refused_and_not_touched() {
+    for names in [
+        &["db"][..],
+        &["db/schema.rb"],
+        &["db/version", "db/users.dat"],
+        &["db/lock", "db/users.dat"],
+        &["db/1.jnl", "db/users.dat"],
+        &["db/keyspaces/a/data", "db/users.dat"],
+    ] {
+        let parent = tempfile::tempdir().unwrap();
+        for name in names {
+            let file = parent.path().join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "not yours").unwrap();
+        }
+        let error = Db::open(parent.path()).err().unwrap_or_else(|| panic!("{names:?}")).to_string();
+        assert!(error.contains("not a database of this program") && error.contains("--data"), "{error}");
+        assert_eq!(files(parent.path()).len(), names.len(), "{names:?}");
+        assert!(names.iter().all(|name| fs::read(parent.path().join(name)).unwrap() == b"not yours"), "{names:?}");
+    }
     let parent = tempfile::tempdir().unwrap();
-    let schema = parent.path().join("db/schema.rb");
-    fs::create_dir(parent.path().join("db")).unwrap();
-    fs::write(&schema, "not yours").unwrap();
-    let error = Db::open(parent.path()).err().unwrap().to_string();
-    assert!(error.contains("another program") && error.contains("--data"), "{error}");
-    assert_eq!(fs::read_to_string(schema).unwrap(), "not yours");
-    assert_eq!(files(parent.path()).len(), 1);
+    std::os::unix::fs::symlink("a volume that is not mounted", parent.path().join("db")).unwrap();
+    assert!(Db::open(parent.path()).is_err());
+    assert!(fs::read_link(parent.path().join("db")).is_ok());
+}
+
+#[test]
+fn what_another_program_calls_db_saved_is_not_used() {
+    let parent = tempfile::tempdir().unwrap();
+    fs::write(parent.path().join("db.saved"), "not yours").unwrap();
+    Db::open(parent.path()).unwrap();
+    assert_eq!(fs::read_to_string(parent.path().join("db.saved")).unwrap(), "not yours");
 }
 
 #[tokio::test]
@@ -571,9 +594,7 @@ async fn other_files_in_the_data_folder_are_kept() {
     let mut db = closed().await;
     fs::write(db.folder.join("thesis.tex"), "years of work").unwrap();
     fs::remove_dir_all(db.place()).unwrap();
-    fs::write(db.place(), "not even a folder").unwrap();
-    expect_usable(&mut db, "a file in the database's place").await;
-    assert_eq!(fs::read_to_string(db.bad(1)).unwrap(), "not even a folder");
+    expect_usable(&mut db, "a lost database").await;
     assert_eq!(fs::read_to_string(db.folder.join("thesis.tex")).unwrap(), "years of work");
 }
 
