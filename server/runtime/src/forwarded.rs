@@ -18,17 +18,18 @@ pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let one = || text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
     let wrong =
         |_| format!("{text:?} is not an address; give one such as 172.18.0.5, or a network such as 172.18.0.0/16");
-    text.parse().map(unmapped).or_else(|_| one()).map_err(wrong)
+    text.parse().ok().and_then(unmapped).map_or_else(one, Ok).map_err(wrong)
 }
 
-/// An IPv4 network that is written as one of IPv6, such as `::ffff:172.18.0.0/112`, as an IPv4 network.
-fn unmapped(network: IpNet) -> IpNet {
+/// An IPv4 network that is written as one of IPv6, such as `::ffff:172.18.0.0/112`, as an IPv4 network. `None` if it is wider than all
+/// of IPv4.
+fn unmapped(network: IpNet) -> Option<IpNet> {
     const MAPPED_BITS: u8 = 96;
-    let bits = network.prefix_len().checked_sub(MAPPED_BITS);
-    let unmapped = |bits| IpNet::new(network.addr().to_canonical(), bits).ok();
-    bits.filter(|_| network.addr().to_canonical().is_ipv4() && network.addr().is_ipv6())
-        .and_then(unmapped)
-        .unwrap_or(network)
+    let address = network.addr().to_canonical();
+    if address == network.addr() {
+        return Some(network);
+    }
+    IpNet::new(address, network.prefix_len().checked_sub(MAPPED_BITS)?).ok()
 }
 
 /// One entry of a forwarding header.
@@ -41,36 +42,52 @@ pub(crate) enum Hop {
 
 /// The entries of a header, the nearest one first.
 ///
-/// Proxies add the reader's address to the line that the reader has sent. So a line is read even if a part of it is no text.
+/// Proxies add the reader's address to the line that the reader has sent. So a line is read from its end, and even if a part of it
+/// is no text.
 pub(crate) fn hops(headers: &HeaderMap, name: &HeaderName) -> Vec<Hop> {
-    let is_forwarded = *name == http::header::FORWARDED;
-    let mut hops = Vec::new();
-    for line in headers.get_all(name) {
-        let line = String::from_utf8_lossy(line.as_bytes());
-        let entries = outside_quotes(&line, ',').map(str::trim).filter(|entry| !entry.is_empty());
-        let named = entries.filter_map(|entry| if is_forwarded { forwarded_for(entry) } else { Some(entry) });
-        hops.extend(named.map(hop));
+    let lines: Vec<_> = headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+    let lines = lines.iter().rev();
+    if *name == http::header::FORWARDED {
+        let elements = lines.flat_map(|line| outside_quotes(line, b','));
+        elements.filter_map(|element| forwarded_for(element).map(hop)).collect()
+    } else {
+        let entries = lines.flat_map(|line| line.rsplit(',')).map(str::trim);
+        entries.filter(|entry| !entry.is_empty()).map(hop).collect()
     }
-    hops.reverse();
-    hops
 }
 
-/// The parts of a text between separators that are not in quotes. If a quote is not closed, quotes have no meaning: readers send one
-/// to hide the address that a proxy adds.
-fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let are_closed = text.matches('"').count().is_multiple_of(2);
-    let mut is_quoted = false;
-    text.split(move |c| {
-        is_quoted ^= c == '"' && are_closed;
-        c == separator && !is_quoted
-    })
-}
-
-/// The value of `for` in an element of `Forwarded`.
+/// The value of `for` in an element of `Forwarded`. If there are several, a reader may have made up the others.
 fn forwarded_for(element: &str) -> Option<&str> {
-    let pairs = outside_quotes(element, ';').filter_map(|pair| pair.split_once('='));
-    let mut pairs = pairs;
-    pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, value)| value.trim())
+    let pairs = outside_quotes(element, b';').into_iter().filter_map(|pair| pair.split_once('='));
+    let mut named = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for"));
+    named.next().map(|(_, value)| value.trim())
+}
+
+/// The parts of a text between separators that are not in quotes, the last one first. It is read from its end, because a reader may
+/// send an open quote to hide what a proxy adds. Where quotes do not fit, they have no meaning.
+fn outside_quotes(text: &str, separator: u8) -> Vec<&str> {
+    let bytes = text.as_bytes();
+    let (mut parts, mut end, mut is_quoted) = (Vec::new(), bytes.len(), false);
+    for (at, byte) in bytes.iter().enumerate().rev() {
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+        match byte {
+            b'"' if !is_quoted => is_quoted = true,
+            b'"' if before == Some(&b'\\') => {}
+            b'"' if before == Some(&b'=') => is_quoted = false,
+            b'"' => break,
+            _ if *byte == separator && !is_quoted => {
+                parts.extend(text.get(at + 1..end));
+                end = at;
+            }
+            _ => {}
+        }
+    }
+    let rest = text.get(..end).unwrap_or_default();
+    match is_quoted {
+        true => parts.extend(rest.rsplit(char::from(separator))),
+        false => parts.push(rest),
+    }
+    parts
 }
 
 /// Reads an address in the forms that proxies write: alone, with a port, in brackets, in quotes, or with a zone.
@@ -138,7 +155,21 @@ mod tests {
     fn separators_in_quotes_do_not_end_an_entry() {
         let quoted = ["for=192.0.2.1;host=\"a, for=203.0.113.9\", host=\"b;for=203.0.113.9\";for=\"[2001:db8::1]:80\""];
         assert_eq!(read("forwarded", &quoted), [address("2001:db8::1"), address("192.0.2.1")]);
-        // A reader has sent the first part, a proxy has added the rest.
+    }
+
+    #[test]
+    fn quotes_of_a_reader_do_not_hide_the_address_that_a_proxy_adds() {
+        for line in [
+            // The reader has sent what comes before the proxy's element, or the host in it.
+            "for=\"192.0.2.1, for=203.0.113.7",
+            "for=192.0.2.1;x=\", for=203.0.113.7;host=\"a:\"\";proto=https",
+            "host=\"a:\";for=192.0.2.1\";for=203.0.113.7",
+            "for=192.0.2.1;x=\", for=203.0.113.7;host=\"a\\\"b\"",
+            "for=192.0.2.1, host=\"a\\\";for=192.0.2.2\";for=203.0.113.7",
+            "\\\", for=\"203.0.113.7\"",
+        ] {
+            assert_eq!(read("forwarded", &[line]).first(), Some(&address("203.0.113.7")), "{line}");
+        }
         let open = ["for=\"192.0.2.1, for=\"[2001:db8::1]:4711\""];
         assert_eq!(read("forwarded", &open), [address("2001:db8::1"), address("192.0.2.1")]);
     }
@@ -162,6 +193,7 @@ mod tests {
         assert_eq!(network("172.18.0.0/16").unwrap().to_string(), "172.18.0.0/16");
         assert_eq!(network("::ffff:172.18.0.0/112").unwrap().to_string(), "172.18.0.0/16");
         assert_eq!(network("2001:db8::/112").unwrap().to_string(), "2001:db8::/112");
+        assert!(network("::ffff:172.18.0.0/16").is_err(), "the length counts all 128 bits");
         assert!(network("proxy").unwrap_err().contains("172.18.0.0/16"));
     }
 }
