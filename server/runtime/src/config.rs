@@ -154,6 +154,10 @@ impl Config {
             let problem = "there is no page to answer with; name its folder with --assets";
             return Err(StartupError::Setting { setting: "single-page", problem });
         }
+        if self.single_page && self.assets.as_ref().is_some_and(|folder| !folder.join("index.html").is_file()) {
+            let problem = "the folder of --assets has no index.html to answer with; add one";
+            return Err(StartupError::Setting { setting: "single-page", problem });
+        }
         if let Some(folder) = &self.assets
             && let Err(error) = std::fs::read_dir(folder)
         {
@@ -161,7 +165,7 @@ impl Config {
         }
         let kept = [("data", Some(&self.data)), ("env-file", self.env_file.as_ref())];
         let is_public = |path: Option<&PathBuf>| {
-            self.assets.as_ref().zip(path).is_some_and(|(folder, path)| is_served(path, folder))
+            self.assets.as_ref().zip(path).is_some_and(|(folder, path)| is_within(path, folder))
         };
         if let Some((setting, _)) = kept.into_iter().find(|(_, path)| is_public(*path)) {
             let problem = "this is within the folder of --assets, so everyone could read it; move it out of that folder, or name \
@@ -182,7 +186,7 @@ impl Config {
                            cannot be sent; remove the setting, or give a token such as `openssl rand -hex 16` prints";
             return Err(StartupError::Setting { setting: "admin-token", problem });
         }
-        if self.admin.is_some_and(|address| !address.ip().is_loopback()) && self.admin_token.is_none() {
+        if self.admin.is_some_and(|address| !address.ip().to_canonical().is_loopback()) && self.admin_token.is_none() {
             let problem = "other machines can reach this address; add --admin-token, or listen on 127.0.0.1";
             return Err(StartupError::Setting { setting: "admin", problem });
         }
@@ -197,12 +201,20 @@ impl Default for Config {
     }
 }
 
-/// Whether a path, which may not exist yet, is within a folder that is served, and not hidden there.
-fn is_served(path: &Path, folder: &Path) -> bool {
+/// Whether a path, which may not exist yet, is within a folder.
+fn is_within(path: &Path, folder: &Path) -> bool {
     let (Ok(path), Ok(folder)) = (std::path::absolute(path), folder.canonicalize()) else { return false };
-    let real = path.ancestors().find_map(|part| Some(part.canonicalize().ok()?.join(path.strip_prefix(part).ok()?)));
-    let below = real.as_ref().and_then(|path| path.strip_prefix(folder).ok());
-    below.is_some_and(|path| path.iter().all(|name| !name.to_string_lossy().starts_with('.')))
+    let existing = path.ancestors().find_map(|part| Some((part.canonicalize().ok()?, path.strip_prefix(part).ok()?)));
+    existing.is_some_and(|(mut real, rest)| {
+        for part in rest {
+            if part != ".." {
+                real.push(part);
+            } else {
+                real.pop();
+            }
+        }
+        real.starts_with(folder)
+    })
 }
 
 /// Whether a secret can be sent in a header: it is not empty, and has no blanks at an end and no control characters.
@@ -405,6 +417,9 @@ mod tests {
             (["--single-page", "--log=info"], "single-page"),
             (["--assets=src", "--data=./src/data"], "data"),
             (["--assets=src", "--data=src"], "data"),
+            (["--assets=src", "--data=src/.hidden/data"], "data"),
+            (["--assets=src", "--data=none/../src/none/../data"], "data"),
+            (["--assets=src", "--single-page"], "single-page"),
             (["--assets=src", "--env-file=src/lib.rs"], "env-file"),
             (["--admin", "0.0.0.0:2000"], "admin"),
             (["--admin=127.0.0.1:2000", "--admin-token="], "admin-token"),
@@ -412,10 +427,5 @@ mod tests {
             let error = Config::parse_from(["program"].into_iter().chain(args)).validate().unwrap_err();
             assert!(matches!(error, StartupError::Setting { setting, .. } if setting == named), "{error}");
         }
-    }
-
-    #[test]
-    fn hidden_files_may_lie_in_the_assets_folder() {
-        Config::parse_from(["program", "--assets=.", "--data=.data", "--env-file=.env"]).validate().unwrap();
     }
 }
