@@ -53,9 +53,13 @@ pub(crate) fn filter(text: &str, quiet: &[&'static str]) -> Result<EnvFilter, St
     if !text.split(',').all(has_level) {
         return Err(wrong());
     }
+    // Rust's names of modules have no hyphens, but those of programs do.
+    let text = text.replace('-', "_");
+    // A filter that names only modules would silence the errors of all others.
+    let rest = if text.split(',').all(|part| part.contains('=')) { "warn," } else { "" };
     // Later entries win.
     let silence = quiet.iter().map(|library| format!("{library}=off,"));
-    EnvFilter::try_new(silence.collect::<String>() + &text).map_err(|_| wrong())
+    EnvFilter::try_new(silence.collect::<String>() + rest + &text).map_err(|_| wrong())
 }
 
 #[cfg(test)]
@@ -71,6 +75,13 @@ mod tests {
         for text in ["verbose", "", "connection_counter", "info,verbose", "connection_counter=loud", "4", "info,"] {
             assert!(filter(text, &["chatty"]).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_filter_of_modules_does_not_silence_the_others() {
+        let heard = |text: &str| filter(text, &[]).unwrap().to_string();
+        assert_eq!(heard("connection-counter=debug"), heard("warn,connection_counter=debug"));
+        assert_ne!(heard("info,connection_counter=debug"), heard("warn,connection_counter=debug"));
     }
 
     #[test]
