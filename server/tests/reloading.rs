@@ -173,6 +173,7 @@ async fn settings_that_need_a_restart_are_logged() {
     );
     assert_eq!(it.status("one.example").await, 200);
     it.hang_up("these settings change only with a restart: --max-connections, --prefix").await;
+    it.reload("CONNECTION_COUNTER_PREFIX=/rooms/\n", "the settings stay as they are").await;
 }
 
 #[test]

@@ -133,8 +133,10 @@ impl Server {
         tell_unknown(&invocation.unknown);
         let read = |now: &Config| {
             let invocation = config::read::<S>(program, &parties).map_err(|error| error.to_string())?;
+            // Settings that wait for a restart must not stop that.
+            let checked = invocation.config.validate();
             let config = reload::merged(now, invocation.config);
-            let checked = config.validate().and_then(|()| log::filter(&config.log, &quiet));
+            let checked = checked.and_then(|()| config.validate()).and_then(|()| log::filter(&config.log, &quiet));
             let checked = checked.and_then(|filter| Ok((filter, set_up(invocation.own, Self::builder(), &config)?)));
             let (filter, server) = checked.map_err(|error| error.to_string())?;
             log(filter);
@@ -227,6 +229,7 @@ async fn serve(
     let stop = signals::stop(file.is_some()).map_err(failed)?;
     let hangups = signals::Hangups::new(file.is_some()).map_err(failed)?;
     let greeting = server.greet(address);
+    let lasting = server.lasting_flags();
     let settings = config.clone();
     let (hand_over, handed_over) = oneshot::channel();
     let serves = move |connections, running: Running| {
@@ -239,7 +242,7 @@ async fn serve(
     };
     let reloads = async {
         match handed_over.await {
-            Ok(running) => reload_for_ever(&running, hangups, values, read).await,
+            Ok(running) => reload_for_ever(&running, hangups, values, lasting, read).await,
             // The server never served.
             Err(_) => std::future::pending().await,
         }
@@ -261,6 +264,7 @@ async fn reload_for_ever(
     running: &Running,
     mut hangups: signals::Hangups,
     mut values: BTreeMap<String, Vec<OsString>>,
+    started_with: &[&str],
     read: impl Fn(&Config) -> Result<Reread, String>,
 ) -> Infallible {
     loop {
@@ -272,10 +276,10 @@ async fn reload_for_ever(
                 continue;
             }
         };
-        let lasting = reread.server.lasting_flags();
+        let lasting = [started_with, reread.server.lasting_flags()].concat();
         let users = reread.server.greet(reread.config.listen).users;
         running.take_over(reread.config, reread.server);
-        let (taken_over, waiting) = reload::changed(&values, &reread.values, lasting);
+        let (taken_over, waiting) = reload::changed(&values, &reread.values, &lasting);
         let flags = |names: &[&str]| names.iter().map(|name| format!("--{name}")).collect::<Vec<_>>().join(", ");
         match taken_over.is_empty() {
             true => tracing::info!("the settings were read again; none has changed"),
