@@ -187,10 +187,13 @@ fn with_sockets(folder: &std::path::Path, socket: std::os::fd::OwnedFd, number: 
 fn sockets_of_systemd_that_cannot_be_served_stop_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let tcp = |address: &str| std::os::fd::OwnedFd::from(std::net::TcpListener::bind(address).unwrap());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let connected = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let unix = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
     for (socket, number, hints) in [
         (tcp("127.0.0.1:0"), 2, ["holds 2", "leave one ListenStream="]),
         (unix.into(), 1, ["cannot use the socket that systemd holds", "ListenStream=127.0.0.1:1999"]),
+        (connected.into(), 1, ["it does not listen", "Accept=no"]),
         (tcp("0.0.0.0:0"), 1, ["other machines can reach 0.0.0.0:", "--site"]),
     ] {
         let output = with_sockets(folder.path(), socket, number).output().unwrap();

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use listenfd::ListenFd;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::error::StartupError;
@@ -24,15 +25,18 @@ pub(crate) fn held() -> Result<Option<std::net::TcpListener>, StartupError> {
         );
         return Err(StartupError::SystemdSocket { problem });
     }
-    let held = sockets.take_tcp_listener(0).and_then(|held| {
-        held.as_ref().map_or(Ok(()), |socket| socket.set_nonblocking(true))?;
-        Ok(held)
-    });
-    held.map_err(|error| {
-        let problem =
-            format!("{error}; give the socket unit an address and a port, such as ListenStream=127.0.0.1:1999");
-        StartupError::SystemdSocket { problem }
-    })
+    let wrong = |reason: &str| {
+        let remedy = "give the socket unit an address and a port, such as ListenStream=127.0.0.1:1999, and Accept=no";
+        StartupError::SystemdSocket { problem: format!("{reason}; {remedy}") }
+    };
+    let held = sockets.take_tcp_listener(0).map_err(|error| wrong(&error.to_string()))?;
+    if let Some(socket) = &held {
+        socket.set_nonblocking(true).map_err(|error| wrong(&error.to_string()))?;
+        if !SockRef::from(socket).is_listener().unwrap_or(true) {
+            return Err(wrong("it does not listen"));
+        }
+    }
+    Ok(held)
 }
 
 /// A new socket.
