@@ -20,16 +20,16 @@ const EXAMPLE_HOST: &str = "live.example.org";
 
 /// The answer to a request for a page of the manual. `None` for all other requests.
 pub(crate) fn answer(request: &Parts, public_url: Option<&str>) -> Option<Result<Response>> {
-    // The proxy may serve us below a path.
-    let (_, page) = request.uri.path().split_once("/docs")?;
+    // The proxy may serve us below a path, even one that begins in the same way.
+    let path = request.uri.path();
+    let (_, page) = if path.ends_with("/docs") { ("", "") } else { path.rsplit_once("/docs/")? };
     let is_read = matches!(request.method, Method::GET | Method::HEAD);
-    if page.is_empty() && is_read {
+    if path.ends_with("/docs") && is_read {
         return Some(Ok(moved()));
     }
-    if page.is_empty() {
+    if path.ends_with("/docs") {
         return Some(Err(Error::Method("GET, HEAD")));
     }
-    let page = page.strip_prefix('/')?;
     let (kind, content) = if page == "style.css" {
         ("text/css; charset=utf-8", STYLE.to_owned())
     } else {
@@ -112,7 +112,9 @@ mod tests {
 
     #[test]
     fn pages_of_the_manual_are_served_below_any_path() {
-        for path in ["/docs/", "/docs/run", "/live/docs/proxies/nginx", "/docs/style.css"] {
+        for path in
+            ["/docs/", "/docs/run", "/live/docs/proxies/nginx", "/docs/style.css", "/docs/docs/", "/docs-2/docs/run"]
+        {
             assert!(page(path, "a").is_some_and(|response| response.status() == 200), "{path}");
         }
         for path in ["/docs/none", "/docsrun", "/docs/run.md", "/docs/../files.rs"] {

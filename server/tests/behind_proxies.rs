@@ -48,6 +48,8 @@ async fn the_widget_is_served_below_paths_that_look_like_a_partys() {
         let answer = server.exchange("GET", place, &[], "").await;
         assert_eq!((answer.status, answer.header("content-type")), (200, "text/javascript; charset=utf-8"), "{place}");
     }
+    let badge = server.get("/badge/badge/example.org/a.json").await;
+    assert!(badge.0 == 200 && badge.1.contains("schemaVersion"), "{badge:?}");
     for (path, reason) in [("/parties/x/y", "party \"x\" not found"), ("/badge/example.org", "neither ending")] {
         let (status, said) = server.get(path).await;
         assert!(status == 404 && said.contains(reason), "{path}: {status} {said}");
@@ -80,6 +82,31 @@ async fn a_handshake_without_its_query_is_in_the_log() {
     let text = log.text();
     let told: Vec<_> = text.lines().filter(|line| line.contains("where no party is")).collect();
     assert!(matches!(told[..], [one] if one.contains("came to /live,") && !one.contains("p=1")), "{text}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_lost_a_header_is_in_the_log() {
+    const UPGRADE: &str = "upgrade: websocket\r\nconnection: upgrade\r\n\r\n";
+    let (server, log) = Binary::with_log(&[]);
+    let status = async |handshake: String| server.raw((handshake + UPGRADE).as_bytes()).await.unwrap().status;
+    assert_eq!(status(HANDSHAKE.replace("version: 13", "version: 13, 13")).await, 101, "two lines were joined");
+    assert!(!log.text().contains("a WebSocket handshake was refused"), "{}", log.text());
+    assert_eq!(status(HANDSHAKE.replace("sec-websocket-version: 13\r\n", "")).await, 400);
+    assert!(log.text().contains("it must pass on those that begin with Sec-WebSocket-"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn files_in_a_folder_that_looks_like_a_partys_are_served() {
+    let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for name in ["party/summer/a.txt", "parties/photos/a.txt"] {
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "a file").unwrap();
+    }
+    let server = Binary::start(data.path(), &[&format!("--assets={}", folder.path().display())]);
+    for path in ["/party/summer/a.txt", "/parties/photos/a.txt"] {
+        assert_eq!(server.get(path).await, (200, "a file".to_owned()), "{path}");
+    }
 }
 
 #[tokio::test]

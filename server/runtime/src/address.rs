@@ -75,7 +75,8 @@ fn shortened<'a>(path: &'a str, short: Option<&'static str>, rooms: &Rooms) -> O
     let (party, mut rest) = (short?, path);
     loop {
         let (segment, after) = rest.split_once('/')?;
-        if segment == party {
+        // A proxy may serve us below a path with the party's name.
+        if segment == party && after.split('/').next() != Some(party) {
             return room_of(segment, after, rooms);
         }
         rest = after;

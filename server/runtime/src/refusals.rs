@@ -137,6 +137,16 @@ fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
             });
             return Some("upgrade_lost");
         }
+        Error::Handshake(error) => {
+            UPGRADE.give(|| {
+                format!(
+                    "a WebSocket handshake was refused, so its page shows no counts: {error}. Usually a proxy dropped or changed a \
+                     header; it must pass on those that begin with Sec-WebSocket-{}",
+                    example()
+                )
+            });
+            return Some("upgrade_lost");
+        }
         Error::NoPartyForHandshake(path) => {
             ASTRAY.give(|| {
                 format!(

@@ -26,6 +26,9 @@ pub(crate) fn is_wanted<B>(request: &mut Request<B>) -> Result<bool, Error> {
     if !has_word(headers, &header::CONNECTION, "upgrade") {
         return Err(Error::UpgradeLost("the Connection header does not say Upgrade"));
     }
+    if has_word(headers, &header::SEC_WEBSOCKET_VERSION, "13") {
+        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     Ok(true)
