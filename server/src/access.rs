@@ -1,6 +1,9 @@
 //! Who may use this server: which sites, from which origins, and who holds the party token.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use connection_counter_protocol::{PageId, PageIdError};
 use http::{HeaderMap, header};
@@ -97,10 +100,10 @@ impl Access {
 
     /// The site that this is another name of. `None` for all others. A name with a dot at its end is another name, although
     /// browsers take it for another site.
-    pub(crate) fn main_site<'a>(&'a self, alias: &'a str) -> Option<&'a str> {
-        let without_dot = alias.strip_suffix('.');
-        let main = self.aliases.get(without_dot.unwrap_or(alias)).map(String::as_str);
-        main.or(without_dot)
+    pub(crate) fn main_site<'a>(&'a self, alias: &'a str) -> Option<Cow<'a, str>> {
+        let without_dot = without_last_dot(alias);
+        let main = self.aliases.get(without_dot.as_ref()).map(String::as_str);
+        main.map(Cow::from).or(Some(without_dot).filter(|name| name != alias))
     }
 
     /// Whether pages of this site may be counted and watched. Ids without a site (`None`) are always allowed.
@@ -128,7 +131,7 @@ impl Access {
         let named = origin.split_once("://");
         let named = named.filter(|(scheme, _)| ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web)));
         let (_, host) = named.ok_or_else(|| Refusal::OriginHidden { origin: origin.to_owned() })?;
-        let site = spell_site(host).ok().map(|site| self.main_site(&site).map(str::to_owned).unwrap_or(site));
+        let site = spell_site(host).ok().map(|site| self.main_site(&site).map(Cow::into_owned).unwrap_or(site));
         let Some(site) = site.clone().filter(|site| self.lists(site) || self.is_own(headers, site)) else {
             let flag = site.map_or_else(|| "HOST".to_owned(), |site| self.flag_for(&site));
             return Err(Refusal::OriginRefused { origin: origin.to_owned(), flag });
@@ -137,6 +140,11 @@ impl Access {
             Some(of_page) if of_page != site => Err(Refusal::ForeignPage { origin: site, site: of_page.to_owned() }),
             _ => Ok(()),
         }
+    }
+
+    /// Why this site may not use the server.
+    pub(crate) fn refusal_of(&self, site: &str) -> Refusal {
+        Refusal::SiteNotServed { site: site.to_owned(), flag: self.flag_for(site) }
     }
 
     /// The value of `--site` that would allow this site. If the site differs from a listed one only by its `www.`, this makes
@@ -172,7 +180,7 @@ fn listed_site(site: &str) -> Result<String, PageIdError> {
     if site.contains(is_typographic) {
         return Err(PageIdError::Host);
     }
-    let spelled = spell_site(site.strip_suffix('.').unwrap_or(site))?;
+    let spelled = spell_site(&without_last_dot(site))?;
     let (name, _) = spelled.rsplit_once(':').filter(|_| !spelled.ends_with(']')).unwrap_or((&spelled, ""));
     let is_label = |label: &str| {
         label.bytes().any(|byte| byte.is_ascii_alphanumeric())
@@ -180,6 +188,15 @@ fn listed_site(site: &str) -> Result<String, PageIdError> {
     };
     let is_site = name.starts_with('[') || name.split('.').all(is_label);
     if is_site { Ok(spelled) } else { Err(PageIdError::Host) }
+}
+
+/// The site without a dot at the end of its name, such as `example.org:8080` for `example.org.:8080`.
+fn without_last_dot(site: &str) -> Cow<'_, str> {
+    match (site.strip_suffix('.'), site.rsplit_once(".:")) {
+        (Some(name), _) => Cow::from(name),
+        (None, Some((name, port))) => Cow::from(format!("{name}:{port}")),
+        (None, None) => Cow::from(site),
+    }
 }
 
 /// The one spelling of a site. Page ids begin with it.
@@ -233,6 +250,18 @@ mod tests {
             check(&[("origin", "https://example.org")], "localhost:3000/"),
             Err(Refusal::ForeignPage { .. })
         ));
+    }
+
+    #[test]
+    fn a_dot_at_the_end_of_a_name_is_ignored_also_before_a_port() {
+        for site in ["example.org:8080", "example.org.:8080"] {
+            let access = access(&["--site", site]);
+            for origin in ["http://example.org:8080", "http://example.org.:8080"] {
+                let page = PageId::parse("example.org:8080/a").unwrap();
+                access.check_origin(&headers(&[("origin", origin)]), &page).unwrap();
+            }
+            assert_eq!(access.main_site("example.org.:8080").as_deref(), Some("example.org:8080"));
+        }
     }
 
     #[test]

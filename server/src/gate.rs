@@ -25,11 +25,8 @@ pub(crate) fn check(request: Request, lobby: &Lobby, site: Option<&str>) -> Resu
         Method::OPTIONS => Err(preflight()),
         _ if access.has_party_token(request.headers()) => Ok(request),
         Method::GET | Method::HEAD if access.serves(site) || is_own => Ok(request),
-        Method::GET | Method::HEAD => Err(refusal(Refusal::SiteNotServed(site.unwrap_or_default().to_owned()))),
-        _ => {
-            Refusal::TokenNeeded.tell();
-            Err(refusal(Refusal::TokenNeeded))
-        }
+        Method::GET | Method::HEAD => Err(told(access.refusal_of(site.unwrap_or_default()))),
+        _ => Err(told(Refusal::TokenNeeded)),
     }
 }
 
@@ -50,6 +47,12 @@ fn preflight() -> Response {
 /// The answer to a request that is refused. Any page may read the reason.
 pub(crate) fn refusal(refusal: Refusal) -> Response {
     cors(Error::from(refusal).into())
+}
+
+/// The same, and the log says so.
+fn told(reason: Refusal) -> Response {
+    reason.tell();
+    refusal(reason)
 }
 
 /// Counts are public, so any page may read them.

@@ -39,8 +39,13 @@ pub enum Refusal {
         site: String,
     },
     /// The page or counter belongs to a site that may not use this server.
-    #[error("{0} may not use this server; the operator can allow it with --site")]
-    SiteNotServed(String),
+    #[error("{site} may not use this server; the operator can allow it with --site {flag}")]
+    SiteNotServed {
+        /// The site.
+        site: String,
+        /// The value of the flag.
+        flag: String,
+    },
     /// Changing counts from outside needs the party token.
     #[error("counts cannot be set from outside, except with `Authorization: Bearer` and the token of --party-token")]
     TokenNeeded,
@@ -65,8 +70,8 @@ impl Refusal {
             }
             Self::OriginHidden { .. } => HIDDEN.give(|| format!("a page was refused: {self}")),
             Self::ForeignPage { .. } => FOREIGN.give(|| format!("a page was refused: {self}")),
-            Self::SiteNotServed(site) => {
-                SITE.give(|| format!("{site} was refused, so links to it show no counts; --site {site} lets it in"));
+            Self::SiteNotServed { site, flag } => {
+                SITE.give(|| format!("{site} was refused, so links to it show no counts; --site {flag} lets it in"));
             }
             Self::OriginMissing => MISSING.give(|| {
                 "a connection was refused because it has no Origin header; browsers send one, so check whether a proxy drops it"

@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Client, TestServer, TestViewer};
+use support::{Binary, Client, TestServer, TestViewer};
 
 const SITES: &[&str] = &["--site=Example.org", "--site=localhost:3000", "--party-token=secret"];
 
@@ -164,6 +164,14 @@ async fn counts_of_unlisted_sites_are_403() {
     for path in ["counter/evil.example", "page/evil.example%2Fa", "counter/www.example.org", "counter/localhost"] {
         assert_eq!(status(path).await, 403, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_refused_counter_is_in_the_log_with_the_flag_that_lets_it_in() {
+    let (server, log) = Binary::with_log(&["--site=example.org"]);
+    let (status, said) = server.get("/parties/counter/www.example.org").await;
+    assert!(status == 403 && said.contains("--site example.org=www.example.org"), "{status} {said}");
+    assert!(log.text().contains("--site example.org=www.example.org lets it in"), "{}", log.text());
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ impl Party for Counter {
     /// The counter of another name of a site is the counter of that site.
     fn same_as(lobby: &Lobby) -> Option<RoomId> {
         let main = lobby.setting::<Access>().ok()?.main_site(lobby.room_id())?;
-        Some(RoomId::new(main.to_owned()))
+        Some(RoomId::new(main.into_owned()))
     }
 
     fn is_paced(headers: &HeaderMap, lobby: &Lobby) -> bool {

@@ -159,7 +159,7 @@ fn link_of(text: &str, page: &PageId, access: &Access, unusual: &mut Option<Box<
         }
         None => named,
     };
-    if is_served(&id, page, access) { Ok(id) } else { Err(Refusal::SiteNotServed(id.counter_room().to_owned())) }
+    if is_served(&id, page, access) { Ok(id) } else { Err(access.refusal_of(id.counter_room())) }
 }
 
 /// Whether the server counts this link of a page.
