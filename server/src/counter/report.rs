@@ -15,7 +15,9 @@ use super::{
     history::{Format, Wanted},
 };
 use crate::{
-    Access, Error, Refusal, gate,
+    Access, Error, Refusal,
+    access::spell_site,
+    gate,
     party::{Request, Response, Result, Room, http::StatusCode, query_value, text},
 };
 
@@ -139,7 +141,12 @@ impl Question {
 
 /// The prefix in the spelling of ids: `https://example.org/café/` becomes `example.org/caf%C3%A9/`.
 fn spelled(prefix: &str) -> String {
-    let prefix = prefix.strip_prefix("https://").or_else(|| prefix.strip_prefix("http://")).unwrap_or(prefix);
+    let is_web = |scheme: &str| ["", "http:", "https:"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
+    let prefix = prefix.split_once("//").filter(|(scheme, _)| is_web(scheme)).map_or(prefix, |(_, prefix)| prefix);
+    // Without a slash it may be a site, or the beginning of one.
+    if !prefix.contains('/') {
+        return spell_site(prefix).unwrap_or_else(|_| prefix.to_owned());
+    }
     // The id of a folder has no last slash. In a prefix the slash says that no other characters may follow the name.
     let slash = if prefix.ends_with('/') { "/" } else { "" };
     match PageId::parse(prefix) {
@@ -283,6 +290,10 @@ mod tests {
             "example.org%2F",
             "example.org/caf",
             "exam",
+            "EXAMPLE.ORG",
+            "example.org:443",
+            "HTTPS://example.org/",
+            "//example.org/",
             "",
         ] {
             assert_eq!(answer(&format!("prefix={prefix}"), &pages)["pages"].as_object().unwrap().len(), 1, "{prefix}");
