@@ -190,7 +190,7 @@ impl Settings {
 
     /// Checks the settings for errors that the types do not rule out.
     fn validate(&self, config: &Config) -> Result<(), StartupError> {
-        if self.sites.is_empty() && !self.open && !config.listen.ip().is_loopback() {
+        if self.sites.is_empty() && !self.open && !config.listen.ip().to_canonical().is_loopback() {
             return Err(SettingsError::OpenToTheNetwork { address: config.listen }.into());
         }
         let periods = [("update-interval-ms", self.update_interval), ("cleanup-interval-ms", self.cleanup_interval)];
@@ -331,6 +331,7 @@ mod tests {
         validate(&["--listen", "0.0.0.0:1999", "--site", "example.org"]).unwrap();
         validate(&["--listen", "0.0.0.0:1999", "--open"]).unwrap();
         validate(&["--listen", "[::1]:1999"]).unwrap();
+        validate(&["--listen", "[::ffff:127.0.0.1]:1999"]).unwrap();
     }
 
     #[test]

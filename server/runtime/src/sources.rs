@@ -158,7 +158,8 @@ fn assignment(line: &str) -> Result<Option<(&str, &str)>, ()> {
     let line = line.strip_prefix("export ").unwrap_or(line);
     let (name, value) = line.split_once('=').ok_or(())?;
     let value = value.trim();
-    let in_quotes = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    // Each entry of a list may be in quotes.
+    let in_quotes = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote).filter(|inner| !inner.contains(quote));
     Ok(Some((name.trim(), in_quotes('"').or_else(|| in_quotes('\'')).unwrap_or(value))))
 }
 
@@ -197,6 +198,7 @@ mod tests {
             assert_eq!(assignment(line), Ok(Some(("A", "b c"))), "{line:?}");
         }
         assert_eq!(assignment("A=b=\"c\"#d"), Ok(Some(("A", "b=\"c\"#d"))));
+        assert_eq!(assignment("A=\"b\",\"c\""), Ok(Some(("A", "\"b\",\"c\""))));
         assert_eq!(assignment("A="), Ok(Some(("A", ""))));
         assert_eq!(assignment("A"), Err(()));
     }

@@ -125,7 +125,8 @@ pub fn cors(mut response: Response) -> Response {
 pub fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a [u8]> {
     let sent = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (named, sent) = sent.split_at_checked(scheme.len())?;
-    sent.strip_prefix(b" ").filter(|_| named.eq_ignore_ascii_case(scheme.as_bytes()))
+    let is_meant = named.eq_ignore_ascii_case(scheme.as_bytes()) && sent.starts_with(b" ");
+    is_meant.then(|| sent.trim_ascii_start())
 }
 
 /// Whether the `If-None-Match` header says that the client has this version of a file. Then the answer is 304 without a body.
