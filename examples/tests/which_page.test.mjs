@@ -124,6 +124,21 @@ story("owner says which parts of addresses do not matter", {}, async (stage) => 
   await expectCounted(stage, site, { "/": 1, "/products/hat": 1, "/topic/7-x": 1, "/library/os.html": 1 });
 });
 
+story("parameters that are kept keep their spelling", {}, async (stage) => {
+  const body = '<a id="one" href="/x?a=1/2&amp;color=red&amp;b=(1)&amp;c">a</a> <a id="two" href="/x?color=red&amp;a=1/2&amp;c&amp;b=(1)">b</a>';
+  const site = await serve(stage, { options: 'data-omit="?color"', body });
+  const tab = await stage.openTab(`${site}/`);
+  await stage.openTab(`${site}/x?a=1/2&b=(1)&c`);
+  await tab.expectViewers("a", 1);
+});
+
+story("parts that do not matter are found however they are spelled", {}, async (stage) => {
+  const site = await serve(stage, { options: 'data-omit="/~me/*[/*]"', body: '<a href="/~me/a">a</a>' });
+  const tab = await stage.openTab(`${site}/`);
+  await stage.openTab(`${site}/%7Eme/a/2`);
+  await tab.expectViewers("a", 1);
+});
+
 story("owner's function says which page an address is", {}, async (stage) => {
   const script = await bundle(`import { start } from "connection-counter";
     const pageOf = (url) => (url.pathname === "/private" ? null : url.pathname.startsWith("/en/") ? url.pathname.slice(3) : undefined);

@@ -6,24 +6,39 @@ import { fail } from "./warn.js";
 const source = (text, anything) =>
   text.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replace(/\*+/g, (stars) => (stars === "*" ? anything : ".*"));
 
-/** Removes from a URL the parameters with such a name: `?color`, `?filter*`. */
+/** The name of a parameter such as `filter%5Bcolor%5D=red`. */
+const nameOf = (parameter) => [...new URLSearchParams(`&${parameter}`).keys()][0] ?? "";
+
+/** Removes from a URL the parameters with such a name: `?color`, `?filter*`. All others stay as they are spelled. */
 function withoutParameters(part) {
   const name = new RegExp(`^${source(part.slice(1), ".*")}$`);
-  return ({ searchParams }) => {
-    for (const key of [...searchParams.keys()]) if (name.test(key)) searchParams.delete(key);
+  return (url) => {
+    const parameters = url.search.slice(1).split("&");
+    const kept = parameters.filter((parameter) => !name.test(nameOf(parameter)));
+    if (kept.length < parameters.length) url.search = kept.join("&");
   };
+}
+
+/** A path in the one spelling that is compared, so that `%7Eme` is `~me`. */
+function respelled(path) {
+  try {
+    return encodeURI(decodeURI(path));
+  } catch {
+    // A `%` that encodes nothing.
+    return path;
+  }
 }
 
 /** Removes from a URL the part in brackets if its path matches: `[/collections/*]/products/*`, `/topic/*[/*]`. */
 function withoutBrackets(part) {
   // Every second piece was in brackets.
   const pieces = part.split(/[[\]]/).map((piece, idx) => {
-    const matching = source(encodeURI(decodeURI(piece)), "[^/]*");
+    const matching = source(respelled(piece), "[^/]*");
     return idx % 2 ? `(?:${matching})` : `(${matching})`;
   });
   const path = new RegExp(`^${pieces.join("")}/?$`);
   return (url) => {
-    const found = path.exec(url.pathname);
+    const found = path.exec(respelled(url.pathname));
     if (found) url.pathname = found.slice(1).join("");
   };
 }
