@@ -1,6 +1,9 @@
 // Which page an address is: canonical links, addresses that change, parts that do not matter, and the owner's own rules.
 
 import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 import { bundle } from "./support/bundle.mjs";
 import { html, servePages } from "./support/pages.mjs";
@@ -93,6 +96,29 @@ story("links that miss the canonical page get one warning, and the option mends 
   await mendedList.expectViewers("a", 1);
 });
 
+story("canonical link that was right when the page came is no reason to warn", {}, async (stage) => {
+  const body = '<a href="/x">x</a>';
+  // A page that changes its address before the widget starts, as a gallery does.
+  const early = (path) => (path === "/x" ? `${body}<script>history.pushState(null, "", "/x/photo")</script>` : body);
+  const site = await serve(stage, { canonical: (path) => path, body: early });
+  const reader = await stage.openTab(`${site}/`);
+  await Promise.all([reader.page.waitForNavigation(), reader.page.click("a")]);
+  await expectCounted(stage, site, { "/x": 1 });
+
+  // An application changes the address first, then the canonical link.
+  const app = await stage.openTab(`${site}/`);
+  await Promise.all([app.page.waitForNavigation(), app.page.click("a")]);
+  await expectCounted(stage, site, { "/x": 2 });
+  for (const path of ["/y", "/z"]) {
+    await app.page.evaluate(async (path) => {
+      history.pushState(null, "", path);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      document.querySelector("link[rel=canonical]").href = path;
+    }, path);
+    await expectCounted(stage, site, { "/x": 1, [path]: 1 });
+  }
+});
+
 story("sessions and campaigns make no pages of their own", {}, async (stage) => {
   const site = await serve(stage, { body: '<a href="/x?id=1">x</a>' });
   const tab = await stage.openTab(`${site}/`);
@@ -180,6 +206,74 @@ story("debugging prints what the widget knows", {}, async (stage) => {
   ]);
   await expectCounted(stage, site, { "/x": 1, "/y": 1 });
   await tab.page.evaluate(() => window[Symbol.for("connection-counter")].handle.stop());
+});
+
+/** Opens a page and remembers what debugging prints: `told` holds it, `expectTold` waits for a part of the last. */
+async function openDebugging(stage, address, before = () => {}) {
+  const tab = await stage.newTab();
+  const told = [];
+  tab.page.on("console", (message) => message.type() === "info" && told.push(message.text()));
+  await tab.page.evaluateOnNewDocument(before);
+  await tab.open(address);
+  const expectTold = (part) => until(`it is told: ${part}`, () => told.at(-1)?.includes(part) || assert.fail(told.at(-1)));
+  return { tab, expectTold };
+}
+
+story("debugging survives addresses that nobody can read", {}, async (stage) => {
+  const body = '<a href="http://[">odd</a> <a href="/x">x</a> <svg><a href="http://["><text>odd</text></a></svg>';
+  const site = await serve(stage, { body, canonical: () => "http://[" });
+  const { expectTold } = await openDebugging(stage, `${site}/?viewers-debug`);
+  await expectTold("links: 3, to 1 pages that are counted");
+  await expectTold("2 to no web address");
+});
+
+story("debugging tells what the widget waits for", {}, async (stage) => {
+  const site = await serve(stage, { options: 'data-debug data-hidden-after="0"', body: '<a href="/x">x</a>' });
+  const { tab, expectTold } = await openDebugging(stage, `${site}/`, () => {
+    window.state = { hidden: true, onLine: true };
+    Object.defineProperty(document, "hidden", { get: () => window.state.hidden });
+    Object.defineProperty(navigator, "onLine", { get: () => window.state.onLine });
+  });
+  const change = (state, event) =>
+    tab.page.evaluate((state, event) => {
+      Object.assign(window.state, state);
+      (event === "visibilitychange" ? document : window).dispatchEvent(new Event(event));
+    }, state, event);
+  const expectWaiting = async (reason) => {
+    await expectTold(`connection: none, because ${reason}`);
+    await expectTold("this reader: not counted, because there is no connection");
+  };
+  const expectOpen = async () => {
+    await expectTold("connection: open");
+    await expectTold("this reader: counted");
+  };
+  await expectWaiting("the tab is hidden");
+  await change({ hidden: false }, "visibilitychange");
+  await expectOpen();
+  await change({ onLine: false }, "offline");
+  await expectWaiting("the browser is offline");
+  await change({ onLine: true }, "online");
+  await expectOpen();
+});
+
+story("page that nobody else can view is told once", {}, async (stage) => {
+  const page = html(`<script async src="${stage.server.url}/live.js" data-debug></script>`, '<a href="http://127.0.0.1/x">x</a>');
+  const folder = await mkdtemp(join(tmpdir(), "connection-counter-"));
+  stage.onClose(() => rm(folder, { recursive: true, force: true }));
+  await writeFile(join(folder, "page.html"), page);
+  const framing = await servePages(stage, () => html("", `<iframe srcdoc="${page.replaceAll('"', "&quot;")}"></iframe>`));
+  for (const [address, scheme] of [[`file://${join(folder, "page.html")}`, "file:"], [`${framing}/`, "about:"]]) {
+    const tab = await stage.newTab();
+    tab.allow(/^console: connection-counter: this page is not counted/);
+    const told = [];
+    tab.page.on("console", (message) => message.type() === "info" && told.push(message.text()));
+    await tab.page.goto(address);
+    await until("it is told", () => tab.expected.length > 0);
+    assert.ok(tab.expected[0].includes(`nobody else can view an address that begins with "${scheme}"`), tab.expected[0]);
+    await until("debugging tells it, too", () => /this page: none, because nobody else/.test(told.at(-1)));
+    assert.match(told.at(-1), /connection: none, because this page is not counted/);
+    assert.equal(tab.expected.length, 1);
+  }
 });
 
 story("debugging explains a refusal and what to do", { serverArgs: ["--site", "example.org"] }, async (stage) => {

@@ -1,5 +1,6 @@
-/** Warnings to a site's owner about wrong options. Loaded only if there are any. */
+/** Warnings to a site's owner about wrong options. Loaded on demand. */
 
+import { explainPage, startDebugging } from "./debug.js";
 import { kebab } from "./names.js";
 import { warn } from "./warn.js";
 
@@ -46,12 +47,12 @@ function meantBy(name) {
   return Object.keys(EXPECTED).find((ours) => most(ours) > 0 && distance(name, ours.toLowerCase(), most(ours)) <= most(ours));
 }
 
+/** A value as its author wrote it. */
+const written = (value) => (typeof value === "string" ? JSON.stringify(value) : String(value));
+
 /** What is wrong with an option. `undefined` if the attribute or parameter may belong to another program. */
 function explain([spelled, name, value]) {
-  if (Object.hasOwn(EXPECTED, name)) {
-    const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
-    return `${spelled}=${shown} (expected: ${EXPECTED[name]})`;
-  }
+  if (Object.hasOwn(EXPECTED, name)) return `${spelled}=${written(value)} (expected: ${EXPECTED[name]})`;
   const meant = meantBy(name.toLowerCase());
   const isOfTag = spelled !== name;
   if (meant) return `${spelled} (did you mean ${isOfTag ? spelled[0] === "?" ? kebab(meant) : `data-${kebab(meant)}` : meant}?)`;
@@ -60,10 +61,15 @@ function explain([spelled, name, value]) {
 }
 
 /**
- * Warns of all mistakes at once.
- * @param {[string, string, unknown][]} mistakes see `readOptions`
+ * Tells the owner what is wrong when the widget starts, and from then on, with `debug`, all it knows.
+ * @param {object} options as `readOptions` has understood them
+ * @param {(address: string) => string} rule the owner's rule
+ * @param {string} rooms the start of every room's address
+ * @returns {(() => void) | undefined} ends what has been started
  */
-export function explainMistakes(mistakes) {
-  const explained = mistakes.map(explain).filter(Boolean);
+export function advise(options, rule, rooms) {
+  const explained = options.mistakes.map(explain).filter(Boolean);
   if (explained.length) warn("options", `options ignored: ${explained.join(", ")}`);
+  explainPage(options, rule);
+  return options.debug || /[?&]viewers-debug\b/.test(location.search) ? startDebugging(options, rule, rooms) : undefined;
 }

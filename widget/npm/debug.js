@@ -1,28 +1,64 @@
 /** What the widget prints for a site's owner: why numbers do not show, and with `debug` all it knows. Loaded on demand. */
 
 import { page } from "./page.js";
-import { warn } from "./warn.js";
+import { safely, warn } from "./warn.js";
 
 /** How often to check whether something has changed. */
 const EVERY_MS = 1000;
 /** Pages that are listed at most. A longer list would hide the other lines. */
 const MOST_PAGES = 20;
+/** The state of an open WebSocket. The page may have put something else in the place of `WebSocket`. */
+const OPEN = 1;
 
-/** A path in nearly the form that page ids have, to compare two. */
-const plain = (path) => path.replace(/\/index\.html$/, "").replace(/\/+$/, "");
+/** The URL of an address; nothing if nobody can read it as one. */
+function read(address, base) {
+  try {
+    return new URL(address, base);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Host and path of an address, in nearly the form that page ids have, to compare two. */
+function plain({ host, pathname }) {
+  const path = host + pathname.replace(/\/index\.html$/, "").replace(/\/+$/, "");
+  try {
+    return decodeURI(path);
+  } catch {
+    // A `%` that encodes nothing.
+    return path;
+  }
+}
+
+/** What the page's canonical link names, under the owner's rule. */
+const readCanonical = (rule) => read(rule(document.head?.querySelector("link[rel~=canonical]")?.href ?? ""));
+
+/** Why an address is no page. Nothing if it may be one. */
+function whyNone(address) {
+  if (!address) return "your own rule (pageOf) says so";
+  if (!/^https?:/.test(address)) return `nobody else can view an address that begins with "${address.split(":")[0]}:"`;
+  return undefined;
+}
 
 /**
- * Warns if a link of this site led to an address of this page other than the canonical one. Such links never show a number.
- * @param {string} canonical the address in the page's canonical link
- * @param {string} address the page's own
+ * Warns if this page cannot have viewers. Also if a link of this site led to an address of it other than the canonical one: such links
+ * never show a number. Called once, when the widget starts.
+ * @param {object} options as `readOptions` has understood them
+ * @param {(address: string) => string} rule the owner's rule
  */
-export function explainCanonical(canonical, address) {
-  // The widget ignores a canonical link that is not an address.
-  if (!URL.canParse(canonical)) return;
-  const [named, here] = [new URL(canonical), new URL(address)];
-  const cameByLink = document.referrer.startsWith(`${here.origin}/`);
-  // The widget ignores a canonical link to the start page on any other page.
-  if (!cameByLink || named.host !== here.host || named.pathname === "/" || plain(named.pathname) === plain(here.pathname)) return;
+export function explainPage({ canonical }, rule) {
+  const address = rule(location.href);
+  const none = whyNone(address);
+  if (none) {
+    // An owner whose rule answers with no address knows it.
+    if (address) warn("address", `this page is not counted and shows no numbers, because ${none}. Open it from a web server, with http: or https:.`);
+    return;
+  }
+  const [here, named, loaded] = [read(address), readCanonical(rule), read(rule(performance.getEntriesByType("navigation")[0]?.name ?? ""))];
+  // No link has led to an address that a script of the page has set since.
+  const cameByLink = document.referrer.startsWith(`${location.origin}/`) && loaded && here && plain(loaded) === plain(here);
+  // The widget ignores a canonical link to another site, and one to the start page on any other page.
+  if (canonical === "ignore" || !cameByLink || named?.host !== here.host || named.pathname === "/" || plain(named) === plain(here)) return;
   warn(
     "canonical",
     `links to ${here.host}${here.pathname} show no number, because its <link rel=canonical> says to count it as ${named.host}${named.pathname}. ` +
@@ -32,25 +68,27 @@ export function explainCanonical(canonical, address) {
 
 /** The page id that the room's address holds, in its query or as the end of its path. */
 const idIn = (address, rooms) =>
-  new URL(address).searchParams.get("page") ?? decodeURIComponent(address.slice(rooms.length).split("?")[0]);
+  new URL(address).searchParams.get("page") ?? decodeURIComponent(address.slice(new URL(rooms).href.length).split("?")[0]);
 
 /** The lines about which page this is, and why. */
-function tellPage({ canonical, omit, pageOf }, rooms, room) {
-  const named = document.head?.querySelector("link[rel~=canonical]")?.href;
+function tellPage({ canonical, omit, pageOf }, rule, rooms, room) {
+  const address = rule(location.href);
+  if (whyNone(address)) return [`this page: none, because ${whyNone(address)}`];
   if (!room) return ["this page: not known, because there was no connection yet"];
   const id = idIn(room.socket.url, rooms);
+  const named = readCanonical(rule);
   const reasons = [`its address is ${location.href}`];
   if (!named) reasons.push("it has no <link rel=canonical>");
   else if (canonical === "ignore") reasons.push(`its canonical link, ${named}, is ignored because of the option canonical`);
-  else if (id.split("?")[0].endsWith(plain(new URL(named).pathname) || "/")) reasons.push(`its canonical link is ${named}`);
+  else if (plain(new URL(`https://${id}`)) === plain(named)) reasons.push(`its canonical link is ${named}`);
   else reasons.push(`its canonical link, ${named}, is ignored: it names another site or the start page, or did not change with the address`);
   if (omit || pageOf) reasons.push("your own rule (omit or pageOf) was applied");
   return [`this page: ${id}`, ...reasons.map((reason) => `  ${reason}`)];
 }
 
 /** The line about whether this reader is counted, and if not, why. */
-function tellViewer({ observe, bots }) {
-  if (!observe) return "this reader: counted";
+function tellViewer({ observe, bots }, room) {
+  if (!observe) return room?.socket.readyState === OPEN ? "this reader: counted" : "this reader: not counted, because there is no connection";
   if (navigator.globalPrivacyControl) return "this reader: not counted, because the browser sends Global Privacy Control";
   if (navigator.webdriver && bots === "watch") return 'this reader: not counted, because a program controls the browser; bots="count" counts it';
   return "this reader: not counted, because of the option observe, or because the browser says that it is a crawler";
@@ -61,15 +99,16 @@ function tellLinks(options) {
   const { handle } = page();
   const pages = new Map();
   const others = { "to other sites": 0, "within this page": 0, "without a count (far away, ignored or too long)": 0, "to no web address": 0 };
-  const links = [...document.querySelectorAll(options.links)].filter((link) => link.hasAttribute("href"));
+  const links = [...document.querySelectorAll(options.links)].filter((link) => link.matches("a[href],area[href]"));
   for (const link of links) {
-    const href = link.href?.baseVal === undefined ? link.href : new URL(link.href.baseVal, document.baseURI).href;
-    const [address, fragment] = href.split("#");
-    const viewers = /^https?:/.test(href) ? handle?.count(href) : undefined;
+    const url = read(link.href.baseVal ?? link.href, document.baseURI);
+    const [address, fragment] = url?.href.split("#") ?? [];
+    const isOnWeb = /^https?:/.test(address);
+    const viewers = isOnWeb ? handle?.count(url) : undefined;
     if (fragment !== undefined && address === location.href.split("#")[0] && !options.hash) others["within this page"] += 1;
     else if (viewers !== undefined) pages.set(address, { viewers, links: (pages.get(address)?.links ?? 0) + 1 });
-    else if (!/^https?:/.test(href)) others["to no web address"] += 1;
-    else if (new URL(href).host !== location.host && options.scope === "site") others["to other sites"] += 1;
+    else if (!isOnWeb) others["to no web address"] += 1;
+    else if (url.host !== location.host && options.scope === "site") others["to other sites"] += 1;
     else others["without a count (far away, ignored or too long)"] += 1;
   }
   const list = [...pages].sort(([, one], [, other]) => other.viewers - one.viewers || other.links - one.links);
@@ -79,6 +118,14 @@ function tellLinks(options) {
     ...(list.length > MOST_PAGES ? [`  and ${list.length - MOST_PAGES} more`] : []),
     ...Object.entries(others).flatMap(([where, count]) => (count ? [`  ${count} ${where}`] : [])),
   ];
+}
+
+/** What the widget waits for before it connects. Nothing if it does not wait. */
+function whyWaiting() {
+  if (!navigator.onLine) return "the browser is offline";
+  if (document.prerendering) return "the browser has only prepared this page";
+  if (document.hidden) return "the tab is hidden";
+  return undefined;
 }
 
 /** What a close code means for the owner, and what to do. */
@@ -91,7 +138,10 @@ function remedy(code, wasOpen) {
 }
 
 /** The lines about the connection. */
-function tellConnection(room) {
+function tellConnection(rule, room) {
+  if (whyNone(rule(location.href))) return ["connection: none, because this page is not counted"];
+  const isOver = !room || room.socket.readyState > OPEN;
+  if (isOver && whyWaiting()) return [`connection: none, because ${whyWaiting()}; the widget connects when that is over`];
   if (!room) return ["connection: none"];
   const states = ["connecting", "open", "closing", "closed"];
   const told = [`connection: ${states[room.socket.readyState]}, ${room.socket.url}`];
@@ -102,19 +152,20 @@ function tellConnection(room) {
 /**
  * Prints all that the widget knows in the console, now and whenever it changes.
  * @param {object} options as `readOptions` has understood them
+ * @param {(address: string) => string} rule the owner's rule
  * @param {string} rooms the start of every room's address
  * @returns {() => void} stops the printing
  */
-export function startDebugging(options, rooms) {
+export function startDebugging(options, rule, rooms) {
   let last;
-  const tell = () => {
+  const tell = safely(() => {
     const { room } = page();
-    const lines = [...tellPage(options, rooms, room), tellViewer(options), ...tellLinks(options), ...tellConnection(room)];
+    const lines = [...tellPage(options, rule, rooms, room), tellViewer(options, room), ...tellLinks(options), ...tellConnection(rule, room)];
     const text = lines.join("\n");
     if (text === last) return;
     last = text;
     console.info(`connection-counter:\n${text}`);
-  };
+  });
   const telling = setInterval(tell, EVERY_MS);
   return () => clearInterval(telling);
 }

@@ -3,8 +3,7 @@
  * Firefox, advice, and debugging.
  */
 
-export { explainMistakes } from "./advice.js";
-export { explainCanonical, startDebugging } from "./debug.js";
+export { advise } from "./advice.js";
 export { createRule } from "./rule.js";
 export { defineElement } from "./element.js";
 export { createFrame } from "./frame.js";

@@ -9,6 +9,8 @@ import { fail, outside, safely } from "./warn.js";
 
 /** Loads the code that few pages need. */
 const loadExtras = () => import(EXTRAS_FILE);
+/** Has it used as soon as it is there. */
+const load = (use) => loadExtras().then(use).catch(fail);
 
 /**
  * Starts the widget unless one runs, and returns its handle. It never throws: an error is one warning in the console.
@@ -64,27 +66,20 @@ function runWidget(options, engine, rule, createFrame) {
   if (!server) throw new Error("the option server is missing");
 
   const subscriptions = createSubscriptions(engine, rule);
-  const moved = () => {
-    subscriptions.renew();
-    const named = document.head?.querySelector("link[rel~=canonical]")?.href;
-    if (canonical === "follow" && named && named.split("?")[0] !== location.origin + location.pathname) {
-      loadExtras().then(({ explainCanonical }) => explainCanonical(rule(named), rule(location.href)), fail);
-    }
-  };
-  engine.setDom(begin(options, rule, engine, { notify: subscriptions.notify, moved, load: (use) => loadExtras().then(use, fail), createFrame }));
+  engine.setDom(begin(options, rule, engine, { notify: subscriptions.notify, moved: subscriptions.renew, load, createFrame }));
   page().widget = subscriptions;
   const rooms = server.replace(/^http/, "ws").replace(/\/+$/, "") + path;
   const { min, hiddenAfter, mergeTabs, observe } = options;
   const omitsSelf = options.self === "omit" && !observe;
   engine.start(rooms, query, scope === "all", hash, canonical === "follow", min, hiddenAfter, mergeTabs, observe, omitsSelf);
 
-  const isDebugging = options.debug || /[?&]viewers-debug\b/.test(location.search);
-  let stopDebugging;
-  if (isDebugging || mistakes.length) {
-    loadExtras().then(({ explainMistakes, startDebugging }) => {
-      explainMistakes(mistakes);
-      if (isDebugging && page().widget === subscriptions) stopDebugging = startDebugging(options, rooms);
-    }, fail);
+  let stopAdvice;
+  const named = document.head?.querySelector("link[rel~=canonical]") ?? location;
+  // The last of these is so for a page under another address than its canonical one, and for a file.
+  if (options.debug || mistakes.length || /[?&]viewers-debug/.test(location) || named.href.split(/[?#]/)[0] !== location.origin + location.pathname) {
+    load(({ advise }) => {
+      if (page().widget === subscriptions) stopAdvice = advise(options, rule, rooms);
+    });
   }
   return {
     get total() {
@@ -92,7 +87,7 @@ function runWidget(options, engine, rule, createFrame) {
     },
     stop: safely(() => {
       page().widget = page().room = undefined;
-      stopDebugging?.();
+      stopAdvice?.();
       engine.stop();
       subscriptions.stop();
     }),
