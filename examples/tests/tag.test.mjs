@@ -25,7 +25,7 @@ const tagWith = (stage, options) => `<script async src="${stage.server.url}/live
 story("invalid options are one warning, in the author's spelling", {}, async (stage) => {
   const options =
     'data-links="a[" data-scope="world" data-min="abc" data-hidden-after="30s" data-label="{n}" data-text="now" data-hash="maybe" ' +
-    'data-bots="all" data-canonical="no" data-lable="{count}" data-hiden-after="9" data-hiddenAfter="9"';
+    'data-bots="all" data-canonical="no" data-query="page id" data-omit="color /topic/* [/a ?b,?c ?utm* /%zz[/*]" data-lable="{count}" data-hiden-after="9" data-hiddenAfter="9"';
   const { tab, site, warnings } = await openWith(stage, tagWith(stage, options));
   const other = await stage.newTab();
   other.allow(OURS);
@@ -44,12 +44,44 @@ story("invalid options are one warning, in the author's spelling", {}, async (st
     'data-hash="maybe" (expected: true or false)',
     'data-bots="all" (expected: watch or count)',
     'data-canonical="no" (expected: follow or ignore)',
+    'data-query="page id" (expected: keep, drop or names of parameters, such as page,id)',
+    'data-omit="color /topic/* [/a ?b,?c ?utm* /%zz[/*]" (color: write ?color for a parameter, or begin a path with /; /topic/*: put what does not matter in brackets',
+    "; [/a: put what does not matter in brackets",
+    "; ?b,?c: write each parameter by its name alone, with a space before the next",
+    "; /%zz[/*]: write * in place of a % that encodes nothing)",
     "data-lable (did you mean data-label?)",
     "data-hiden-after (did you mean data-hidden-after?)",
     "data-hiddenafter (did you mean data-hidden-after?)",
   ]) {
     assert.ok(warning.includes(part), `${part} in ${warning}`);
   }
+});
+
+story("names of parameters are a list without signs of an address", {}, async (stage) => {
+  for (const [query, isRight] of [["page", true], ["page, filter[color]", true], ["?page", false], ["page=1", false], ["page&id", false], ["utm_*", false]]) {
+    const { warnings, tab } = await openWith(stage, tagWith(stage, `data-query="${query}" data-min="x"`));
+    await until("there is a warning", () => warnings().length > 0);
+    assert.equal(warnings()[0].includes(`data-query=${JSON.stringify(query)}`), !isRight, `${query}: ${warnings()}`);
+    await tab.close();
+  }
+});
+
+story("engine that is named where it has no effect is a mistake", {}, async (stage) => {
+  const { warnings } = await openWith(stage, `<script async src="${stage.server.url}/live.js?engine=js"></script>`);
+  await until("there is a warning", () => warnings().length > 0);
+  assert.deepEqual(warnings(), ['options ignored: ?engine="js" (write it as an attribute of the tag: data-engine)']);
+});
+
+story("second tag with other options is told, and one with the same is not", {}, async (stage) => {
+  const other = await openWith(stage, tagWith(stage, 'data-min="1" data-id="7"') + tagWith(stage, 'data-min="2"'));
+  await until("there is a warning", () => other.warnings().length > 0);
+  const { url } = stage.server;
+  const tags = `${url}/live.js data-min="1", or ${url}/live.js data-min="2"`;
+  assert.deepEqual(other.warnings(), [`only one of the script tags of this page has an effect. Keep one of these: ${tags}`]);
+  const same = await openWith(stage, tagWith(stage, 'data-min="1"').repeat(2));
+  await stage.openTab(`${same.site}/x`);
+  await same.tab.expectViewers("a", 1);
+  assert.deepEqual(same.warnings(), []);
 });
 
 story("attributes of other tools are ignored, and a refusal is still told", { serverArgs: ["--site", "example.org"] }, async (stage) => {

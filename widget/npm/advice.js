@@ -1,7 +1,7 @@
 /** Warnings to a site's owner about wrong options. Loaded on demand. */
 
 import { explainPage, startDebugging } from "./debug.js";
-import { kebab } from "./names.js";
+import { camel, kebab } from "./names.js";
 import { warn } from "./warn.js";
 
 const YES_OR_NO = "true or false";
@@ -15,7 +15,7 @@ const EXPECTED = {
   label: "a text with {count}",
   text: "a text with {count}",
   hash: YES_OR_NO,
-  query: "keep, drop or names of parameters",
+  query: "keep, drop or names of parameters, such as page,id",
   canonical: "follow or ignore",
   omit: "parts of addresses, such as ?color or /topic/*[/*]",
   pageOf: "a function",
@@ -50,8 +50,15 @@ function meantBy(name) {
 /** A value as its author wrote it. */
 const written = (value) => (typeof value === "string" ? JSON.stringify(value) : String(value));
 
+/** What to do about options that are given where they have no effect, by their spelling. */
+const ELSEWHERE = {
+  "?engine": "write it as an attribute of the tag: data-engine",
+  engine: 'to do without WebAssembly, import start from "connection-counter/no-wasm"',
+};
+
 /** What is wrong with an option. `undefined` if the attribute or parameter may belong to another program. */
-function explain([spelled, name, value]) {
+function explain([spelled, name, value, remedy = ELSEWHERE[spelled]]) {
+  if (remedy) return `${spelled}=${written(value)} (${remedy})`;
   if (Object.hasOwn(EXPECTED, name)) return `${spelled}=${written(value)} (expected: ${EXPECTED[name]})`;
   const meant = meantBy(name.toLowerCase());
   const isOfTag = spelled !== name;
@@ -62,7 +69,7 @@ function explain([spelled, name, value]) {
 
 /**
  * Tells the owner what is wrong when the widget starts, and from then on, with `debug`, all it knows.
- * @param {object} options as `readOptions` has understood them
+ * @param {object} options as `readOptions` has understood them. A fourth text in a mistake says what to do about it
  * @param {(address: string) => string} rule the owner's rule
  * @param {string} rooms the start of every room's address
  * @returns {(() => void) | undefined} ends what has been started
@@ -72,4 +79,18 @@ export function advise(options, rule, rooms) {
   if (explained.length) warn("options", `options ignored: ${explained.join(", ")}`);
   explainPage(options, rule);
   return options.debug || /[?&]viewers-debug\b/.test(location.search) ? startDebugging(options, rule, rooms) : undefined;
+}
+
+/** The options on a script tag, in the author's spelling, those of other programs left out. */
+function optionsOn(tag) {
+  const ofAddress = [...new URL(tag.src).searchParams].map(([name, value]) => [`?${name}`, camel(name), value]);
+  const ofTag = Object.entries(tag.dataset).map(([name, value]) => [`data-${kebab(name)}`, name, value]);
+  return [...ofAddress, ...ofTag].filter(([, name]) => Object.hasOwn(EXPECTED, name)).map(([spelled, , value]) => `${spelled}=${written(value)}`);
+}
+
+/** Warns if several script tags of this page have different options. A page has one widget, so only one of them has an effect. */
+export function explainTags() {
+  const tags = [...document.querySelectorAll("script[src]")].filter(({ src }) => /\/live(-\w+)?\.js(\?|$)/.test(src));
+  const texts = new Set(tags.map((tag) => [tag.src.split("?")[0], ...optionsOn(tag).sort()].join(" ")));
+  if (texts.size > 1) warn("tags", `only one of the script tags of this page has an effect. Keep one of these: ${[...texts].join(", or ")}`);
 }

@@ -34,7 +34,8 @@ const OPTIONS = {
   label: ["{count}", (value) => (/(^|\|)(?!(zero|one|two|few|many)=)[^|]*\{count\}/.test(value) ? value : undefined)],
   text: ["({count} viewing now)", (value) => value && withCount(value)],
   hash: [false, flag],
-  query: ["keep", (value) => (value === "drop" ? "" : (text(value) ?? value.join()))],
+  // A text or a list of names. Names are separated by commas, and have neither signs of an address nor `*`.
+  query: ["keep", (value) => (value === "drop" ? "" : /[?&=*]|\w\s+\w/.test(value) ? undefined : `${value.concat()}`)],
   canonical: ["follow", oneOf("follow", "ignore")],
   omit: ["", text],
   pageOf: [undefined, (value) => (typeof value === "function" ? value : undefined)],

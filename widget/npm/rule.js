@@ -43,26 +43,33 @@ function withoutBrackets(part) {
   };
 }
 
-/** The parts of the option `omit`, as functions that remove them from a URL. */
-const readParts = (omit) =>
-  omit
-    .split(/\s+/)
-    .filter(Boolean)
-    .map((part) => (part[0] === "?" ? withoutParameters(part) : withoutBrackets(part)));
+/** What to write instead of a part of the option `omit` that would have no effect. Nothing if it is right. */
+function remedyFor(part) {
+  if (/^https?:/.test(part)) return `${part}: write the path without its host`;
+  if (/^\?(.*[?&=,]|$)/.test(part)) return `${part}: write each parameter by its name alone, with a space before the next: ?color ?size`;
+  if (part[0] === "?") return undefined;
+  if (!/^[[/*]/.test(part)) return `${part}: write ?${part} for a parameter, or begin a path with /`;
+  if (/[?#]/.test(part)) return `${part}: write the path without parameters and fragment. Parameters are parts of their own, such as ?color`;
+  if (!/^[^[\]]*(\[[^[\]]+\][^[\]]*)+$/.test(part)) return `${part}: put what does not matter in brackets, as in /topic/*[/*]`;
+  return /%(?![\da-f]{2})/i.test(part) ? `${part}: write * in place of a % that encodes nothing` : undefined;
+}
 
 /**
  * Returns the function that maps an address to the address it counts as, or to an empty text if it is no page.
  *
- * @param {object} options the result of `readOptions`
+ * @param {object} options the result of `readOptions`. Its `mistakes` get those in `omit`
+ * @param {[string, string, unknown][]} given as in `readOptions`
  */
-export function createRule({ omit, pageOf }) {
-  let parts = [];
-  try {
-    parts = readParts(omit);
-  } catch (error) {
-    // For example a `%` that encodes nothing.
-    fail(error);
+export function createRule({ omit, pageOf, mistakes }, given) {
+  const written = omit.split(/\s+/).filter(Boolean);
+  const remedies = written.map(remedyFor);
+  if (remedies.some(Boolean)) {
+    const [spelled] = given.filter(([, name]) => name === "omit").at(-1);
+    mistakes.push([spelled, "omit", omit, remedies.filter(Boolean).join("; ")]);
   }
+  const parts = written
+    .filter((_, idx) => !remedies[idx])
+    .map((part) => (part[0] === "?" ? withoutParameters(part) : withoutBrackets(part)));
   return (address) => {
     try {
       const page = pageOf?.(new URL(address));

@@ -20,6 +20,7 @@ export const withAdvice = (loadEngine) => () =>
 export function startPackage(options, loadEngine) {
   // On a server there is nothing to do, and nothing to warn about.
   if (typeof document === "undefined") return NOWHERE;
-  const given = Object.entries(options ?? {}).map(([name, value]) => [name, name, value]);
+  // The entry that was imported has its engine.
+  const given = Object.entries(options ?? {}).map(([name, value]) => [name, name === "engine" ? "" : name, value]);
   return startOnce(given, undefined, loadEngine);
 }

@@ -19,7 +19,8 @@ const loadPlain = async () => (await import(new URL(PLAIN_FILE, import.meta.url)
 export function startFrom(address, attributes, getModule = fetchModule) {
   const { searchParams } = new URL(address);
   const options = [
-    ...[...searchParams].map(([name, value]) => [`?${name}`, camel(name), value]),
+    // live.js has read `engine`, and only from the attributes.
+    ...[...searchParams].map(([name, value]) => [`?${name}`, name === "engine" ? "" : camel(name), value]),
     ...Object.entries(attributes).map(([name, value]) => [`data-${kebab(name)}`, name, value]),
   ];
   const loadEngine = () => (attributes.engine === "js" ? loadPlain() : bringUp(getModule).catch(loadPlain));

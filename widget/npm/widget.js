@@ -20,6 +20,7 @@ const load = (use) => loadExtras().then(use).catch(fail);
  * @param {() => Promise<object>} loadEngine loads the Rust code when it is needed, and returns the functions it exports
  */
 export function startOnce(given, home, loadEngine) {
+  if (home && page().handle) load(({ explainTags }) => explainTags());
   return (page().handle ??= createHandle(given, home, loadEngine));
 }
 
@@ -46,7 +47,7 @@ function createHandle(given, home, loadEngine) {
       const options = readOptions(given, home);
       const isRuled = options.omit || options.pageOf;
       const { createRule, createFrame } = isRuled || isFirefox ? await loadExtras() : {};
-      const rule = isRuled ? createRule(options) : (address) => address;
+      const rule = isRuled ? createRule(options, given) : (address) => address;
       if (page().handle === handle) running = runWidget(options, engine, rule, createFrame);
     } catch (error) {
       fail(error);
