@@ -84,6 +84,28 @@ story("second tag with other options is told, and one with the same is not", {},
   assert.deepEqual(same.warnings(), []);
 });
 
+story("server that is no address is named, with what to write", {}, async (stage) => {
+  const address = 'write server: "https://live.example.org"';
+  const given = [
+    ['"live.example.org"', `the option server="live.example.org" does not begin with https:// or http://; ${address}`],
+    ['"//live.example.org/"', `the option server="//live.example.org/" does not begin with https:// or http://; write server: "https://live.example.org/"`],
+    ['"wss://live.example.org"', `the option server="wss://live.example.org" does not begin with https:// or http://; ${address}`],
+    ['"localhost:1999"', 'the option server="localhost:1999" does not begin with https:// or http://; write server: "http://localhost:1999"'],
+    ["7", `the option server=7 does not begin with https:// or http://; ${address}`],
+    ["undefined", `the option server is missing; ${address}`],
+  ];
+  const script = await bundle(`import { start } from "connection-counter";
+    window.ready = async (server) => {
+      const handle = start({ server });
+      const reason = await handle.ready.catch(({ message }) => message);
+      handle.stop();
+      return reason;
+    };`);
+  const { tab } = await openWith(stage, `<script>${script}</script>`);
+  for (const [server, reason] of given) assert.equal(await tab.page.evaluate(`ready(${server})`), reason);
+  assert.ok(tab.expected[0].includes(given[0][1]), "the console tells it, too");
+});
+
 story("attributes of other tools are ignored, and a refusal is still told", { serverArgs: ["--site", "example.org"] }, async (stage) => {
   const options =
     'data-nscript="afterInteractive" data-cfasync="false" data-turbo-track="reload" data-cookieconsent="ignore" data-rocket-src="x" ' +

@@ -81,6 +81,15 @@ export function advise(options, rule, rooms) {
   return options.debug || /[?&]viewers-debug\b/.test(location.search) ? startDebugging(options, rule, rooms) : undefined;
 }
 
+/** Why there is no server, for the error that ends the start. */
+export function explainServer(mistakes) {
+  const [, , value] = mistakes.find(([, name]) => name === "server") ?? [];
+  if (value === undefined) return 'the option server is missing; write server: "https://live.example.org"';
+  const host = typeof value === "string" && value.trim().replace(/^(\w+:)?\/+/, "");
+  const scheme = /^(localhost|127\.|\[)/.test(host) ? "http" : "https";
+  return `the option server=${written(value)} does not begin with https:// or http://; write server: "${host ? `${scheme}://${host}` : "https://live.example.org"}"`;
+}
+
 /** The options on a script tag, in the author's spelling, those of other programs left out. */
 function optionsOn(tag) {
   const ofAddress = [...new URL(tag.src).searchParams].map(([name, value]) => [`?${name}`, camel(name), value]);

@@ -3,7 +3,7 @@
  * Firefox, advice, and debugging.
  */
 
-export { advise, explainTags } from "./advice.js";
+export { advise, explainServer, explainTags } from "./advice.js";
 export { createRule } from "./rule.js";
 export { defineElement } from "./element.js";
 export { createFrame } from "./frame.js";

@@ -46,7 +46,8 @@ function createHandle(given, home, loadEngine) {
       const engine = await loadEngine();
       const options = readOptions(given, home);
       const isRuled = options.omit || options.pageOf;
-      const { createRule, createFrame } = isRuled || isFirefox ? await loadExtras() : {};
+      const { createRule, createFrame, explainServer } = isRuled || isFirefox || !options.server ? await loadExtras() : {};
+      if (!options.server) throw new Error(explainServer(options.mistakes));
       const rule = isRuled ? createRule(options, given) : (address) => address;
       if (page().handle === handle) running = runWidget(options, engine, rule, createFrame);
     } catch (error) {
@@ -64,8 +65,6 @@ function createHandle(given, home, loadEngine) {
 /** Brings the Rust and the browser together. */
 function runWidget(options, engine, rule, createFrame) {
   const { server, path, scope, hash, query, canonical, mistakes } = options;
-  if (!server) throw new Error("the option server is missing");
-
   const subscriptions = createSubscriptions(engine, rule);
   engine.setDom(begin(options, rule, engine, { notify: subscriptions.notify, moved: subscriptions.renew, load, createFrame }));
   page().widget = subscriptions;
