@@ -49,7 +49,8 @@ export interface Dom {
   newToken(): string;
   channel(isOpen: boolean): boolean;
   post(text: string): void;
-  connect(address: string): boolean;
+  /** To a room: the start of its address, a page id and a suffix, with blanks between them. */
+  connect(room: string): boolean;
   send(text: string): void;
   disconnect(): void;
   leave(): void;

@@ -20,7 +20,7 @@ const withCount = (value) => (value.includes("{count}") ? value : undefined);
 /** For each option its default, and a function that reads a value. For a wrong value it returns `undefined` or throws. */
 const OPTIONS = {
   server: [undefined, (value) => (/^https?:\/\/[^/]/.test(value) ? `${value}` : undefined)],
-  path: ["/live?page=", (value) => (/^\/(.*[/=])?$/.test(value) ? value : undefined)],
+  path: ["/live?page=", (value) => (/^\/(\S*[/=])?$/.test(value) ? value : undefined)],
   links: [
     "a,area",
     (value) => {

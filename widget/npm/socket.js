@@ -46,10 +46,11 @@ export function createSocket(engine, listening, createFrame) {
   document.addEventListener("securitypolicyviolation", onViolation, listening);
   const frame = isFirefox ? createFrame(engine, onViolation) : undefined;
 
-  const open = (address) => {
+  const open = (room) => {
+    const [rooms, id, parameter] = room.split(" ");
     // A parameter after the page's id begins the query, unless the id did.
-    const room = address.replace(/^([^?]*)&([^?/]*)$/, "$1?$2");
-    const socket = new (frame?.window ?? window).WebSocket(room);
+    const suffix = /\?/.test(rooms) ? parameter : parameter.replace("&", "?");
+    const socket = new (frame?.window ?? window).WebSocket(rooms + encodeURIComponent(id) + suffix);
     current = socket;
     // For `debug`.
     const state = (page().room = { ...page().room, socket });
@@ -71,9 +72,9 @@ export function createSocket(engine, listening, createFrame) {
   };
 
   return {
-    connect(address) {
+    connect(room) {
       try {
-        open(address);
+        open(room);
         return true;
       } catch {
         // For example `ws:` on an `https:` page.

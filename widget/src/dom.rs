@@ -80,6 +80,7 @@ extern "C" {
     pub(crate) fn post(text: &str);
 
     // The socket, timers, the console.
+    /// Connects to a room: the start of its address, a page id and a suffix, with blanks between them.
     pub(crate) fn connect(address: &str) -> bool;
     pub(crate) fn send(text: &str);
     pub(crate) fn disconnect();

@@ -32,7 +32,7 @@ const MESSAGE_INTERVAL_MS: f64 = 250.0;
 pub(crate) struct Socket {
     /// The start of every room's address.
     rooms: String,
-    /// The address of the room that we are in, or want to be in.
+    /// What leads to the room that we are in, or want to be in.
     room: Option<String>,
     state: State,
     backoff: Backoff,
@@ -80,9 +80,9 @@ impl Socket {
         }
     }
 
-    /// The address of a page's room, with a suffix.
+    /// What leads to a page's room, with a suffix. `npm/socket.js` makes an address of the three parts.
     pub(crate) fn room_of(&self, page: &PageId, suffix: &str) -> String {
-        join(&[&self.rooms, &encode(page.as_str()), suffix])
+        join(&[&self.rooms, " ", page.as_str(), " ", suffix])
     }
 
     /// Whether we are in this room, or connecting to it.
@@ -186,22 +186,6 @@ impl Socket {
     }
 }
 
-/// A page id, encoded for use as a segment of a path or a value of a query. Only letters, digits and `-._~` are not encoded.
-fn encode(id: &str) -> String {
-    let mut encoded = String::new();
-    for byte in id.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            for digit in [byte >> 4, byte & 15] {
-                encoded.push(char::from(if digit < 10 { b'0' + digit } else { b'A' + digit - 10 }));
-            }
-        }
-    }
-    encoded
-}
-
 /// How long to wait before the next attempt. It is a random time below a ceiling that doubles ("full jitter"), so that viewers
 /// who lost a server together do not all come back together.
 #[derive(Default)]
@@ -251,12 +235,6 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_are_encoded_as_one_segment() {
-        assert_eq!(encode("example.org:8443/a-b?c=%C3%BC#/x"), "example.org%3A8443%2Fa-b%3Fc%3D%25C3%25BC%23%2Fx");
-        assert_eq!(encode("ü"), "%C3%BC");
-    }
 
     #[test]
     fn delays_double_up_to_the_longest_delay() {
