@@ -20,7 +20,7 @@ pub const DEFAULT_COUNTER_ROOM: &str = "all-pages";
 /// |---|---|
 /// | scheme | dropped |
 /// | host | lower case; ports 80 and 443 dropped |
-/// | path | percent-encoding as short and as upper-case as possible; `.`, `..`, `//`, a last `/` and `index.html` resolved; sessions (`;jsessionid=…`) dropped |
+/// | path | percent-encoding only where it is needed, in upper case; `.`, `..`, `//`, a last `/` and `index.html` resolved; sessions (`;jsessionid=…`) dropped |
 /// | query | parameters of a visit (campaigns, clicks, sessions: the table in `visit.rs`) dropped, the others sorted by name; repeated ones keep their order; `+` is a space |
 /// | fragment | dropped, unless the caller passes a hash route (`#/…` or `#!…`) |
 ///

@@ -3,7 +3,8 @@
 use crate::page_id::{PageIdError, within_limit};
 
 /// Appends `text` in its one spelling: letters, digits, `-._~` and the bytes in `plain` as they are, all others as `%XX`. An
-/// existing `%XX` stays, unless it stands for a letter, a digit or one of `-._~`.
+/// existing `%XX` stays if it stands for none of these, or for something that may separate parts: `;` and `=`, and in a hash route,
+/// the only text where `?` is plain, everything in `plain`. Programs that read an address take all other spellings as the same.
 pub(crate) fn push_encoded(out: &mut String, text: &[u8], plain: &[u8]) -> Result<(), PageIdError> {
     let mut bytes = text;
     while let [byte, rest @ ..] = bytes {
@@ -20,7 +21,8 @@ pub(crate) fn push_encoded(out: &mut String, text: &[u8], plain: &[u8]) -> Resul
         } else if byte == b'+' && !holds(plain, b'+') {
             byte = b' ';
         }
-        if byte.is_ascii_alphanumeric() || holds(b"-._~", byte) || (!was_encoded && holds(plain, byte)) {
+        let may_be_plain = holds(plain, byte) && !(was_encoded && (holds(b";=", byte) || holds(plain, b'?')));
+        if byte.is_ascii_alphanumeric() || holds(b"-._~", byte) || may_be_plain {
             out.push(char::from(byte));
         } else {
             out.push('%');
