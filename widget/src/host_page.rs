@@ -2,6 +2,7 @@
 
 use connection_counter_protocol::PageId;
 
+use crate::pages::digest;
 use crate::rules::{Rules, split_before};
 
 /// The page that the widget is on, as it was when it was last checked.
@@ -15,6 +16,8 @@ pub(crate) struct HostPage {
     by_address: Option<PageId>,
     /// The page id of its `<link rel=canonical>`.
     canonical: Option<PageId>,
+    /// The address at which that link was found, without parameters, as a [`digest`].
+    found_at: u32,
     /// Whether the canonical link belongs to another page, because the address changed and the link did not.
     is_left_behind: bool,
 }
@@ -39,6 +42,7 @@ impl HostPage {
             address: String::new(),
             by_address: None,
             canonical: None,
+            found_at: 0,
             is_left_behind: false,
         }
     }
@@ -58,16 +62,14 @@ impl HostPage {
         let canonical = self.rules.page_id(place.canonical).filter(|id| self.rules.heeds_canonical && self.has(id));
         let changed = canonical != self.canonical;
         self.canonical = canonical;
-        if changed {
+        // The link belongs to the page at which it was found, whatever its parameters are: its author says that they do not matter.
+        let found_at = digest(split_before(address, b'?').0);
+        if changed || found_at == self.found_at {
             self.is_left_behind = false;
+            self.found_at = found_at;
         } else if moved {
-            let follows = match self.beyond_canonical() {
-                // Only its parameters changed. The canonical link says that this is the same page.
-                Some("") => true,
-                Some(_) => place.is_replaced,
-                None => false,
-            };
-            self.is_left_behind |= !follows;
+            let stays = |beyond: &str| beyond.is_empty() || place.is_replaced;
+            self.is_left_behind |= !self.beyond_canonical().is_some_and(stays);
         }
         moved || changed
     }
@@ -208,6 +210,22 @@ mod tests {
         assert_eq!(id(&page), "example.org/d/7-x", "its author says that parameters do not matter");
         page.replace("https://example.org/d/7-xy", "https://example.org/d/7-x");
         assert_eq!(id(&page), "example.org/d/7-xy");
+    }
+
+    #[test]
+    fn a_canonical_link_stays_with_the_address_at_which_it_was_found() {
+        let link = "https://example.org/products/hat";
+        let mut page = page("https://example.org/sale/products/hat", Some(link));
+        page.replace("https://example.org/sale/products/hat?variant=1", link);
+        assert_eq!(id(&page), "example.org/products/hat");
+        page.push("https://example.org/sale/products/hat?variant=2", link);
+        assert_eq!(id(&page), "example.org/products/hat");
+        page.push("https://example.org/photos/7", link);
+        assert_eq!(id(&page), "example.org/photos/7");
+        page.push("https://example.org/sale/products/hat?variant=2", link);
+        assert_eq!(id(&page), "example.org/products/hat", "the reader went back");
+        page.push("https://example.org/sale", link);
+        assert_eq!(id(&page), "example.org/sale");
     }
 
     #[test]

@@ -208,6 +208,6 @@ impl Pages {
 }
 
 /// A hash that two texts rarely have in common (Fowler, Noll and Vo's).
-fn digest(text: &str) -> u32 {
+pub(crate) fn digest(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |digest, byte| (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
