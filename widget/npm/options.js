@@ -1,10 +1,7 @@
 /** The options: their values and defaults. On a script tag they are `data-*` attributes, or parameters of its address. */
 
-const isYes = (value) => value === true || value === "" || value === "true";
-const isNo = (value) => value === false || value === "false";
-
 /** Yes or no. An attribute without a value means yes. */
-const flag = (value) => (isYes(value) ? true : isNo(value) ? false : undefined);
+const flag = (value) => ({ __proto__: null, "": true, true: true, false: false })[value];
 
 const oneOf =
   (...values) =>
