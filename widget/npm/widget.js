@@ -74,7 +74,7 @@ function runWidget(options, engine, rule, createFrame) {
   engine.start(rooms, query, scope === "all", hash, canonical === "follow", min, hiddenAfter, mergeTabs, observe, omitsSelf);
 
   let stopAdvice;
-  const named = document.head?.querySelector("link[rel~=canonical]") ?? location;
+  const named = (canonical === "follow" && document.head?.querySelector("link[rel~=canonical]")) || location;
   // The last of these is so for a page under another address than its canonical one, and for a file.
   if (options.debug || mistakes.length || /[?&]viewers-debug/.test(location) || named.href.split(/[?#]/)[0] !== location.origin + location.pathname) {
     load(({ advise }) => {
