@@ -61,17 +61,25 @@ story("menu that a click opens has no numbers over it", {}, async (stage) => {
   await until("the number is back", async () => (await placesOf(tab))[0] === "beside");
 });
 
+/** Opens a guest at each width, and compares it with itself without numbers. */
+async function expectUnchanged(stage, name) {
+  for (const width of WIDTHS) {
+    const tab = await openGuest(stage, name, { width });
+    const { drawn, missing, ...changes } = await measure(stage, tab);
+    const unchanged = { moved: [], movedLines: [], scrolls: [], hits: [], pixelsOnText: 0, pixelsOfPseudo: 0 };
+    assert.deepEqual(changes, unchanged, `${width} px wide`);
+    if (width === WIDTHS[0]) assert.deepEqual(missing, [], "links with room show their numbers");
+    if (readFileSync(new URL(`${name}.html`, GUESTS), "utf8").includes("data-shown")) assert.ok(drawn > 0, "numbers are drawn");
+    await tab.close();
+  }
+}
+
 for (const file of readdirSync(GUESTS)) {
   const name = file.replace(".html", "");
-  story(`${name} stays as it is`, {}, async (stage) => {
-    for (const width of WIDTHS) {
-      const tab = await openGuest(stage, name, { width });
-      const { drawn, missing, ...changes } = await measure(stage, tab);
-      const unchanged = { moved: [], movedLines: [], scrolls: [], hits: [], pixelsOnText: 0, pixelsOfPseudo: 0 };
-      assert.deepEqual(changes, unchanged, `${width} px wide`);
-      if (width === WIDTHS[0]) assert.deepEqual(missing, [], "links with room show their numbers");
-      if (readFileSync(new URL(file, GUESTS), "utf8").includes("data-shown")) assert.ok(drawn > 0, "numbers are drawn");
-      await tab.close();
-    }
-  });
+  story(`${name} stays as it is`, {}, (stage) => expectUnchanged(stage, name));
 }
+
+story("scrolling stays as it is with scroll bars that take room", {}, async (stage) => {
+  await stage.startBrowser([], ["--hide-scrollbars"]);
+  await expectUnchanged(stage, "scrolling");
+});

@@ -64,12 +64,12 @@ function linesOf(element) {
 }
 
 /** Whether a link is text to its end, so that its number can stand there. A picture makes a line taller than its letters. */
-const isText = (element, { display, fontSize }) =>
+const isText = (element, { display }, size) =>
   /^inline$|block|list/.test(display) &&
   [...element.querySelectorAll("*")].every(
     (part) =>
       (display === "inline" || /^(inline|none)/.test(styleOf(part).display)) &&
-      [...part.getClientRects()].every(({ height }) => height < 2 * parseFloat(fontSize)),
+      [...part.getClientRects()].every(({ height }) => height < 2 * size),
   );
 
 /**
@@ -77,19 +77,23 @@ const isText = (element, { display, fontSize }) =>
  * scroll to; and whether the link has to be what its number is positioned in. Nothing if the number would not be upright.
  */
 function lookAround(element, flows) {
+  const html = element.ownerDocument.documentElement;
   const near = new Set();
-  const holders = [];
+  const holders = [{ left: 0, right: html.clientWidth }];
   let isHeld = false;
   let isHolding = false;
   let isInside = true;
   for (let at = element; at; at = at.parentElement ?? at.getRootNode().host) {
-    const { borderWidth, clipPath, contain, contentVisibility, display, overflowX, position, rotate, scale, transform, writingMode } =
+    const { borderWidth, clipPath, contain, contentVisibility, overflowX, position, rotate, scale, transform, writingMode } =
       styleOf(at);
     if (!UPRIGHT.test(writingMode + rotate + scale + transform)) return;
     if (isInside) near.add(at);
-    if (position !== "static") {
-      isHeld = true;
-      if (display !== "inline") holders.push(at.getBoundingClientRect());
+    if (position !== "static") isHeld = true;
+    // Neither borders nor scroll bars are in this width, and what has no box of its own has none.
+    const width = at.clientWidth;
+    if (width && at !== html && position + overflowX !== "staticvisible") {
+      const left = at.getBoundingClientRect().left + at.clientLeft;
+      holders.push({ left, right: left + width });
     }
     if (at.matches("body,html")) continue;
     // A number stands in its box, or has to go along when that scrolls.
@@ -129,7 +133,8 @@ function findPlace(element, text, lines) {
   if (!view || box.bottom <= 0 || box.top >= view.innerHeight || isTaken(element)) return;
   const style = styleOf(element);
   const isInline = style.display === "inline";
-  const flows = isText(element, style);
+  const size = parseFloat(style.fontSize);
+  const flows = isText(element, style, size);
   const around = (flows || !isInline) && lookAround(element, flows);
   if (
     !around ||
@@ -186,7 +191,6 @@ function findPlace(element, text, lines) {
     }
     return name;
   };
-  const size = parseFloat(style.fontSize);
   const font = size * SIZE;
   const small = size * SMALL;
   const place = flows

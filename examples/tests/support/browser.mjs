@@ -39,9 +39,9 @@ function browserPath() {
   );
 }
 
-/** Starts a browser with an empty profile. */
-export function launch(flags = []) {
-  return puppeteer.launch({ executablePath: browserPath(), args: [...FLAGS, ...flags] });
+/** Starts a browser with an empty profile. `without` are flags that puppeteer would add. */
+export function launch(flags = [], without = []) {
+  return puppeteer.launch({ executablePath: browserPath(), args: [...FLAGS, ...flags], ignoreDefaultArgs: without });
 }
 
 /** Starts a browser that shows a page, and that no program controls. Its profile is in a folder, which should be empty. */

@@ -22,9 +22,9 @@ after(async () => {
   for (const browser of await Promise.allSettled(browsers.values())) await browser.value?.close();
 });
 
-function browserWith(flags) {
-  const key = flags.join(" ");
-  if (!browsers.has(key)) browsers.set(key, launch(flags));
+function browserWith(flags, without) {
+  const key = [...flags, "without", ...without].join(" ");
+  if (!browsers.has(key)) browsers.set(key, launch(flags, without));
   return browsers.get(key);
 }
 
@@ -64,8 +64,8 @@ class Stage {
   }
 
   /** A browser profile for this story alone. */
-  async startBrowser(flags = []) {
-    this.#context = await (await browserWith(flags)).createBrowserContext();
+  async startBrowser(flags = [], without = []) {
+    this.#context = await (await browserWith(flags, without)).createBrowserContext();
     this.onClose(() => this.#context.close());
   }
 
