@@ -40,6 +40,9 @@ export const roomFor = (text) => text && Math.max(text.length, 2);
 
 const styleOf = (element, pseudo) => element.ownerDocument.defaultView.getComputedStyle(element, pseudo);
 
+/** How much the property `zoom` enlarges an element. Its styles and its inner width are those before that. */
+const zoomOf = (element) => element.currentCSSZoom || 1;
+
 /** Whether the page uses the pseudo-element that a number needs, or another one that the number would be positioned in. */
 function isTaken(element) {
   const { content, position } = styleOf(element, "::after");
@@ -79,7 +82,7 @@ const isText = (element, { display }, size) =>
 function lookAround(element, flows) {
   const html = element.ownerDocument.documentElement;
   const near = new Set();
-  const holders = [{ left: 0, right: html.clientWidth }];
+  const holders = [{ left: 0, right: html.clientWidth * zoomOf(html) }];
   let isHeld = false;
   let isHolding = false;
   let isInside = true;
@@ -90,9 +93,9 @@ function lookAround(element, flows) {
     if (isInside) near.add(at);
     if (position !== "static") isHeld = true;
     // Neither borders nor scroll bars are in this width, and what has no box of its own has none.
-    const width = at.clientWidth;
+    const width = at.clientWidth * zoomOf(at);
     if (width && at !== html && position + overflowX !== "staticvisible") {
-      const left = at.getBoundingClientRect().left + at.clientLeft;
+      const left = at.getBoundingClientRect().left + at.clientLeft * zoomOf(at);
       holders.push({ left, right: left + width });
     }
     if (at.matches("body,html")) continue;
@@ -133,7 +136,8 @@ function findPlace(element, text, lines) {
   if (!view || box.bottom <= 0 || box.top >= view.innerHeight || isTaken(element)) return;
   const style = styleOf(element);
   const isInline = style.display === "inline";
-  const size = parseFloat(style.fontSize);
+  const zoom = zoomOf(element);
+  const size = parseFloat(style.fontSize) * zoom;
   const flows = isText(element, style, size);
   const around = (flows || !isInline) && lookAround(element, flows);
   if (
@@ -146,7 +150,7 @@ function findPlace(element, text, lines) {
     return;
   }
   const isRtl = style.direction === "rtl";
-  const padding = isInline ? parseFloat(style.paddingInlineEnd) : 0;
+  const padding = isInline ? parseFloat(style.paddingInlineEnd) * zoom : 0;
   const range = new Range();
   range.selectNodeContents(element);
   // Its last line, which has no width after a block.
