@@ -193,6 +193,31 @@ story("tabs that open at the same moment count once when asked to", {}, async (s
   );
 });
 
+story("messages that are no tokens of a tab are ignored", {}, async (stage) => {
+  const site = await twoPages(stage, "data-merge-tabs");
+  const tab = await stage.newTab();
+  await tab.page.evaluateOnNewDocument(() => {
+    // Each would be the oldest.
+    const messages = [
+      ...["", "-", "00000000", "00000000-", "0000000-1", "00000000-1-2", "00000000-A", "00000000-12345678901234x", "&x"],
+      ...[0, null, {}, ["-"]],
+    ];
+    const other = new BroadcastChannel("connection-counter");
+    other.onmessage = ({ data }) => {
+      window.own = data;
+      for (const message of messages) other.postMessage(message);
+    };
+    window.WebSocket = class extends window.WebSocket {
+      constructor(url) {
+        super(url);
+        window.viewer = new URL(url).searchParams.get("viewer");
+      }
+    };
+  });
+  await tab.open(`${site}/one`);
+  await until("it is counted under its own token", () => tab.page.evaluate(() => window.viewer && window.viewer === window.own));
+});
+
 story("tabs of one browser count once when asked to", {}, async (stage) => {
   const site = await twoPages(stage, "data-merge-tabs");
   const open = async (path) => {

@@ -3,6 +3,9 @@
 import { isFirefox } from "./socket.js";
 import { outside } from "./warn.js";
 
+/** The token of a viewer's tabs, the time when it was made and a random part. A page may send anything to its other tabs. */
+const TOKEN = /^[\da-z]{8,9}-[\da-z]{1,14}$/;
+
 /**
  * @param {object} engine the functions that the Rust exports
  * @param {(address: string) => string} rule the owner's rule
@@ -56,7 +59,7 @@ export function createTab(engine, rule, listening) {
         // Pages that may not store anything cannot reach their other tabs.
         return false;
       }
-      if (channel) channel.onmessage = ({ data }) => typeof data === "string" && engine.heardToken(data);
+      if (channel) channel.onmessage = ({ data }) => TOKEN.test(data) && engine.heardToken(`${data}`);
       return true;
     },
     post(text) {
