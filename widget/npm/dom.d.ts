@@ -89,7 +89,7 @@ export interface Engine {
   scrolled(): void;
   lost(slot: number): void;
   measured(tookMs: number): void;
-  tab(event: string, isHidden: boolean): void;
+  tab(event: number, isHidden: boolean): void;
   heardToken(text: string): void;
   opened(): void;
   /** A line for each page: its viewers, a blank, its id. */

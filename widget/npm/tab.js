@@ -28,15 +28,21 @@ export function createTab(engine, rule, listening) {
 
   return {
     listen() {
-      const on = (target, types) => {
+      // The numbers are those in `tab.rs`.
+      const on = (target, type, event) =>
         // The page may have replaced the object with a variable of the same name, such as `var navigation`.
-        for (const type of types) target?.addEventListener?.(type, () => engine.tab(type, document.hidden), listening);
-      };
-      on(window, ["pagehide", "pageshow", "offline", "online", "popstate", "hashchange"]);
-      on(document, ["prerenderingchange", "visibilitychange"]);
+        target?.addEventListener?.(type, () => engine.tab(event, document.hidden), listening);
+      on(window, "pagehide", 1);
+      if (isFirefox) on(window, "beforeunload", 2);
+      on(window, "offline", 3);
+      on(window, "online", 4);
+      on(window, "pageshow", 4);
+      on(document, "visibilitychange", 5);
+      on(document, "prerenderingchange", 0);
+      on(window, "popstate", 0);
+      on(window, "hashchange", 0);
       // This event also reports `history.pushState`. In browsers without it, we notice the new page's changes to the document.
-      on(globalThis.navigation, ["currententrychange"]);
-      if (isFirefox) on(window, ["beforeunload"]);
+      on(globalThis.navigation, "currententrychange", 0);
     },
     isHidden: () => document.hidden,
     isPrerendering: () => Boolean(document.prerendering),

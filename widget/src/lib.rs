@@ -148,9 +148,9 @@ pub fn measured(took_ms: f64) {
     send(Event::Measured(took_ms));
 }
 
-/// An event of the browser, and whether the tab is hidden.
+/// An event of the browser (see [`mod@tab::event`]), and whether the tab is hidden.
 #[wasm_bindgen]
-pub fn tab(event: String, is_hidden: bool) {
+pub fn tab(event: u8, is_hidden: bool) {
     send(Event::Tab(event, is_hidden));
 }
 

@@ -14,6 +14,16 @@ const LONGEST_TIMER_MS: f64 = 2_147_483_647.0;
 /// How long to wait for an answer of another tab.
 const ANSWER_WITHIN_MS: f64 = 100.0;
 
+/// The browser's events, as `npm/tab.js` numbers them. After any other one, only the address may be new.
+pub(crate) mod event {
+    pub(crate) const PAGE_HIDE: u8 = 1;
+    pub(crate) const BEFORE_UNLOAD: u8 = 2;
+    pub(crate) const OFFLINE: u8 = 3;
+    /// The page came back from the cache, or the browser is online again.
+    pub(crate) const BACK: u8 = 4;
+    pub(crate) const VISIBILITY_CHANGE: u8 = 5;
+}
+
 /// The state of this tab.
 pub(crate) struct Tab {
     hidden_after_ms: f64,
@@ -47,26 +57,26 @@ impl Tab {
     }
 
     /// Handles an event of the browser. Returns whether the viewer has come back.
-    pub(crate) fn hear(&mut self, event: &str, is_hidden: bool) -> bool {
+    pub(crate) fn hear(&mut self, event: u8, is_hidden: bool) -> bool {
         match event {
             // The page is replaced, or moves to the back/forward cache. That cache keeps no page with an open WebSocket.
-            "pagehide" => self.is_away = true,
+            event::PAGE_HIDE => self.is_away = true,
             // Firefox decides at this event. `npm/socket.js` says why, and what else it needs.
-            "beforeunload" => {
+            event::BEFORE_UNLOAD => {
                 self.is_away = true;
                 dom::wait(alarm::STAY, STAYS_AFTER_MS);
             }
-            "offline" => self.is_offline = true,
-            "pageshow" | "online" => {
+            event::OFFLINE => self.is_offline = true,
+            event::BACK => {
                 self.is_away = false;
                 self.is_offline = false;
                 return true;
             }
-            "visibilitychange" if is_hidden => {
+            event::VISIBILITY_CHANGE if is_hidden => {
                 self.hidden_left_ms = self.hidden_after_ms;
                 self.wait_hidden();
             }
-            "visibilitychange" => {
+            event::VISIBILITY_CHANGE => {
                 dom::wait(alarm::HIDE, -1.0);
                 self.is_hidden = false;
                 return true;

@@ -61,7 +61,7 @@ pub(crate) enum Event {
     /// A subscription ended.
     Detach(u32),
     /// An event of the browser, and whether the tab is hidden.
-    Tab(String, bool),
+    Tab(u8, bool),
     /// A message of another tab.
     Token(String),
     /// The connection is open.
@@ -124,8 +124,8 @@ impl Widget {
             Event::Measured(took_ms) => self.annotations.measured(took_ms),
             Event::Attach(number, address) => self.attach(number, &address),
             Event::Detach(number) => self.detach(number),
-            Event::Tab(name, is_hidden) => {
-                if self.tab.hear(&name, is_hidden) {
+            Event::Tab(event, is_hidden) => {
+                if self.tab.hear(event, is_hidden) {
                     self.socket.probe(true);
                 }
                 self.locate();
