@@ -92,11 +92,12 @@ function lookAround(element, flows) {
     if (!UPRIGHT.test(writingMode + rotate + scale + transform)) return;
     if (isInside) near.add(at);
     if (position !== "static") isHeld = true;
-    // Neither borders nor scroll bars are in this width, and what has no box of its own has none.
-    const width = at.clientWidth * zoomOf(at);
-    if (width && at !== html && position + overflowX !== "staticvisible") {
-      const left = at.getBoundingClientRect().left + at.clientLeft * zoomOf(at);
-      holders.push({ left, right: left + width });
+    // Neither borders nor scroll bars are in its inner width, which is a whole number. What has no box of its own has none.
+    const { clientLeft, clientWidth, offsetWidth } = at;
+    if (clientWidth && at !== html && position + overflowX !== "staticvisible") {
+      const { left, right } = at.getBoundingClientRect();
+      const zoom = zoomOf(at);
+      holders.push({ left: left + clientLeft * zoom, right: right - (offsetWidth - clientLeft - clientWidth) * zoom });
     }
     if (at.matches("body,html")) continue;
     // A number stands in its box, or has to go along when that scrolls.
