@@ -37,12 +37,12 @@ export function createTab(engine, rule, listening) {
       on(window, "offline", 3);
       on(window, "online", 4);
       on(window, "pageshow", 4);
+      on(window, "popstate");
+      on(window, "hashchange");
+      on(document, "prerenderingchange");
       on(document, "visibilitychange", 5);
-      on(document, "prerenderingchange", 0);
-      on(window, "popstate", 0);
-      on(window, "hashchange", 0);
       // This event also reports `history.pushState`. In browsers without it, we notice the new page's changes to the document.
-      on(globalThis.navigation, "currententrychange", 0);
+      on(globalThis.navigation, "currententrychange");
     },
     isHidden: () => document.hidden,
     isPrerendering: () => Boolean(document.prerendering),
