@@ -54,8 +54,7 @@ use crate::{
 
 /// Bytes of a request's headers. Browsers send the cookies of other services on the same domain, which can make 8 KB alone.
 pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;
-/// Bytes that hyper may hold of a request that is not complete. It is only a little more than the headers may have, because
-/// hyper also holds as much of a body that arrives fast.
+/// Bytes that hyper may hold of an incomplete request: a little more than its headers, because it also holds a body that arrives fast.
 const MAX_BUFFER_BYTES: usize = 40 * 1024;
 /// How long a turn may take. A handshake takes a fraction of a millisecond. Slower ones go on without a turn.
 const TURN_TIME: Duration = Duration::from_millis(50);
@@ -180,8 +179,7 @@ impl HttpServer {
         // Counts are small and should be sent at once. If this fails, they only arrive later.
         let _ = stream.set_nodelay(true);
         let (server, visit) = (Arc::clone(self), Arc::new(Visit::new(client)));
-        // The task ends with the HTTP connection, which does not last long, and `run` waits for it. A WebSocket lives on
-        // without a task.
+        // The task ends with the HTTP connection, and `run` waits for it. A WebSocket lives on without a task.
         tokio::spawn(async move {
             let limits = &server.config().limits;
             let deadline = Instant::now() + limits.header_timeout;
