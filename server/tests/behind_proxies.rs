@@ -96,20 +96,6 @@ async fn a_handshake_that_lost_a_header_is_in_the_log() {
 }
 
 #[tokio::test]
-async fn files_in_a_folder_that_looks_like_a_partys_are_served() {
-    let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    for name in ["party/summer/a.txt", "parties/photos/a.txt"] {
-        let file = folder.path().join(name);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, "a file").unwrap();
-    }
-    let server = Binary::start(data.path(), &[&format!("--assets={}", folder.path().display())]);
-    for path in ["/party/summer/a.txt", "/parties/photos/a.txt"] {
-        assert_eq!(server.get(path).await, (200, "a file".to_owned()), "{path}");
-    }
-}
-
-#[tokio::test]
 async fn live_takes_the_viewer_and_observe_parameters() {
     let server = TestServer::start().await;
     let page = "/live?page=example.org%2Fa";

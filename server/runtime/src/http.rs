@@ -273,7 +273,7 @@ impl HttpServer {
             Ok(key) => (self.visit(key.clone(), request, visit).await, Some(key)),
             // A path that a proxy puts before a page may look like that of a room.
             Err(error) if address::is_handshake(&request) => (Err(error), None),
-            Err(error) => (self.file(request, visit).await.unwrap_or(Err(error)), None),
+            Err(error) => (self.page(*request).unwrap_or(Err(error)), None),
         };
         self.cors.complete(asked, answer.unwrap_or_else(|error| refusal(&error, room.as_ref())))
     }
@@ -320,17 +320,16 @@ impl HttpServer {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
             return Ok(response);
         }
-        self.file(request, visit).await.unwrap_or(Err(Error::NotFound))
-    }
-
-    /// The file of `--assets` or the program's page at this address.
-    async fn file(&self, request: Request, visit: &Visit) -> Option<Result<Response>> {
         if let Some(assets) = &self.assets
             && let Some(response) = assets.answer(&request).await
         {
-            let account = self.client_limits.account(visit.client(), request.headers());
-            return Some(response.and_then(|response| body::held(response, account)));
+            return body::held(response?, self.client_limits.account(visit.client(), request.headers()));
         }
+        self.page(*request).unwrap_or(Err(Error::NotFound))
+    }
+
+    /// The program's page at this address.
+    fn page<B>(&self, request: hyper::Request<B>) -> Option<Result<Response>> {
         let pages = self.running.program.get().pages.as_ref()?;
         pages(&request.into_parts().0)
     }
