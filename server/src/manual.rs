@@ -22,14 +22,11 @@ const EXAMPLE_HOST: &str = "live.example.org";
 pub(crate) fn answer(request: &Parts, public_url: Option<&str>) -> Option<Result<Response>> {
     // The proxy may serve us below a path, even one that begins in the same way.
     let path = request.uri.path();
-    let (_, page) = if path.ends_with("/docs") { ("", "") } else { path.rsplit_once("/docs/")? };
     let is_read = matches!(request.method, Method::GET | Method::HEAD);
-    if path.ends_with("/docs") && is_read {
-        return Some(Ok(moved()));
-    }
     if path.ends_with("/docs") {
-        return Some(Err(Error::Method("GET, HEAD")));
+        return Some(if is_read { Ok(moved()) } else { Err(Error::Method("GET, HEAD")) });
     }
+    let (_, page) = path.rsplit_once("/docs/")?;
     let (kind, content) = if page == "style.css" {
         ("text/css; charset=utf-8", STYLE.to_owned())
     } else {
