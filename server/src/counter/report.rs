@@ -19,6 +19,7 @@ use crate::{
     access::spell_site,
     gate,
     party::{Request, Response, Result, Room, http::StatusCode, query_value, text},
+    yes_or_no,
 };
 
 /// How long an answer is kept. The same request gets the same answer in that time.
@@ -98,8 +99,8 @@ impl Question {
         let (mut asks_history, mut wanted) = (false, Wanted::default());
         for pair in query.split('&') {
             match pair.split_once('=').unwrap_or((pair, "")) {
-                ("detail", _) => question.detail = true,
-                ("here", _) => question.here = true,
+                ("detail", text) => question.detail = wanted_at_all("detail", text)?,
+                ("here", text) => question.here = wanted_at_all("here", text)?,
                 ("limit", text) => {
                     let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGES).contains(limit));
                     question.limit =
@@ -109,7 +110,7 @@ impl Question {
                     let asked = percent_decode_str(text).decode_utf8_lossy().into_owned();
                     question.prefixes = [spelled(&asked), asked];
                 }
-                ("history", _) => asks_history = true,
+                ("history", text) => asks_history = wanted_at_all("history", text)?,
                 ("page", text) => {
                     let page = PageId::parse(&percent_decode_str(text).decode_utf8_lossy());
                     wanted.page = Some(page.map_err(|error| format!("page={text}: {error}"))?);
@@ -137,6 +138,11 @@ impl Question {
         }
         self
     }
+}
+
+/// Whether a parameter such as `?detail` or `?detail=no` asks for something.
+fn wanted_at_all(name: &str, text: &str) -> std::result::Result<bool, String> {
+    if text.is_empty() { Ok(true) } else { yes_or_no(text).map_err(|problem| format!("{name}: {problem}")) }
 }
 
 /// The prefix in the spelling of ids: `https://example.org/café/` becomes `example.org/caf%C3%A9/`.
@@ -341,6 +347,17 @@ mod tests {
         let another = reports.answer(Question::parse("detail").unwrap(), now, false, std::iter::empty);
         assert!(matches!(another, Err(Error::RoomBusy)), "{another:?}");
         asked(&mut reports, "detail", now + CREDIT, &[]);
+    }
+
+    #[test]
+    fn a_parameter_asks_for_something_unless_it_says_no() {
+        let asked = |query: &str| Question::parse(query).unwrap();
+        for (plain, yes, no) in [("detail", "detail=1", "detail=0"), ("here", "here=true", "here=false")] {
+            assert_eq!((asked(plain), asked(no)), (asked(yes), asked("")), "{plain}");
+        }
+        assert_eq!((asked("history").history.is_some(), asked("history=no").history), (true, None));
+        let sentence = Question::parse("here=perhaps").unwrap_err();
+        assert!(sentence.starts_with("here: \"perhaps\""), "{sentence}");
     }
 
     #[test]
