@@ -94,7 +94,12 @@ fn outside_quotes(text: &str, separator: u8) -> Vec<&str> {
 fn hop(text: &str) -> Hop {
     let text = without_zone(text.trim_matches('"'));
     let text = text.as_ref();
-    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    // A port may follow, also after an IPv4 address in brackets.
+    let in_brackets = || {
+        let (address, port) = text.strip_prefix('[')?.split_once(']')?;
+        let is_port = |port: &str| port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok());
+        address.parse().ok().filter(|_| port.is_empty() || is_port(port))
+    };
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
     text.parse().ok().or_else(in_brackets).or_else(with_port).map_or(Hop::NoAddress, Hop::Address)
 }
@@ -128,7 +133,7 @@ mod tests {
 
     #[test]
     fn ports_brackets_and_zones_are_removed_from_addresses() {
-        for written in ["203.0.113.7", "203.0.113.7:50811", " 203.0.113.7 "] {
+        for written in ["203.0.113.7", "203.0.113.7:50811", " 203.0.113.7 ", "[203.0.113.7]:80"] {
             assert_eq!(read("x-forwarded-for", &[written]), [address("203.0.113.7")], "{written:?}");
         }
         for written in ["2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:443"] {
@@ -137,7 +142,9 @@ mod tests {
         for written in ["fe80::1%eth0", "[fe80::1%25eth0]", "[fe80::1%eth0]:443"] {
             assert_eq!(read("x-forwarded-for", &[written]), [address("fe80::1")], "{written:?}");
         }
-        for written in ["unknown", "_hidden", "203.0.113.7:", "[2001:db8::1", "203.0.113"] {
+        for written in
+            ["unknown", "_hidden", "203.0.113.7:", "[2001:db8::1", "[2001:db8::1]:", "[2001:db8::1]80", "203.0.113"]
+        {
             assert_eq!(read("x-forwarded-for", &[written]), [Hop::NoAddress], "{written:?}");
         }
     }
