@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, Hash, RandomState},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     num::NonZeroU64,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -24,6 +24,9 @@ use crate::{
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Addresses whose rate is remembered. Beyond that, those that have rested are forgotten.
 const MAX_PACED: usize = 100_000;
+
+/// The first 96 bits of the addresses to which gateways translate IPv4: `64:ff9b::/96`.
+const TRANSLATED: u128 = 0x0064_ff9b << 64;
 
 /// Connections of all kinds that one address may hold, for each WebSocket that it may open. Proxies keep some open, and
 /// browsers fetch files over others.
@@ -249,10 +252,14 @@ impl Quotas {
 }
 
 impl Ledger {
-    /// An IPv6 customer has a whole /64, so all its addresses count as one.
+    /// An IPv6 customer has a whole /64, so all its addresses count as one. A gateway that translates IPv4 (RFC 6052) gives all
+    /// readers addresses of one network, so there each IPv4 address counts.
     fn hash(&self, address: IpAddr) -> u64 {
         match address.to_canonical() {
             IpAddr::V4(address) => self.key.hash_one(address),
+            IpAddr::V6(address) if address.to_bits() >> 32 == TRANSLATED => {
+                self.key.hash_one(Ipv4Addr::from_bits(address.to_bits() as u32))
+            }
             IpAddr::V6(address) => self.key.hash_one(address.to_bits() >> 64),
         }
     }
@@ -306,6 +313,14 @@ mod tests {
         let _slot = quotas.open_from("2001:db8:1:2::1".parse().unwrap()).unwrap();
         assert!(quotas.open_from("2001:db8:1:2:ffff::9".parse().unwrap()).is_err());
         assert!(quotas.open_from("2001:db8:1:3::1".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn translated_ipv4_addresses_have_a_limit_each() {
+        let quotas = quotas(Limits { connections_per_address: 1, ..Limits::default() });
+        let _slot = quotas.open_from("64:ff9b::192.0.2.1".parse().unwrap()).unwrap();
+        assert!(quotas.open_from("64:ff9b::192.0.2.2".parse().unwrap()).is_ok());
+        assert!(quotas.open_from("192.0.2.1".parse().unwrap()).is_err(), "this is the same reader");
     }
 
     #[test]
