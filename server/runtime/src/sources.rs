@@ -16,6 +16,9 @@ use crate::error::StartupError;
 /// The prefix of the variables.
 const PREFIX: &str = "CONNECTION_COUNTER_";
 
+/// The variable that names the file.
+const ENV_FILE: &str = "CONNECTION_COUNTER_ENV_FILE";
+
 /// A file of variables.
 pub(crate) struct EnvFile {
     path: PathBuf,
@@ -137,6 +140,17 @@ impl EnvFile {
                     "line {number}: {name} is no setting; --help lists all settings, such as CONNECTION_COUNTER_LOG"
                 )));
             }
+            if name == ENV_FILE {
+                return Err(wrong(format!(
+                    "line {number}: {name} cannot be in the file that it names; remove the line"
+                )));
+            }
+            if is_followed_by_comment(line) {
+                return Err(wrong(format!(
+                    "line {number}: the value of {name} contains \" #\"; move the comment to a line of its own, or put the value \
+                     in quotes"
+                )));
+            }
             if let Some(other) = values.insert(name.to_owned(), value.to_owned())
                 && other != value
             {
@@ -163,6 +177,13 @@ fn assignment(line: &str) -> Result<Option<(&str, &str)>, ()> {
     Ok(Some((name.trim(), in_quotes('"').or_else(|| in_quotes('\'')).unwrap_or(value))))
 }
 
+/// Whether something after the value looks like a comment. Some programs take it for one, and others for a part of the value.
+fn is_followed_by_comment(line: &str) -> bool {
+    let value = line.split_once('=').map_or("", |(_, value)| value.trim());
+    let is_quoted = |quote| value.starts_with(quote) && value.ends_with(quote);
+    !is_quoted('"') && !is_quoted('\'') && (value.starts_with('#') || value.contains(" #") || value.contains("\t#"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +196,26 @@ mod tests {
         let command = Command::new("test").arg(Arg::new("a").env("A"));
         let file = EnvFile::read(&path, &command).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(file.values["A"], "b");
+    }
+
+    #[test]
+    fn a_comment_after_a_value_is_refused() {
+        for line in ["A=b # c", "A=b\t# c", "A= # c", "A=#c", "A=\"b\" # c"] {
+            assert!(is_followed_by_comment(line), "{line:?}");
+        }
+        for line in ["A=b#c", "A=\"b # c\"", "A='b # c'", "A=b", "A="] {
+            assert!(!is_followed_by_comment(line), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_file_cannot_name_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings");
+        fs::write(&path, format!("{ENV_FILE}=other\n")).unwrap();
+        let command = Command::new("test").arg(Arg::new("env_file").env(ENV_FILE));
+        let error = EnvFile::read(&path, &command).err().unwrap().to_string();
+        assert!(error.contains("line 1") && error.contains("remove the line"), "{error}");
     }
 
     #[test]
