@@ -176,6 +176,15 @@ async fn settings_that_need_a_restart_are_logged() {
     it.reload("CONNECTION_COUNTER_PREFIX=/rooms/\n", "the settings stay as they are").await;
 }
 
+#[tokio::test]
+async fn badges_beside_a_folder_of_files_need_a_restart() {
+    let assets = tempfile::tempdir().unwrap();
+    let it = Reloading::start("", &["--assets", assets.path().to_str().unwrap()]);
+    it.reload("CONNECTION_COUNTER_BADGES=yes\n", "these settings change only with a restart: --badges").await;
+    let it = Reloading::start("", &[]);
+    it.reload("CONNECTION_COUNTER_BADGES=yes\n", "these have changed: --badges").await;
+}
+
 #[test]
 fn flags_take_precedence_over_variables_and_variables_over_the_file() {
     let folder = tempfile::tempdir().unwrap();

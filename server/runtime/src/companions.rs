@@ -17,7 +17,7 @@ pub(crate) struct Lasting {
     /// Values for its parties.
     pub(crate) values: Extensions,
     /// The flags that it depends on.
-    pub(crate) flags: &'static [&'static str],
+    pub(crate) flags: Vec<&'static str>,
     /// The work that runs beside the server.
     pub(crate) companions: Vec<Companion>,
     /// Problems that the program reports to `/readyz`.

@@ -242,7 +242,7 @@ async fn serve(
     };
     let reloads = async {
         match handed_over.await {
-            Ok(running) => reload_for_ever(&running, hangups, values, lasting, read).await,
+            Ok(running) => reload_for_ever(&running, hangups, values, &lasting, read).await,
             // The server never served.
             Err(_) => std::future::pending().await,
         }
@@ -276,7 +276,7 @@ async fn reload_for_ever(
                 continue;
             }
         };
-        let lasting = [started_with, reread.server.lasting_flags()].concat();
+        let lasting = [started_with, &reread.server.lasting_flags()].concat();
         let users = reread.server.greet(reread.config.listen).users;
         running.take_over(reread.config, reread.server);
         let (taken_over, waiting) = reload::changed(&values, &reread.values, &lasting);

@@ -247,7 +247,13 @@ impl Server {
     #[must_use]
     pub fn with_lasting<T: Clone + Send + Sync + 'static>(mut self, value: T, flags: &'static [&'static str]) -> Self {
         self.lasting.values.insert(value);
-        self.lasting.flags = flags;
+        self.only_at_start(flags)
+    }
+
+    /// Names flags of the program that change with a restart only, because its parties depend on them. A reload says so.
+    #[must_use]
+    pub fn only_at_start(mut self, flags: &'static [&'static str]) -> Self {
+        self.lasting.flags.extend(flags);
         self
     }
 
@@ -281,8 +287,8 @@ impl Server {
     }
 
     /// The program's flags that change with a restart only.
-    pub(crate) fn lasting_flags(&self) -> &'static [&'static str] {
-        self.lasting.flags
+    pub(crate) fn lasting_flags(&self) -> Vec<&'static str> {
+        self.lasting.flags.clone()
     }
 
     /// The values and pages that the program gave.
