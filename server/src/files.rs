@@ -97,7 +97,9 @@ impl Files {
 
 /// Whether this is the path of a file of any version of the widget, such as `/live-0123abcd.js`.
 fn is_of_a_widget(path: &str) -> bool {
-    path.starts_with("/live-") && [".js", ".wasm"].iter().any(|ending| path.ends_with(ending))
+    let hash = path.strip_prefix("/live-").map(|name| name.strip_prefix("extras-").unwrap_or(name));
+    let hash = hash.and_then(|name| name.strip_suffix(".js").or_else(|| name.strip_suffix(".wasm")));
+    hash.is_some_and(|hash| hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// The answer to a page that pins another version of the widget. Browsers show the reason only if every origin may read the
@@ -175,7 +177,8 @@ fn accepts(asked: &HeaderMap, encoding: &str) -> bool {
     offers.flat_map(|offers| offers.split(',')).any(|offer| {
         let mut parts = offer.split(';').map(str::trim);
         let refused = |part: &str| {
-            part.strip_prefix(['q', 'Q']).and_then(|weight| weight.strip_prefix('=')?.parse().ok()) == Some(0.0)
+            let (name, weight) = part.split_once('=').unwrap_or((part, ""));
+            name.trim().eq_ignore_ascii_case("q") && weight.trim().parse() == Ok(0.0)
         };
         parts.next().is_some_and(|name| name.eq_ignore_ascii_case(encoding)) && !parts.any(refused)
     })
@@ -192,4 +195,19 @@ fn kind(name: &str) -> Option<&'static str> {
         "tgz" => "application/gzip",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_with_a_hash_are_of_another_version() {
+        for ours in ["/live-0123abcd.js", "/live-0123abcd.wasm", "/live-extras-0123abcd.js"] {
+            assert!(is_of_a_widget(ours), "{ours}");
+        }
+        for other in ["/live-view.js", "/live-0123abcd.css", "/live-0123abcde.js", "/live-.js", "/alive-0123abcd.js"] {
+            assert!(!is_of_a_widget(other), "{other}");
+        }
+    }
 }

@@ -119,6 +119,7 @@ async fn compressed_files_are_sent_where_accepted() {
             ("gzip;q=1.0, *;q=0.5", "gzip", ".gz"),
             ("gzip;q=0.8, br;q=0", "gzip", ".gz"),
             ("gzip, br;Q=0", "gzip", ".gz"),
+            ("gzip, br;q = 0", "gzip", ".gz"),
             ("identity", "", ""),
             ("br;q=0, gzip;q=0.0", "", ""),
             ("brotli", "", ""),
