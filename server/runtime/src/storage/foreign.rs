@@ -24,14 +24,14 @@ pub(super) fn move_out(place: &Path) {
         match move_one(place, &path) {
             Ok(to) => moved.push(to),
             Err(error) => tracing::error!(
-                path = %path.display(), %error,
+                ?path, %error,
                 "this file does not belong to the database and cannot be moved away; remove it by hand"
             ),
         }
     }
     if let Some(first) = moved.first() {
         tracing::warn!(
-            moved_to = %first.display(), number = moved.len(),
+            moved_to = ?first, number = moved.len(),
             "the database's folder contained files of another program; they were moved aside, and the data is kept"
         );
     }

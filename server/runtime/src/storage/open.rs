@@ -33,7 +33,9 @@ impl Open {
         let failed = |source| StartupError::Data { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                failed("there is a file, and no folder".into())
+                let is_link = fs::symlink_metadata(folder).is_ok_and(|found| found.is_symlink());
+                let found = if is_link { "a link that leads to no folder" } else { "a file, and no folder" };
+                failed(format!("there is {found}").into())
             }
             _ => failed(error.into()),
         })?;

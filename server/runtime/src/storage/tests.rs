@@ -624,6 +624,16 @@ fn a_data_folder_that_is_a_file_is_not_moved() {
     assert_eq!(fs::read_to_string(file).unwrap(), "a file");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_data_folder_that_is_a_broken_link_is_called_one() {
+    let parent = tempfile::tempdir().unwrap();
+    let link = parent.path().join("data");
+    std::os::unix::fs::symlink("missing", &link).unwrap();
+    let error = Db::open(&link).err().unwrap().to_string();
+    assert!(error.contains("a link that leads to no folder"), "{error}");
+}
+
 /// A closed database with these rows of one room in tables, and its largest table.
 async fn with_rows(rows: u32) -> (TestDb, PathBuf) {
     let db = TestDb::new();
