@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
 };
 
 use connection_counter_protocol::{PageId, PageIdError};
@@ -53,7 +54,13 @@ impl Access {
     fn add(&mut self, site: &str) -> Result<(), SettingsError> {
         let invalid = |source| SettingsError::Site { site: site.to_owned(), source };
         if let Some(domain) = site.strip_prefix("*.") {
-            self.endings.push(format!(".{}", listed_site(domain).map_err(invalid)?));
+            let domain = listed_site(domain).map_err(invalid)?;
+            // An address has no sub-domains.
+            if domain.split(':').next().is_some_and(|name| name.parse::<Ipv4Addr>().is_ok()) || domain.starts_with('[')
+            {
+                return Err(invalid(PageIdError::Host));
+            }
+            self.endings.push(format!(".{domain}"));
             return Ok(());
         }
         let mut names = site.split('=').map(|name| listed_site(name.trim()).map_err(invalid));
@@ -352,7 +359,18 @@ mod tests {
         for site in ["", "https://example.org", "example.org/blog", "a b", "*", "example.*", "*."] {
             assert!(spell_site(site).is_err(), "{site:?}");
         }
-        for site in [".example.org", "example..org", "\"a.org\"", "-", "*.a=b", "a.org..", "a.org=", "*.*.a.org"] {
+        for site in [
+            ".example.org",
+            "example..org",
+            "\"a.org\"",
+            "-",
+            "*.a=b",
+            "a.org..",
+            "a.org=",
+            "*.*.a.org",
+            "*.127.0.0.1",
+            "*.[::1]:80",
+        ] {
             let settings = Settings { sites: vec![site.to_owned()], ..Settings::default() };
             assert!(Access::new(&settings, false).is_err(), "{site:?}");
         }

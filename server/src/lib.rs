@@ -38,8 +38,8 @@ use tokio::net::TcpListener;
 
 pub use connection_counter_runtime::{
     Config, Error, Greeting, Limits, ListOptions, LogFormat, Measure, Progress, Reading, Reservation, Server,
-    StartupError, Storage, StorageError, close, coming_from_partykit, defaults, is_token, milliseconds, notice, party,
-    yes_or_no,
+    StartupError, Storage, StorageError, close, coming_from_partykit, defaults, is_host, is_token, milliseconds,
+    notice, party, yes_or_no,
 };
 
 pub use access::Access;

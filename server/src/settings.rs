@@ -4,11 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{ArgAction, Args};
 use connection_counter_protocol::{MAX_LINKS_PER_CONNECTION, MAX_LINKS_PER_MESSAGE, PageIdError};
-use http::uri::Authority;
 
 use crate::{
-    Access, Badge, Config, Greeting, Server, StartupError, files, files::Files, is_token, manual, milliseconds,
-    yes_or_no,
+    Access, Badge, Config, Greeting, Server, StartupError, files, files::Files, is_host, is_token, manual,
+    milliseconds, yes_or_no,
 };
 
 /// Live viewer counts on the links of any web page.
@@ -47,7 +46,7 @@ pub struct Settings {
     pub demo: bool,
 
     /// Serve badges: the viewers of a page as a picture at /badge/PAGE.svg, and as JSON at /badge/PAGE.json. With --assets,
-    /// turning this on needs a restart.
+    /// a change of this needs a restart.
     #[arg(long, env = "CONNECTION_COUNTER_BADGES", value_parser = yes_or_no)]
     pub badges: bool,
 
@@ -176,7 +175,10 @@ impl Settings {
         let manual_url = public_url.clone();
         // A project with --assets may use this path itself.
         let has_badges = self.badges || !has_assets;
-        let server = if has_badges { server.party::<Badge>("badge").short_address("badge") } else { server };
+        let server = match has_badges {
+            true => server.party::<Badge>("badge").short_address("badge"),
+            false => server.only_at_start(&["badges"]),
+        };
         #[cfg(feature = "cluster")]
         let server = self.cluster.equip(server)?;
         let server = server.with(access).with(self).pages(move |request| {
@@ -203,7 +205,8 @@ impl Settings {
             return Err(StartupError::Setting { setting: "party-token", problem });
         }
         if self.public_url.as_deref().is_some_and(|url| web_address(url).is_none()) {
-            let problem = "give the address that readers' browsers use, such as https://live.example.org";
+            let problem = "give the address at which readers' browsers reach this server, such as https://live.example.org, \
+                           without live.js (letters outside of ASCII as browsers send them, such as xn--bcher-kva.example)";
             return Err(StartupError::Setting { setting: "public-url", problem });
         }
         let limits = &self.limits;
@@ -253,10 +256,10 @@ fn tags(listens_on: SocketAddr, public_url: Option<&str>) -> Vec<(&'static str, 
 fn web_address(url: &str) -> Option<String> {
     let (scheme, rest) = url.trim().trim_end_matches('/').split_once("://")?;
     let scheme = ["http", "https"].into_iter().find(|web| scheme.eq_ignore_ascii_case(web))?;
-    let host = rest.split('/').next().filter(|host| !host.is_empty())?;
+    let host = rest.split('/').next()?;
     let fits = |c: char| !c.is_whitespace() && !c.is_control() && !"\"'<>?#\\".contains(c);
-    let is_host = |host: Authority| host.as_str() == host.host() || host.port().is_some();
-    (host.parse().is_ok_and(is_host) && rest.chars().all(fits)).then(|| format!("{scheme}://{rest}"))
+    let is_of_server = is_host(host) && rest.chars().all(fits) && !rest.ends_with("/live.js");
+    is_of_server.then(|| format!("{scheme}://{rest}"))
 }
 
 /// Removes the blanks around an entry of a list.
@@ -342,6 +345,12 @@ mod tests {
             (["--party-token", ""], "party-token"),
             (["--public-url", "live.example.org"], "public-url"),
             (["--public-url", "https://live.example.org:70000"], "public-url"),
+            (["--public-url", "https://live.example.org:0"], "public-url"),
+            (["--public-url", "https://*.example.org"], "public-url"),
+            (["--public-url", "https://."], "public-url"),
+            (["--public-url", "https://a.example.org,https://b.example.org"], "public-url"),
+            (["--public-url", "https://bücher.example"], "public-url"),
+            (["--public-url", "https://live.example.org/live.js"], "public-url"),
         ] {
             let error = validate(&args).unwrap_err();
             assert!(matches!(error, StartupError::Setting { setting, .. } if setting == named), "{error}");

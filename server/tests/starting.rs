@@ -53,6 +53,10 @@ fn an_invalid_setting_stops_the_start_with_its_name_and_a_hint() {
         ("--party-token= ", ["--party-token", "give a token"]),
         ("--party-token=a\nb", ["--party-token", "give a token"]),
         ("--admin-token=a b\n", ["--admin-token", "give a token"]),
+        ("--admin-token=secret", ["--admin-token", "add --admin"]),
+        ("--client-ip-header=X-Real-IP", ["--client-ip-header", "--trusted-proxy"]),
+        ("--site=*.127.0.0.1", ["--site *.127.0.0.1", "not a host"]),
+        ("--public-url=https://a.example/live.js", ["--public-url", "without live.js"]),
     ] {
         let (code, said) = outcome(&mut Binary::command(&data, &[arg]));
         assert_eq!(code, Some(1), "{arg}: {said}");

@@ -5,7 +5,7 @@ use std::{
     env,
     ffi::OsString,
     fmt,
-    net::SocketAddr,
+    net::{Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -190,6 +190,15 @@ impl Config {
             let problem = "other machines can reach this address; add --admin-token, or listen on 127.0.0.1";
             return Err(StartupError::Setting { setting: "admin", problem });
         }
+        if self.admin.is_none() && self.admin_token.is_some() {
+            let problem =
+                "there is no address that needs it; add --admin, such as --admin 127.0.0.1:2000, or remove the token";
+            return Err(StartupError::Setting { setting: "admin-token", problem });
+        }
+        if self.trusted_proxies.is_empty() && self.client_ip_header != defaults::<Self>().client_ip_header {
+            let problem = "no proxy is trusted, so this header is not read; name the proxy with --trusted-proxy";
+            return Err(StartupError::Setting { setting: "client-ip-header", problem });
+        }
         self.limits.validate()
     }
 }
@@ -215,6 +224,22 @@ fn is_within(path: &Path, folder: &Path) -> bool {
         }
         real.starts_with(folder)
     })
+}
+
+/// Whether a text is a host that browsers can reach, such as `example.org`, `127.0.0.1:8080` or `[::1]`, without a user.
+#[must_use]
+pub fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let is_name = |name: &str| match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => name.strip_suffix('.').unwrap_or(name).split('.').all(is_label),
+    };
+    match text.rsplit_once(':').filter(|_| !text.ends_with(']')) {
+        Some((name, port)) => is_name(name) && port.parse::<u16>().is_ok_and(|port| port > 0),
+        None => is_name(text),
+    }
 }
 
 /// Whether a secret can be sent in a header: it is not empty, and has no blanks at an end and no control characters.

@@ -3,6 +3,7 @@
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
 use crate::{
+    config::is_host,
     notice::Notice,
     party::{Response, text},
 };
@@ -23,9 +24,10 @@ pub(crate) fn origin(text: &str) -> Result<HeaderValue, String> {
         _ => None,
     };
     let text = own_port(&text).unwrap_or(text);
-    let host = text.split_once("://").map(|(_, host)| host);
-    let is_host = |host: &str| !host.is_empty() && host.is_ascii() && !host.contains(['/', '?', '#', '@', ' ', '*']);
-    let value = HeaderValue::try_from(&text).ok().filter(|_| text == "*" || host.is_some_and(is_host));
+    let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let is_origin = |(scheme, host): (&str, &str)| !scheme.is_empty() && is_scheme(scheme) && is_host(host);
+    let value =
+        HeaderValue::try_from(&text).ok().filter(|_| text == "*" || text.split_once("://").is_some_and(is_origin));
     value.ok_or_else(|| {
         format!(
             "{text:?} is not an origin; give one such as https://app.example.org (letters outside of ASCII as browsers send them, \
@@ -189,6 +191,10 @@ mod tests {
             "https://a b",
             "",
             "https://*.a",
+            "https://a:99999",
+            "https://a:",
+            "https://a;https://b",
+            "ht tp://a",
             "https://bücher.a",
         ];
         for wrong in wrong {

@@ -72,7 +72,7 @@ mod visit;
 
 pub use account::Reservation;
 pub use close::Close;
-pub use config::{Config, LogFormat, defaults, is_token, milliseconds, yes_or_no};
+pub use config::{Config, LogFormat, defaults, is_host, is_token, milliseconds, yes_or_no};
 pub use error::{Error, StartupError};
 pub use limits::Limits;
 pub use measures::Measure;
