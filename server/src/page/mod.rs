@@ -10,12 +10,14 @@ mod sets;
 mod telling;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
 use connection_counter_protocol::{PageId, PageReport, PageRequest, ViewerMessage};
 use http::Method;
+use percent_encoding::percent_decode_str;
 
 use crate::{
     Access, Error, Reading, Refusal, Reservation, Settings,
@@ -150,7 +152,10 @@ impl Party for Page {
     const ID_HAS_SLASHES: bool = true;
 
     fn room_id(id: &str) -> Result<RoomId> {
-        Ok(RoomId::new(PageId::parse(id).map_err(Refusal::from)?))
+        // A page of a site has a slash. If a proxy has encoded the address a second time, it still has to be decoded.
+        let is_encoded_twice = !id.contains('/') && id.to_ascii_uppercase().contains("%2F");
+        let decoded = if is_encoded_twice { percent_decode_str(id).decode_utf8_lossy() } else { Cow::from(id) };
+        Ok(RoomId::new(PageId::parse(&decoded).map_err(Refusal::from)?))
     }
 
     /// A page under another name of its site is the page of that site.
