@@ -69,7 +69,9 @@ impl Refusal {
                 ORIGIN.give(|| format!("{origin} was refused, so its pages show no counts; --site {flag} lets it in"));
             }
             Self::OriginHidden { .. } => HIDDEN.give(|| format!("a page was refused: {self}")),
-            Self::ForeignPage { .. } => FOREIGN.give(|| format!("a page was refused: {self}")),
+            Self::ForeignPage { .. } => FOREIGN.give(|| {
+                format!("a page was refused: {self}. If both are yours, a proxy has probably replaced the browser's Origin header")
+            }),
             Self::SiteNotServed { site, flag } => {
                 SITE.give(|| format!("{site} was refused, so links to it show no counts; --site {flag} lets it in"));
             }

@@ -33,7 +33,8 @@ pub struct Settings {
     pub sites: Vec<String>,
 
     /// Let every site use this server, even if other machines can reach it.
-    #[arg(long, env = "CONNECTION_COUNTER_OPEN", value_parser = yes_or_no)]
+    #[arg(long, env = "CONNECTION_COUNTER_OPEN", value_parser = yes_or_no, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value = "false", action = ArgAction::Set, value_name = "BOOL")]
     pub open: bool,
 
     /// Secret that lets a request from outside change counts (`Authorization: Bearer TOKEN`). Without it, no request can.
@@ -47,7 +48,8 @@ pub struct Settings {
 
     /// Serve badges: the viewers of a page as a picture at /badge/PAGE.svg, and as JSON at /badge/PAGE.json. With --assets,
     /// a change of this needs a restart.
-    #[arg(long, env = "CONNECTION_COUNTER_BADGES", value_parser = yes_or_no)]
+    #[arg(long, env = "CONNECTION_COUNTER_BADGES", value_parser = yes_or_no, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value = "false", action = ArgAction::Set, value_name = "BOOL")]
     pub badges: bool,
 
     /// The address at which readers reach this server, such as `https://live.example.org`. The server prints it in its tags.
@@ -130,8 +132,8 @@ pub enum SettingsError {
     /// A `--site` is not a host.
     #[error(
         "--site {site}: this is not a host. Give one such as example.org or localhost:3000, without a scheme or a path, or \
-         *.example.org for all sub-domains. To serve every site, leave out --site, and add --open if other machines can \
-         reach the server"
+         *.example.org for all sub-domains, and commas between several. To serve every site, leave out --site, and add --open if \
+         other machines can reach the server"
     )]
     Site {
         /// The value of `--site`.

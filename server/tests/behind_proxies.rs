@@ -74,6 +74,25 @@ async fn a_handshake_reaches_its_page_at_any_path() {
 }
 
 #[tokio::test]
+async fn an_address_that_a_proxy_has_encoded_twice_reaches_its_page() {
+    let server = TestServer::start().await;
+    for address in ["/live?page=example.org%252Fa%25253F", "/parties/page/example.org%252fa%25253F"] {
+        let viewer = server.connect(address, &[]).await.unwrap();
+        server.expect_counted("example.org", "example.org/a%3F", 1).await;
+        viewer.close().await;
+        server.expect_counted("example.org", "example.org/a%3F", 0).await;
+    }
+}
+
+#[tokio::test]
+async fn two_host_headers_are_in_the_log() {
+    let (server, log) = Binary::with_log(&[]);
+    let answer = server.raw(b"GET /live.js HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n").await.unwrap();
+    assert_eq!(answer.status, 400);
+    assert!(log.text().contains("let it replace the browser's"), "{}", log.text());
+}
+
+#[tokio::test]
 async fn a_handshake_without_its_query_is_in_the_log() {
     let (server, log) = Binary::with_log(&[]);
     for path in ["/live", "/live?p=1", "/live%3Fpage=example.org%2Fa", "/parties/x/y"] {

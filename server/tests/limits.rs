@@ -14,7 +14,7 @@ use connection_counter::{
 use futures_util::{SinkExt, StreamExt};
 use http::StatusCode;
 use serde_json::json;
-use support::{All, Client, TestServer, answer, wait_until};
+use support::{All, Binary, Client, TestServer, answer, wait_until};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpSocket, TcpStream},
@@ -415,6 +415,28 @@ async fn a_too_long_message_closes_the_connection_with_1009() {
     anna.expect_viewers("b", 0).await;
     anna.send(message(101)).await;
     assert_eq!(anna.expect_close_code().await, 1009);
+}
+
+#[tokio::test]
+async fn limits_that_cost_counts_are_in_the_log_with_their_flags() {
+    let limits = [
+        "--max-message-bytes=200",
+        "--max-links-per-message=2",
+        "--max-links-per-connection=1",
+        "--max-pages-per-site=1",
+    ];
+    let (server, log) = Binary::with_log(&limits);
+    let mut anna = server.viewer("a").await;
+    anna.subscribe(&["b", "c", "d"]).await;
+    anna.expect_error("too-many-links").await;
+    anna.subscribe(&["b", "c"]).await;
+    anna.expect_error("too-many-links").await;
+    anna.send("x".repeat(201)).await;
+    assert_eq!(anna.expect_close_code().await, 1009);
+    for flag in limits {
+        let flag = flag.split('=').next().unwrap();
+        wait_until(flag, async || log.text().contains(flag)).await;
+    }
 }
 
 #[tokio::test]

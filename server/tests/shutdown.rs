@@ -77,14 +77,17 @@ async fn a_stopping_server_closes_1000_viewers_a_second_and_sends_no_counts() {
 }
 
 #[tokio::test]
-async fn term_int_and_hup_stop_the_server_and_its_data_is_stored() {
-    for signal in ["TERM", "INT", "HUP"] {
+async fn term_int_quit_and_hup_stop_the_server_and_its_data_is_stored() {
+    for signal in ["TERM", "INT", "QUIT", "HUP"] {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let mut server = Binary::start(&data, &[PATIENT]);
         let mut anna = server.viewer("a").await;
         let mut ben = server.viewer("b").await;
         anna.subscribe(&["b"]).await;
+        // These are for other servers, and end nothing.
+        server.signal("USR1");
+        server.signal("USR2");
         anna.expect_viewers("b", 1).await;
         server.signal(signal);
         assert_eq!(ben.expect_close_code().await, 1012);

@@ -54,6 +54,8 @@ fn an_invalid_setting_stops_the_start_with_its_name_and_a_hint() {
         ("--party-token=a\nb", ["--party-token", "give a token"]),
         ("--admin-token=a b\n", ["--admin-token", "give a token"]),
         ("--admin-token=secret", ["--admin-token", "add --admin"]),
+        ("--cluster-secret=0123456789abcdef", ["--cluster", "name the NATS servers"]),
+        ("--log=info connection_counter=debug", ["--log", "debug"]),
         ("--client-ip-header=X-Real-IP", ["--client-ip-header", "--trusted-proxy"]),
         ("--site=*.127.0.0.1", ["--site *.127.0.0.1", "not a host"]),
         ("--public-url=https://a.example/live.js", ["--public-url", "without live.js"]),
@@ -64,6 +66,56 @@ fn an_invalid_setting_stops_the_start_with_its_name_and_a_hint() {
         assert_eq!(said.lines().count(), 1, "{said}");
     }
     assert!(!data.exists(), "nothing was touched");
+}
+
+#[test]
+fn a_flag_that_cannot_be_read_is_refused_with_what_to_write() {
+    for (arg, hint) in [
+        ("--max-connections=100k", "give a whole number such as 1000"),
+        ("--max-bytes-per-site=10MB", "give a whole number such as 1000"),
+        ("--client-ip-header=X-Real-IP:", "give one, such as X-Real-IP"),
+        ("--trusted-proxy=10.0.0.0/8 172.16.0.0/12", "commas between several"),
+        ("--cors-origin=https://a.org https://b.org", "commas between several"),
+        ("--badges=perhaps", "neither true nor false"),
+    ] {
+        let (code, said) = outcome(&mut Binary::command("none".as_ref(), &[arg]));
+        assert_eq!(code, Some(2), "{arg}: {said}");
+        assert!(said.contains(hint), "{arg}: {said}");
+    }
+}
+
+#[test]
+fn a_failed_start_is_logged_in_the_format_of_the_log() {
+    let (code, said) = outcome(&mut Binary::command("none".as_ref(), &["--log-format=json", "--site=a/b"]));
+    assert_eq!(code, Some(1), "{said}");
+    let line: Value = serde_json::from_str(&said).unwrap();
+    assert!(line["level"] == "ERROR" && said.contains("--site a/b"), "{said}");
+}
+
+#[test]
+fn the_operator_needs_another_address_than_readers() {
+    let both = ["--listen=127.0.0.1:1999", "--admin=127.0.0.1:1999"];
+    let (code, said) = outcome(Binary::bare_command("none".as_ref()).arg("check").args(both));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("give another port"), "{said}");
+}
+
+#[test]
+fn check_notes_what_has_no_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings");
+    let lines = ["DATA=a", "DRAIN_MS=1", "MAX_ROOMS=7"].map(|line| format!("CONNECTION_COUNTER_{line}\n"));
+    std::fs::write(&file, lines.concat()).unwrap();
+    let mut command = Binary::bare_command("b".as_ref());
+    command.args(["check", "--drain-ms=2", "--env-file"]).arg(&file);
+    let from_kubernetes = [("PORT", "tcp://10.0.0.1:80"), ("METRICS_PORT_80_TCP_ADDR", "10.0.0.1")];
+    set_variables(&mut command, &[&from_kubernetes[..], &[("DATA", "b"), ("OTHER_PORT", "80")]].concat());
+    let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let notes: Vec<_> = said.lines().filter(|line| line.starts_with("Note: ")).collect();
+    assert_eq!(notes.len(), 3, "{said}");
+    for name in ["OTHER_PORT is no setting", "DATA in ", "DRAIN_MS in "] {
+        assert!(notes.iter().any(|note| note.contains(&format!("CONNECTION_COUNTER_{name}"))), "{name}: {said}");
+    }
 }
 
 #[test]
@@ -148,6 +200,8 @@ async fn boolean_variables_accept_yes_no_on_off_1_and_0() {
         let shown = server.get("/").await.0 == 200;
         assert_eq!(shown, ["1", "true"].contains(&demo), "{demo}");
     }
+    let server = Binary::start(folder.path(), &["--open", "--demo=off", "--badges=yes", "--single-page=no"]);
+    assert_eq!((server.get("/").await.0, server.get("/badge/a.json").await.0), (404, 200));
 }
 
 #[tokio::test]

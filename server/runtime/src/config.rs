@@ -1,26 +1,16 @@
 //! How a server is set up: one flag and one environment variable for each setting.
 
 use std::{
-    collections::BTreeMap,
-    env,
-    ffi::OsString,
-    fmt,
     net::{Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{ArgAction, Args, Parser, ValueEnum};
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use crate::{
-    check, cors,
-    error::StartupError,
-    forwarded,
-    limits::Limits,
-    sources::{self, EnvFile},
-};
+use crate::{cors, error::StartupError, forwarded, limits::Limits};
 
 /// A server of parties.
 ///
@@ -58,7 +48,8 @@ pub struct Config {
         long = "client-ip-header",
         env = "CONNECTION_COUNTER_CLIENT_IP_HEADER",
         value_name = "HEADER",
-        default_value = "X-Forwarded-For"
+        default_value = "X-Forwarded-For",
+        value_parser = forwarded::header_name
     )]
     pub client_ip_header: HeaderName,
 
@@ -84,7 +75,8 @@ pub struct Config {
     pub assets: Option<PathBuf>,
 
     /// Answer navigations to unknown paths with the index.html of --assets, for apps that route in the browser.
-    #[arg(long, env = "CONNECTION_COUNTER_SINGLE_PAGE", value_parser = yes_or_no)]
+    #[arg(long, env = "CONNECTION_COUNTER_SINGLE_PAGE", value_parser = yes_or_no, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", default_value = "false", action = ArgAction::Set, value_name = "BOOL")]
     pub single_page: bool,
 
     /// Milliseconds to wait after the signal to stop before connections are closed. During this time /readyz says no, and
@@ -120,20 +112,6 @@ pub struct Config {
     #[command(flatten)]
     pub limits: Limits,
 }
-
-/// What the command line asks a program to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    /// Serve.
-    Serve,
-    /// Ask a running server whether it is ready.
-    Health,
-    /// Print the settings without serving. The text has a line for each setting.
-    Check(String),
-}
-
-/// The subcommand for [`Command::Check`].
-const CHECK: &str = "check";
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -188,6 +166,10 @@ impl Config {
         }
         if self.admin.is_some_and(|address| !address.ip().to_canonical().is_loopback()) && self.admin_token.is_none() {
             let problem = "other machines can reach this address; add --admin-token, or listen on 127.0.0.1";
+            return Err(StartupError::Setting { setting: "admin", problem });
+        }
+        if self.admin == Some(self.listen) && self.listen.port() != 0 {
+            let problem = "this is the address of --listen; give another port";
             return Err(StartupError::Setting { setting: "admin", problem });
         }
         if self.admin.is_none() && self.admin_token.is_some() {
@@ -291,124 +273,11 @@ fn without_environment(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| arg.env(None::<&'static str>))
 }
 
-/// What the command line, the environment and the file of settings ask a program to do.
-pub(crate) struct Invocation<S> {
-    pub(crate) config: Config,
-    /// The program's own settings.
-    pub(crate) own: S,
-    pub(crate) command: Command,
-    /// The value of each flag as text, from whichever source.
-    pub(crate) values: BTreeMap<String, Vec<OsString>>,
-    /// Variables that look like settings but are none.
-    pub(crate) unknown: Vec<String>,
-}
-
-/// Reads the settings from a program's command line, its environment and its file of settings.
-///
-/// # Errors
-/// Returns what is wrong, or the help that was asked for. The caller prints it and ends the program.
-pub(crate) fn read<S: Args>(program: &str, parties: &[&str]) -> Result<Invocation<S>, ReadError> {
-    let plain = command_of::<S>(program, parties);
-    let (mut known, mut sources) = sources::apply(plain.clone(), None);
-    let mut matches = known.try_get_matches_from_mut(env::args_os())?;
-    if let Some(path) = matches.get_one::<PathBuf>("env_file") {
-        let file = EnvFile::read(path, &plain)?;
-        (known, sources) = sources::apply(plain.clone(), Some(&file));
-        matches = known.try_get_matches_from_mut(env::args_os())?;
-    }
-    let command = match matches.subcommand_name() {
-        Some(CHECK) => Command::Check(check::settings(&known, &matches, &sources)),
-        Some(_) => Command::Health,
-        None => Command::Serve,
-    };
-    Ok(Invocation {
-        config: Config::from_arg_matches(&matches)?,
-        own: S::from_arg_matches(&matches)?,
-        command,
-        values: check::values(&known, &matches),
-        unknown: sources::unknown(&plain),
-    })
-}
-
-/// Why settings cannot be read.
-pub(crate) enum ReadError {
-    /// A flag or a variable is wrong, or help was asked for.
-    Arguments(clap::Error),
-    /// The file of settings cannot be read, or a line of it is wrong.
-    File(StartupError),
-}
-
-impl From<clap::Error> for ReadError {
-    fn from(error: clap::Error) -> Self {
-        Self::Arguments(error)
-    }
-}
-
-impl From<StartupError> for ReadError {
-    fn from(error: StartupError) -> Self {
-        Self::File(error)
-    }
-}
-
-/// Everything in one line.
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Arguments(error) => {
-                let text = error.to_string();
-                let line = text.lines().next().unwrap_or_default();
-                f.write_str(line.strip_prefix("error: ").unwrap_or(line))
-            }
-            Self::File(error) => error.fmt(f),
-        }
-    }
-}
-
-/// The command line of a program with these parties and settings. If the settings have a doc comment, the help begins with it.
-pub(crate) fn command_of<S: Args>(program: &str, parties: &[&str]) -> clap::Command {
-    let about = format!("A server of parties: {}.", parties.join(", "));
-    let reached = "Each is at /parties/PARTY/ROOM, over HTTP and WebSocket.";
-    let command = Config::command().bin_name(program).display_name(program);
-    let command = command.about(about.clone()).long_about(format!("{about} {reached}"));
-    let command = command.version(concat!("on connection-counter ", env!("CARGO_PKG_VERSION")));
-    let health = clap::Command::new("health").about("Ask a running server whether it is ready. Exit code 0 means yes");
-    let check =
-        clap::Command::new(CHECK).about("Check the settings without serving. Print each one and where it comes from");
-    let command = command.subcommands([health, check]).disable_help_subcommand(true);
-    // Flags may come before or after the subcommand.
-    S::augment_args(command.next_help_heading(None::<&'static str>)).mut_args(|arg| arg.global(true))
-}
-
-// The settings of a program that has none. This is no doc comment, because `--help` would begin with it.
-#[derive(Args)]
-pub(crate) struct NoSettings {}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use clap::CommandFactory;
 
-    #[test]
-    fn help_names_the_programs_own_parties_and_settings() {
-        /// Everyone says what they like.
-        #[derive(Args)]
-        struct Own {
-            /// What nobody may say.
-            #[arg(long)]
-            taboo: Option<String>,
-        }
-        let plain = command_of::<NoSettings>("my-program", &["chat", "login"]).render_long_help().to_string();
-        assert!(
-            plain.starts_with("A server of parties: chat, login.") && plain.contains("my-program [OPTIONS]"),
-            "{plain}"
-        );
-        let own = command_of::<Own>("my-program", &["chat"]).render_long_help().to_string();
-        assert!(own.starts_with("Everyone says what they like") && own.contains("--taboo"), "{own}");
-        let options = own.split_once("Limits:").expect("there are limits").0;
-        assert!(options.contains("--taboo"), "settings of the program are no limits: {own}");
-        for counters in ["viewer", "site", "widget", "page id"] {
-            assert!(!plain.contains(counters), "{counters}: {plain}");
-        }
-    }
+    use super::*;
 
     #[test]
     fn the_flags_are_consistent_and_the_defaults_are_valid() {

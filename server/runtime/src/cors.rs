@@ -31,7 +31,7 @@ pub(crate) fn origin(text: &str) -> Result<HeaderValue, String> {
     value.ok_or_else(|| {
         format!(
             "{text:?} is not an origin; give one such as https://app.example.org (letters outside of ASCII as browsers send them, \
-             such as xn--bcher-kva.example), or * for every origin"
+             such as xn--bcher-kva.example), * for every origin, and commas between several"
         )
     })
 }

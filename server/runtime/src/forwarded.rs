@@ -16,9 +16,20 @@ pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     // A listener on [::] sees IPv4 peers as IPv6 addresses, and people copy those.
     let one = || text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-    let wrong =
-        |_| format!("{text:?} is not an address; give one such as 172.18.0.5, or a network such as 172.18.0.0/16");
+    let wrong = |_| {
+        format!(
+            "{text:?} is not an address; give one such as 172.18.0.5, or a network such as 172.18.0.0/16, and commas between several"
+        )
+    };
     text.parse().ok().and_then(unmapped).map_or_else(one, Ok).map_err(wrong)
+}
+
+/// Reads the name of a header, for clap's `value_parser`.
+///
+/// # Errors
+/// Fails if the text is no name.
+pub(crate) fn header_name(text: &str) -> Result<HeaderName, String> {
+    text.trim().parse().map_err(|_| format!("{text:?} is not the name of a header; give one, such as X-Real-IP"))
 }
 
 /// An IPv4 network that is written as one of IPv6, such as `::ffff:172.18.0.0/112`, as an IPv4 network. `None` if it is wider than all

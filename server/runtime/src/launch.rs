@@ -18,7 +18,8 @@ use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
     Greeting, Server,
-    config::{self, Command, Config, Invocation, LogFormat, NoSettings, ReadError},
+    command_line::{self, Command, Invocation, NoSettings, ReadError},
+    config::{Config, LogFormat},
     error::StartupError,
     health, listener, log,
     reload::{self, Reread, Running},
@@ -95,7 +96,7 @@ impl Server {
     #[must_use]
     pub fn main_with<S: Args>(self, set_up: impl Fn(S, Self, &Config) -> Result<Self, StartupError>) -> ExitCode {
         let program = program_name();
-        let mut invocation = match config::read::<S>(&program, &self.names()) {
+        let mut invocation = match command_line::read::<S>(&program, &self.names()) {
             Ok(invocation) => invocation,
             Err(ReadError::Arguments(error)) => error.exit(),
             Err(ReadError::File(error)) => return failed(&program, &error),
@@ -108,8 +109,13 @@ impl Server {
         if let Command::Check(settings) = command {
             return check(&program, &settings, invocation, |own, config| set_up(own, self, config));
         }
+        let in_json = invocation.config.log_format == LogFormat::Json;
         match self.launch(&program, invocation, set_up) {
             Ok(()) => ExitCode::SUCCESS,
+            Err(error) if in_json => {
+                tracing::error!("the server cannot start: {error}");
+                ExitCode::FAILURE
+            }
             Err(error) => failed(&program, &error),
         }
     }
@@ -130,9 +136,9 @@ impl Server {
         }
         config.validate()?;
         let server = set_up(invocation.own, self, &config)?;
-        tell_unknown(&invocation.unknown);
+        tell(&invocation.notes);
         let read = |now: &Config| {
-            let invocation = config::read::<S>(program, &parties).map_err(|error| error.to_string())?;
+            let invocation = command_line::read::<S>(program, &parties).map_err(|error| error.to_string())?;
             // Settings that wait for a restart must not stop that.
             let checked = invocation.config.validate();
             let config = reload::merged(now, invocation.config);
@@ -140,6 +146,7 @@ impl Server {
             let checked = checked.and_then(|filter| Ok((filter, set_up(invocation.own, Self::builder(), &config)?)));
             let (filter, server) = checked.map_err(|error| error.to_string())?;
             log(filter);
+            tell(&invocation.notes);
             Ok(Reread { config, server, values: invocation.values })
         };
         let runtime = tokio::runtime::Runtime::new().map_err(StartupError::Runtime)?;
@@ -167,7 +174,7 @@ impl Server {
     /// ```
     #[must_use]
     pub fn command<S: Args>(&self, program: &str) -> clap::Command {
-        config::command_of::<S>(program, &self.names())
+        command_line::command_of::<S>(program, &self.names())
     }
 }
 
@@ -183,10 +190,9 @@ fn program_name() -> String {
     if name.is_empty() { "server".to_owned() } else { name.into_owned() }
 }
 
-/// Logs which variables have no effect.
-fn tell_unknown(names: &[String]) {
-    for name in names {
-        tracing::warn!("the variable {name} is no setting, so it has no effect; --help lists all settings");
+fn tell(notes: &[String]) {
+    for note in notes {
+        tracing::warn!("{note}");
     }
 }
 
@@ -204,12 +210,11 @@ fn check<S>(
         Ok(server) => server,
         Err(error) => return failed(program, &error),
     };
-    let unknown =
-        invocation.unknown.iter().map(|name| format!("The variable {name} is no setting, so it has no effect.\n"));
-    let (unknown, users) = (unknown.collect::<String>(), server.greet(config.listen).users);
+    let notes = invocation.notes.iter().map(|note| format!("Note: {note}\n"));
+    let (notes, users) = (notes.collect::<String>(), server.greet(config.listen).users);
     let listen = config.listen;
     let said =
-        format!("{settings}\n{unknown}These settings are valid. The server would serve {users} on http://{listen}\n");
+        format!("{settings}\n{notes}These settings are valid. The server would serve {users} on http://{listen}\n");
     // The reader of our output may have closed it.
     let _ = io::stdout().write_all(said.as_bytes());
     ExitCode::SUCCESS
@@ -321,6 +326,9 @@ fn log_start(address: SocketAddr, greeting: &Greeting, config: &Config, connecti
         "version {version} serves on http://{address} {}; data is in {data}; at most {connections} connections",
         greeting.users
     );
+    if config.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+        tracing::warn!("--trusted-proxy names all addresses, so any reader can pretend to have another address");
+    }
     if connections < config.limits.connections {
         tracing::warn!(
             "this machine allows {connections} connections, not the {} of --max-connections, because each needs an open file. \

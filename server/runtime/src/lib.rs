@@ -39,6 +39,7 @@ mod client;
 pub mod close;
 #[doc = include_str!("../COMING_FROM_PARTYKIT.md")]
 pub mod coming_from_partykit {}
+mod command_line;
 mod companions;
 mod config;
 mod cors;

@@ -45,8 +45,9 @@ pub(crate) fn filter(text: &str, quiet: &[&'static str]) -> Result<EnvFilter, St
     let problem = "this is not a filter; give off, error, warn, info, debug, trace, or a list such as info,connection_counter=debug";
     let wrong = || StartupError::Setting { setting: "log", problem };
     let has_level = |part: &str| {
-        let level = part.rsplit('=').next().unwrap_or_default().trim();
-        LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known))
+        let (module, level) = part.rsplit_once('=').map_or(("", part), |(module, level)| (module, level));
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || "_-:".contains(c);
+        module.trim().chars().all(is_of_name) && LEVELS.iter().any(|known| level.trim().eq_ignore_ascii_case(known))
     };
     // Blanks between the entries of a list do not matter, as in all settings.
     let text = text.split(',').map(str::trim).collect::<Vec<_>>().join(",");
@@ -72,7 +73,18 @@ mod tests {
         {
             assert!(filter(text, &["chatty"]).is_ok(), "{text}");
         }
-        for text in ["verbose", "", "connection_counter", "info,verbose", "connection_counter=loud", "4", "info,"] {
+        for text in [
+            "verbose",
+            "",
+            "connection_counter",
+            "info,verbose",
+            "connection_counter=loud",
+            "4",
+            "info,",
+            "a b=info",
+            "a;b=info",
+            "[a]=info",
+        ] {
             assert!(filter(text, &["chatty"]).is_err(), "{text}");
         }
     }

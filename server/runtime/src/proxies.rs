@@ -150,7 +150,13 @@ fn is_loopback(address: IpAddr) -> bool {
 
 /// Whether a proxy has forwarded the request: its headers say so, or its host name is not this machine's.
 fn is_passed_on(headers: &HeaderMap) -> bool {
-    const SIGNS: [&str; 5] = ["x-forwarded-for", "forwarded", "x-real-ip", "via", "cf-connecting-ip"];
+    const SIGNS: [&str; 5] = ["forwarded", "x-real-ip", "via", "x-original-forwarded-for", "cdn-loop"];
+    let is_sign = |name: &str| {
+        name.starts_with("x-forwarded-")
+            || name.ends_with("-client-ip")
+            || name.starts_with("cf-")
+            || SIGNS.contains(&name)
+    };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<http::uri::Authority>().ok());
     let is_local = host.is_none_or(|host| {
         let name = host.host().trim_matches(['[', ']']);
@@ -158,7 +164,7 @@ fn is_passed_on(headers: &HeaderMap) -> bool {
             || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
             || !name.contains(['.', ':'])
     });
-    !is_local || SIGNS.iter().any(|sign| headers.contains_key(*sign))
+    !is_local || headers.keys().any(|name| is_sign(name.as_str()))
 }
 
 /// Whether an address belongs to a private network. Then it is one of the operator's machines, and not a reader. Hosting providers

@@ -82,6 +82,7 @@ fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
     static BODIES: Notice = Notice::warning();
     static UPGRADE: Notice = Notice::warning();
     static ASTRAY: Notice = Notice::warning();
+    static HOSTS: Notice = Notice::warning();
     let example = || room.map_or_else(String::new, |room| format!(". An example is the room {room}"));
     let (notice, reason, sentence) = match error {
         Error::ServerFull => (
@@ -146,6 +147,13 @@ fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
                 )
             });
             return Some("upgrade_lost");
+        }
+        Error::Hosts => {
+            HOSTS.give(|| {
+                "a request was refused with 400: it has two Host headers. Usually a proxy adds one; let it replace the browser's"
+                    .to_owned()
+            });
+            return Some("hosts");
         }
         Error::NoPartyForHandshake(path) => {
             ASTRAY.give(|| {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Ready at the first Ctrl-C or SIGTERM, or at SIGHUP unless that is for reloads. The second signal ends the program at once.
+/// Ready at the first Ctrl-C, SIGTERM or SIGQUIT, or at SIGHUP unless that is for reloads. The second signal ends the program at once.
 pub(crate) fn stop(reloads: bool) -> io::Result<impl Future<Output = ()>> {
     let mut signals = Ends::new(reloads)?;
     let (stop, stopping) = tokio::sync::oneshot::channel();
@@ -35,6 +35,7 @@ mod unix {
     /// The signals that end a program.
     pub(super) struct Ends {
         terminate: Signal,
+        quit: Signal,
         interrupt: Signal,
         hangups: Hangups,
     }
@@ -42,12 +43,19 @@ mod unix {
     impl Ends {
         pub(super) fn new(reloads: bool) -> io::Result<Self> {
             let hangups = Hangups::new(!reloads)?;
-            Ok(Self { terminate: signal(Kind::terminate())?, interrupt: signal(Kind::interrupt())?, hangups })
+            // Tools that rotate logs send these to other servers. Without a handler they would end this one without a goodbye.
+            // It stays when the signal is dropped.
+            for ignored in [Kind::user_defined1(), Kind::user_defined2()] {
+                drop(signal(ignored)?);
+            }
+            let [terminate, quit, interrupt] = [Kind::terminate(), Kind::quit(), Kind::interrupt()].map(signal);
+            Ok(Self { terminate: terminate?, quit: quit?, interrupt: interrupt?, hangups })
         }
 
         pub(super) async fn next(&mut self) {
             tokio::select! {
                 _ = self.terminate.recv() => {}
+                _ = self.quit.recv() => {}
                 _ = self.interrupt.recv() => {}
                 () = self.hangups.next() => {}
             }

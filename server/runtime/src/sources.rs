@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Arg, Command, Id};
+use clap::{Arg, ArgMatches, Command, Id, parser::ValueSource};
 
 use crate::error::StartupError;
 
@@ -67,14 +67,30 @@ pub(crate) fn apply(command: Command, file: Option<&EnvFile>) -> (Command, Sourc
 
 /// Environment variables that look like settings but are none, usually because of a typing error.
 pub(crate) fn unknown(command: &Command) -> Vec<String> {
-    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let variables = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     let known = known(command);
-    // Kubernetes sets a few of these in each container for a service of this name.
-    let is_of_kubernetes = |name: &str| name.contains("_SERVICE_") || name.starts_with("CONNECTION_COUNTER_PORT");
-    let mut unknown: Vec<_> =
-        names.filter(|name| name.starts_with(PREFIX) && !known.contains(name) && !is_of_kubernetes(name)).collect();
+    // Kubernetes sets a few of these in each container for a service whose name begins with ours.
+    let is_of_kubernetes = |name: &str, value: &OsStr| {
+        name.contains("_SERVICE_")
+            || name.contains("_PORT_")
+            || (name.ends_with("_PORT") && value.to_string_lossy().contains("://"))
+    };
+    let ours = variables.filter(|(name, value)| name.starts_with(PREFIX) && !is_of_kubernetes(name, value));
+    let mut unknown: Vec<_> = ours.map(|(name, _)| name).filter(|name| !known.contains(name)).collect();
     unknown.sort_unstable();
     unknown
+}
+
+/// Variables of the file that a flag or an environment variable overrules. `command` has no values of variables yet.
+pub(crate) fn overruled(file: &EnvFile, command: &Command, matches: &ArgMatches) -> Vec<String> {
+    let is_overruled = |arg: &Arg| {
+        let is_flag = matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+        let variable = arg.get_env().and_then(env::var_os);
+        is_flag || variable.is_some_and(|value| !value.to_str().is_some_and(|text| tidied(text, arg).is_empty()))
+    };
+    let overruled = command.get_arguments().filter(|arg| is_overruled(arg));
+    let names = overruled.filter_map(|arg| Some(arg.get_env()?.to_string_lossy().into_owned()));
+    names.filter(|name| file.values.contains_key(name)).collect()
 }
 
 fn known(command: &Command) -> Vec<String> {

@@ -69,6 +69,11 @@ impl ClusterSettings {
     fn parts(&self) -> Result<Option<(Cluster, Bus)>, StartupError> {
         let addresses: Vec<&str> =
             self.cluster.iter().map(|address| address.trim()).filter(|a| !a.is_empty()).collect();
+        if addresses.is_empty() && (!self.cluster_secret.is_empty() || self.cluster_ca.is_some()) {
+            let problem =
+                "a secret or a CA file is given for a cluster, but no address; name the NATS servers, or remove both";
+            return Err(StartupError::Setting { setting: "cluster", problem });
+        }
         if addresses.is_empty() {
             return Ok(None);
         }
@@ -175,6 +180,8 @@ mod tests {
         assert_eq!(joins(&["--cluster=nats://a:1,tls://user:word@b", SECRET]), Ok(true));
         for (args, says) in [
             (&["--cluster=nats://a"][..], "cluster-secret"),
+            (&[SECRET], "name the NATS servers"),
+            (&["--cluster=", "--cluster-ca=file"], "name the NATS servers"),
             (&["--cluster=nats://a", "--cluster-secret=short"], "cluster-secret"),
             (&["--cluster=http://user:word@a", SECRET], "cluster"),
             (&["--cluster=nats://a", SECRET, "--cluster-name=a.b"], "cluster-name"),

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Settings,
+    notice::Notice,
     party::{Result, Room, unix_ms},
     stored,
 };
@@ -77,7 +78,15 @@ impl Counter {
 
     /// Whether the counter may keep one page more.
     pub(super) fn may_keep_one_more(&self, room: &Room) -> Result<bool> {
-        Ok(self.pages.len() < room.setting::<Settings>()?.limits.pages_per_site)
+        static FULL: Notice = Notice::warning();
+        let may = self.pages.len() < room.setting::<Settings>()?.limits.pages_per_site;
+        if !may {
+            FULL.give(|| {
+                let site = room.id();
+                format!("some links to {site} show no counts: its counter keeps as many pages as --max-pages-per-site allows")
+            });
+        }
+        Ok(may)
     }
 
     /// Whether the counter may list one page more that nobody on this machine views or watches. Pages of other machines must

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use connection_counter_protocol::{PageId, PageMessage, close};
+use connection_counter_protocol::{MAX_LINKS_PER_MESSAGE, PageId, PageMessage, close};
 
 use super::{
     LINKS, Link, PATIENCE, Page, Unusual,
@@ -32,6 +32,13 @@ impl Page {
                 limits.links_per_message
             );
             say(connection, "too-many-links", message);
+            static MESSAGE: Notice = Notice::warning();
+            MESSAGE.give(|| {
+                format!(
+                    "the links of a message show no counts: it has more than --max-links-per-message allows. The widget sends up \
+                     to {MAX_LINKS_PER_MESSAGE} at once"
+                )
+            });
             return Ok(());
         }
         let page = page_id(room);
@@ -249,14 +256,22 @@ enum Bound {
 impl Bound {
     /// Logs that links show no counts.
     fn tell(self) {
+        static CONNECTION: Notice = Notice::warning();
         static PAGE: Notice = Notice::warning();
-        if self == Self::Page {
-            PAGE.give(|| {
+        let (notice, sentence) = match self {
+            Self::Connection => (
+                &CONNECTION,
+                "some links of a page show no counts: one viewer watches as many as --max-links-per-connection allows",
+            ),
+            Self::Page => (
+                &PAGE,
                 "some links of a page show no counts: its viewers watch as many as --max-links-per-room allows, or one address \
-                 watches half of those"
-                    .to_owned()
-            });
-        }
+                 watches half of those",
+            ),
+            // The runtime logs this.
+            Self::Address => return,
+        };
+        notice.give(|| sentence.to_owned());
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     close::{self, Close},
+    notice::Notice,
     party::Message,
 };
 
@@ -143,7 +144,7 @@ impl<E: Ears> Worker<E> {
             *listening == Listening::Yes && (pace.wait(limits.allowance, now_ms).is_zero() || socket.is_closing())
         });
         if let Err(error) = read {
-            tracing::debug!(%error, "a client broke the protocol");
+            tell(&error);
             socket.close(Close::new(code_of(&error), &error.to_string()));
             socket.finish_writing();
             *listening = Listening::Broken;
@@ -156,6 +157,18 @@ impl<E: Ears> Worker<E> {
 
 fn wrap(ms: u64) -> u32 {
     (ms % (1 << u32::BITS)) as u32
+}
+
+/// Logs that a client broke the protocol. If a flag allows more, it is named.
+fn tell(error: &FrameError) {
+    static TOO_BIG: Notice = Notice::warning();
+    tracing::debug!(%error, "a client broke the protocol");
+    if let FrameError::Capacity(_) = error {
+        TOO_BIG.give(|| {
+            "a connection was closed, because it sent a message that is larger than --max-message-bytes allows"
+                .to_owned()
+        });
+    }
 }
 
 /// The close code for a client that broke the protocol.

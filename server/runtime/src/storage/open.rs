@@ -31,17 +31,23 @@ impl Open {
     /// touched.
     pub(super) fn new(folder: &Path) -> Result<Self, StartupError> {
         let failed = |source| StartupError::Data { path: folder.to_owned(), source };
+        let failed_io = |error: io::Error| match error.kind() {
+            io::ErrorKind::PermissionDenied => failed(
+                format!("{error}. Make the user that runs the server the owner of all that is in it (chown -R)").into(),
+            ),
+            _ => failed(error.into()),
+        };
         fs::create_dir_all(folder).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
                 let is_link = fs::symlink_metadata(folder).is_ok_and(|found| found.is_symlink());
                 let found = if is_link { "a link that leads to no folder" } else { "a file, and no folder" };
                 failed(format!("there is {found}").into())
             }
-            _ => failed(error.into()),
+            _ => failed_io(error),
         })?;
         let place = folder.join("db");
-        finish_saving(folder, &place).map_err(|error| failed(error.into()))?;
-        if foreign::is_of_another_program(&place).map_err(|error| failed(error.into()))? {
+        finish_saving(folder, &place).map_err(failed_io)?;
+        if foreign::is_of_another_program(&place).map_err(failed_io)? {
             return Err(failed("db in it is not a database of this program".into()));
         }
         foreign::move_out(&place);
@@ -64,9 +70,7 @@ impl Open {
             }
             // The disk may be full, there may be too many open files, or a permission may be missing. The database itself may
             // be sound.
-            Err(fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error))) => {
-                Err(failed(error.into()))
-            }
+            Err(fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error))) => Err(failed_io(error)),
             Err(error) => Err(failed(error.into())),
         }
     }
