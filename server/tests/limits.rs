@@ -471,6 +471,37 @@ async fn messages_beyond_the_burst_are_read_at_the_allowed_rate() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_too_fast_is_not_taken_for_silent() {
+    let paced = ["--message-burst=1", "--messages-per-second=5", "--ping-interval-ms=200", "--idle-timeout-ms=500"];
+    let server = TestServer::with(&paced).await;
+    let mut anna = server.viewer("a").await;
+    for _ in 0..12 {
+        anna.socket.feed(Frame::text("ping")).await.unwrap();
+    }
+    anna.socket.flush().await.unwrap();
+    for _ in 0..12 {
+        assert_eq!(anna.next().await, "pong");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_was_too_fast_and_hangs_up_is_not_counted_any_more() {
+    let server = TestServer::with(&["--message-burst=5", "--messages-per-second=1"]).await;
+    for frame in [Frame::Pong("".into()), Frame::text("ping")] {
+        let mut anna = server.viewer("a").await;
+        server.expect_counted("all-pages", "a", 1).await;
+        for _ in 0..500 {
+            anna.socket.feed(frame.clone()).await.unwrap();
+        }
+        anna.socket.flush().await.unwrap();
+        drop(anna);
+        let left = Instant::now();
+        server.expect_counted("all-pages", "a", 0).await;
+        assert!(left.elapsed() < Duration::from_secs(3), "{:?}", left.elapsed());
+    }
+}
+
+#[tokio::test]
 async fn pings_pongs_and_unknown_messages_count_towards_the_rate() {
     let server = TestServer::with(&["--message-burst=5", "--messages-per-second=1"]).await;
     let unknown = Frame::text(r#"{"type":"?"}"#);

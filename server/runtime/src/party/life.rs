@@ -180,8 +180,9 @@ fn close_ungreeted(room: &Room, connection: &Connection, error: &Error) {
 
 /// Logs the error of a hook: as an error if the fault is ours, and at level `debug` if it is a stranger's bad input.
 fn log_failure(room: &Room, error: &Error) {
-    if error.status().is_client_error() {
-        tracing::debug!(room = %room.key, %error, "a hook refused its input");
+    // A client may leave at any time, also while a hook answers it.
+    if error.status().is_client_error() || matches!(error, Error::ConnectionClosed) {
+        tracing::debug!(room = %room.key, %error, "a hook refused its input, or its client has left");
     } else {
         static FAILED: Notice = Notice::fault();
         FAILED.give(|| format!("room {}: a hook failed: {error}", room.key));

@@ -29,6 +29,17 @@ pub(super) enum Listening {
     Broken,
 }
 
+/// Why a socket is served now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// The kernel has bytes of the client, or takes more of ours.
+    Ready,
+    /// The client was paused, and may have gone since then.
+    PauseOver,
+    /// The client sends no more.
+    HungUp,
+}
+
 /// What follows after a read.
 pub(super) enum Next {
     /// Nothing. The kernel reports when more arrives.
@@ -52,19 +63,38 @@ pub(super) struct Hearing {
     heard_at_ms: u32,
     /// It is paused until a set time, whatever it sends.
     pub(super) is_paused: bool,
+    /// It sends no more. What has arrived is read without a pause, as far as one burst allows.
+    has_hung_up: bool,
 }
 
 impl Hearing {
     /// A new client, with the bytes that arrived with its handshake.
     pub(super) fn new(already_read: &[u8], now_ms: u64) -> Self {
         let reader = Reader::keeping(already_read);
-        Self { reader, pace: Pace::new(), listening: Listening::Yes, heard_at_ms: wrap(now_ms), is_paused: false }
+        Self {
+            reader,
+            pace: Pace::new(),
+            listening: Listening::Yes,
+            heard_at_ms: wrap(now_ms),
+            is_paused: false,
+            has_hung_up: false,
+        }
     }
 
     /// For how many milliseconds it has sent nothing.
     pub(super) fn silent_ms(&self, now_ms: u64) -> u64 {
         // It may have sent something after the caller read the clock.
         wrap(now_ms).wrapping_sub(self.heard_at_ms).cast_signed().max(0).unsigned_abs().into()
+    }
+
+    /// Takes notice that the client has hung up. The last messages of a client that was too fast are read now, so that it is not
+    /// counted for longer than it is there.
+    pub(super) fn hangs_up(&mut self) {
+        if !self.has_hung_up {
+            self.has_hung_up = true;
+            self.is_paused = false;
+            self.pace = Pace::new();
+        }
     }
 
     /// Whether it broke the protocol.
@@ -93,7 +123,7 @@ impl<E: Ears> Worker<E> {
         for _ in 0..READS_IN_A_ROW {
             let wait = hearing.pace.wait(self.limits.allowance, now_ms);
             if !wait.is_zero() && !socket.is_closing() {
-                return Next::Pause(now + wait);
+                return if hearing.has_hung_up { gone("it ended without a goodbye") } else { Next::Pause(now + wait) };
             }
             if is_drained {
                 return Next::Wait;

@@ -12,6 +12,9 @@ use tokio_tungstenite::tungstenite::{
 use super::frame::{self, Frame};
 use crate::{close::Close, party::Message};
 
+/// A close code that was registered after RFC 6455.
+const BAD_GATEWAY: u16 = 1014;
+
 /// The meaning of a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Incoming {
@@ -172,7 +175,7 @@ fn close(payload: &[u8]) -> Result<Close, Error> {
         [high, low, reason @ ..] => {
             let code = u16::from_be_bytes([*high, *low]);
             let reason = std::str::from_utf8(reason).map_err(|error| Error::Utf8(error.to_string()))?;
-            if CloseCode::from(code).is_allowed() {
+            if CloseCode::from(code).is_allowed() || code == BAD_GATEWAY {
                 Ok(Close::new(code, reason))
             } else {
                 Ok(Close::new(CloseCode::Protocol.into(), "a close frame must not carry this code"))

@@ -14,7 +14,7 @@ use tokio::{io::unix::AsyncFd, task::JoinSet, time::sleep_until};
 
 use super::{
     Ears,
-    hearing::{Hearing, Next},
+    hearing::{Hearing, Next, Reason},
     pace::Allowance,
 };
 use crate::{close::Close, limits::Limits};
@@ -151,7 +151,8 @@ impl<E: Ears> Worker<E> {
                         _ if events.is_empty() => ready.clear_ready(),
                         _ => {
                             for event in &events {
-                                self.serve(event.token().0, event.is_read_closed(), &mut buffer, &mut paused);
+                                let reason = if event.is_read_closed() { Reason::HungUp } else { Reason::Ready };
+                                self.serve(event.token().0, reason, &mut buffer, &mut paused);
                             }
                             tokio::task::yield_now().await;
                         }
@@ -185,16 +186,19 @@ impl<E: Ears> Worker<E> {
             if let Some(hearing) = self.entries().get_mut(key).and_then(|entry| entry.hearing.as_mut()) {
                 hearing.is_paused = false;
             }
-            // The client may have gone during the pause.
-            self.serve(key, true, buffer, paused);
+            self.serve(key, Reason::PauseOver, buffer, paused);
         }
     }
 
-    /// Writes to and reads from one socket. With `to_the_end` it reads on after a short read.
-    fn serve(&self, key: usize, to_the_end: bool, buffer: &mut [u8], paused: &mut Paused) {
+    /// Writes to and reads from one socket.
+    fn serve(&self, key: usize, reason: Reason, buffer: &mut [u8], paused: &mut Paused) {
         let Some((connection, mut hearing)) = self.begin(key) else { return };
+        if reason == Reason::HungUp {
+            hearing.hangs_up();
+        }
         let socket = connection.as_ref();
         socket.flush();
+        let to_the_end = reason != Reason::Ready;
         let next =
             if hearing.is_paused { Next::Wait } else { self.hear(&connection, &mut hearing, to_the_end, buffer) };
         match socket.ended().map_or(next, Next::End) {
@@ -246,7 +250,8 @@ impl<E: Ears> Worker<E> {
             let silent_ms = hearing.silent_ms(now_ms);
             if let Some(close) = overdue {
                 over.push((key, close));
-            } else if silent_ms >= self.limits.idle_timeout_ms {
+            } else if silent_ms >= self.limits.idle_timeout_ms && !hearing.is_paused {
+                // One that is paused has sent more than was read yet.
                 over.push((key, Close::abnormal("no sign of life")));
             } else if silent_ms % self.limits.ping_interval_ms < passed_ms && silent_ms >= self.limits.ping_interval_ms
             {
