@@ -67,6 +67,15 @@ async fn a_hanging_disk_does_not_delay_the_shutdown() {
     STALLED.lock().unwrap().remove("end");
 }
 
+#[tokio::test]
+async fn readiness_names_a_disk_that_does_not_answer() {
+    let server = TestServer::of(parties, &[]).await;
+    assert_eq!(server.request("PUT", "/parties/disk/slow", &[], "").await.0, 200);
+    wait_until("it is said", async || server.get("/readyz").await.1.contains("the disk has not answered for")).await;
+    STALLED.lock().unwrap().remove("slow");
+    wait_until("it is over", async || !server.get("/readyz").await.1.contains("the disk has not answered")).await;
+}
+
 const COUNTER: &str = "/parties/counter/all-pages";
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -17,6 +18,8 @@ use crate::{error::StartupError, notice::Notice};
 
 /// How long a room waits for the thread. A stuck disk must not stop counting.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// A disk that takes longer than this for one order counts as hanging.
+const HANGS_AFTER: Duration = Duration::from_secs(5);
 /// Values that may wait while the disk takes no writes. Beyond this a write fails with [`StorageError::Full`], and the log says
 /// so. Tests go beyond it, and should not take a minute for that.
 pub(super) const MAX_PENDING: usize = if cfg!(test) { 32_768 } else { 262_144 };
@@ -40,6 +43,16 @@ pub(super) struct Pending {
     pub(super) writing: Arc<Batch>,
     /// Why the disk takes no writes at the moment.
     pub(super) fault: Option<String>,
+    /// Since when the thread has been busy with one order.
+    pub(super) busy_since: Option<Instant>,
+}
+
+impl Pending {
+    /// Why nothing can be stored at the moment.
+    fn trouble(&self) -> Option<String> {
+        let waits = self.busy_since.map(|since| since.elapsed()).filter(|waits| *waits >= HANGS_AFTER);
+        self.fault.clone().or_else(|| waits.map(|waits| format!("the disk has not answered for {} s", waits.as_secs())))
+    }
 }
 
 impl Db {
@@ -50,6 +63,7 @@ impl Db {
     pub(crate) fn open(folder: &Path) -> Result<Self, StartupError> {
         let (orders, inbox) = mpsc::channel();
         let shared = Arc::new(Shared { pending: Mutex::default(), orders });
+        let _opening = Opening::tell_if_slow(folder);
         writer::start(Arc::clone(&shared), folder, inbox)?;
         Ok(Self(shared))
     }
@@ -60,7 +74,13 @@ impl Db {
     /// Fails with [`StorageError::Full`]. The log then says so.
     pub(crate) fn write(&self, batch: Batch) -> Result<(), StorageError> {
         static FULL: Notice = Notice::fault();
+        static HANGS: Notice = Notice::fault();
         let mut pending = self.0.pending();
+        if pending.fault.is_none()
+            && let Some(trouble) = pending.trouble()
+        {
+            HANGS.give(|| format!("storage takes no writes: {trouble}. Counting goes on. Check the disk of --data"));
+        }
         let was_empty = pending.next.is_empty();
         let new = batch.keys().filter(|key| !pending.next.contains_key(*key)).count();
         if new > 0 && pending.next.len() + pending.writing.len() + new > MAX_PENDING {
@@ -103,7 +123,7 @@ impl Db {
 
     /// Why nothing can be stored at the moment, for `/readyz` and the metrics.
     pub(crate) fn fault(&self) -> Option<String> {
-        self.0.pending().fault.clone()
+        self.0.pending().trouble()
     }
 
     /// How many values wait to be written.
@@ -137,6 +157,25 @@ impl Db {
                 "the disk did not answer within --shutdown-timeout-ms; the values of the last seconds may be lost"
             );
         }
+    }
+}
+
+/// Logs that a database takes long to open, unless this is dropped before.
+struct Opening(#[expect(dead_code, reason = "its end says that the database is open")] mpsc::Sender<()>);
+
+impl Opening {
+    fn tell_if_slow(folder: &Path) -> Self {
+        let (sender, opened) = mpsc::channel::<()>();
+        let folder = folder.to_owned();
+        thread::spawn(move || {
+            if opened.recv_timeout(HANGS_AFTER) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let folder = folder.display();
+                tracing::warn!(
+                    "the data folder {folder} takes long to open, or its disk hangs; the server waits for it"
+                );
+            }
+        });
+        Self(sender)
     }
 }
 

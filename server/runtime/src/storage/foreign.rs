@@ -13,7 +13,9 @@ use std::{
 ///
 /// It does nothing while another server has the database open, because that server may be writing new files.
 pub(super) fn move_out(place: &Path) {
+    put_version_back(place);
     put_lock_back(place);
+    take_links_in(place);
     let Ok(lock) = fs::File::open(place.join("lock")) else { return };
     if lock.try_lock().is_err() {
         return;
@@ -42,7 +44,9 @@ pub(super) fn is_of_another_program(place: &Path) -> io::Result<bool> {
     if !place.is_dir() {
         return Ok(fs::symlink_metadata(place).is_ok());
     }
-    let has_sign = fs::read(place.join("version")).is_ok_and(|version| version.starts_with(b"FJL"));
+    let version = place.join("version");
+    // Reading a named pipe would take for ever.
+    let has_sign = version.is_file() && fs::read(version).is_ok_and(|version| version.starts_with(b"FJL"));
     if has_sign || place.join("keyspaces").join(META).is_dir() {
         return Ok(false);
     }
@@ -50,6 +54,36 @@ pub(super) fn is_of_another_program(place: &Path) -> io::Result<bool> {
     let is_ours = |name: &str| matches!(name, "lock" | "version" | "keyspaces") || is_journal(name);
     let names = fs::read_dir(place)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
     Ok(!names.iter().all(|name| name.to_str().is_some_and(is_ours)))
+}
+
+/// Writes the file `version` of a database that has none, or an empty one. fjall would take the database for damaged, or for new.
+fn put_version_back(place: &Path) {
+    let version = place.join("version");
+    let is_missing = fs::read_link(&version).is_err()
+        && fs::metadata(&version).map_or(true, |file| file.is_file() && file.len() == 0);
+    if !is_missing || !has_keyspaces(place).unwrap_or(false) {
+        return;
+    }
+    match fs::write(&version, super::journal::MAGIC) {
+        Ok(()) => {
+            tracing::warn!("the database had no file with its version; it was written again, and the data is kept")
+        }
+        Err(error) => {
+            tracing::error!(path = ?version, %error, "the database has no file with its version, and it cannot be written")
+        }
+    }
+}
+
+/// Replaces links to journals by copies, because fjall panics over them.
+fn take_links_in(place: &Path) {
+    for link in
+        super::open::journals(place).unwrap_or_default().into_iter().filter(|path| path.is_symlink() && path.is_file())
+    {
+        let copy = link.with_extension("copy");
+        if let Err(error) = fs::copy(&link, &copy).and_then(|_| fs::rename(&copy, &link)) {
+            tracing::error!(path = ?link, %error, "this journal is a link, and cannot be replaced by a copy; copy the file itself there");
+        }
+    }
 }
 
 /// Creates the lock of a database that has none. Backups and copies often leave out empty files, and fjall takes a database

@@ -5,6 +5,7 @@
 
 mod db;
 mod foreign;
+mod journal;
 mod open;
 mod reading;
 mod writer;

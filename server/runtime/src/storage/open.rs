@@ -8,7 +8,7 @@ use std::{
 
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use super::{ALARMS, Batch, Key, StorageError, foreign};
+use super::{ALARMS, Batch, Key, StorageError, foreign, journal::Journals};
 use crate::error::StartupError;
 
 /// Bytes that the database gathers in memory before it writes a table: some 2,000 values, also those that newer ones have
@@ -23,7 +23,12 @@ pub(super) struct Open {
     pub(super) db: Database,
     /// The rows of all rooms.
     pub(super) rows: Keyspace,
+    /// The path of the lock, and which file was there.
+    lock: (PathBuf, Option<FileId>),
 }
+
+/// The device and the inode of a file.
+type FileId = (u64, u64);
 
 impl Open {
     /// Opens the database `db` in the folder. If it is damaged, what can be read of it is copied into a new one, and the
@@ -51,17 +56,20 @@ impl Open {
             return Err(failed("db in it is not a database of this program".into()));
         }
         foreign::move_out(&place);
+        remove_unfinished(&place).map_err(failed_io)?;
+        let journals = Journals::read(&place).map_err(failed_io)?;
         let opened = caught(|| Self::try_new(&place));
         match opened {
+            Ok(open) if journals.were_cut() => Ok(open.take_back(folder, &journals)),
             // Alarms are read now, because the start needs them, and fjall finds damage only when it reads.
             Ok(open) => match caught(|| open.read_through(ALARMS)) {
-                Err(error) if is_damage(&error) => open.save(folder, &error),
+                Err(error) if is_damage(&error) => open.save(folder, &error, None),
                 _ => Ok(open),
             },
             Err(fjall::Error::Locked) => Err(StartupError::DataInUse { path: folder.to_owned() }),
             Err(error) if is_damage(&error) => {
                 if let Ok(tables) = Self::without_journals(&place, &error) {
-                    return tables.save(folder, &error);
+                    return tables.save(folder, &error, Some(&journals));
                 }
                 let aside = free_name(&place, ".bad");
                 fs::rename(&place, &aside).map_err(|source| failed(source.into()))?;
@@ -75,7 +83,16 @@ impl Open {
         }
     }
 
-    fn try_new(folder: &Path) -> fjall::Result<Self> {
+    pub(super) fn try_new(folder: &Path) -> fjall::Result<Self> {
+        Self::with_memory(folder, MEMTABLE_BYTES)
+    }
+
+    /// Opens a database that writes no table while it is open, so that its journal stays as it is.
+    pub(super) fn unwritten(folder: &Path) -> fjall::Result<Self> {
+        Self::with_memory(folder, u64::MAX)
+    }
+
+    fn with_memory(folder: &Path, memtable_bytes: u64) -> fjall::Result<Self> {
         const CACHE_BYTES: u64 = 4 * 1024 * 1024;
         const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
         const OPEN_FILES: usize = 32;
@@ -93,8 +110,16 @@ impl Open {
             .max_cached_files(Some(OPEN_FILES))
             .max_journaling_size(JOURNAL_BYTES)
             .open()?;
-        let rows = db.keyspace("rows", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))?;
-        Ok(Self { db, rows })
+        let rows = db.keyspace("rows", || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes))?;
+        let lock = folder.join("lock");
+        let id = id_of(&lock);
+        Ok(Self { db, rows, lock: (lock, id) })
+    }
+
+    /// Whether the folder is still where it was opened. Otherwise what is written is lost.
+    pub(super) fn is_in_place(&self) -> bool {
+        let (lock, id) = &self.lock;
+        id_of(lock) == *id
     }
 
     /// Opens what the tables of a database have if its journal may be damaged: all but the newest rows. The journals get other names.
@@ -138,8 +163,38 @@ impl Open {
         Ok(rows.commit()?)
     }
 
-    /// Copies all rows that can be read into a new database, which replaces this one. This one is moved aside.
-    pub(super) fn save(self, folder: &Path, cause: &fjall::Error) -> Result<Self, StartupError> {
+    /// Writes the rows of batches that fjall has dropped because of a damaged one before them.
+    fn take_back(self, folder: &Path, journals: &Journals) -> Self {
+        let kept = journals.keep(&folder.join("db"));
+        let saved = self.take_from(journals, folder);
+        let (kept_at, saved) = (kept.map_err(|error| error.to_string()), saved.map_err(|error| error.to_string()));
+        tracing::error!(
+            ?kept_at,
+            ?saved,
+            "the journal of the database is damaged; its other values were written again"
+        );
+        self
+    }
+
+    /// Writes the rows of all batches that are whole. Returns how many.
+    fn take_from(&self, journals: &Journals, folder: &Path) -> fjall::Result<usize> {
+        let scratch = folder.join("db.journal");
+        let Some(found) = journals.rows(&scratch) else { return Ok(0) };
+        let (taken, _) = self.take_in(found.rows.iter(), None)?;
+        self.db.persist(PersistMode::SyncAll)?;
+        drop(found);
+        fs::remove_dir_all(scratch)?;
+        Ok(taken)
+    }
+
+    /// Copies all rows that can be read into a new database, which replaces this one. This one is moved aside. Rows of the
+    /// journals, if they are given, replace those of this one.
+    pub(super) fn save(
+        self,
+        folder: &Path,
+        cause: &fjall::Error,
+        journals: Option<&Journals>,
+    ) -> Result<Self, StartupError> {
         let failed = |source| StartupError::Data { path: folder.to_owned(), source };
         let (place, new_place) = (folder.join("db"), saved_place(folder));
         if foreign::is_of_another_program(&new_place).map_err(|error| failed(error.into()))? {
@@ -152,8 +207,9 @@ impl Open {
         }
         let new = Self::try_new(&new_place).map_err(|error| failed(error.into()))?;
         let saved = self.copy_to(&new).and_then(|saved| {
+            let newer = journals.map_or(Ok(0), |journals| new.take_from(journals, folder))?;
             new.db.persist(PersistMode::SyncAll)?;
-            Ok(saved)
+            Ok(saved + newer)
         });
         let saved = saved.map_err(|error| failed(error.into()))?;
         // fjall writes into its folder until the last handle is dropped.
@@ -200,6 +256,17 @@ impl Open {
     }
 }
 
+#[cfg(unix)]
+fn id_of(file: &Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(file).ok().map(|file| (file.dev(), file.ino()))
+}
+
+#[cfg(not(unix))]
+fn id_of(_: &Path) -> Option<FileId> {
+    None
+}
+
 /// The result of fjall. A panic counts as damage, because a flipped bit can make lengths absurd, for example.
 pub(super) fn caught<T>(work: impl FnOnce() -> fjall::Result<T>) -> fjall::Result<T> {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(fjall::Error::Unrecoverable))
@@ -220,6 +287,7 @@ fn finish_saving(folder: &Path, place: &Path) -> io::Result<()> {
 
 /// Whether the disk can take as much as the database writes at once. A full disk may take a few bytes and then fail again.
 pub(super) fn has_space(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
     let probe = folder.join("db.probe");
     let written = fs::File::create(&probe).and_then(|mut file| {
         io::copy(&mut io::Read::take(io::repeat(1), MEMTABLE_BYTES), &mut file)?;
@@ -248,7 +316,26 @@ pub(super) fn is_damage(error: &fjall::Error) -> bool {
     }
 }
 
-fn journals(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// Removes a database whose first start ended early, before it had a row.
+fn remove_unfinished(place: &Path) -> io::Result<()> {
+    let has_rows = || {
+        let has_tables = |number: fs::DirEntry| {
+            fs::read_dir(number.path().join("tables")).is_ok_and(|mut some| some.next().is_some())
+        };
+        let keyspaces = fs::read_dir(place.join("keyspaces"));
+        // The list of keyspaces is a table, too.
+        let is_list = |entry: &fs::DirEntry| entry.file_name() == "0";
+        let mut others = keyspaces.into_iter().flatten().flatten().filter(|entry| !is_list(entry));
+        Ok::<_, io::Error>(others.any(has_tables) || !Journals::read(place)?.are_empty())
+    };
+    if !place.is_dir() || foreign::has_keyspaces(place)? || has_rows()? {
+        return Ok(());
+    }
+    tracing::info!("an earlier start ended before the database was complete; it is created again");
+    fs::remove_dir_all(place)
+}
+
+pub(super) fn journals(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     Ok(paths.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "jnl")).collect())
 }

@@ -527,6 +527,128 @@ async fn a_damaged_journal_does_not_cost_the_rows_in_tables() {
     }
 }
 
+/// A closed database whose 10 values are only in its journal, each in a batch of its own.
+async fn with_journal() -> (TestDb, PathBuf) {
+    let mut db = TestDb::new();
+    for number in 0..10 {
+        db.room("a").put(&format!("key {number}"), &"x".repeat(1_000)).unwrap();
+        db.reopen().await;
+    }
+    db.close(PATIENCE).await;
+    let journal = db.place().join("0.jnl");
+    (db, journal)
+}
+
+async fn values(db: &TestDb) -> usize {
+    db.room("a").list::<String>(ListOptions::default()).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn damage_in_a_journal_loses_only_the_batches_that_it_is_in() {
+    let flipped = |journal: &Path| overwrite(journal, 5_000, |byte| byte[0] ^= 1);
+    let zeroed = |journal: &Path| (0..1_500).for_each(|at| overwrite(journal, at, |byte| byte[0] = 0));
+    let first = |journal: &Path| overwrite(journal, 0, |byte| byte[0] = 0xff);
+    type Damage<'a> = (&'a str, &'a dyn Fn(&Path), usize);
+    let damages: [Damage<'_>; 3] =
+        [("a flipped bit", &flipped, 9), ("a zeroed block", &zeroed, 8), ("the first byte", &first, 9)];
+    for (how, damage, kept) in damages {
+        let (mut db, journal) = with_journal().await;
+        damage(&journal);
+        db.db = Db::open(&db.folder).unwrap();
+        assert_eq!(values(&db).await, kept, "{how}");
+        db.reopen().await;
+        assert_eq!(values(&db).await, kept, "{how}: they are stored");
+        assert!(db.bad(1).exists() || db.folder.join("db.journal-1").exists(), "{how}: the damaged one is kept");
+        assert!(!db.folder.join("db.journal-2").exists() && !db.bad(2).exists(), "{how}: it is noticed once");
+        assert!(!db.folder.join("db.journal").exists(), "{how}: nothing is left over");
+        db.close(PATIENCE).await;
+    }
+}
+
+#[tokio::test]
+async fn half_a_batch_at_the_end_of_a_journal_is_no_damage() {
+    let (mut db, journal) = with_journal().await;
+    let used = fs::read(&journal).unwrap().iter().rposition(|byte| *byte != 0).unwrap();
+    fs::OpenOptions::new().write(true).open(&journal).unwrap().set_len(used as u64 - 300).unwrap();
+    db.db = Db::open(&db.folder).unwrap();
+    assert_eq!(values(&db).await, 9);
+    assert!(!db.folder.join("db.journal-1").exists() && !db.bad(1).exists());
+    db.close(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_journal_that_is_a_link_is_kept() {
+    let (mut db, journal) = with_journal().await;
+    let elsewhere = db.folder.join("elsewhere");
+    fs::rename(&journal, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &journal).unwrap();
+    db.db = Db::open(&db.folder).unwrap();
+    assert_eq!(values(&db).await, 10);
+    assert!(!journal.is_symlink());
+    db.close(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_database_that_lost_its_version_is_kept() {
+    let empty: fn(&Path) = |version| fs::write(version, "").unwrap();
+    let lost: fn(&Path) = |version| fs::remove_file(version).unwrap();
+    for damage in [empty, lost] {
+        let (mut db, _) = with_journal().await;
+        damage(&db.place().join("version"));
+        db.db = Db::open(&db.folder).unwrap();
+        assert_eq!(values(&db).await, 10);
+        assert!(!db.bad(1).exists());
+        db.close(PATIENCE).await;
+    }
+}
+
+#[test]
+fn a_pipe_with_the_name_of_the_version_does_not_stop_the_start() {
+    let parent = tempfile::tempdir().unwrap();
+    let place = parent.path().join("db");
+    fs::create_dir(&place).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(place.join("version")).status();
+    assert!(made.expect("this test needs the program mkfifo").success());
+    assert!(!foreign::is_of_another_program(&place).unwrap());
+}
+
+#[tokio::test]
+async fn a_first_start_that_ended_early_is_no_damage() {
+    for complete in [&["keyspaces", "version"][..], &["keyspaces/0/tables", "version", "lock"], &["keyspaces", "0.jnl"]]
+    {
+        let db = TestDb::new();
+        db.close(PATIENCE).await;
+        fs::remove_dir_all(db.place()).unwrap();
+        for name in complete {
+            let path = db.place().join(name);
+            match *name {
+                "version" => fs::write(path, journal::MAGIC).unwrap(),
+                "0.jnl" => fs::write(path, [0; 100_000]).unwrap(),
+                "lock" => fs::write(path, "").unwrap(),
+                _ => fs::create_dir_all(path).unwrap(),
+            }
+        }
+        let opened = Db::open(&db.folder).unwrap();
+        assert!(!db.bad(1).exists(), "{complete:?}");
+        opened.close(PATIENCE).await;
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_is_deleted_while_the_server_runs_is_noticed_and_made_again() {
+    let db = TestDb::new();
+    db.room("a").put("old", &1).unwrap();
+    wait_until("it is written", || db.pending_values() == 0).await;
+    fs::remove_dir_all(&db.folder).unwrap();
+    db.room("a").put("new", &1).unwrap();
+    wait_until("it is noticed", || db.fault().is_some_and(|fault| fault.contains("moved or deleted"))).await;
+    wait_until("it takes writes again", || db.fault().is_none() && db.pending_values() == 0).await;
+    db.close(PATIENCE).await;
+    let again = Db::open(&db.folder).unwrap();
+    assert_eq!(Storage::of_room(again.clone(), "page", "a").get::<i32>("new").await.unwrap(), Some(1));
+    again.close(PATIENCE).await;
+}
+
 #[tokio::test]
 async fn a_database_that_may_not_be_read_stays_where_it_is() {
     let mut db = closed().await;

@@ -85,12 +85,14 @@ impl Writer {
                 Some(due) => inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
                 None => inbox.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
             };
+            self.shared.pending().busy_since = Some(Instant::now());
             // Some faults make fjall panic. The thread must go on.
             match panic::catch_unwind(AssertUnwindSafe(|| self.turn(order))) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => return,
                 Err(_) => self.fail(&fjall::Error::Unrecoverable),
             }
+            self.shared.pending().busy_since = None;
         }
     }
 
@@ -132,6 +134,9 @@ impl Writer {
 
     /// Writes all pending values as one batch.
     fn write(&mut self) {
+        if self.open.take_if(|open| !open.is_in_place()).is_some() {
+            return self.tell_fault(&"the folder of the database was moved or deleted while the server runs");
+        }
         if self.open.is_none()
             && let Err(error) = self.reopen()
         {
@@ -167,7 +172,7 @@ impl Writer {
         let opened = Open::new(&self.folder)?;
         let read = if self.suspect { open::caught(|| opened.read_through(b"")) } else { Ok(()) };
         self.open = Some(match read {
-            Err(error) if open::is_damage(&error) => opened.save(&self.folder, &error)?,
+            Err(error) if open::is_damage(&error) => opened.save(&self.folder, &error, None)?,
             _ => opened,
         });
         self.suspect = false;
@@ -215,7 +220,7 @@ impl Writer {
         match first {
             Err(StorageError::Database(error)) if open::is_damage(&error) => {
                 let Some(damaged) = self.open.take() else { return Err(error.into()) };
-                match damaged.save(&self.folder, &error) {
+                match damaged.save(&self.folder, &error, None) {
                     Ok(saved) => self.open = Some(saved),
                     Err(problem) => {
                         self.suspect = true;
