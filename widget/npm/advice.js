@@ -57,7 +57,8 @@ const ELSEWHERE = {
 };
 
 /** What is wrong with an option. `undefined` if the attribute or parameter may belong to another program. */
-function explain([spelled, name, value, remedy = ELSEWHERE[spelled]]) {
+function explain([given, name, value, remedy = ELSEWHERE[given]]) {
+  const spelled = given.startsWith("data-") ? kebab(given) : given;
   if (remedy) return `${spelled}=${written(value)} (${remedy})`;
   if (Object.hasOwn(EXPECTED, name)) return `${spelled}=${written(value)} (expected: ${EXPECTED[name]})`;
   const meant = meantBy(name.toLowerCase());

@@ -3,8 +3,8 @@
  * They cross as numbers from 1 up, 0 is none; `dom.d.ts` lists all that crosses. `wasm.js` catches what is thrown here.
  */
 
-import { COUNT, LABEL, PLACE, layerIn, style } from "./style.js";
 import { KEY, viewersEvent } from "./page.js";
+import { COUNT, LABEL, PLACE, layerIn, style } from "./style.js";
 import { createArrange, roomFor } from "./place.js";
 import { createShown } from "./shown.js";
 import { createSocket } from "./socket.js";
@@ -156,7 +156,6 @@ const dom = {
     free.push(slot);
   },
   isThere: (slot) => Boolean(isThere(elements[slot])),
-
   place(number, idx, reach) {
     const element = at(number, idx);
     const { top, bottom } = element.getBoundingClientRect();
@@ -177,11 +176,11 @@ const dom = {
     // In SVG, `href` is an object.
     const inSvg = element.href.baseVal;
     const href = inSvg ?? element.getAttribute("href");
-    asked = { element, known, href, inSvg };
+    asked = [element, known, href, inSvg];
     return known.get(href) ?? -1;
   },
   address() {
-    const { element, inSvg } = asked;
+    const [element, , , inSvg] = asked;
     try {
       const address = inSvg === undefined ? element.href : inSvg && new URL(inSvg, element.baseURI).href;
       // In SVG, none is an empty one.
@@ -192,11 +191,11 @@ const dom = {
     }
   },
   mean(key) {
-    if (asked.known.size > MOST_MEANINGS) asked.known.clear();
-    asked.known.set(asked.href, key);
+    const [, known, href] = asked;
+    if (known.size > MOST_MEANINGS) known.clear();
+    known.set(href, key);
   },
   forgetMeanings: () => (meanings = new WeakMap()),
-
   inner(number, idx) {
     const element = at(number, idx);
     if (!element.hasAttribute(INSIDE)) return 0;
@@ -231,8 +230,8 @@ const dom = {
   write(slot, viewers) {
     if (viewers < 0) return written[slot] && carry(slot, BLANK);
     const text = shown.textFor(slot, elements[slot], viewers);
-    const [count, [oldCount, oldLabel, place]] = [`${viewers}`, written[slot] ?? BLANK];
-    if (text) carry(slot, [count, text === count ? null : text, place]);
+    const [oldCount, oldLabel, place] = written[slot] ?? BLANK;
+    if (text) carry(slot, [`${viewers}`, text === `${viewers}` ? null : text, place]);
     if (roomFor(text) > roomFor(oldLabel ?? oldCount)) dom.arrange(slot);
   },
   restore(slot) {
@@ -240,7 +239,6 @@ const dom = {
     texts.forEach((text, idx) => written[slot] === texts && rewrite(elements[slot], NAMES[idx], null, text));
   },
   tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),
-
   end() {
     stopping.abort();
     shown.forget();

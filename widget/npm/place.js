@@ -104,7 +104,7 @@ function lookAround(element, flows) {
     if (!isHeld && (!flows || overflowX !== "visible")) isHeld = isHolding = true;
     isInside &&= overflowX + contentVisibility + borderWidth + contain + clipPath === "visiblevisible0pxnonenone";
   }
-  return { near, holders, isHolding };
+  return [near, holders, isHolding];
 }
 
 /** Whether something lies over a link, such as a header that stays in sight: a positioned link would come out on top of that. */
@@ -140,13 +140,13 @@ function findPlace(element, text, lines) {
   const zoom = zoomOf(element);
   const size = parseFloat(style.fontSize) * zoom;
   const flows = isText(element, style, size);
-  const around = (flows || !isInline) && lookAround(element, flows);
+  const [near, holders, isHolding] = ((flows || !isInline) && lookAround(element, flows)) || [];
   if (
-    !around ||
+    !near ||
     // Letters that one can see through show what is behind them, and the number would have no colour.
     /a.*, 0\)/.test(style.webkitTextFillColor) ||
     (!flows && style.backgroundImage !== "none") ||
-    (around.isHolding && !canHold(element, style))
+    (isHolding && !canHold(element, style))
   ) {
     return;
   }
@@ -168,7 +168,7 @@ function findPlace(element, text, lines) {
   const isPlain = (other) =>
     element.contains(other)
       ? other.textContent.trim() && (other === element || !isSolid(other))
-      : !isSolid(element) && around.near.has(other);
+      : !isSolid(element) && near.has(other);
   const characters = DOT + CHARACTER * roomFor(text.replace(/[^ -~]/g, "xx"));
   // Whatever is in a box may be as narrow as an arrow. What comes after a link on its line is found where it begins.
   const stepPx = flows ? 12 : 6;
@@ -182,7 +182,7 @@ function findPlace(element, text, lines) {
       line.left - 1 < left + width &&
       line.bottom - BELOW * line.height > top &&
       line.top + ABOVE * line.height < bottom;
-    if (around.holders.some((holder) => left < holder.left || left + width > holder.right)) return;
+    if (holders.some((holder) => left < holder.left || left + width > holder.right)) return;
     for (let across = 0, y = top; across < width + stepPx; across += stepPx) {
       const there = root.elementFromPoint(left + Math.min(across, width), y);
       // Above is the border of what is there, or the backdrop of a dialog.
@@ -202,7 +202,7 @@ function findPlace(element, text, lines) {
     ? (!padding && isFree("beside", font, -font * (GAP + characters), middle)) ||
       (small * characters <= line.width && isFree("above small", small, padding, middle - small * RAISE))
     : isFree("box end", font, font * GAP, middle) || isFree("box small top", small, small * GAP, box.top + small * CORNER);
-  return place && place + (around.isHolding ? " held" : "") + (isRtl ? " rtl" : "");
+  return place && place + (isHolding ? " held" : "") + (isRtl ? " rtl" : "");
 }
 
 /** One link of a hostile page does not keep others from their places. */

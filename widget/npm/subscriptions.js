@@ -19,9 +19,8 @@ export function createSubscriptions(engine, rule) {
     }
   };
   const notify = (number, viewers) => {
-    const subscription = all[number];
     try {
-      subscription?.callback(known(viewers));
+      all[number]?.callback(known(viewers));
     } catch (error) {
       // This exception comes from the page's own code, so it is reported as the page's.
       reportError(error);

@@ -24,7 +24,7 @@ export function createTab(engine, rule, listening) {
     timers.forEach(clearTimeout);
     close();
   };
-  listening.signal.addEventListener("abort", end, { __proto__: null, once: true });
+  listening.signal.onabort = end;
 
   return {
     listen() {
@@ -87,6 +87,6 @@ export function createTab(engine, rule, listening) {
       });
     },
     nowMs: () => performance.now(),
-    random: () => Math.random(),
+    random: Math.random,
   };
 }

@@ -5,7 +5,7 @@
 
 import { bringUp } from "./wasm.js";
 import { pageIsIdle } from "./idle.js";
-import { camel, kebab } from "./names.js";
+import { camel } from "./names.js";
 import { startOnce } from "./widget.js";
 
 const fetchModule = () => fetch(new URL(WASM_FILE, import.meta.url), { __proto__: null, integrity: WASM_INTEGRITY });
@@ -21,7 +21,7 @@ export function startFrom(address, attributes, getModule = fetchModule) {
   const options = [
     // live.js has read `engine`, and only from the attributes.
     ...[...searchParams].map(([name, value]) => [`?${name}`, name === "engine" ? "" : camel(name), value]),
-    ...Object.entries(attributes).map(([name, value]) => [`data-${kebab(name)}`, name, value]),
+    ...Object.entries(attributes).map(([name, value]) => [`data-${name}`, name, value]),
   ];
   const loadEngine = () => (attributes.engine === "js" ? loadPlain() : bringUp(getModule).catch(loadPlain));
   return startOnce(options, new URL(".", address).href, loadEngine);
