@@ -61,6 +61,22 @@ story("menu that a click opens has no numbers over it", {}, async (stage) => {
   await until("the number is back", async () => (await placesOf(tab))[0] === "beside");
 });
 
+story("numbers stand at their links, not at the top of taller lines", {}, async (stage) => {
+  const tab = await openGuest(stage, "tall");
+  // How far the middle of each number is from that of its link, in the link's font size.
+  const distances = await tab.page.$$eval("[data-viewers-place]", (links) =>
+    links.map((link) => {
+      const { height, top, translate } = getComputedStyle(link, "::after");
+      const box = link.getBoundingClientRect();
+      const raised = parseFloat(translate.split(" ")[1] ?? "0");
+      const middle = parseFloat(top) + parseFloat(height) / 2 + raised - scrollY;
+      return [link.textContent, (middle - (box.top + box.bottom) / 2) / parseFloat(getComputedStyle(link).fontSize)];
+    }),
+  );
+  assert.ok(distances.length > 2, "some are drawn");
+  for (const [text, distance] of distances) assert.ok(Math.abs(distance) < 0.75, `the number of ${text} is ${distance} away`);
+});
+
 /** Opens a guest at each width, and compares it with itself without numbers. */
 async function expectUnchanged(stage, name) {
   for (const width of WIDTHS) {

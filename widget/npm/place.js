@@ -18,6 +18,10 @@ const DIGIT = 0.72;
 /** How much of the height of a line's letters is empty above all but the tallest, and below all. */
 const ABOVE = 0.2;
 const BELOW = 0.02;
+/** How much taller above its link a line may be, in the link's font size. */
+const SLACK = 0.25;
+/** How many parts of a paragraph are looked at. A listing of code may have many more, but its lines are all of one height. */
+const MOST_PARTS = 500;
 const RTL = /[\u0590-\u08ff\ufb1d-\ufefc]/;
 const UPRIGHT = /^hor.*bnonenone(none|m.*x\(1, 0, 0, 1,)/;
 const NOTHING = /^(none|normal)?$/;
@@ -107,6 +111,31 @@ function lookAround(element, flows) {
   return [near, holders, isHolding];
 }
 
+/** The boxes of those of these elements that are in lines, with all that is in them. A float is in none. */
+const boxesOf = (elements) =>
+  [...elements]
+    .slice(0, MOST_PARTS)
+    .filter((element) => /^inline/.test(styleOf(element).display))
+    .flatMap((element) => [element, ...element.querySelectorAll("*")].flatMap((part) => [...part.getClientRects()]));
+
+/**
+ * Whether the line of a link is much taller than the link, because of a heading's letters or a picture. Whatever is positioned after
+ * the link stands at the top of the line, a number too.
+ */
+function isInTallLine(element, line, size, lines) {
+  const { display } = styleOf(element);
+  if (display !== "inline") return;
+  const around = element.parentElement ?? element.getRootNode().host;
+  const { children } = around;
+  const style = styleOf(around);
+  if (!lines.has(children)) lines.set(children, boxesOf(children));
+  return (
+    parseFloat(style.fontSize) * zoomOf(around) * (1 - SLACK) > size ||
+    lines.get(children).some(({ top, bottom }) => top < line.top - size * SLACK && bottom > line.top + size / 2) ||
+    isInTallLine(around, line, size, lines)
+  );
+}
+
 /** Whether something lies over a link, such as a header that stays in sight: a positioned link would come out on top of that. */
 function isCovered(element) {
   const { left, top, width, height } = element.getBoundingClientRect();
@@ -128,8 +157,8 @@ const canHold = (element, { inset, zIndex }) =>
  * Where the number of a link can be drawn, in the words of the style sheet; nothing for nowhere, or `LATER`. Asked while it has none.
  * @param {Element} element
  * @param {string} text what would be drawn
- * @param {Map<Element | ShadowRoot, DOMRect[] | boolean | ShadowRoot>} lines where each element has lines of text; something else if it draws
- * more than that. Shared by the links of a turn, in which nothing moves
+ * @param {Map<Element | ShadowRoot | HTMLCollection, DOMRect[] | boolean | ShadowRoot>} lines where each element has lines of text; something
+ * else if it draws more than that; and for the children of an element, their boxes. Shared by the links of a turn, in which nothing moves
  */
 function findPlace(element, text, lines) {
   const view = element.ownerDocument.defaultView;
@@ -156,7 +185,7 @@ function findPlace(element, text, lines) {
   range.selectNodeContents(element);
   // Its last line, which has no width after a block.
   const line = [...(flows && !isInline ? range : element).getClientRects()].at(-1);
-  if (!line?.width || (flows && RTL.test(element.textContent) !== isRtl)) return;
+  if (!line?.width || (flows && (RTL.test(element.textContent) !== isRtl || isInTallLine(element, line, size, lines)))) return;
   const middle = (line.top + line.bottom) / 2;
   const root = element.getRootNode();
   const shown = root.elementFromPoint((line.left + line.right) / 2, middle);
