@@ -212,6 +212,8 @@ function findPlace(element, text, lines) {
       line.bottom - BELOW * line.height > top &&
       line.top + ABOVE * line.height < bottom;
     if (holders.some((holder) => left < holder.left || left + width > holder.right)) return;
+    // The pointer may not meet what is beside a link.
+    if (lines.get(element.parentElement?.children)?.some(isHit)) return;
     for (let across = 0, y = top; across < width + stepPx; across += stepPx) {
       const there = root.elementFromPoint(left + Math.min(across, width), y);
       // Above is the border of what is there, or the backdrop of a dialog.
