@@ -283,6 +283,8 @@ export function createArrange(elements, written, carry) {
       return before;
     });
     places.forEach((place, idx) => place && put(batch[idx][0], place));
+    // A rule of the page for all pseudo-elements may put the number into the text.
+    for (const [slot] of batch) if (written[slot]?.[2] && styleOf(elements[slot], "::after").position !== "absolute") put(slot, null);
     if (due.size > 0) wait(REST * (performance.now() - begunMs) + restMs);
   });
   return (slot) => {
