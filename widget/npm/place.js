@@ -91,7 +91,7 @@ function lookAround(element, flows) {
   let isHolding = false;
   let isInside = true;
   for (let at = element; at; at = at.parentElement ?? at.getRootNode().host) {
-    const { borderWidth, clipPath, contain, contentVisibility, overflowX, position, rotate, scale, transform, writingMode } =
+    const { borderWidth, clipPath, contain, contentVisibility, maskImage, overflowX, position, rotate, scale, transform, writingMode } =
       styleOf(at);
     if (!UPRIGHT.test(writingMode + rotate + scale + transform)) return;
     if (isInside) near.add(at);
@@ -106,7 +106,7 @@ function lookAround(element, flows) {
     if (at.matches("body,html")) continue;
     // A number stands in its box, or has to go along when that scrolls.
     if (!isHeld && (!flows || overflowX !== "visible")) isHeld = isHolding = true;
-    isInside &&= overflowX + contentVisibility + borderWidth + contain + clipPath === "visiblevisible0pxnonenone";
+    isInside &&= overflowX + contentVisibility + borderWidth + contain + clipPath + maskImage === "visiblevisible0pxnonenonenone";
   }
   return [near, holders, isHolding];
 }
@@ -175,6 +175,7 @@ function findPlace(element, text, lines) {
     // Letters that one can see through show what is behind them, and the number would have no colour.
     /a.*, 0\)/.test(style.webkitTextFillColor) ||
     (!flows && style.backgroundImage !== "none") ||
+    style.maskImage !== "none" ||
     (isHolding && !canHold(element, style))
   ) {
     return;
