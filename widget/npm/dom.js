@@ -92,11 +92,12 @@ const list = (found) => {
   return found.length && lastList;
 };
 const at = (number, idx) => lists.get(number)[idx];
-const isBare = (slot) =>
-  written[slot]?.some((text, idx) => text !== null && elements[slot].getAttribute(NAMES[idx]) === null);
+/** Whether a link carries something else than what we wrote. */
+const isAltered = (slot) => (written[slot] ?? BLANK).some((text, idx) => elements[slot].getAttribute(NAMES[idx]) !== text);
 /** Changes one attribute, unless it is no longer what we wrote: then someone else has taken it over. */
 const rewrite = (element, name, from, to) => {
-  if (from === to || (from !== undefined && element.getAttribute(name) !== from)) return;
+  const text = element.getAttribute(name);
+  if (text === to || (from !== undefined && text !== from)) return;
   if (to === null) element.removeAttribute(name);
   else element.setAttribute(name, to);
 };
@@ -121,7 +122,7 @@ function onChange(records) {
   for (const { target, type, attributeName, addedNodes, removedNodes } of records) {
     if (NAMES.includes(attributeName)) {
       const slot = slots.get(target);
-      if (slot && isBare(slot)) engine.lost(slot);
+      if (slot && isAltered(slot)) engine.lost(slot);
       continue;
     }
     isTheirs = true;
@@ -235,8 +236,9 @@ const dom = {
     if (roomFor(text) > roomFor(oldLabel ?? oldCount)) dom.arrange(slot);
   },
   restore(slot) {
-    const texts = written[slot];
-    texts.forEach((text, idx) => written[slot] === texts && rewrite(elements[slot], NAMES[idx], null, text));
+    const texts = written[slot] ?? BLANK;
+    written[slot] = undefined;
+    carry(slot, texts);
   },
   tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),
   end() {
