@@ -25,7 +25,7 @@ const tagWith = (stage, options) => `<script async src="${stage.server.url}/live
 story("invalid options are one warning, in the author's spelling", {}, async (stage) => {
   const options =
     'data-links="a[" data-scope="world" data-min="abc" data-hidden-after="30s" data-label="{n}" data-text="now" data-hash="maybe" ' +
-    'data-bots="all" data-canonical="no" data-query="page id" data-omit="color /topic/* [/a ?b,?c ?utm* /%zz[/*]" data-lable="{count}" data-hiden-after="9" data-hiddenAfter="9"';
+    'data-bots="all" data-canonical="no" data-query="true" data-omit="color /topic/* [/a ?b,?c ?utm* /%zz[/*]" data-lable="{count}" data-hiden-after="9" data-hiddenAfter="9"';
   const { tab, site, warnings } = await openWith(stage, tagWith(stage, options));
   const other = await stage.newTab();
   other.allow(OURS);
@@ -44,7 +44,7 @@ story("invalid options are one warning, in the author's spelling", {}, async (st
     'data-hash="maybe" (expected: true or false)',
     'data-bots="all" (expected: watch or count)',
     'data-canonical="no" (expected: follow or ignore)',
-    'data-query="page id" (expected: keep, drop or names of parameters, such as page,id)',
+    'data-query="true" (expected: keep, drop or names of parameters, such as page,id)',
     'data-omit="color /topic/* [/a ?b,?c ?utm* /%zz[/*]" (color: write ?color for a parameter, or begin a path with /; /topic/*: put what does not matter in brackets',
     "; [/a: put what does not matter in brackets",
     "; ?b,?c: write each parameter by its name alone, with a space before the next",
@@ -58,7 +58,7 @@ story("invalid options are one warning, in the author's spelling", {}, async (st
 });
 
 story("names of parameters are a list without signs of an address", {}, async (stage) => {
-  for (const [query, isRight] of [["page", true], ["page, filter[color]", true], ["?page", false], ["page=1", false], ["page&id", false], ["utm_*", false]]) {
+  for (const [query, isRight] of [["page", true], ["page, filter[color]", true], ["?page", false], ["page=1", false], ["page&id", false], ["utm_*", false], ["false", false], ["", false], ["page id", false]]) {
     const { warnings, tab } = await openWith(stage, tagWith(stage, `data-query="${query}" data-min="x"`));
     await until("there is a warning", () => warnings().length > 0);
     assert.equal(warnings()[0].includes(`data-query=${JSON.stringify(query)}`), !isRight, `${query}: ${warnings()}`);
@@ -122,13 +122,13 @@ story("attributes of other tools are ignored, and a refusal is still told", { se
 
 story("options of the package are named as in code", {}, async (stage) => {
   const script = await bundle(`import { start } from "connection-counter";
-    start({ server: "${stage.server.url}", hiddenafter: 9, colour: "red", min: {}, pageOf: "x", label: undefined });`);
+    start({ server: "${stage.server.url}", hiddenafter: 9, colour: "red", min: [], observe: [], pageOf: "x", label: undefined });`);
   const site = await servePages(stage, () => html("", `${LINK}<script>${script}</script>`));
   const tab = await stage.newTab();
   tab.allow(OURS);
   await tab.open(`${site}/`);
   await until("there is a warning", () => tab.expected.length > 0);
-  for (const part of ["hiddenafter (did you mean hiddenAfter?)", "colour (no such option)", "min=[object Object] (expected: a number)", `pageOf="x" (expected: a function)`]) {
+  for (const part of ["hiddenafter (did you mean hiddenAfter?)", "colour (no such option)", "min=[] (expected: a number)", "observe=[] (expected: true or false)", `pageOf="x" (expected: a function)`]) {
     assert.ok(tab.expected[0].includes(part), `${part} in ${tab.expected[0]}`);
   }
   assert.equal(tab.expected.length, 1);

@@ -48,7 +48,7 @@ function meantBy(name) {
 }
 
 /** A value as its author wrote it. */
-const written = (value) => (typeof value === "string" ? JSON.stringify(value) : String(value));
+const written = (value) => (typeof value === "string" || Array.isArray(value) ? JSON.stringify(value) : String(value));
 
 /** What to do about options that are given where they have no effect, by their spelling. */
 const ELSEWHERE = {

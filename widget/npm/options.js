@@ -1,7 +1,7 @@
 /** The options: their values and defaults. On a script tag they are `data-*` attributes, or parameters of its address. */
 
 /** Yes or no. An attribute without a value means yes. */
-const flag = (value) => ({ __proto__: null, "": true, true: true, false: false })[value];
+const flag = (value) => (typeof value === "object" ? undefined : { __proto__: null, "": true, true: true, false: false }[value]);
 
 const oneOf =
   (...values) =>
@@ -9,7 +9,7 @@ const oneOf =
     values.includes(value) ? value : undefined;
 
 /** A number from 0 up, or `undefined`. */
-const amount = (value) => (value !== "" && value >= 0 ? +value : undefined);
+const amount = (value) => (value >= 0 && /\d|y/.test(value) ? +value : undefined);
 const text = (value) => (typeof value === "string" ? value : undefined);
 /** The text, if there is a place for the number in what is `read` of it. */
 const withCount = (value) => (value.includes("{count}") ? value : undefined);
@@ -32,7 +32,7 @@ const OPTIONS = {
   text: ["({count} viewing now)", (value) => value && withCount(value)],
   hash: [false, flag],
   // A text or a list of names. Names are separated by commas, and have neither signs of an address nor `*`.
-  query: ["keep", (value) => (value === "drop" ? "" : /[?&=*]|\w\s+\w/.test(value) ? undefined : `${value.concat()}`)],
+  query: ["keep", (value) => (value === "drop" ? "" : /[?&=*]|\w\s+\w|^(true|false|)$/.test(value) ? undefined : `${value.concat()}`)],
   canonical: ["follow", oneOf("follow", "ignore")],
   omit: ["", text],
   pageOf: [undefined, (value) => (typeof value === "function" ? value : undefined)],
