@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 
+import { bundle } from "./support/bundle.mjs";
 import { startFakeServer, update } from "./support/fake_server.mjs";
 import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
@@ -144,6 +145,26 @@ story("changing the address often opens few connections", {}, async (stage) => {
   });
   await until("the last address is told", () => fake.knocks() > before);
   assert.ok(fake.knocks() - before <= 4, `${fake.knocks() - before} connections in two seconds`);
+});
+
+story("starting and stopping often opens few connections", {}, async (stage) => {
+  const script = await bundle(`import { start } from "connection-counter"; window.start = start;`);
+  const fake = await startFakeServer(stage, {
+    connected: (socket, ids) => socket.on("message", () => socket.send(update(Object.fromEntries([...ids].map((id) => [id, 7]))))),
+  });
+  const site = await servePages(stage, () => html("", `${LINK}<script>${script}</script>`));
+  const tab = await stage.openTab(`${site}/`);
+  await tab.page.evaluate(async (server) => {
+    for (const until = performance.now() + 3_000; performance.now() < until; ) {
+      const handle = window.start({ server });
+      await handle.ready;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      handle.stop();
+    }
+    window.start({ server });
+  }, fake.url);
+  await tab.expectViewers("a", 7);
+  assert.ok(fake.knocks() <= 5, `${fake.knocks()} connections`);
 });
 
 story("going offline often opens few connections", {}, async (stage) => {

@@ -1,5 +1,7 @@
 //! The widget as a whole: how it handles each event.
 
+use std::cell::Cell;
+
 use crate::annotate::Annotations;
 use crate::dom::{self, now_ms};
 use crate::host_page::{HostPage, Place};
@@ -18,6 +20,11 @@ const MOVE_EVERY_MS: f64 = 1_000.0;
 /// How often to check whether the page has removed our stylesheet, because no event reports that. A check is cheap.
 const STYLE_EVERY_MS: f64 = 2_000.0;
 
+thread_local! {
+    /// From when on the room may be changed. It outlives a widget, because a page may stop and start widgets all the time.
+    static MAY_MOVE_MS: Cell<f64> = const { Cell::new(0.0) };
+}
+
 /// The whole state of the widget.
 pub(crate) struct Widget {
     pub(crate) host: HostPage,
@@ -31,8 +38,6 @@ pub(crate) struct Widget {
     pub(crate) timers: Timers,
     /// Whether some shown numbers still wait for the server to confirm them.
     is_settling: bool,
-    /// When the room was last changed.
-    moved_ms: f64,
     /// What runs when the widget is free again.
     pub(crate) effects: Vec<Effect>,
 }
@@ -105,7 +110,6 @@ impl Widget {
             socket: Socket::new(rooms),
             timers: Timers::new(),
             is_settling: false,
-            moved_ms: f64::NEG_INFINITY,
             effects: Vec::new(),
         }
     }
@@ -217,13 +221,13 @@ impl Widget {
         if self.socket.is_in(room.as_deref()) {
             return;
         }
-        let rest_ms = self.moved_ms + MOVE_EVERY_MS - now_ms;
+        let rest_ms = MAY_MOVE_MS.get() - now_ms;
         if room.is_some() {
             if rest_ms > 0.0 {
                 self.timers.set_sooner(alarm::MOVE, rest_ms);
                 return;
             }
-            self.moved_ms = now_ms;
+            MAY_MOVE_MS.set(now_ms + MOVE_EVERY_MS);
         }
         if self.socket.join(room) {
             self.outdate_later();
