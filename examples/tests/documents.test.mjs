@@ -109,7 +109,7 @@ test("every flag is documented, with its default", () => {
     assert.ok(documented.has(flag), `run.md lacks ${flag}`);
     const standard = entry.match(/\[default: (.*)\]/)?.[1];
     const named = documented.get(flag);
-    const expected = { true: "yes" }[standard] ?? standard;
+    const expected = { true: "yes", false: "no" }[standard] ?? standard;
     if (expected) assert.equal(code(named) ?? named, expected, `the default of ${flag}`);
     else assert.equal(code(named), undefined, `${flag} has no default`);
   }

@@ -178,13 +178,16 @@ impl Open {
 
     /// Writes the rows of all batches that are whole. Returns how many.
     fn take_from(&self, journals: &Journals, folder: &Path) -> fjall::Result<usize> {
-        let scratch = folder.join("db.journal");
-        let Some(found) = journals.rows(&scratch) else { return Ok(0) };
-        let (taken, _) = self.take_in(found.rows.iter(), None)?;
+        let scratch = free_name(&folder.join("db"), ".scratch");
+        let found = journals.rows(&scratch);
+        let (taken, _) = found.as_ref().map_or(Ok((0, None)), |found| self.take_in(found.rows.iter(), None))?;
         self.db.persist(PersistMode::SyncAll)?;
+        // fjall writes into its folder until the last handle is dropped.
         drop(found);
-        fs::remove_dir_all(scratch)?;
-        Ok(taken)
+        match fs::remove_dir_all(scratch) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(taken),
+        }
     }
 
     /// Copies all rows that can be read into a new database, which replaces this one. This one is moved aside. Rows of the
