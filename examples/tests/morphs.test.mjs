@@ -116,29 +116,6 @@ story("labels are back with their numbers", {}, async (stage) => {
   ]);
 });
 
-story("numbers of an older page that is morphed back do not stay", {}, async (stage) => {
-  const { url } = await startFakeServer(stage, {
-    connected: (socket, asked) =>
-      socket.on("message", () => socket.send(update(Object.fromEntries([...asked].map((id) => [id, id.endsWith("/x") ? 7 : 0]))))),
-  });
-  const code = await bundle(LIBRARIES.idiomorph.script);
-  const main = (shown) => `<main><a href="/x"${shown}>x</a> <a href="/none"${shown}>none</a></main>`;
-  const older = main(' data-viewers="3" data-viewers-place="beside"');
-  const tags = `<script async src="${url}/live.js"></script><script defer src="/library.js"></script>`;
-  const page = { "/main": () => older, "/library.js": () => code, "/": () => html(tags, main("")) };
-  const site = await servePages(stage, (path) => page[path]?.());
-  const tab = await stage.openTab(`${site}/`);
-  await tab.expectViewers('a[href="/x"]', 7);
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const shown = await tab.page.evaluate(async () => {
-      await window.morph();
-      await new Promise((resolve) => requestAnimationFrame(resolve));
-      return [...document.querySelectorAll("a")].map((link) => link.getAttribute("data-viewers"));
-    });
-    assert.deepEqual(shown, ["7", null], `round ${round}`);
-  }
-});
-
 /** A page that removes numbers again and again. It counts how often it found one in three seconds, and whether any came later. */
 const PERSISTENT = {
   "in answer to each": "new MutationObserver(take).observe(document, { attributes: true, subtree: true }); take();",

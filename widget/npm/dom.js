@@ -92,12 +92,11 @@ const list = (found) => {
   return found.length && lastList;
 };
 const at = (number, idx) => lists.get(number)[idx];
-/** Whether a link carries something else than what we wrote. */
-const isAltered = (slot) => (written[slot] ?? BLANK).some((text, idx) => elements[slot].getAttribute(NAMES[idx]) !== text);
+const isBare = (slot) =>
+  written[slot]?.some((text, idx) => text !== null && elements[slot].getAttribute(NAMES[idx]) === null);
 /** Changes one attribute, unless it is no longer what we wrote: then someone else has taken it over. */
 const rewrite = (element, name, from, to) => {
-  const text = element.getAttribute(name);
-  if (text === to || (from !== undefined && text !== from)) return;
+  if (from === to || (from !== undefined && element.getAttribute(name) !== from)) return;
   if (to === null) element.removeAttribute(name);
   else element.setAttribute(name, to);
 };
@@ -122,7 +121,7 @@ function onChange(records) {
   for (const { target, type, attributeName, addedNodes, removedNodes } of records) {
     if (NAMES.includes(attributeName)) {
       const slot = slots.get(target);
-      if (slot && isAltered(slot)) engine.lost(slot);
+      if (slot && isBare(slot)) engine.lost(slot);
       continue;
     }
     isTheirs = true;
@@ -236,9 +235,8 @@ const dom = {
     if (roomFor(text) > roomFor(oldLabel ?? oldCount)) dom.arrange(slot);
   },
   restore(slot) {
-    const texts = written[slot] ?? BLANK;
-    written[slot] = undefined;
-    carry(slot, texts);
+    const texts = written[slot];
+    texts.forEach((text, idx) => written[slot] === texts && rewrite(elements[slot], NAMES[idx], null, text));
   },
   tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),
   end() {
