@@ -123,8 +123,7 @@ const boxesOf = (elements) =>
  * the link stands at the top of the line, a number too.
  */
 function isInTallLine(element, line, size, lines) {
-  const { display } = styleOf(element);
-  if (display !== "inline") return;
+  if (styleOf(element).display !== "inline") return;
   const around = element.parentElement ?? element.getRootNode().host;
   const { children } = around;
   const style = styleOf(around);
@@ -284,8 +283,6 @@ export function createArrange(elements, written, carry) {
       return before;
     });
     places.forEach((place, idx) => place && put(batch[idx][0], place));
-    // A rule of the page for all pseudo-elements may put the number into the text.
-    for (const [slot] of batch) if (written[slot]?.[2] && styleOf(elements[slot], "::after").position !== "absolute") put(slot, null);
     if (due.size > 0) wait(REST * (performance.now() - begunMs) + restMs);
   });
   return (slot) => {
