@@ -5,7 +5,10 @@
 mod answer;
 mod curve;
 
-use std::collections::HashMap;
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, binary_heap::PeekMut},
+};
 
 use connection_counter_protocol::PageId;
 
@@ -47,8 +50,18 @@ pub(super) struct History {
     gone: Vec<String>,
     /// Whether anything is newer than what is stored.
     is_unsaved: bool,
-    /// The minute in which the least busy page was last looked for, and how many viewers a new page needs to replace it.
-    entry: Option<(u64, u32)>,
+    /// Which pages other pages may replace.
+    least_busy: LeastBusy,
+}
+
+/// The pages of a full history by their highest count of the last day, as it was when each was last looked at. It is made once a
+/// minute. Until the next, counts only grow.
+#[derive(Debug, Default)]
+struct LeastBusy {
+    /// The minute for which it was made.
+    minute: Option<u64>,
+    /// The least busy page comes first.
+    pages: BinaryHeap<Reverse<(u32, PageId)>>,
 }
 
 impl History {
@@ -61,7 +74,7 @@ impl History {
         self.is_unsaved |= raise(&mut self.site, "", now, highest, &mut self.gone);
         let highest = before.max(after);
         if !self.pages.contains_key(id) {
-            if self.pages.len() >= MAX_PAGES && !self.drop_least_busy(now, highest) {
+            if self.pages.len() >= MAX_PAGES && !self.replace_least_busy(now, id, highest) {
                 return;
             }
             self.pages.insert(id.clone(), Curve::default());
@@ -103,24 +116,39 @@ impl History {
         self.pages.get(id).map_or_else(Vec::new, |curve| curve.shown(Step::Minute, wall_ms, minutes))
     }
 
-    /// Removes the least busy page if this many viewers are clearly more than it has.
-    fn drop_least_busy(&mut self, now: Moment, viewers: u32) -> bool {
-        let minute = now.sure_ms / Step::Minute.ms();
-        if self.entry.is_some_and(|(at, needed)| at == minute && viewers <= needed) {
+    /// Replaces the least busy page by this one if it has clearly more viewers.
+    fn replace_least_busy(&mut self, now: Moment, id: &PageId, viewers: u32) -> bool {
+        let Some((busy, other)) = self.least_busy(now) else { return false };
+        if viewers <= busy.saturating_mul(TIMES_BUSIER) {
             return false;
         }
-        let Some((busy, id)) = self.least_busy(now) else { return false };
-        let needed = busy.saturating_mul(TIMES_BUSIER);
-        self.entry = Some((minute, needed));
-        if viewers > needed {
-            self.forget_page(&id);
-        }
-        viewers > needed
+        self.forget_page(&other);
+        self.least_busy.pages.push(Reverse((viewers, id.clone())));
+        true
     }
 
-    fn least_busy(&self, now: Moment) -> Option<(u32, PageId)> {
-        let busy = self.pages.iter().map(|(id, curve)| (curve.highest_since(day_before(now)), id));
-        busy.min().map(|(busy, id)| (busy, id.clone()))
+    fn least_busy(&mut self, now: Moment) -> Option<(u32, PageId)> {
+        let minute = Some(now.sure_ms / Step::Minute.ms());
+        if self.least_busy.minute != minute {
+            let pages = self.busy(now).map(Reverse).collect();
+            self.least_busy = LeastBusy { minute, pages };
+        }
+        let Self { pages, least_busy, .. } = self;
+        while let Some(mut first) = least_busy.pages.peek_mut() {
+            let Reverse((noted, id)) = &*first;
+            match pages.get(id).map(|curve| curve.highest_since(day_before(now))) {
+                // It was forgotten.
+                None => drop(PeekMut::pop(first)),
+                Some(busy) if busy > *noted => first.0.0 = busy,
+                Some(busy) => return Some((busy, id.clone())),
+            }
+        }
+        None
+    }
+
+    /// Each page with its highest count of the last day.
+    fn busy(&self, now: Moment) -> impl Iterator<Item = (u32, PageId)> {
+        self.pages.iter().map(move |(id, curve)| (curve.highest_since(day_before(now)), id.clone()))
     }
 
     fn forget_page(&mut self, id: &PageId) {
@@ -166,12 +194,12 @@ impl History {
 
     /// All stored rows have been added. Pages that were busy before and pages that are busy now together keep to the limit.
     pub(super) fn recalled(&mut self, now: Moment) {
-        let mut busy: Vec<_> =
-            self.pages.iter().map(|(id, curve)| (curve.highest_since(day_before(now)), id.clone())).collect();
+        let mut busy: Vec<_> = self.busy(now).collect();
         busy.sort_unstable();
         for (_, id) in busy.iter().take(self.pages.len().saturating_sub(MAX_PAGES)) {
             self.forget_page(id);
         }
+        self.least_busy = LeastBusy::default();
     }
 
     /// Whether something must be stored.

@@ -188,6 +188,26 @@ fn only_the_busiest_pages_have_a_curve() {
 }
 
 #[test]
+fn pages_that_become_busier_are_not_replaced() {
+    let mut history = History::default();
+    for number in 0..MAX_PAGES {
+        history.changed(at(START_MS), &page(number), 0, 3);
+    }
+    let mut replaces = |other, viewers, left_out: &[usize]| {
+        history.changed(at(START_MS), &page(other), 0, viewers);
+        let gone = |number: &usize| !history.pages.contains_key(&page(*number));
+        assert!(!gone(&other) && left_out.iter().all(gone), "{other}");
+        for number in (1..MAX_PAGES).filter(|number| *number != 5) {
+            history.changed(at(START_MS), &page(number), 3, 20);
+        }
+    };
+    replaces(5_000, 7, &[0]);
+    replaces(5_001, 9, &[0, 5]);
+    // Now the page that came first is the least busy.
+    replaces(5_002, 15, &[0, 5, 5_000]);
+}
+
+#[test]
 fn stored_and_new_counts_are_combined() {
     let (mut before, a) = (History::default(), page(1));
     before.changed(at(START_MS), &a, 0, 9);
