@@ -36,10 +36,15 @@ pub(super) async fn run<P: Party>(rooms: Rooms, key: RoomKey, connections: Conne
     loop {
         let leaves_at_once = only_asked && rooms.are_crowded();
         let idle_after = if leaves_at_once { Duration::ZERO } else { rooms.shared().config().limits.room_idle };
+        // There is one timer for both, because every room in memory has one.
+        let (wakes_at, by_itself) = match room.tick_at {
+            Some(at) => (Some(at), Woken::Tick),
+            None if may_sleep::<P>(&room) => (Instant::now().checked_add(idle_after), Woken::Idle),
+            None => (None, Woken::Idle),
+        };
         let woken = tokio::select! {
             event = inbox.recv() => event.map_or(Woken::Ended, Woken::Event),
-            () = sleep_until(room.tick_at) => Woken::Tick,
-            () = tokio::time::sleep(idle_after), if may_sleep::<P>(&room) => Woken::Idle,
+            () = sleep_until(wakes_at) => by_itself,
         };
         match &woken {
             Woken::Event(event) => only_asked &= matches!(event, Event::Request { outside: true, .. }),
@@ -53,7 +58,7 @@ pub(super) async fn run<P: Party>(rooms: Rooms, key: RoomKey, connections: Conne
 }
 
 fn may_sleep<P: Party>(room: &Room) -> bool {
-    (P::HIBERNATES || room.connections.is_empty()) && room.tick_at.is_none() && !room.stays_awake
+    (P::HIBERNATES || room.connections.is_empty()) && !room.stays_awake
 }
 
 async fn sleep_until(at: Option<Instant>) {
