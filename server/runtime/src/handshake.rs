@@ -36,7 +36,10 @@ pub(crate) async fn accept(
     let mut response =
         create_response_with_body(&request, Bytes::new).map_err(|error| Error::Handshake(error.into()))?;
     let offered = protocols(request.headers()).map(str::to_owned).collect::<Vec<_>>();
-    let (connection, attached, protocol) = match rooms.admit(&key, without_body(&request), true).await {
+    let upgrade = hyper::upgrade::on(&mut request);
+    // A handshake has no body.
+    let request = request.map(|_| Bytes::new());
+    let (connection, attached, protocol) = match rooms.admit(&key, request, true).await {
         Ok(asked) => {
             // The gatekeeper may have removed some protocols, or put another one first.
             let protocol = protocols(asked.headers()).find(|wanted| offered.iter().any(|offer| offer == wanted));
@@ -53,7 +56,7 @@ pub(crate) async fn accept(
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     // This task ends when the client has read our answer, or when that takes too long.
-    let (upgrade, patience, sockets) = (hyper::upgrade::on(&mut request), limits.write_timeout, Arc::clone(sockets));
+    let (patience, sockets) = (limits.write_timeout, Arc::clone(sockets));
     tokio::spawn(async move {
         if let Some((stream, already_read)) = upgraded(upgrade, patience).await {
             hand_over(&sockets, stream, &already_read, connection, attached, quota);
@@ -68,16 +71,6 @@ fn check_version(headers: &HeaderMap) -> Result<(), Error> {
         Some(version) if version != "13" => Err(Error::WebSocketVersion),
         _ => Ok(()),
     }
-}
-
-/// A copy of the handshake for the party. A handshake has no body.
-fn without_body(request: &hyper::Request<Incoming>) -> http::Request<Bytes> {
-    let mut copy = http::Request::new(Bytes::new());
-    *copy.method_mut() = http::Method::GET;
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    copy.headers_mut().clone_from(request.headers());
-    copy
 }
 
 /// The subprotocols that the client offers, in its order. Browsers fail the handshake if they offer some and none is chosen.
