@@ -115,6 +115,30 @@ async fn a_handshake_that_lost_a_header_is_in_the_log() {
 }
 
 #[tokio::test]
+async fn a_handshake_of_another_version_is_in_the_log() {
+    let (server, log) = Binary::with_log(&[]);
+    let old = HANDSHAKE.replace("version: 13", "version: 8");
+    for _ in 0..2 {
+        let answer = server.raw(format!("{old}upgrade: websocket\r\nconnection: upgrade\r\n\r\n").as_bytes()).await;
+        assert_eq!(answer.unwrap().status, 426);
+    }
+    let text = log.text();
+    let told: Vec<_> = text.lines().filter(|line| line.contains("Sec-WebSocket-Version is not 13")).collect();
+    assert!(matches!(told[..], [one] if one.contains("WARN") && one.contains("example.org/a")), "{text}");
+}
+
+#[tokio::test]
+async fn a_handshake_with_two_keys_is_400_and_in_the_log() {
+    for second in ["\r\nsec-websocket-key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n", ", AQIDBAUGBwgJCgsMDQ4PEA==\r\n"] {
+        let (server, log) = Binary::with_log(&[]);
+        let doubled = HANDSHAKE.replace("ZQ==\r\n", &format!("ZQ=={second}"));
+        let answer = server.raw(format!("{doubled}upgrade: websocket\r\nconnection: upgrade\r\n\r\n").as_bytes()).await;
+        assert_eq!(answer.unwrap().status, 400, "{second:?}");
+        assert!(log.text().contains("it has more than one Sec-WebSocket-Key"), "{}", log.text());
+    }
+}
+
+#[tokio::test]
 async fn live_takes_the_viewer_and_observe_parameters() {
     let server = TestServer::start().await;
     let page = "/live?page=example.org%2Fa";
@@ -163,10 +187,14 @@ async fn upgrade_headers_split_over_several_lines_are_accepted() {
 async fn a_handshake_without_its_upgrade_header_gets_426_and_a_log_line() {
     let (server, log) = Binary::with_log(&[]);
     let upgrade = "connection: upgrade\r\nupgrade: websocket\r\n";
+    let live = "GET /live?page=a HTTP/1.1\r\nhost: x\r\n";
     for handshake in [
         HANDSHAKE.to_owned(),
         format!("{HANDSHAKE}connection: close\r\n"),
         format!("{HANDSHAKE}{upgrade}").replace("HTTP/1.1", "HTTP/1.0"),
+        format!("{live}sec-websocket-version: 13\r\n"),
+        format!("{live}sec-websocket-extensions: permessage-deflate\r\n"),
+        format!("{live}sec-fetch-mode: websocket\r\n"),
     ] {
         let answer = server.raw(format!("{handshake}\r\n").as_bytes()).await.unwrap();
         assert_eq!((answer.status, answer.header("upgrade")), (426, "websocket"), "{handshake:?}");

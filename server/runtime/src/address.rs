@@ -7,6 +7,7 @@ use crate::{
     error::Error,
     party::{self, Result, RoomKey, Rooms},
     server::{Addresses, QueryAddress},
+    upgrade,
 };
 
 /// Characters of a path that are quoted.
@@ -40,15 +41,10 @@ pub(crate) fn room<B>(request: &Request<B>, rooms: &Rooms, addresses: Addresses)
     if let Some(short) = shortened(uri.path(), addresses.short, rooms) {
         return Some(key(short));
     }
-    if is_handshake(request) {
+    if upgrade::is_meant(request.headers()) {
         return Some(Err(Error::NoPartyForHandshake(uri.path().chars().take(MAX_QUOTED).collect())));
     }
     named
-}
-
-/// Whether the request wants to become a WebSocket.
-pub(crate) fn is_handshake<B>(request: &Request<B>) -> bool {
-    request.headers().contains_key(header::SEC_WEBSOCKET_KEY)
 }
 
 /// The party and the room that the query names. Proxies change paths more often than queries, and a handshake is for nothing but a
@@ -56,7 +52,8 @@ pub(crate) fn is_handshake<B>(request: &Request<B>) -> bool {
 fn asked_for<B>(request: &Request<B>, address: QueryAddress) -> Option<(&'static str, String)> {
     let QueryAddress { segment, party } = address;
     let uri = request.uri();
-    let is_meant = is_handshake(request) || uri.path().trim_end_matches('/').rsplit('/').next() == Some(segment);
+    let is_meant =
+        upgrade::is_meant(request.headers()) || uri.path().trim_end_matches('/').rsplit('/').next() == Some(segment);
     is_meant.then(|| party::query_value(uri, party)).flatten().map(|id| (party, id))
 }
 

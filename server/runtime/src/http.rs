@@ -272,7 +272,7 @@ impl HttpServer {
         let (answer, room) = match room {
             Ok(key) => (self.visit(key.clone(), request, visit).await, Some(key)),
             // A path that a proxy puts before a page may look like that of a room.
-            Err(error) if address::is_handshake(&request) => (Err(error), None),
+            Err(error) if upgrade::is_meant(request.headers()) => (Err(error), None),
             Err(error) => (self.page(*request).unwrap_or(Err(error)), None),
         };
         self.cors.complete(asked, answer.unwrap_or_else(|error| refusal(&error, room.as_ref())))

@@ -80,8 +80,6 @@ fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
     static MAILBOX: Notice = Notice::warning();
     static CALLS: Notice = Notice::warning();
     static BODIES: Notice = Notice::warning();
-    static UPGRADE: Notice = Notice::warning();
-    static ASTRAY: Notice = Notice::warning();
     static HOSTS: Notice = Notice::warning();
     let example = || room.map_or_else(String::new, |room| format!(". An example is the room {room}"));
     let (notice, reason, sentence) = match error {
@@ -128,26 +126,6 @@ fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
             "a request was refused: the bodies that arrive slowly hold as much as --max-body-bytes-in-all allows, and its \
              body was the slowest",
         ),
-        Error::UpgradeLost(lost) => {
-            UPGRADE.give(|| {
-                format!(
-                    "a WebSocket handshake was refused, so its page shows no counts: {lost}. Usually a proxy dropped it. The \
-                     proxy must speak HTTP/1.1 and pass on the headers Upgrade and Connection{}",
-                    example()
-                )
-            });
-            return Some("upgrade_lost");
-        }
-        Error::Handshake(error) => {
-            UPGRADE.give(|| {
-                format!(
-                    "a WebSocket handshake was refused, so its page shows no counts: {error}. Usually a proxy dropped or changed a \
-                     header; it must pass on those that begin with Sec-WebSocket-{}",
-                    example()
-                )
-            });
-            return Some("upgrade_lost");
-        }
         Error::Hosts => {
             HOSTS.give(|| {
                 "a request was refused with 400: it has two Host headers. Usually a proxy adds one; let it replace the browser's"
@@ -155,6 +133,40 @@ fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
             });
             return Some("hosts");
         }
+        _ => return note_handshake(error, example),
+    };
+    notice.give(|| sentence.to_owned() + &example());
+    Some(reason)
+}
+
+/// Logs that a handshake was refused because of what a proxy made of it. Returns the reason's name in the metrics.
+fn note_handshake(error: &Error, example: impl Fn() -> String) -> Option<&'static str> {
+    static UPGRADE: Notice = Notice::warning();
+    static VERSION: Notice = Notice::warning();
+    static ASTRAY: Notice = Notice::warning();
+    let refused = "a WebSocket handshake was refused, so its page shows no counts";
+    match error {
+        Error::UpgradeLost(lost) => UPGRADE.give(|| {
+            format!(
+                "{refused}: {lost}. Usually a proxy dropped it. The proxy must speak HTTP/1.1 and pass on the headers Upgrade \
+                 and Connection{}",
+                example()
+            )
+        }),
+        Error::Handshake(error) => UPGRADE.give(|| {
+            format!(
+                "{refused}: {error}. Usually a proxy dropped or changed a header; it must pass on those that begin with \
+                 Sec-WebSocket-{}",
+                example()
+            )
+        }),
+        Error::WebSocketVersion => VERSION.give(|| {
+            format!(
+                "{refused}: its Sec-WebSocket-Version is not 13. The program that sent it is too old, or a proxy changed the \
+                 header; the proxy must pass on those that begin with Sec-WebSocket-{}",
+                example()
+            )
+        }),
         Error::NoPartyForHandshake(path) => {
             ASTRAY.give(|| {
                 format!(
@@ -165,9 +177,8 @@ fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
             return Some("no_party");
         }
         _ => return None,
-    };
-    notice.give(|| sentence.to_owned() + &example());
-    Some(reason)
+    }
+    Some("upgrade_lost")
 }
 
 /// Logs that hyper gave up a connection, usually because the client is gone. Calls `no_http` if what came is no HTTP/1.1.

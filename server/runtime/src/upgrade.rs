@@ -7,15 +7,14 @@ use crate::error::Error;
 /// Whether the request is a WebSocket handshake. If so, each of its headers is joined into one line, as later code expects.
 ///
 /// # Errors
-/// Fails with [`Error::UpgradeLost`] if a proxy has dropped a part of the handshake.
+/// Fails with [`Error::UpgradeLost`] if a proxy has dropped a part of the handshake, and with [`Error::Handshake`] if it has two keys.
 pub(crate) fn is_wanted<B>(request: &mut Request<B>) -> Result<bool, Error> {
     let version = request.version();
     let headers = request.headers_mut();
     // We ignore offers of other protocols, such as h2c.
     let wanted = has_word(headers, &header::UPGRADE, "websocket");
     if !wanted {
-        // Only WebSocket clients send this header, and proxies that drop the others let it through.
-        return match headers.contains_key(header::SEC_WEBSOCKET_KEY) {
+        return match is_meant(headers) {
             true => Err(Error::UpgradeLost("the Upgrade header is missing")),
             false => Ok(false),
         };
@@ -26,6 +25,10 @@ pub(crate) fn is_wanted<B>(request: &mut Request<B>) -> Result<bool, Error> {
     if !has_word(headers, &header::CONNECTION, "upgrade") {
         return Err(Error::UpgradeLost("the Connection header does not say Upgrade"));
     }
+    // Client and server could choose different ones (RFC 6455, section 11.3.1).
+    if words(headers, &header::SEC_WEBSOCKET_KEY).nth(1).is_some() {
+        return Err(Error::Handshake("it has more than one Sec-WebSocket-Key".into()));
+    }
     if has_word(headers, &header::SEC_WEBSOCKET_VERSION, "13") {
         headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
@@ -34,10 +37,22 @@ pub(crate) fn is_wanted<B>(request: &mut Request<B>) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Whether a header that is a list, on one line or several, contains this word.
+/// Whether the headers are those of a WebSocket client, also if a proxy has dropped most of them.
+pub(crate) fn is_meant(headers: &HeaderMap) -> bool {
+    // Browsers say what a request is for, and pages cannot change that.
+    let mode = HeaderName::from_static("sec-fetch-mode");
+    headers.keys().any(|name| name.as_str().starts_with("sec-websocket-")) || has_word(headers, &mode, "websocket")
+}
+
+/// Whether a header that is a list contains this word.
 fn has_word(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+    words(headers, name).any(|offer| offer.eq_ignore_ascii_case(word))
+}
+
+/// The entries of a header that is a list, on one line or several.
+fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|offer| offer.trim().eq_ignore_ascii_case(word))
+    lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
 #[cfg(test)]
