@@ -82,6 +82,14 @@ changed(
   (stage, proxy) => expectCounts(stage, proxy, ""),
 );
 
+changed(
+  "a decoded query is in the log",
+  "haproxy",
+  0,
+  (snippet) => snippet.replace("option forwardfor", "option forwardfor\n    http-request set-uri %[url,url_dec]"),
+  (stage, proxy) => expectLogged(stage, proxy, /WARN.*arrived decoded/, "search?q=1&page=2"),
+);
+
 /** Ten requests at a time, further apart than most servers keep connections, for longer than this one keeps its own. */
 async function expectNoReset(stage, proxy) {
   const end = Date.now() + 75_000;
@@ -123,12 +131,12 @@ function get(url) {
 }
 
 /** A reader's page behind a proxy that spoils the handshake: the log says what is wrong. */
-async function expectLogged(stage, proxy, line) {
+async function expectLogged(stage, proxy, line, page = "page") {
   const site = await servePages(stage, () => html(`<script async src="${proxy.url}live.js"></script>`, ""));
   await stage.startBrowser(["--ignore-certificate-errors"]);
   const tab = await stage.newTab();
   tab.allow(/WebSocket connection .* failed|connection-counter:/);
-  await tab.open(`${site}/page`);
+  await tab.open(`${site}/${page}`);
   await until("the log says what is wrong", () => line.test(stage.server.log));
 }
 

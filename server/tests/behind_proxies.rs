@@ -85,6 +85,24 @@ async fn an_address_that_a_proxy_has_encoded_twice_reaches_its_page() {
 }
 
 #[tokio::test]
+async fn a_handshake_whose_query_was_decoded_is_in_the_log() {
+    let (server, log) = Binary::with_log(&[]);
+    let connect = async |query: &str| drop(server.connect(&format!("/live?{query}"), &[]).await.unwrap());
+    // Clients may leave slashes as they are.
+    for query in ["page=example.org/a&viewer=t", "page=example.org%2Fa%3Fx%3D1%26y%3D2&observe", "viewer=?&page=a"] {
+        connect(query).await;
+    }
+    assert!(!log.text().contains("arrived decoded"), "{}", log.text());
+    for query in ["page=example.org/a?x=1&y=2&viewer=t", "page=example.org/a?x=1&y=3"] {
+        connect(query).await;
+    }
+    let text = log.text();
+    let told: Vec<_> = text.lines().filter(|line| line.contains("arrived decoded")).collect();
+    let is_warning = |line: &str| line.contains("WARN") && line.contains("example.org/a") && !line.contains("x=1");
+    assert!(matches!(told[..], [one] if is_warning(one)), "{text}");
+}
+
+#[tokio::test]
 async fn two_host_headers_are_in_the_log() {
     let (server, log) = Binary::with_log(&[]);
     let answer = server.raw(b"GET /live.js HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n").await.unwrap();

@@ -1,16 +1,17 @@
 //! Which room an address leads to, and which host it names.
 
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Request, Uri, header};
 use percent_encoding::percent_decode_str;
 
 use crate::{
     error::Error,
     party::{self, Result, RoomKey, Rooms},
+    refusals,
     server::{Addresses, QueryAddress},
     upgrade,
 };
 
-/// Characters of a path that are quoted.
+/// Characters of an address that are quoted.
 const MAX_QUOTED: usize = 100;
 
 /// Refuses a request that names two hosts. A proxy may go by the other one (RFC 9112, section 3.2).
@@ -42,7 +43,7 @@ pub(crate) fn room<B>(request: &Request<B>, rooms: &Rooms, addresses: Addresses)
         return Some(key(short));
     }
     if upgrade::is_meant(request.headers()) {
-        return Some(Err(Error::NoPartyForHandshake(uri.path().chars().take(MAX_QUOTED).collect())));
+        return Some(Err(Error::NoPartyForHandshake(quoted(uri.path()))));
     }
     named
 }
@@ -52,9 +53,24 @@ pub(crate) fn room<B>(request: &Request<B>, rooms: &Rooms, addresses: Addresses)
 fn asked_for<B>(request: &Request<B>, address: QueryAddress) -> Option<(&'static str, String)> {
     let QueryAddress { segment, party } = address;
     let uri = request.uri();
-    let is_meant =
-        upgrade::is_meant(request.headers()) || uri.path().trim_end_matches('/').rsplit('/').next() == Some(segment);
-    is_meant.then(|| party::query_value(uri, party)).flatten().map(|id| (party, id))
+    let is_handshake = upgrade::is_meant(request.headers());
+    let is_meant = is_handshake || uri.path().trim_end_matches('/').rsplit('/').next() == Some(segment);
+    let id = is_meant.then(|| party::query_value(uri, party)).flatten()?;
+    // Clients encode this character. If it arrives as it is, the id may have had an `&`, too, and is cut off there.
+    if is_handshake && let Some((before, _)) = raw_query_value(uri, party).and_then(|raw| raw.split_once('?')) {
+        refusals::note_decoded_query(&quoted(before));
+    }
+    Some((party, id))
+}
+
+/// The value of a query parameter as it arrived.
+fn raw_query_value<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
+    uri.query()?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// The beginning of an address, for the log.
+fn quoted(address: &str) -> String {
+    address.chars().take(MAX_QUOTED).collect()
 }
 
 fn party_and_room<'a>(path: &'a str, rooms: &Rooms) -> Option<(&'a str, &'a str)> {

@@ -181,6 +181,18 @@ fn note_handshake(error: &Error, example: impl Fn() -> String) -> Option<&'stati
     Some("upgrade_lost")
 }
 
+/// Logs that the query of a handshake did not arrive as its client sent it. `page` is its value up to the page's own query.
+pub(crate) fn note_decoded_query(page: &str) {
+    static DECODED: Notice = Notice::warning();
+    DECODED.give(|| {
+        format!(
+            "the query of a WebSocket handshake arrived decoded, so pages whose own queries differ are counted as one. Usually a \
+             proxy decodes it; let it pass on the query as it is. Programs of your own must encode the page with \
+             encodeURIComponent. An example is {page}"
+        )
+    });
+}
+
 /// Logs that hyper gave up a connection, usually because the client is gone. Calls `no_http` if what came is no HTTP/1.1.
 pub(crate) fn note_failure(error: &hyper::Error, no_http: impl FnOnce()) {
     static HEADERS: Notice = Notice::warning();
