@@ -242,6 +242,18 @@ async fn tls_http2_and_the_proxy_protocol_are_logged_once() {
 }
 
 #[tokio::test]
+async fn unescaped_characters_in_an_address_are_logged_with_their_remedy() {
+    for page in [&b"example.org/a b"[..], b"example.org/caf\xe9"] {
+        let (server, log) = Binary::with_log(&[]);
+        let handshake = [b"GET /live?page=", page, b" HTTP/1.1\r\nhost: x\r\n\r\n"].concat();
+        assert_eq!(server.raw(&handshake).await.unwrap().status, 400);
+        let is_told = |line: &str| line.contains("request: invalid") && line.contains("pass on addresses encoded");
+        wait_until("it is told", async || log.text().lines().any(is_told)).await;
+        assert!(!log.text().contains("example.org"), "{}", log.text());
+    }
+}
+
+#[tokio::test]
 async fn health_checks_of_load_balancers_succeed() {
     let server = TestServer::start().await;
     for check in

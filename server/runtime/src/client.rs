@@ -122,8 +122,8 @@ impl ClientLimits {
     }
 
     /// Logs that a client does not speak HTTP/1.1, if it may be a proxy.
-    pub(crate) fn tell_no_http(&self, client: &Client) {
-        self.proxies.tell_no_http(client.address);
+    pub(crate) fn tell_no_http(&self, client: &Client, reason: &hyper::Error) {
+        self.proxies.tell_no_http(client.address, reason);
     }
 
     /// The account that the client's memory counts against. Behind a proxy this is the reader's account.

@@ -240,7 +240,9 @@ impl HttpServer {
         };
         match served {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => refusals::note_failure(&error, || self.client_limits.tell_no_http(visit.client())),
+            Ok(Err(error)) => {
+                refusals::note_failure(&error, || self.client_limits.tell_no_http(visit.client(), &error))
+            }
             Err(_) => tracing::debug!("a connection was dropped because it did not read its answers"),
         }
     }

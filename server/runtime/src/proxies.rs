@@ -121,13 +121,15 @@ impl Proxies {
 
     /// Logs that a machine of the operator's sends something else than HTTP/1.1, because it is probably a proxy. From elsewhere this
     /// is normal: programs try all addresses of the internet.
-    pub(crate) fn tell_no_http(&self, peer: IpAddr) {
+    ///
+    /// The reason does not tell the PROXY protocol from a blank in an address, so the line has the remedy for both.
+    pub(crate) fn tell_no_http(&self, peer: IpAddr, reason: &hyper::Error) {
         static NO_HTTP: Notice = Notice::warning();
         if is_private(peer) || self.is_trusted(peer) {
             NO_HTTP.give(|| {
                 format!(
-                    "{peer} sent something that is not an HTTP/1.1 request; if it is a proxy, let it speak plain HTTP/1.1 to this \
-                     server, without TLS, HTTP/2 and the PROXY protocol"
+                    "{peer} sent something that is not an HTTP/1.1 request: {reason}. If it is a proxy, let it pass on addresses \
+                     encoded, as they came, and speak plain HTTP/1.1 to this server, without TLS, HTTP/2 and the PROXY protocol"
                 )
             });
         }
