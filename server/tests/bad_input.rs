@@ -359,6 +359,26 @@ async fn requests_with_ambiguous_lengths_are_400() {
 }
 
 #[tokio::test]
+async fn malformed_or_broken_bodies_are_400() {
+    let server = TestServer::with(&["--party-token=secret"]).await;
+    let head = "POST /parties/counter/all-pages HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\n";
+    for chunks in
+        ["zz\r\nhello\r\n0\r\n\r\n", "5\r\nhello, world\r\n0\r\n\r\n", "-1\r\n", "ffffffffffffffffff\r\nhello"]
+    {
+        let request = format!("{head}transfer-encoding: chunked\r\n\r\n{chunks}");
+        let answer = server.raw(request.as_bytes()).await.unwrap();
+        assert!(answer.status == 400 && answer.text().contains("malformed"), "{chunks:?}: {}", answer.status);
+    }
+    for body in ["content-length: 9\r\n\r\nhalf", "transfer-encoding: chunked\r\n\r\n9\r\nhalf"] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        assert_eq!(answer(&mut stream).await.map_or(0, |answer| answer.status), 400, "{body:?}");
+    }
+    server.expect_health().await;
+}
+
+#[tokio::test]
 async fn long_headers_are_refused() {
     let server = TestServer::start().await;
     let long = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(40_000));

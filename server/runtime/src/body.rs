@@ -80,7 +80,7 @@ impl Bodies {
     /// Reads a body to its end. Keep the reservation as long as the body.
     ///
     /// # Errors
-    /// [`Error::TooMuchFromAddress`] before anything is read, [`Error::Body`], or [`Error::TooManyBodies`].
+    /// [`Error::TooMuchFromAddress`] before anything is read, [`Error::Body`], [`Error::BrokenBody`], or [`Error::TooManyBodies`].
     pub(crate) async fn read(
         &self,
         body: Incoming,
@@ -104,7 +104,7 @@ impl Bodies {
         let mut whole: Vec<u8> = Vec::new();
         while let Some(frame) = body.frame().await {
             // Trailers are ignored.
-            let Ok(data) = frame.map_err(|_| self.unfit())?.into_data() else { continue };
+            let Ok(data) = frame.map_err(|_| Error::BrokenBody)?.into_data() else { continue };
             if data.len() > self.limits().body_bytes.saturating_sub(whole.len()) {
                 return Err(self.unfit());
             }

@@ -124,12 +124,15 @@ pub enum Error {
     /// The WebSocket handshake is malformed.
     #[error("not a WebSocket handshake: {0}")]
     Handshake(Box<dyn std::error::Error + Send + Sync>),
-    /// The body is larger than [`Limits::body_bytes`](crate::Limits::body_bytes), arrived too slowly, or broke off.
+    /// The body is larger than [`Limits::body_bytes`](crate::Limits::body_bytes), or arrived too slowly.
     #[error("the body is larger than {limit} bytes, or did not arrive in time")]
     Body {
         /// Bytes allowed.
         limit: usize,
     },
+    /// The chunks of the body are malformed, or the connection ended before the body.
+    #[error("the body is malformed, or ended too early; check its chunks or its Content-Length")]
+    BrokenBody,
     /// Bodies that have arrived in part hold [`Limits::body_bytes_in_all`](crate::Limits::body_bytes_in_all), and this one is the
     /// slowest.
     #[error("too many bodies arrive slowly; try again later")]
@@ -237,9 +240,12 @@ impl Error {
         match self {
             Self::Refused { status, .. } => *status,
             Self::NotFound | Self::UnknownParty(_) | Self::NoPartyForHandshake(_) => StatusCode::NOT_FOUND,
-            Self::Hosts | Self::RoomId(_) | Self::RoomEncoding | Self::Handshake(_) | Self::Json(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Hosts
+            | Self::RoomId(_)
+            | Self::RoomEncoding
+            | Self::Handshake(_)
+            | Self::BrokenBody
+            | Self::Json(_) => StatusCode::BAD_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::UpgradeLost(_) | Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::Body { .. } => StatusCode::PAYLOAD_TOO_LARGE,
