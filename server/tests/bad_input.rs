@@ -265,7 +265,7 @@ async fn close_code_after(server: &Client, bytes: &[u8]) -> u16 {
 async fn invalid_frames_close_the_connection_with_1002_or_1007() {
     let server = TestServer::start().await;
     let long_ping = [&[0x89, 0xFE, 0, 126, 0, 0, 0, 0], [b'x'; 126].as_slice()].concat();
-    let frames: [(&str, &[u8]); 8] = [
+    let frames: [(&str, &[u8]); 10] = [
         ("not masked", &[0x81, 2, b'{', b'}']),
         ("not UTF-8", &[0x81, 0x82, 0, 0, 0, 0, 0xFF, 0xFE]),
         ("reserved bits", &[0xF1, 0x80, 0, 0, 0, 0]),
@@ -274,6 +274,8 @@ async fn invalid_frames_close_the_connection_with_1002_or_1007() {
         ("a ping in parts", &[0x09, 0x80, 0, 0, 0, 0]),
         ("a close with half a code", &[0x88, 0x81, 0, 0, 0, 0, 3]),
         ("a long ping", &long_ping),
+        ("a ping of 1 GiB", &[0x89, 0xFF, 0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0]),
+        ("a close of 64 KB", &[0x88, 0xFE, 0xFF, 0xFF, 0, 0, 0, 0]),
     ];
     for (what, bytes) in frames {
         let expected = if what == "not UTF-8" { 1007 } else { 1002 };

@@ -37,7 +37,9 @@ pub(super) fn parse(bytes: &[u8], max_bytes: usize) -> Result<Option<(Frame, usi
     let mut cursor = Cursor::new(bytes);
     let Some((header, length)) = FrameHeader::parse(&mut cursor)? else { return Ok(None) };
     let size = usize::try_from(length).unwrap_or(usize::MAX);
-    if size > max_bytes {
+    // A longer control frame breaks the protocol, whatever our own limit is.
+    let breaks_protocol = matches!(header.opcode, OpCode::Control(_)) && size > MAX_CONTROL_BYTES;
+    if size > max_bytes && !breaks_protocol {
         return Err(CapacityError::MessageTooLong { size, max_size: max_bytes }.into());
     }
     let mask = check(&header, size)?;
@@ -137,8 +139,11 @@ mod tests {
         assert!(parse(&too_long, 16 * 1024).unwrap().is_none());
         let refused = |bytes: &[u8]| parse(bytes, 16 * 1024).unwrap_err();
         assert!(matches!(refused(&[0x82, 0xfe, 0x40, 0x01, 0, 0, 0, 0]), Error::Capacity(_)));
+        assert!(matches!(refused(&[0xF2, 0xfe, 0x40, 0x01, 0, 0, 0, 0]), Error::Capacity(_)), "the length comes first");
         assert!(matches!(refused(&[0x82, 0x05]), Error::Protocol(ProtocolError::UnmaskedFrameFromClient)));
         assert!(matches!(refused(&[0x83, 0x80, 0, 0, 0, 0]), Error::Protocol(ProtocolError::InvalidOpcode(3))));
+        let giant_pong = [0x8A, 0xFF, 0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0];
+        assert!(matches!(refused(&giant_pong), Error::Protocol(ProtocolError::ControlFrameTooBig)));
     }
 
     #[test]

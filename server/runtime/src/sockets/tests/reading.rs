@@ -145,6 +145,12 @@ fn parts() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Whether this is the reason for refusing a frame that is longer than any control frame.
+fn names_long_frame(reason: &str) -> bool {
+    let size = reason.strip_prefix("Space limit exceeded: Message too long: ").and_then(|rest| rest.split(' ').next());
+    size.and_then(|size| size.parse::<u64>().ok()).is_some_and(|size| size > 125)
+}
+
 fn check(mut bytes: Vec<u8>, cuts: &[usize], max_bytes: usize) {
     // This makes the last frame complete, and adds an invalid one. Our reader refuses a wrong frame by its header.
     bytes.extend([0; PADDING]);
@@ -156,7 +162,15 @@ fn check(mut bytes: Vec<u8>, cuts: &[usize], max_bytes: usize) {
         rest = others;
     }
     pieces.push(rest);
-    assert_eq!(ours(&pieces, max_bytes), theirs(bytes.clone(), max_bytes));
+    let (mut ours, mut theirs) = (ours(&pieces, max_bytes), theirs(bytes.clone(), max_bytes));
+    // A control frame of more than 125 bytes breaks the protocol, but theirs names the limit of bytes first.
+    let is_protocol =
+        matches!(ours.last(), Some(Heard::Failed(reason)) if reason.starts_with("WebSocket protocol error"));
+    if is_protocol && matches!(theirs.last(), Some(Heard::Failed(reason)) if names_long_frame(reason)) {
+        ours.pop();
+        theirs.pop();
+    }
+    assert_eq!(ours, theirs);
 }
 
 proptest! {
