@@ -56,6 +56,17 @@ pub(super) fn is_of_another_program(place: &Path) -> io::Result<bool> {
     Ok(!names.iter().all(|name| name.to_str().is_some_and(is_ours)))
 }
 
+/// Whether a newer version of fjall has written the database at this place. It must not be touched, because the operator may start the
+/// newer version again.
+pub(super) fn is_of_newer_version(place: &Path) -> bool {
+    let version = place.join("version");
+    // Reading a named pipe would take for ever.
+    let written = if version.is_file() { fs::read(version).unwrap_or_default() } else { Vec::new() };
+    // After the name comes the number of the format.
+    let [name @ .., ours] = super::journal::MAGIC;
+    matches!(written.strip_prefix(name), Some([number, ..]) if number > ours)
+}
+
 /// Writes the file `version` of a database that has none, or an empty one. fjall would take the database for damaged, or for new.
 fn put_version_back(place: &Path) {
     let version = place.join("version");

@@ -1,6 +1,7 @@
 //! An open database: how it is opened, and how a damaged one is saved.
 
 use std::{
+    error::Error,
     fs, io,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
@@ -36,27 +37,8 @@ impl Open {
     /// touched.
     pub(super) fn new(folder: &Path) -> Result<Self, StartupError> {
         let failed = |source| StartupError::Data { path: folder.to_owned(), source };
-        let failed_io = |error: io::Error| match error.kind() {
-            io::ErrorKind::PermissionDenied => failed(
-                format!("{error}. Make the user that runs the server the owner of all that is in it (chown -R)").into(),
-            ),
-            _ => failed(error.into()),
-        };
-        fs::create_dir_all(folder).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                let is_link = fs::symlink_metadata(folder).is_ok_and(|found| found.is_symlink());
-                let found = if is_link { "a link that leads to no folder" } else { "a file, and no folder" };
-                failed(format!("there is {found}").into())
-            }
-            _ => failed_io(error),
-        })?;
-        let place = folder.join("db");
-        finish_saving(folder, &place).map_err(failed_io)?;
-        if foreign::is_of_another_program(&place).map_err(failed_io)? {
-            return Err(failed("db in it is not a database of this program".into()));
-        }
-        foreign::move_out(&place);
-        remove_unfinished(&place).map_err(failed_io)?;
+        let failed_io = |error| failed(in_words(error));
+        let place = prepared(folder).map_err(failed)?;
         let journals = Journals::read(&place).map_err(failed_io)?;
         let opened = caught(|| Self::try_new(&place));
         match opened {
@@ -256,6 +238,41 @@ impl Open {
         }
         self.write(&batch)?;
         Ok((copied, last))
+    }
+}
+
+/// Prepares the folder, and what is in it, for opening the database there. Returns the database's path.
+fn prepared(folder: &Path) -> Result<PathBuf, Box<dyn Error + Send + Sync>> {
+    fs::create_dir_all(folder).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            let is_link = fs::symlink_metadata(folder).is_ok_and(|found| found.is_symlink());
+            let found = if is_link { "a link that leads to no folder" } else { "a file, and no folder" };
+            format!("there is {found}").into()
+        }
+        _ => in_words(error),
+    })?;
+    let place = folder.join("db");
+    finish_saving(folder, &place).map_err(in_words)?;
+    if foreign::is_of_another_program(&place).map_err(in_words)? {
+        return Err("db in it is not a database of this program".into());
+    }
+    if foreign::is_of_newer_version(&place) {
+        let reason = "db in it was written by a newer version of this program, and was not changed. Start that version again, \
+                      or give this version a folder of its own";
+        return Err(reason.into());
+    }
+    foreign::move_out(&place);
+    remove_unfinished(&place).map_err(in_words)?;
+    Ok(place)
+}
+
+/// The reason why the data folder cannot be used, and what to do about it.
+fn in_words(error: io::Error) -> Box<dyn Error + Send + Sync> {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("{error}. Make the user that runs the server the owner of all that is in it (chown -R)").into()
+        }
+        _ => error.into(),
     }
 }
 

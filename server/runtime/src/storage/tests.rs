@@ -712,6 +712,28 @@ async fn a_damaged_database_is_moved_aside_whole() {
 }
 
 #[tokio::test]
+async fn a_database_of_a_newer_version_is_refused_and_not_touched() {
+    let mut db = closed().await;
+    let (version, unknown) = (db.place().join("version"), db.place().join("9.index"));
+    fs::write(&unknown, "a file of the newer version").unwrap();
+    for newer in [&b"FJL\x04"[..], b"FJL\x10 and more"] {
+        fs::write(&version, newer).unwrap();
+        let before = files(&db.folder);
+        let error = Db::open(&db.folder).err().unwrap().to_string();
+        assert!(error.contains(db.folder.to_str().unwrap()) && error.contains("newer version"), "{error}");
+        assert!(error.contains("--data"), "{error}");
+        assert_eq!(files(&db.folder), before);
+    }
+    fs::remove_file(unknown).unwrap();
+    // Other marks are damage, as before.
+    for (number, damaged) in [(1, &b"FJX\x04"[..]), (2, b"FJL\x02")] {
+        fs::write(&version, damaged).unwrap();
+        expect_usable(&mut db, &format!("{damaged:?}")).await;
+        assert!(db.bad(number).exists());
+    }
+}
+
+#[tokio::test]
 async fn other_files_in_the_data_folder_are_kept() {
     let mut db = closed().await;
     fs::write(db.folder.join("thesis.tex"), "years of work").unwrap();
