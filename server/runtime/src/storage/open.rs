@@ -337,22 +337,30 @@ pub(super) fn is_damage(error: &fjall::Error) -> bool {
 }
 
 /// Removes a database whose first start ended early, before it had a row.
-fn remove_unfinished(place: &Path) -> io::Result<()> {
+pub(super) fn remove_unfinished(place: &Path) -> io::Result<()> {
     let has_rows = || {
-        let has_tables = |number: fs::DirEntry| {
-            fs::read_dir(number.path().join("tables")).is_ok_and(|mut some| some.next().is_some())
-        };
-        let keyspaces = fs::read_dir(place.join("keyspaces"));
-        // The list of keyspaces is a table, too.
-        let is_list = |entry: &fs::DirEntry| entry.file_name() == "0";
-        let mut others = keyspaces.into_iter().flatten().flatten().filter(|entry| !is_list(entry));
-        Ok::<_, io::Error>(others.any(has_tables) || !Journals::read(place)?.are_empty())
+        for keyspace in entries(&place.join("keyspaces"))? {
+            // The list of keyspaces is a table, too.
+            if keyspace.file_name().is_some_and(|name| name != "0") && !entries(&keyspace.join("tables"))?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok::<_, io::Error>(!Journals::read(place)?.are_empty())
     };
     if !place.is_dir() || foreign::has_keyspaces(place)? || has_rows()? {
         return Ok(());
     }
     tracing::info!("an earlier start ended before the database was complete; it is created again");
     fs::remove_dir_all(place)
+}
+
+/// What is in a folder. A folder that is missing has nothing, but one that cannot be read may have something.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) fn journals(folder: &Path) -> io::Result<Vec<PathBuf>> {

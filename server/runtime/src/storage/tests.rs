@@ -733,6 +733,19 @@ async fn a_database_of_a_newer_version_is_refused_and_not_touched() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_database_whose_tables_cannot_be_read_is_not_removed() {
+    let parent = tempfile::tempdir().unwrap();
+    let place = parent.path().join("db");
+    fs::create_dir_all(place.join("keyspaces/1")).unwrap();
+    // Root may read everything but a link to itself.
+    let tables = place.join("keyspaces/1/tables");
+    std::os::unix::fs::symlink(&tables, &tables).unwrap();
+    open::remove_unfinished(&place).unwrap_err();
+    assert!(fs::symlink_metadata(tables).is_ok());
+}
+
 #[tokio::test]
 async fn other_files_in_the_data_folder_are_kept() {
     let mut db = closed().await;
