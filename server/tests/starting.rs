@@ -439,3 +439,39 @@ async fn a_signal_ends_a_server_whose_start_hangs() {
     assert!(Command::new("sh").arg("-c").arg(format!("kill {}", server.id())).status().unwrap().success());
     wait_until("the process ends", async || server.try_wait().unwrap().is_some()).await;
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_of_the_database_that_may_not_be_read_stops_the_start() {
+    use std::os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    };
+    /// A user who may not read everything, as root may.
+    const NOBODY: u32 = 65_534;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    Binary::start(&data, &[]).kill();
+    let table = data.join("db/keyspaces/1/tables/7");
+    std::fs::write(&table, "a table").unwrap();
+    std::fs::set_permissions(&table, std::fs::Permissions::from_mode(0o000)).unwrap();
+    let mut command = Binary::command(&data, &[]);
+    if folder.path().metadata().unwrap().uid() == 0 {
+        let given = Command::new("chown").arg("-R").arg(NOBODY.to_string()).arg(folder.path()).status();
+        assert!(given.unwrap().success());
+        command.uid(NOBODY);
+    }
+    let mut server = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = async {
+        while server.try_wait().unwrap().is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let has_ended = tokio::time::timeout(DEADLINE, ended).await.is_ok();
+    // It may be gone already.
+    let _ = server.kill();
+    let output = server.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(has_ended && output.status.code() == Some(1), "it serves: {said}");
+    assert!(said.contains(data.to_str().unwrap()) && said.contains("chown -R"), "{said}");
+}

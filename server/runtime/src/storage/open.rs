@@ -262,6 +262,11 @@ fn prepared(folder: &Path) -> Result<PathBuf, Box<dyn Error + Send + Sync>> {
         return Err(reason.into());
     }
     foreign::move_out(&place);
+    match open_each(&place) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(in_words(error)),
+        // Other errors show when the database is opened.
+        _ => {}
+    }
     remove_unfinished(&place).map_err(in_words)?;
     Ok(place)
 }
@@ -274,6 +279,16 @@ fn in_words(error: io::Error) -> Box<dyn Error + Send + Sync> {
         }
         _ => error.into(),
     }
+}
+
+/// Opens each file of the database once. fjall opens some of them only when it needs them, and that is after the start.
+fn open_each(path: &Path) -> io::Result<()> {
+    let kind = fs::symlink_metadata(path)?.file_type();
+    if kind.is_dir() {
+        return fs::read_dir(path)?.try_for_each(|entry| open_each(&entry?.path()));
+    }
+    // Opening a named pipe would take for ever.
+    if kind.is_file() { fs::File::open(path).map(drop) } else { Ok(()) }
 }
 
 #[cfg(unix)]
