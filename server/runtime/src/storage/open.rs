@@ -55,8 +55,10 @@ impl Open {
                 }
                 let aside = free_name(&place, ".bad");
                 fs::rename(&place, &aside).map_err(|source| failed(source.into()))?;
-                tracing::error!(%error, moved_to = %aside.display(), "the database is damaged, or parts of it are missing; the server starts with an empty one. If you have a backup of the data folder, stop the server and put it back");
-                Self::try_new(&place).map_err(|error| failed(error.into()))
+                let new = Self::try_new(&place).map_err(|error| failed(error.into()))?;
+                let saved = new.take_from(&journals, folder).map_err(|error| error.to_string());
+                tracing::error!(%error, ?saved, moved_to = %aside.display(), "the database is damaged, or parts of it are missing; the server starts with what its journals have. If you have a backup of the data folder, stop the server and put it back");
+                Ok(new)
             }
             // The disk may be full, there may be too many open files, or a permission may be missing. The database itself may
             // be sound.

@@ -747,6 +747,20 @@ fn a_database_whose_tables_cannot_be_read_is_not_removed() {
 }
 
 #[tokio::test]
+async fn the_newest_rows_are_kept_when_no_table_can_be_opened() {
+    let (mut db, table) = with_table().await;
+    db.db = Db::open(&db.folder).unwrap();
+    db.room("a").put("newest", &1).unwrap();
+    db.close(PATIENCE).await;
+    let half = fs::metadata(&table).unwrap().len() / 2;
+    fs::OpenOptions::new().write(true).open(&table).unwrap().set_len(half).unwrap();
+    db.db = Db::open(&db.folder).unwrap();
+    assert!(db.bad(1).exists());
+    assert_eq!(db.room("a").get::<u32>("newest").await.unwrap(), Some(1));
+    db.close(PATIENCE).await;
+}
+
+#[tokio::test]
 async fn other_files_in_the_data_folder_are_kept() {
     let mut db = closed().await;
     fs::write(db.folder.join("thesis.tex"), "years of work").unwrap();
