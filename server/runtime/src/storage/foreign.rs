@@ -20,6 +20,7 @@ pub(super) fn move_out(place: &Path) {
     if lock.try_lock().is_err() {
         return;
     }
+    put_current_back(place);
     let Ok(found) = all_foreign(place) else { return };
     let mut moved = Vec::new();
     for path in found {
@@ -83,6 +84,59 @@ fn put_version_back(place: &Path) {
             tracing::error!(path = ?version, %error, "the database has no file with its version, and it cannot be written")
         }
     }
+}
+
+/// Writes the file `current` of a folder of tables that has none, or one that names no list of tables. fjall takes a folder without it
+/// for one that was never used, and deletes it. The newest list is the right one: fjall writes it before `current`, and deletes a list
+/// after that.
+fn put_current_back(place: &Path) {
+    let keyspaces = fs::read_dir(place.join("keyspaces")).into_iter().flatten().flatten();
+    for keyspace in
+        keyspaces.map(|entry| entry.path()).filter(|path| is_ours(path, |name, is_folder| is_folder && is_number(name)))
+    {
+        let current = keyspace.join("current");
+        let Some(list) = newest_list(&keyspace) else { continue };
+        // A first start that ended early has nothing to save.
+        if names_a_list(&keyspace, &current) || !has_rows(place, &keyspace) {
+            continue;
+        }
+        // After the number, fjall writes a checksum, which it does not read.
+        let content = [&list.to_le_bytes()[..], &[0; 17]].concat();
+        match fs::write(&current, content) {
+            Ok(()) => {
+                tracing::warn!(path = ?current, "this file of the database was lost or damaged; it was written again, and the data is kept")
+            }
+            Err(error) => {
+                tracing::error!(path = ?current, %error, "this file of the database is lost or damaged, and cannot be written")
+            }
+        }
+    }
+}
+
+/// The number of the newest list of tables, such as 7 for `v7`.
+fn newest_list(keyspace: &Path) -> Option<u64> {
+    let names = fs::read_dir(keyspace).ok()?.flatten().map(|entry| entry.file_name());
+    names.filter_map(|name| number(name.to_str()?.strip_prefix('v')?)).max()
+}
+
+/// Whether `current` names a list that exists. It may also be something that we must not replace.
+fn names_a_list(keyspace: &Path, current: &Path) -> bool {
+    match fs::symlink_metadata(current) {
+        Ok(found) if found.is_file() => match fs::read(current) {
+            Ok(content) => content
+                .first_chunk()
+                .is_some_and(|number| keyspace.join(format!("v{}", u64::from_le_bytes(*number))).is_file()),
+            Err(_) => true,
+        },
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+/// Whether the folder has tables, or the database has a journal.
+fn has_rows(place: &Path, keyspace: &Path) -> bool {
+    fs::read_dir(keyspace.join("tables")).is_ok_and(|mut tables| tables.next().is_some())
+        || super::journal::Journals::read(place).is_ok_and(|journals| !journals.are_empty())
 }
 
 /// Replaces links to journals by copies, because fjall panics over them.

@@ -761,6 +761,27 @@ async fn the_newest_rows_are_kept_when_no_table_can_be_opened() {
 }
 
 #[tokio::test]
+async fn no_row_is_lost_with_a_file_that_names_the_list_of_tables() {
+    type Damage = fn(&Path);
+    let lost: Damage = |current| fs::remove_file(current).unwrap();
+    let cut: Damage = |current| fs::write(current, [7]).unwrap();
+    let overwritten: Damage = |current| fs::write(current, [7; 25]).unwrap();
+    for (keyspace, damage) in [("0", lost), ("1", lost), ("1", cut), ("1", overwritten)] {
+        for rows in [10, 100] {
+            let (mut db, _) = if rows == 10 { with_journal().await } else { with_rows(100).await };
+            damage(&db.place().join("keyspaces").join(keyspace).join("current"));
+            db.db = Db::open(&db.folder).unwrap();
+            let left = db.room("a").list::<serde_json::Value>(ListOptions::default()).await.unwrap().len();
+            assert!(left == rows && !db.bad(1).exists(), "{keyspace}: {left} of {rows}");
+            db.room("a").put("new", &1).unwrap();
+            db.reopen().await;
+            assert_eq!(db.room("a").get::<u32>("new").await.unwrap(), Some(1));
+            db.close(PATIENCE).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn other_files_in_the_data_folder_are_kept() {
     let mut db = closed().await;
     fs::write(db.folder.join("thesis.tex"), "years of work").unwrap();
