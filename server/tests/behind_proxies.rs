@@ -254,6 +254,30 @@ async fn unescaped_characters_in_an_address_are_logged_with_their_remedy() {
 }
 
 #[tokio::test]
+async fn health_checks_below_the_path_of_a_proxy_are_answered() {
+    let server = TestServer::start().await;
+    // This machine may have too few open files.
+    let readiness = server.get("/readyz").await;
+    for place in ["/live", "/some/where", "/parties", "/parties/x", "/"] {
+        assert_eq!(server.get(&format!("{place}/healthz")).await, (200, "ok\n".to_owned()), "{place}");
+        for method in ["GET", "OPTIONS"] {
+            let answered = server.request(method, &format!("{place}/readyz"), &[], "").await;
+            assert_eq!(answered, readiness, "{method} {place}");
+        }
+    }
+    // What is at such an address comes first.
+    assert_eq!(server.get_json("/parties/page/healthz").await["id"], "healthz");
+    for (method, path) in [("GET", "/live/ahealthz"), ("GET", "/live/healthz/x"), ("POST", "/live/healthz")] {
+        assert_eq!(server.request(method, path, &[], "").await.0, 404, "{method} {path}");
+    }
+    let assets = tempfile::tempdir().unwrap();
+    std::fs::create_dir(assets.path().join("live")).unwrap();
+    std::fs::write(assets.path().join("live/healthz"), "a page").unwrap();
+    let server = TestServer::with(&[&format!("--assets={}", assets.path().display())]).await;
+    assert_eq!(server.get("/live/healthz").await.1, "a page");
+}
+
+#[tokio::test]
 async fn health_checks_of_load_balancers_succeed() {
     let server = TestServer::start().await;
     for check in

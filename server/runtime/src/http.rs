@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use http_body_util::Full;
 use hyper::{
     body::{Body, Incoming},
@@ -39,7 +39,7 @@ use crate::{
     handshake,
     metrics::{Metrics, State},
     notice::{self, Notice},
-    party::{self, Response, Result, RoomKey, Rooms, text},
+    party::{self, Response, Result, RoomKey, Rooms},
     readiness::{self, Readiness},
     refusals,
     reload::Running,
@@ -316,12 +316,6 @@ impl HttpServer {
         if let Some(answer) = readiness::check(&request, || self.readiness()) {
             return answer;
         }
-        if request.method() == Method::OPTIONS {
-            // Load balancers send this to see whether the server is up.
-            let mut response = text(StatusCode::NO_CONTENT, "");
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
-            return Ok(response);
-        }
         if let Some(assets) = &self.assets
             && let Some(response) = assets.answer(&request).await
         {
@@ -330,10 +324,11 @@ impl HttpServer {
         self.page(*request).unwrap_or(Err(Error::NotFound))
     }
 
-    /// The program's page at this address.
+    /// The program's page at this address, or else the answer to a health check.
     fn page<B>(&self, request: hyper::Request<B>) -> Option<Result<Response>> {
-        let pages = self.running.program.get().pages.as_ref()?;
-        pages(&request.into_parts().0)
+        let (request, _) = request.into_parts();
+        let page = self.running.program.get().pages.as_ref().and_then(|pages| pages(&request));
+        page.or_else(|| readiness::check_below(&request, || self.readiness()))
     }
 
     /// The metrics, for Prometheus.

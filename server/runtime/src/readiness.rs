@@ -1,6 +1,6 @@
 //! The answers to `/healthz` and `/readyz`: whether the server takes new connections, and what is wrong with it.
 
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use serde::Serialize;
 
 use crate::{
@@ -64,19 +64,36 @@ impl Readiness {
     }
 }
 
-/// Answers the health checks: `/healthz` says that the server runs, and `/readyz` whether it is ready. `None` for other paths.
+/// Answers the health checks: `/healthz` says that the server runs, and `/readyz` whether it is ready. Some load balancers check with
+/// `OPTIONS`, at any path. `None` for other requests.
 pub(crate) fn check<B>(request: &Request<B>, readiness: impl FnOnce() -> Readiness) -> Option<Result<Response>> {
-    let is_ready = match request.uri().path() {
-        "/healthz" => false,
-        "/readyz" => true,
-        _ => return None,
-    };
-    Some(match *request.method() {
-        // Some load balancers check with OPTIONS, and also need to know whether the server is ready.
-        Method::GET | Method::HEAD | Method::OPTIONS if is_ready => readiness().answer(),
-        Method::GET | Method::HEAD | Method::OPTIONS => Ok(text(StatusCode::OK, "ok\n")),
-        _ => Err(Error::Method("GET, HEAD, OPTIONS")),
-    })
+    let (method, path) = (request.method(), request.uri().path());
+    if method == Method::OPTIONS {
+        let mut up = text(StatusCode::NO_CONTENT, "");
+        up.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+        return Some(below(path, readiness).unwrap_or(Ok(up)));
+    }
+    if !matches!(path, "/healthz" | "/readyz") {
+        return None;
+    }
+    match *method {
+        Method::GET | Method::HEAD => below(path, readiness),
+        _ => Some(Err(Error::Method("GET, HEAD, OPTIONS"))),
+    }
+}
+
+/// Answers a health check at a path at which nothing else is: a proxy may put its own path before ours.
+pub(crate) fn check_below(request: &Parts, readiness: impl FnOnce() -> Readiness) -> Option<Result<Response>> {
+    let is_check = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    is_check.then(|| below(request.uri.path(), readiness)).flatten()
+}
+
+fn below(path: &str, readiness: impl FnOnce() -> Readiness) -> Option<Result<Response>> {
+    match path.rsplit('/').next() {
+        Some("healthz") => Some(Ok(text(StatusCode::OK, "ok\n"))),
+        Some("readyz") => Some(readiness().answer()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
