@@ -127,6 +127,17 @@ async fn parties_can_be_served_under_another_prefix() {
         statuses(&server, ["/parties/page/a", "/v1/page/a", "/v1/parties", "/v1/partiespage/a"]).await,
         [404; 4]
     );
+    for (path, said) in [
+        ("/nothing", "parties are at /v1/parties/:party/:room"),
+        ("/v1/parties/nothing/a", "check the name after /v1/parties/"),
+    ] {
+        let sentence = server.get(path).await.1;
+        assert!(sentence.ends_with(said), "{path}: {sentence}");
+    }
+    let astray = HANDSHAKE.replace("/parties/page/a", "/parties/page/a/parties/b");
+    let sentence = server.raw(format!("{astray}\r\n").as_bytes()).await.unwrap().text();
+    let said = "no party is at /parties/page/a/parties/b; connect to /v1/parties/";
+    assert!(sentence.starts_with(said), "{sentence}");
 }
 
 #[tokio::test]

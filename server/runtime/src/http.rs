@@ -263,7 +263,9 @@ impl HttpServer {
 
     async fn answer(&self, request: Request, visit: &Visit) -> Response {
         let method = request.method().clone();
-        let refusal = |error: &Error, room: Option<&RoomKey>| refusals::answer(&method, error, room, &self.metrics);
+        let prefix = &self.config().prefix;
+        let refusal =
+            |error: &Error, room: Option<&RoomKey>| refusals::answer(&method, error, room, prefix, &self.metrics);
         if let Err(error) = address::check_host(request.headers()) {
             return refusal(&error, None);
         }

@@ -14,10 +14,16 @@ use crate::{
 };
 
 /// The answer to a failed request, which was for this room. The log says so if the fault is ours, or if a flag would change it.
-pub(crate) fn answer(method: &Method, error: &Error, room: Option<&RoomKey>, metrics: &Metrics) -> Response {
+pub(crate) fn answer(
+    method: &Method,
+    error: &Error,
+    room: Option<&RoomKey>,
+    prefix: &str,
+    metrics: &Metrics,
+) -> Response {
     static FAILED: Notice = Notice::fault();
     let status = error.status();
-    let mut response = text(status, error.to_string());
+    let mut response = text(status, sentence(error, prefix));
     let headers = response.headers_mut();
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after()));
@@ -38,6 +44,17 @@ pub(crate) fn answer(method: &Method, error: &Error, room: Option<&RoomKey>, met
         tracing::debug!(%method, %error, "a request was refused");
     }
     response
+}
+
+/// The error's sentence, in which the form of an address has the prefix of the settings.
+fn sentence(error: &Error, prefix: &str) -> String {
+    let sentence = error.to_string();
+    let has_form = matches!(error, Error::NotFound | Error::UnknownParty(_) | Error::NoPartyForHandshake(_));
+    // What the client asked for comes before the form.
+    match sentence.rsplit_once("/parties/").filter(|_| has_form) {
+        Some((before, after)) => format!("{before}/{prefix}/{after}"),
+        None => sentence,
+    }
 }
 
 /// Answers without reading the request. The connection is one too many, so it gets no task.
