@@ -17,12 +17,17 @@ struct Reloading {
 
 impl Reloading {
     fn start(settings: &str, args: &[&str]) -> Self {
+        Self::start_with(settings, args, &[])
+    }
+
+    fn start_with(settings: &str, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("settings");
         fs::write(&file, settings).unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let mut command = Binary::command(&folder.path().join("data"), args);
-        let server = Binary::spawn(command.arg("--env-file").arg(&file).stderr(log));
+        command.arg("--env-file").arg(&file).envs(variables.iter().copied());
+        let server = Binary::spawn(command.stderr(log));
         Self { server, folder }
     }
 
@@ -160,6 +165,23 @@ async fn invalid_settings_are_logged_and_change_nothing() {
     assert!(Command::new("mkfifo").arg(it.file()).status().expect("this test needs the program mkfifo").success());
     it.hang_up("this is not a file").await;
     assert!(same().await);
+}
+
+#[tokio::test]
+async fn notes_on_settings_are_logged_again_only_if_they_are_new() {
+    let overruled = "CONNECTION_COUNTER_MAX_ROOMS=7\n";
+    let args = ["--max-rooms=8", "--max-calls=8"];
+    let it = Reloading::start_with(overruled, &args, &[("CONNECTION_COUNTER_SITES", "example.org")]);
+    for _ in 0..2 {
+        it.hang_up("none has changed").await;
+    }
+    it.reload(&format!("{overruled}CONNECTION_COUNTER_MAX_CALLS=7\n"), "none has changed").await;
+    it.reload("", "none has changed").await;
+    it.reload(overruled, "none has changed").await;
+    let log = it.log();
+    let told = |note: &str| log.lines().filter(|line| line.contains("WARN") && line.contains(note)).count();
+    let counts = ["_SITES is no setting", "_MAX_CALLS in ", "_MAX_ROOMS in "].map(told);
+    assert_eq!(counts, [1, 1, 2], "{log}");
 }
 
 #[tokio::test]

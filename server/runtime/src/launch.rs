@@ -1,6 +1,7 @@
 //! What a binary does around a server: it listens, prints the address, and stops when the system asks for it.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     convert::Infallible,
     env,
@@ -137,6 +138,7 @@ impl Server {
         config.validate()?;
         let server = set_up(invocation.own, self, &config)?;
         tell(&invocation.notes);
+        let told = RefCell::new(invocation.notes);
         let read = |now: &Config| {
             let invocation = command_line::read::<S>(program, &parties).map_err(|error| error.to_string())?;
             // Settings that wait for a restart must not stop that.
@@ -146,7 +148,8 @@ impl Server {
             let checked = checked.and_then(|filter| Ok((filter, set_up(invocation.own, Self::builder(), &config)?)));
             let (filter, server) = checked.map_err(|error| error.to_string())?;
             log(filter);
-            tell(&invocation.notes);
+            let before = told.replace(invocation.notes);
+            tell(told.borrow().iter().filter(|note| !before.contains(note)));
             Ok(Reread { config, server, values: invocation.values })
         };
         let runtime = tokio::runtime::Runtime::new().map_err(StartupError::Runtime)?;
@@ -190,7 +193,7 @@ fn program_name() -> String {
     if name.is_empty() { "server".to_owned() } else { name.into_owned() }
 }
 
-fn tell(notes: &[String]) {
+fn tell<'a>(notes: impl IntoIterator<Item = &'a String>) {
     for note in notes {
         tracing::warn!("{note}");
     }
