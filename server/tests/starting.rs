@@ -77,6 +77,8 @@ fn a_flag_that_cannot_be_read_is_refused_with_what_to_write() {
         ("--trusted-proxy=10.0.0.0/8 172.16.0.0/12", "commas between several"),
         ("--cors-origin=https://a.org https://b.org", "commas between several"),
         ("--badges=perhaps", "neither true nor false"),
+        ("--trusted-proxy=10.0.0.0/8,", "the comma that is too many"),
+        ("--cors-origin=,https://a.org", "the comma that is too many"),
     ] {
         let (code, said) = outcome(&mut Binary::command("none".as_ref(), &[arg]));
         assert_eq!(code, Some(2), "{arg}: {said}");

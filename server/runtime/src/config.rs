@@ -12,6 +12,9 @@ use ipnet::IpNet;
 
 use crate::{cors, error::StartupError, forwarded, limits::Limits};
 
+/// Why an empty value in a list is refused.
+pub(crate) const EMPTY_VALUE: &str = "the value is empty; remove the flag, or the comma that is too many";
+
 /// A server of parties.
 ///
 /// A program with settings of its own reads them from the same command line; see

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
 use crate::{
-    config::is_host,
+    config::{EMPTY_VALUE, is_host},
     notice::Notice,
     party::{Response, text},
 };
@@ -17,6 +17,9 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
 /// Fails if the text is neither.
 pub(crate) fn origin(text: &str) -> Result<HeaderValue, String> {
     let text = text.trim().to_ascii_lowercase();
+    if text.is_empty() {
+        return Err(EMPTY_VALUE.to_owned());
+    }
     // Browsers leave out a scheme's own port.
     let own_port = |text: &str| match text.split_once("://")?.0 {
         "https" => text.strip_suffix(":443").map(str::to_owned),

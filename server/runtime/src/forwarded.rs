@@ -8,12 +8,17 @@ use std::{
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
+use crate::config::EMPTY_VALUE;
+
 /// Reads a network, or one address as a network of one, for clap's `value_parser`.
 ///
 /// # Errors
 /// Fails if the text is neither.
 pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
+    if text.is_empty() {
+        return Err(EMPTY_VALUE.to_owned());
+    }
     // A listener on [::] sees IPv4 peers as IPv6 addresses, and people copy those.
     let one = || text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
     let wrong = |_| {
