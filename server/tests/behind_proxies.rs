@@ -147,10 +147,18 @@ async fn a_handshake_of_another_version_is_in_the_log() {
 
 #[tokio::test]
 async fn a_handshake_with_two_keys_is_400_and_in_the_log() {
+    const UPGRADE: &str = "upgrade: websocket\r\nconnection: upgrade\r\n\r\n";
+    let server = TestServer::start().await;
+    for same in ["ZQ==\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", "ZQ==, dGhlIHNhbXBsZSBub25jZQ=="] {
+        let doubled = HANDSHAKE.replace("ZQ==", same) + UPGRADE;
+        let answer = server.raw(doubled.as_bytes()).await.unwrap();
+        let accepted = answer.header("sec-websocket-accept");
+        assert_eq!((answer.status, accepted), (101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{same}");
+    }
     for second in ["\r\nsec-websocket-key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n", ", AQIDBAUGBwgJCgsMDQ4PEA==\r\n"] {
         let (server, log) = Binary::with_log(&[]);
         let doubled = HANDSHAKE.replace("ZQ==\r\n", &format!("ZQ=={second}"));
-        let answer = server.raw(format!("{doubled}upgrade: websocket\r\nconnection: upgrade\r\n\r\n").as_bytes()).await;
+        let answer = server.raw((doubled + UPGRADE).as_bytes()).await;
         assert_eq!(answer.unwrap().status, 400, "{second:?}");
         assert!(log.text().contains("it has more than one Sec-WebSocket-Key"), "{}", log.text());
     }

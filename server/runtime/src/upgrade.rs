@@ -7,7 +7,7 @@ use crate::error::Error;
 /// Whether the request is a WebSocket handshake. If so, each of its headers is joined into one line, as later code expects.
 ///
 /// # Errors
-/// Fails with [`Error::UpgradeLost`] if a proxy has dropped a part of the handshake, and with [`Error::Handshake`] if it has two keys.
+/// Fails with [`Error::UpgradeLost`] if a proxy has dropped a part of the handshake, and with [`Error::Handshake`] if it has different keys.
 pub(crate) fn is_wanted<B>(request: &mut Request<B>) -> Result<bool, Error> {
     let version = request.version();
     let headers = request.headers_mut();
@@ -25,9 +25,8 @@ pub(crate) fn is_wanted<B>(request: &mut Request<B>) -> Result<bool, Error> {
     if !has_word(headers, &header::CONNECTION, "upgrade") {
         return Err(Error::UpgradeLost("the Connection header does not say Upgrade"));
     }
-    // Client and server could choose different ones (RFC 6455, section 11.3.1).
-    if words(headers, &header::SEC_WEBSOCKET_KEY).nth(1).is_some() {
-        return Err(Error::Handshake("it has more than one Sec-WebSocket-Key".into()));
+    if let Some(key) = key(headers)? {
+        headers.insert(header::SEC_WEBSOCKET_KEY, key);
     }
     if has_word(headers, &header::SEC_WEBSOCKET_VERSION, "13") {
         headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
@@ -42,6 +41,17 @@ pub(crate) fn is_meant(headers: &HeaderMap) -> bool {
     // Browsers say what a request is for, and pages cannot change that.
     let mode = HeaderName::from_static("sec-fetch-mode");
     headers.keys().any(|name| name.as_str().starts_with("sec-websocket-")) || has_word(headers, &mode, "websocket")
+}
+
+/// The client's key. A proxy may have sent the same one twice. Of different ones, client and server could choose different ones (RFC
+/// 6455, section 11.3.1).
+fn key(headers: &HeaderMap) -> Result<Option<HeaderValue>, Error> {
+    let mut keys = words(headers, &header::SEC_WEBSOCKET_KEY);
+    let Some(key) = keys.next() else { return Ok(None) };
+    if keys.any(|other| other != key) {
+        return Err(Error::Handshake("it has more than one Sec-WebSocket-Key".into()));
+    }
+    HeaderValue::from_str(key).map(Some).map_err(|error| Error::Handshake(error.into()))
 }
 
 /// Whether a header that is a list contains this word.
