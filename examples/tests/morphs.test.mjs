@@ -116,6 +116,41 @@ story("labels are back with their numbers", {}, async (stage) => {
   ]);
 });
 
+story("numbers of an older copy that a page is morphed into do not stay", {}, async (stage) => {
+  const viewers = { x: 3, gone: 4, own: 5 };
+  let tell;
+  const { url } = await startFakeServer(stage, {
+    connected: (socket, asked) => {
+      tell = () => socket.send(update(Object.fromEntries([...asked].map((id) => [id, viewers[id.split("/")[1]]]))));
+      socket.on("message", tell);
+    },
+  });
+  const code = await bundle(LIBRARIES.idiomorph.script);
+  let main = '<main><p><a href="/x">x</a></p> <p><a href="/gone">gone</a></p> <p><a href="/own">own</a></p></main>';
+  const tags = `<script async src="${url}/live.js" data-label="{count} readers"></script><script defer src="/library.js"></script>`;
+  const page = { "/main": () => main, "/library.js": () => code, "/": () => html(tags, main) };
+  const site = await servePages(stage, (path) => page[path]?.());
+  const tab = await stage.openTab(`${site}/`);
+  await until("all are drawn", async () => (await tab.page.$$("[data-viewers-place]")).length === 3);
+  const older = await tab.page.$eval("main", (main) => main.outerHTML);
+  Object.assign(viewers, { x: 7, gone: 0, own: 6 });
+  tell();
+  await tab.expectViewers('a[href="/own"]', 6);
+  await tab.expectViewers('a[href="/gone"]', 0);
+  // A number that we have never written there is the page's own.
+  main = older.replace('data-viewers="5"', 'data-viewers="50"');
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const shown = await tab.page.evaluate(async () => {
+      await window.morph();
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      return [...document.querySelectorAll("a")].map((link) =>
+        ["data-viewers", "data-viewers-label"].map((name) => link.getAttribute(name)),
+      );
+    });
+    assert.deepEqual(shown, [["7", "7 readers"], [null, null], ["50", "6 readers"]], `round ${round}`);
+  }
+});
+
 /** A page that removes numbers again and again. It counts how often it found one in three seconds, and whether any came later. */
 const PERSISTENT = {
   "in answer to each": "new MutationObserver(take).observe(document, { attributes: true, subtree: true }); take();",

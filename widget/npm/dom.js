@@ -92,19 +92,22 @@ const list = (found) => {
   return found.length && lastList;
 };
 const at = (number, idx) => lists.get(number)[idx];
-const isBare = (slot) =>
-  written[slot]?.some((text, idx) => text !== null && elements[slot].getAttribute(NAMES[idx]) === null);
-/** Changes one attribute, unless it is no longer what we wrote: then someone else has taken it over. */
-const rewrite = (element, name, from, to) => {
-  if (from === to || (from !== undefined && element.getAttribute(name) !== from)) return;
-  if (to === null) element.removeAttribute(name);
-  else element.setAttribute(name, to);
-};
+/** What each link has carried of ours, which is nothing in the beginning. Whatever else it carries is the page's own. */
+const ours = new WeakMap();
+/** Whether an attribute of a link is ours, and not what we last wrote: a page has removed it, or was morphed into an older copy. */
+const isOld = (slot, idx, now = elements[slot].getAttribute(NAMES[idx])) =>
+  now !== (written[slot] ?? BLANK)[idx] && ours.get(elements[slot])?.has(now);
 /** Noted first: what the page does about one attribute may have us take back all. */
 const carry = (slot, texts) => {
-  const [element, before] = [elements[slot], written[slot]];
+  const element = elements[slot];
   written[slot] = texts;
-  NAMES.forEach((name, idx) => written[slot] === texts && rewrite(element, name, before?.[idx], texts[idx]));
+  if (!ours.has(element)) ours.set(element, new Set(BLANK));
+  texts.forEach((text, idx) => {
+    if (written[slot] !== texts || !isOld(slot, idx)) return;
+    ours.get(element).add(text);
+    if (text === null) element.removeAttribute(NAMES[idx]);
+    else element.setAttribute(NAMES[idx], text);
+  });
 };
 /** A page that sets its own sheets drops ours, which nobody tells us. */
 const adopt = (root, sheet) => {
@@ -121,7 +124,7 @@ function onChange(records) {
   for (const { target, type, attributeName, addedNodes, removedNodes } of records) {
     if (NAMES.includes(attributeName)) {
       const slot = slots.get(target);
-      if (slot && isBare(slot)) engine.lost(slot);
+      if (slot && isOld(slot, NAMES.indexOf(attributeName))) engine.lost(slot);
       continue;
     }
     isTheirs = true;
@@ -234,10 +237,7 @@ const dom = {
     if (text) carry(slot, [`${viewers}`, text === `${viewers}` ? null : text, place]);
     if (roomFor(text) > roomFor(oldLabel ?? oldCount)) dom.arrange(slot);
   },
-  restore(slot) {
-    const texts = written[slot];
-    texts.forEach((text, idx) => written[slot] === texts && rewrite(elements[slot], NAMES[idx], null, text));
-  },
+  restore: (slot) => carry(slot, written[slot] ?? BLANK),
   tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),
   end() {
     stopping.abort();
