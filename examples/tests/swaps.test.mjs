@@ -151,7 +151,12 @@ story("content of a shadow root is swapped and morphed like any other", {}, asyn
   await until("it is back", async () => (await inside()) === "7");
   await tab.page.evaluate(() => (document.querySelector("#host").shadowRoot.innerHTML = '<a href="/y" data-viewers="7">y</a>'));
   await until("the new link has its own", async () => (await inside()) === "3");
-  await tab.page.evaluate(() => (document.querySelector("#host").shadowRoot.adoptedStyleSheets = []));
+  // Places are looked for while our style sheet is gone.
+  await tab.page.evaluate(() => {
+    const { shadowRoot } = document.querySelector("#host");
+    shadowRoot.adoptedStyleSheets = [];
+    shadowRoot.dispatchEvent(new Event("scroll"));
+  });
   const isDrawn = () =>
     tab.page.evaluate(() => getComputedStyle(document.querySelector("#host").shadowRoot.querySelector("a"), "::after").content !== "none");
   await until("it is drawn again", isDrawn);

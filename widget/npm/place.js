@@ -53,6 +53,15 @@ function isTaken(element) {
   return !NOTHING.test(content) || position + styleOf(element, "::before").position !== "staticstatic";
 }
 
+/**
+ * Whether a rule of the page for all pseudo-elements has put a link's number into the text. While a root has lost our style sheet,
+ * nothing is drawn.
+ */
+const isInText = (element) => {
+  const { content, display, position } = styleOf(element, "::after");
+  return !NOTHING.test(content) && !/^absolute(?!contents)/.test(position + display);
+};
+
 /** Whether an element draws in a pseudo-element. One that only clears floats has no size. */
 const isAdorned = (element) =>
   ["::after", "::before"].some((pseudo) => {
@@ -283,6 +292,8 @@ export function createArrange(elements, written, carry) {
       return before;
     });
     places.forEach((place, idx) => place && put(batch[idx][0], place));
+    // The browser has not drawn them yet.
+    for (const [slot] of batch) if (written[slot]?.[2] && isInText(elements[slot])) put(slot, null);
     if (due.size > 0) wait(REST * (performance.now() - begunMs) + restMs);
   });
   return (slot) => {
