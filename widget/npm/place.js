@@ -120,6 +120,12 @@ function lookAround(element, flows) {
   return [near, holders, isHolding];
 }
 
+/** Where a link draws what the pointer does not meet: lines of text, and pictures. */
+const untouchablesOf = (element) =>
+  [...element.querySelectorAll("*")]
+    .filter((part) => styleOf(part).pointerEvents === "none")
+    .flatMap((part) => (part.matches("img,svg") ? [part.getBoundingClientRect()] : linesOf(part)));
+
 /** The boxes of those of these elements that are in lines, with all that is in them. A float is in none. */
 const boxesOf = (elements) =>
   [...elements]
@@ -210,6 +216,8 @@ function findPlace(element, text, lines) {
   const characters = DOT + CHARACTER * roomFor(text.replace(/[^ -~]/g, "xx"));
   // Whatever is in a box may be as narrow as an arrow. What comes after a link on its line is found where it begins.
   const stepPx = flows ? 12 : 6;
+  // The pointer may not meet what is beside a link, or in it.
+  const others = flows ? lines.get(element.parentElement?.children) : untouchablesOf(element);
   const isFree = (name, font, inset, middle) => {
     const width = font * characters;
     const left = isRtl ? line.left + inset : line.right - inset - width;
@@ -221,8 +229,7 @@ function findPlace(element, text, lines) {
       line.bottom - BELOW * line.height > top &&
       line.top + ABOVE * line.height < bottom;
     if (holders.some((holder) => left < holder.left || left + width > holder.right)) return;
-    // The pointer may not meet what is beside a link.
-    if (lines.get(element.parentElement?.children)?.some(isHit)) return;
+    if (others?.some(isHit)) return;
     for (let across = 0, y = top; across < width + stepPx; across += stepPx) {
       const there = root.elementFromPoint(left + Math.min(across, width), y);
       // Above is the border of what is there, or the backdrop of a dialog.
