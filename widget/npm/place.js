@@ -190,6 +190,8 @@ function findPlace(element, text, lines) {
     /a.*, 0\)/.test(style.webkitTextFillColor) ||
     (!flows && style.backgroundImage !== "none") ||
     style.maskImage !== "none" ||
+    // Its letters are over other lines, and so would the number be.
+    parseFloat(style.lineHeight) * zoom < size * (1 - SLACK) ||
     (isHolding && !canHold(element, style))
   ) {
     return;
