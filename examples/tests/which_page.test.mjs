@@ -150,6 +150,24 @@ story("owner says which parts of addresses do not matter", {}, async (stage) => 
   await expectCounted(stage, site, { "/": 1, "/products/hat": 1, "/topic/7-x": 1, "/library/os.html": 1 });
 });
 
+story("links lead elsewhere when a new head has another base", {}, async (stage) => {
+  const site = await serve(stage, { body: '<a href="x">x</a>' });
+  const tab = await stage.openTab(`${site}/`);
+  await stage.openTab(`${site}/x`);
+  await tab.expectViewers("a", 1);
+  await tab.page.evaluate(() => {
+    const head = document.createElement("head");
+    head.innerHTML = '<base href="/shop/">';
+    document.head.replaceWith(head);
+  });
+  await tab.expectViewers("a", 0);
+  await stage.openTab(`${site}/shop/x`);
+  await tab.expectViewers("a", 1);
+  await tab.page.evaluate(() => document.head.replaceWith(document.createElement("head")));
+  await stage.openTab(`${site}/x`);
+  await tab.expectViewers("a", 2);
+});
+
 story("parameters that are kept keep their spelling", {}, async (stage) => {
   const body = '<a id="one" href="/x?a=1/2&amp;color=red&amp;b=(1)&amp;c">a</a> <a id="two" href="/x?color=red&amp;a=1/2&amp;c&amp;b=(1)">b</a>';
   const site = await serve(stage, { options: 'data-omit="?color"', body });

@@ -132,7 +132,9 @@ function onChange(records) {
     for (const node of addedNodes) if (node.querySelectorAll) gather(node, found);
     // Text that goes takes no link along.
     for (const node of removedNodes) if (node.querySelectorAll) hasLost = true;
-    if ([target, ...addedNodes, ...removedNodes].some(({ localName }) => localName === "base")) isElsewhere = true;
+    if (target.localName === "base" || [...addedNodes, ...removedNodes].some(({ localName }) => /^(base|head|html)$/.test(localName))) {
+      isElsewhere = true;
+    }
   }
   // What we write ourselves is no reason to look at the page again.
   if (isTheirs) engine.changed(list(found), hasLost, isElsewhere);
