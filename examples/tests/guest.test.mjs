@@ -61,6 +61,17 @@ story("menu that a click opens has no numbers over it", {}, async (stage) => {
   await until("the number is back", async () => (await placesOf(tab))[0] === "beside");
 });
 
+story("menu that the pointer opens has its numbers, and none over it", {}, async (stage) => {
+  const style = "<style>ul { display: none; position: absolute; inset: 2em 0 auto; height: 9em; background: #eee } nav:hover ul { display: block }</style>";
+  const menu = '<nav style="width: 6em">Menu<ul><li><a href="/entry">Entry</a></li></ul></nav>';
+  const tab = await openBody(stage, `${style}${menu}<p style="margin: 4em"><a href="/one">Below</a></p>`);
+  assert.deepEqual(await placesOf(tab), ["", "beside"]);
+  await tab.page.hover("nav");
+  await until("the menu has its number", async () => (await placesOf(tab)).join() === "beside,");
+  await tab.page.mouse.move(700, 600);
+  await until("the page has its number again", async () => (await placesOf(tab)).join() === ",beside");
+});
+
 story("numbers stand at their links, not at the top of taller lines", {}, async (stage) => {
   const tab = await openGuest(stage, "tall");
   // How far the middle of each number is from that of its link, in the link's font size.

@@ -51,7 +51,7 @@ function gather(root, found) {
 }
 
 /** What `begin` was given, and the options for listeners, which end with the widget. */
-let engine, load, rule, css, shown, counted, stopping, listening, observer;
+let engine, load, rule, css, shown, counted, stopping, listening, observer, sight;
 /** Lists of elements to look at. */
 const lists = new Map();
 let lastList = 0;
@@ -84,6 +84,7 @@ export function begin(options, ownersRule, itsEngine, callbacks) {
   meanings = new WeakMap();
   isDesigned = document.designMode === "on";
   observer = new MutationObserver(safely(onChange));
+  sight = new IntersectionObserver(safely(onSeen));
   return Object.assign(dom, shown, callbacks, createSocket(engine, listening, callbacks.createFrame), createTab(engine, rule, listening));
 }
 
@@ -139,6 +140,14 @@ function onChange(records) {
   // What we write ourselves is no reason to look at the page again.
   if (isTheirs) engine.changed(list(found), hasLost, isElsewhere);
 }
+/** A menu that the pointer opens is no event. Links without a place may have come in sight, or links with one have gone. */
+const onSeen = (entries) => {
+  const isNews = ({ target, isIntersecting }) => {
+    const [count, , place] = written[slots.get(target)] ?? BLANK;
+    return count && isIntersecting === !place;
+  };
+  if (entries.some(isNews)) engine.scrolled();
+};
 const onLoad = safely(({ target }) => target.hasAttribute?.(INSIDE) && engine.loaded(list(gather(target, []))));
 
 /** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
@@ -153,9 +162,11 @@ const dom = {
     const slot = free.pop() ?? elements.length;
     elements[slot] = at(number, idx);
     slots.set(elements[slot], slot);
+    sight.observe(elements[slot]);
     return slot;
   },
   discard(slot) {
+    sight.unobserve(elements[slot]);
     slots.delete(elements[slot]);
     elements[slot] = written[slot] = undefined;
     free.push(slot);
@@ -245,6 +256,7 @@ const dom = {
     stopping.abort();
     shown.forget();
     observer.disconnect();
+    sight.disconnect();
     dom.leave();
   },
 };
