@@ -106,9 +106,11 @@ impl HostPage {
             .filter(|beyond| matches!(beyond.as_bytes(), [] | [b'/', ..]))
     }
 
-    /// Whether a canonical link names the start page on another page, because an application put it on all of its pages.
+    /// Whether an application put this canonical link on all of its pages: it names the start page on another page, or no route
+    /// although the address has one.
     fn is_left_on_all(&self, canonical: &PageId) -> bool {
-        is_start_page(canonical) && !self.by_address.as_ref().is_some_and(is_start_page)
+        let Some(by_address) = &self.by_address else { return is_start_page(canonical) };
+        is_start_page(canonical) && !is_start_page(by_address) || has_route(by_address) && !has_route(canonical)
     }
 }
 
@@ -120,7 +122,12 @@ fn path_of(id: &PageId) -> &str {
 /// Whether a page is the start page of its site, under any of its names.
 fn is_start_page(id: &PageId) -> bool {
     let (_, path) = split_before(path_of(id), b'/');
-    (path == "/" || path.starts_with("/index.")) && split_before(id.as_str(), b'#').1.is_empty()
+    (path == "/" || path.starts_with("/index.")) && !has_route(id)
+}
+
+/// Whether a page is a hash route.
+fn has_route(id: &PageId) -> bool {
+    id.as_str().bytes().any(|byte| byte == b'#')
 }
 
 #[cfg(test)]
@@ -286,6 +293,18 @@ mod tests {
         assert!(page.push("https://example.org/app#top", ""));
         assert_eq!(id(&page), "example.org/app");
         assert_eq!(leads_to(&page, "https://example.org/app#bottom"), None);
+    }
+
+    #[test]
+    fn a_canonical_link_without_a_route_is_ignored_on_routes() {
+        let app = "https://example.org/app";
+        let mut page =
+            page_with(Rules { hash_routes: true, ..rules() }, "https://example.org/app?ref=x#/inbox", Some(app));
+        assert_eq!(id(&page), "example.org/app?ref=x#/inbox");
+        page.push("https://example.org/app?ref=x#top", app);
+        assert_eq!(id(&page), "example.org/app", "it is no route");
+        page.push("https://example.org/app#/sent", "https://example.org/app#/sent/all");
+        assert_eq!(id(&page), "example.org/app#/sent/all");
     }
 
     #[test]
