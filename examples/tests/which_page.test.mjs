@@ -329,6 +329,17 @@ story("other name of a site has the same pages", { serverArgs: ["--site", "shop.
   }
 });
 
+story("debugging tells of links to the site's other name", {}, async (stage) => {
+  const [bare, www] = NAMES;
+  const site = await serve(stage, { options: "data-debug", body: `<a href="//${bare}/a">a</a> <a href="//${www}/a">a</a> <a href="//other.example/">b</a>` });
+  await stage.startBrowser([`--host-resolver-rules=${NAMES.map((name) => `MAP ${name}:80 ${new URL(site).host}`).join(",")}`]);
+  for (const [name, other] of [[bare, www], [www, bare]]) {
+    const { expectTold } = await openDebugging(stage, `http://${name}/`);
+    await expectTold("1 to other sites");
+    await expectTold(`1 to ${other}, which counts as another site than ${name}: link to ${name}, or redirect one to the other`);
+  }
+});
+
 story("name without its www is told the flag", { serverArgs: ["--site", "shop.example"] }, async (stage) => {
   const [bare, www] = await openUnderBothNames(stage);
   await bare.expectViewers("a", 1);

@@ -96,9 +96,13 @@ function tellViewer({ observe, bots }, room) {
 
 /** The lines about how many links lead to which pages. */
 function tellLinks(options) {
+  const { host } = location;
+  const otherName = host.startsWith("www.") ? host.slice(4) : `www.${host}`;
+  const toOtherName = `to ${otherName}, which counts as another site than ${host}: link to ${host}, or redirect one to the other`;
   const { handle } = page();
   const pages = new Map();
-  const others = { "to other sites": 0, "within this page": 0, "without a count (far away, ignored or too long)": 0, "to no web address": 0 };
+  const uncounted = "without a count (far away, ignored or too long)";
+  const others = { "to other sites": 0, [toOtherName]: 0, "within this page": 0, [uncounted]: 0, "to no web address": 0 };
   const links = [...document.querySelectorAll(options.links)].filter((link) => link.matches("a[href],area[href]"));
   for (const link of links) {
     const url = read(link.href.baseVal ?? link.href, document.baseURI);
@@ -108,8 +112,8 @@ function tellLinks(options) {
     if (fragment !== undefined && address === location.href.split("#")[0] && !options.hash) others["within this page"] += 1;
     else if (viewers !== undefined) pages.set(address, { viewers, links: (pages.get(address)?.links ?? 0) + 1 });
     else if (!isOnWeb) others["to no web address"] += 1;
-    else if (url.host !== location.host && options.scope === "site") others["to other sites"] += 1;
-    else others["without a count (far away, ignored or too long)"] += 1;
+    else if (url.host !== host && options.scope === "site") others[url.host === otherName ? toOtherName : "to other sites"] += 1;
+    else others[uncounted] += 1;
   }
   const list = [...pages].sort(([, one], [, other]) => other.viewers - one.viewers || other.links - one.links);
   return [
