@@ -237,6 +237,12 @@ async function openDebugging(stage, address, before = () => {}) {
   return { tab, expectTold };
 }
 
+story("debugging names what is no option", {}, async (stage) => {
+  const tag = `<script async src="${stage.server.url}/live.js?v=3&hash" data-debug data-some-tool="x"></script>`;
+  const { expectTold } = await openDebugging(stage, `${await servePages(stage, () => html(tag, "<p>Words.</p>"))}/`);
+  await expectTold("on the script tag, but no options: ?v, data-some-tool");
+});
+
 story("debugging survives addresses that nobody can read", {}, async (stage) => {
   const body = '<a href="http://[">odd</a> <a href="/x">x</a> <svg><a href="http://["><text>odd</text></a></svg>';
   const site = await serve(stage, { body, canonical: () => "http://[" });

@@ -79,7 +79,9 @@ export function advise(options, rule, rooms) {
   const explained = options.mistakes.map(explain).filter(Boolean);
   if (explained.length) warn("options", `options ignored: ${explained.join(", ")}`);
   explainPage(options, rule);
-  return options.debug || /[?&]viewers-debug\b/.test(location.search) ? startDebugging(options, rule, rooms) : undefined;
+  if (!options.debug && !/[?&]viewers-debug\b/.test(location.search)) return undefined;
+  const foreign = options.mistakes.filter((mistake) => !explain(mistake)).map(([given]) => (given[0] === "?" ? given : kebab(given)));
+  return startDebugging(options, rule, rooms, foreign);
 }
 
 /** Why there is no server, for the error that ends the start. */

@@ -158,13 +158,15 @@ function tellConnection(rule, room) {
  * @param {object} options as `readOptions` has understood them
  * @param {(address: string) => string} rule the owner's rule
  * @param {string} rooms the start of every room's address
+ * @param {string[]} foreign what the script tag says that is no option
  * @returns {() => void} stops the printing
  */
-export function startDebugging(options, rule, rooms) {
+export function startDebugging(options, rule, rooms, foreign) {
   let last;
   const tell = safely(() => {
     const { room } = page();
     const lines = [...tellPage(options, rule, rooms, room), tellViewer(options, room), ...tellLinks(options), ...tellConnection(rule, room)];
+    if (foreign.length) lines.push(`on the script tag, but no options: ${foreign.join(", ")}`);
     const text = lines.join("\n");
     if (text === last) return;
     last = text;
