@@ -5,7 +5,8 @@
 
 import { KEY, viewersEvent } from "./page.js";
 import { COUNT, LABEL, PLACE, layerIn, style } from "./style.js";
-import { createArrange, roomFor } from "./place.js";
+import { createArrange } from "./arrange.js";
+import { roomFor } from "./place.js";
 import { createShown } from "./shown.js";
 import { createSocket } from "./socket.js";
 import { createTab } from "./tab.js";

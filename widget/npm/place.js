@@ -1,7 +1,5 @@
 /** Finds a place for a link's number where it covers nothing, or none. */
 
-import { safely } from "./warn.js";
-
 /** The size of a number, and of one above its link, where lines of text leave little room; of the link's. */
 export const SIZE = 0.7;
 export const SMALL = 0.56;
@@ -28,16 +26,8 @@ const NOTHING = /^(none|normal)?$/;
 /** At how many spots of a link is asked whether something covers it, and what spreads them evenly: the golden ratio. */
 const SPOTS = 256;
 const GOLDEN = 0.618;
-/** How many numbers one turn may take off, and how long it may take, layout aside. After a turn is a rest of so many times as long. */
-const BATCH = 16;
-const TURN_MS = 16;
-const REST = 4;
-/**
- * What `findPlace` answers while nothing of the page can be asked for its place, and when it is asked again. It is none of the
- * other answers that mean nowhere.
- */
-const LATER = 0;
-const LATER_MS = 300;
+/** What `findPlace` answers while nothing of the page can be asked for its place. It is none of the other answers that mean nowhere. */
+export const LATER = 0;
 
 /** How many characters a place for a text has room for: two at least, so that a number that becomes 10 stays where it is. */
 export const roomFor = (text) => text && Math.max(text.length, 2);
@@ -57,7 +47,7 @@ function isTaken(element) {
  * Whether a rule of the page for all pseudo-elements has put a link's number into the text. While a root has lost our style sheet,
  * nothing is drawn.
  */
-const isInText = (element) => {
+export const isInText = (element) => {
   const { content, display, position } = styleOf(element, "::after");
   return !NOTHING.test(content) && !/^absolute(?!contents)/.test(position + display);
 };
@@ -167,60 +157,31 @@ const canHold = (element, { inset, zIndex }) =>
   ![...element.querySelectorAll("*")].some((part) => styleOf(part).position === "absolute") &&
   !isCovered(element);
 
-/**
- * Where the number of a link can be drawn, in the words of the style sheet; nothing for nowhere, or `LATER`. Asked while it has none.
- * @param {Element} element
- * @param {string} text what would be drawn
- * @param {Map<Element | ShadowRoot | HTMLCollection, DOMRect[] | boolean | ShadowRoot>} lines where each element has lines of text; something
- * else if it draws more than that; and for the children of an element, their boxes. Shared by the links of a turn, in which nothing moves
- */
-function findPlace(element, text, lines) {
-  const view = element.ownerDocument.defaultView;
-  const box = element.getBoundingClientRect();
-  if (!view || box.bottom <= 0 || box.top >= view.innerHeight || isTaken(element)) return;
-  const style = styleOf(element);
-  const isInline = style.display === "inline";
-  const zoom = zoomOf(element);
-  const size = parseFloat(style.fontSize) * zoom;
-  const flows = isText(element, style, size);
-  const [near, holders, isHolding] = ((flows || !isInline) && lookAround(element, flows)) || [];
-  if (
-    !near ||
-    // Letters that one can see through show what is behind them, and the number would have no colour.
-    /a.*, 0\)/.test(style.webkitTextFillColor) ||
-    (!flows && style.backgroundImage !== "none") ||
-    style.maskImage !== "none" ||
-    // Its letters are over other lines, and so would the number be.
-    parseFloat(style.lineHeight) * zoom < size * (1 - SLACK) ||
-    (isHolding && !canHold(element, style))
-  ) {
-    return;
-  }
-  const isRtl = style.direction === "rtl";
-  const padding = isInline ? parseFloat(style.paddingInlineEnd) * zoom : 0;
-  const range = new Range();
-  range.selectNodeContents(element);
-  // Its last line, which has no width after a block.
-  const line = [...(flows && !isInline ? range : element).getClientRects()].at(-1);
-  if (!line?.width || (flows && (RTL.test(element.textContent) !== isRtl || isInTallLine(element, line, size, lines)))) return;
-  const middle = (line.top + line.bottom) / 2;
-  const root = element.getRootNode();
-  const shown = root.elementFromPoint((line.left + line.right) / 2, middle);
-  // In a view transition, only a picture of the page is there.
-  if (shown === element.ownerDocument.documentElement) return LATER;
-  if (!element.contains(shown)) return;
+/** Whether a link looks so that no number fits there. */
+const isUnfit = ({ backgroundImage, fontSize, lineHeight, maskImage, webkitTextFillColor }, flows) =>
+  // Letters that one can see through show what is behind them, and the number would have no colour.
+  /a.*, 0\)/.test(webkitTextFillColor) ||
+  (!flows && backgroundImage !== "none") ||
+  maskImage !== "none" ||
+  // Its letters are over other lines, and so would the number be.
+  parseFloat(lineHeight) < parseFloat(fontSize) * (1 - SLACK);
 
+/**
+ * Answers with a function that tells whether a number may be drawn at a spot of a link. It takes the spot's name, which is its answer if
+ * so, the number's font size, and the spot: how far from the end of the link's line, and around which height.
+ */
+function createIsFree(element, characters, line, flows, isRtl, near, holders, lines) {
+  const root = element.getRootNode();
   // What has no text in it is there to be seen itself, and so is a badge. On a button, the number has the colour for the button.
   const isPlain = (other) =>
     element.contains(other)
       ? other.textContent.trim() && (other === element || !isSolid(other))
       : !isSolid(element) && near.has(other);
-  const characters = DOT + CHARACTER * roomFor(text.replace(/[^ -~]/g, "xx"));
   // Whatever is in a box may be as narrow as an arrow. What comes after a link on its line is found where it begins.
   const stepPx = flows ? 12 : 6;
   // The pointer may not meet what is beside a link, or in it.
   const others = flows ? lines.get(element.parentElement?.children) : untouchablesOf(element);
-  const isFree = (name, font, inset, middle) => {
+  return (name, font, inset, middle) => {
     const width = font * characters;
     const left = isRtl ? line.left + inset : line.right - inset - width;
     const top = middle - (DIGIT / 2) * font;
@@ -245,6 +206,41 @@ function findPlace(element, text, lines) {
     }
     return name;
   };
+}
+
+/**
+ * Where the number of a link can be drawn, in the words of the style sheet; nothing for nowhere, or `LATER`. Asked while it has none.
+ * @param {Element} element
+ * @param {string} text what would be drawn
+ * @param {Map<Element | ShadowRoot | HTMLCollection, DOMRect[] | boolean | ShadowRoot>} lines where each element has lines of text; something
+ * else if it draws more than that; and for the children of an element, their boxes. Shared by the links of a turn, in which nothing moves
+ */
+export function findPlace(element, text, lines) {
+  const view = element.ownerDocument.defaultView;
+  const box = element.getBoundingClientRect();
+  if (!view || box.bottom <= 0 || box.top >= view.innerHeight || isTaken(element)) return;
+  const style = styleOf(element);
+  const isInline = style.display === "inline";
+  const zoom = zoomOf(element);
+  const size = parseFloat(style.fontSize) * zoom;
+  const flows = isText(element, style, size);
+  const [near, holders, isHolding] = ((flows || !isInline) && lookAround(element, flows)) || [];
+  if (!near || isUnfit(style, flows) || (isHolding && !canHold(element, style))) return;
+  const isRtl = style.direction === "rtl";
+  const padding = isInline ? parseFloat(style.paddingInlineEnd) * zoom : 0;
+  const range = new Range();
+  range.selectNodeContents(element);
+  // Its last line, which has no width after a block.
+  const line = [...(flows && !isInline ? range : element).getClientRects()].at(-1);
+  if (!line?.width || (flows && (RTL.test(element.textContent) !== isRtl || isInTallLine(element, line, size, lines)))) return;
+  const middle = (line.top + line.bottom) / 2;
+  const shown = element.getRootNode().elementFromPoint((line.left + line.right) / 2, middle);
+  // In a view transition, only a picture of the page is there.
+  if (shown === element.ownerDocument.documentElement) return LATER;
+  if (!element.contains(shown)) return;
+
+  const characters = DOT + CHARACTER * roomFor(text.replace(/[^ -~]/g, "xx"));
+  const isFree = createIsFree(element, characters, line, flows, isRtl, near, holders, lines);
   const font = size * SIZE;
   const small = size * SMALL;
   const place = flows
@@ -252,61 +248,4 @@ function findPlace(element, text, lines) {
       (small * characters <= line.width && isFree("above small", small, padding, middle - small * RAISE))
     : isFree("box end", font, font * GAP, middle) || isFree("box small top", small, small * GAP, box.top + small * CORNER);
   return place && place + (isHolding ? " held" : "") + (isRtl ? " rtl" : "");
-}
-
-/** One link of a hostile page does not keep others from their places. */
-const find = safely(findPlace);
-
-/**
- * Looks for the places of numbers. Answers with a function that has the number of one link placed again, or of all.
- * @param {Element[]} elements the links by their slots
- * @param {string[][]} written what each carries: count, label, place
- * @param {(slot: number, texts: string[]) => void} carry has a link carry something else
- */
-export function createArrange(elements, written, carry) {
-  let timer;
-  /** The links to look at. */
-  const due = new Set();
-  const put = (slot, place) => written[slot]?.[0] && carry(slot, [...written[slot].slice(0, 2), place]);
-  // After a frame the layout is known. Hidden tabs have none.
-  const wait = (delayMs) => (timer ??= setTimeout(requestAnimationFrame, delayMs, () => setTimeout(place)));
-  /**
-   * Takes some numbers off, then only reads, then puts them where there is room: the browser works out the layout twice in all, and
-   * draws in a turn of its own.
-   */
-  const place = safely(() => {
-    const begunMs = performance.now();
-    const batch = [];
-    let taken = 0;
-    let restMs = 0;
-    timer = undefined;
-    for (const slot of due) {
-      const before = written[slot]?.[2];
-      if (before && ++taken > BATCH) break;
-      batch.push([slot, before]);
-      put(slot, null);
-    }
-    // The browser works out the layout, which takes the same time for any number of links.
-    document.elementFromPoint(0, 0);
-    const endMs = performance.now() + TURN_MS;
-    const lines = new Map();
-    const places = batch.map(([slot, before]) => {
-      // Those that there is no time for stay where they are, and due.
-      if (performance.now() > endMs) return before;
-      due.delete(slot);
-      const place = written[slot]?.[0] && find(elements[slot], written[slot][1] ?? written[slot][0], lines);
-      if (place !== LATER) return place;
-      due.add(slot);
-      restMs = LATER_MS;
-      return before;
-    });
-    places.forEach((place, idx) => place && put(batch[idx][0], place));
-    // The browser has not drawn them yet.
-    for (const [slot] of batch) if (written[slot]?.[2] && isInText(elements[slot])) put(slot, null);
-    if (due.size > 0) wait(REST * (performance.now() - begunMs) + restMs);
-  });
-  return (slot) => {
-    for (const one of slot ? [slot] : written.keys()) due.add(one);
-    wait(0);
-  };
 }

@@ -1,0 +1,68 @@
+/** When places for numbers are looked for: some at a time, and never while the browser is about to draw. */
+
+import { LATER, findPlace, isInText } from "./place.js";
+import { safely } from "./warn.js";
+
+/** How many numbers one turn may take off, and how long it may take, layout aside. After a turn is a rest of so many times as long. */
+const BATCH = 16;
+const TURN_MS = 16;
+const REST = 4;
+/** How long until a link is looked at again whose place could not be found just now. */
+const LATER_MS = 300;
+
+/** One link of a hostile page does not keep others from their places. */
+const find = safely(findPlace);
+
+/**
+ * Looks for the places of numbers. Answers with a function that has the number of one link placed again, or of all.
+ * @param {Element[]} elements the links by their slots
+ * @param {string[][]} written what each carries: count, label, place
+ * @param {(slot: number, texts: string[]) => void} carry has a link carry something else
+ */
+export function createArrange(elements, written, carry) {
+  let timer;
+  /** The links to look at. */
+  const due = new Set();
+  const put = (slot, place) => written[slot]?.[0] && carry(slot, [...written[slot].slice(0, 2), place]);
+  // After a frame the layout is known. Hidden tabs have none.
+  const wait = (delayMs) => (timer ??= setTimeout(requestAnimationFrame, delayMs, () => setTimeout(place)));
+  /**
+   * Takes some numbers off, then only reads, then puts them where there is room: the browser works out the layout twice in all, and
+   * draws in a turn of its own.
+   */
+  const place = safely(() => {
+    const begunMs = performance.now();
+    const batch = [];
+    let taken = 0;
+    let restMs = 0;
+    timer = undefined;
+    for (const slot of due) {
+      const before = written[slot]?.[2];
+      if (before && ++taken > BATCH) break;
+      batch.push([slot, before]);
+      put(slot, null);
+    }
+    // The browser works out the layout, which takes the same time for any number of links.
+    document.elementFromPoint(0, 0);
+    const endMs = performance.now() + TURN_MS;
+    const lines = new Map();
+    const places = batch.map(([slot, before]) => {
+      // Those that there is no time for stay where they are, and due.
+      if (performance.now() > endMs) return before;
+      due.delete(slot);
+      const place = written[slot]?.[0] && find(elements[slot], written[slot][1] ?? written[slot][0], lines);
+      if (place !== LATER) return place;
+      due.add(slot);
+      restMs = LATER_MS;
+      return before;
+    });
+    places.forEach((place, idx) => place && put(batch[idx][0], place));
+    // The browser has not drawn them yet.
+    for (const [slot] of batch) if (written[slot]?.[2] && isInText(elements[slot])) put(slot, null);
+    if (due.size > 0) wait(REST * (performance.now() - begunMs) + restMs);
+  });
+  return (slot) => {
+    for (const one of slot ? [slot] : written.keys()) due.add(one);
+    wait(0);
+  };
+}
