@@ -86,8 +86,16 @@ pub(crate) fn tell(error: &Error, room: Option<&RoomKey>, metrics: &Metrics) {
     }
 }
 
-/// Logs a refusal if one of our limits is the reason. Returns the reason's name in the metrics.
+/// Logs a refusal if one of our limits or a proxy is the reason. Returns the reason's name in the metrics.
 fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
+    let example = || room.map_or_else(String::new, |room| format!(". An example is the room {room}"));
+    let Some((notice, reason, sentence)) = limit(error) else { return note_proxy(error, example) };
+    notice.give(|| sentence.to_owned() + &example());
+    Some(reason)
+}
+
+/// The limit of ours that refused something: its notice, its name in the metrics, and its sentence.
+fn limit(error: &Error) -> Option<(&'static Notice, &'static str, &'static str)> {
     static FULL: Notice = Notice::warning();
     static ADDRESS: Notice = Notice::warning();
     static MEMORY: Notice = Notice::warning();
@@ -97,9 +105,7 @@ fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
     static MAILBOX: Notice = Notice::warning();
     static CALLS: Notice = Notice::warning();
     static BODIES: Notice = Notice::warning();
-    static HOSTS: Notice = Notice::warning();
-    let example = || room.map_or_else(String::new, |room| format!(". An example is the room {room}"));
-    let (notice, reason, sentence) = match error {
+    Some(match error {
         Error::ServerFull => (
             &FULL,
             "connections",
@@ -143,6 +149,18 @@ fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
             "a request was refused: the bodies that arrive slowly hold as much as --max-body-bytes-in-all allows, and its \
              body was the slowest",
         ),
+        _ => return None,
+    })
+}
+
+/// Logs that a request was refused because of what a proxy made of it. Returns the reason's name in the metrics.
+fn note_proxy(error: &Error, example: impl Fn() -> String) -> Option<&'static str> {
+    static HOSTS: Notice = Notice::warning();
+    static UPGRADE: Notice = Notice::warning();
+    static VERSION: Notice = Notice::warning();
+    static ASTRAY: Notice = Notice::warning();
+    let refused = "a WebSocket handshake was refused, so its page shows no counts";
+    match error {
         Error::Hosts => {
             HOSTS.give(|| {
                 "a request was refused with 400: it has two Host headers. Usually a proxy adds one; let it replace the browser's"
@@ -150,19 +168,6 @@ fn note(error: &Error, room: Option<&RoomKey>) -> Option<&'static str> {
             });
             return Some("hosts");
         }
-        _ => return note_handshake(error, example),
-    };
-    notice.give(|| sentence.to_owned() + &example());
-    Some(reason)
-}
-
-/// Logs that a handshake was refused because of what a proxy made of it. Returns the reason's name in the metrics.
-fn note_handshake(error: &Error, example: impl Fn() -> String) -> Option<&'static str> {
-    static UPGRADE: Notice = Notice::warning();
-    static VERSION: Notice = Notice::warning();
-    static ASTRAY: Notice = Notice::warning();
-    let refused = "a WebSocket handshake was refused, so its page shows no counts";
-    match error {
         Error::UpgradeLost(lost) => UPGRADE.give(|| {
             format!(
                 "{refused}: {lost}. Usually a proxy dropped it. The proxy must speak HTTP/1.1 and pass on the headers Upgrade \
