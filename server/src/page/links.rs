@@ -26,19 +26,7 @@ impl Page {
         let access = room.setting::<Access>()?;
         let Some(viewer) = self.viewers.get_mut(connection.key()) else { return Ok(()) };
         if links.len() > limits.links_per_message {
-            let message = format!(
-                "{} links in one message are more than {}; nothing was subscribed, send them in parts",
-                links.len(),
-                limits.links_per_message
-            );
-            say(connection, "too-many-links", message);
-            static MESSAGE: Notice = Notice::warning();
-            MESSAGE.give(|| {
-                format!(
-                    "the links of a message show no counts: it has more than --max-links-per-message allows. The widget sends up \
-                     to {MAX_LINKS_PER_MESSAGE} at once"
-                )
-            });
+            say_that_links_are_too_many(connection, links.len(), limits.links_per_message);
             return Ok(());
         }
         let page = page_id(room);
@@ -172,6 +160,19 @@ fn link_of(text: &str, page: &PageId, access: &Access, unusual: &mut Option<Box<
 /// Whether the server counts this link of a page.
 fn is_served(id: &PageId, page: &PageId, access: &Access) -> bool {
     id.site() == page.site() || access.serves(id.site())
+}
+
+fn say_that_links_are_too_many(connection: &Connection, links: usize, allowed: usize) {
+    static MESSAGE: Notice = Notice::warning();
+    let message =
+        format!("{links} links in one message are more than {allowed}; nothing was subscribed, send them in parts");
+    say(connection, "too-many-links", message);
+    MESSAGE.give(|| {
+        format!(
+            "the links of a message show no counts: it has more than --max-links-per-message allows. The widget sends up \
+             to {MAX_LINKS_PER_MESSAGE} at once"
+        )
+    });
 }
 
 fn say_what_is_missing(connection: &Connection, refused: &[(&String, Refusal)], left_out: &BTreeMap<Bound, usize>) {
