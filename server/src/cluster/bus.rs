@@ -1,11 +1,12 @@
 //! Sends and receives the frames over NATS, and notices when that fails.
 
 use std::{
+    error::Error,
     pin::pin,
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr, connection::State};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber, connection::State};
 use futures_util::StreamExt;
 use tokio::{
     sync::mpsc,
@@ -44,28 +45,8 @@ pub(super) struct Bus {
 pub(super) async fn run(cluster: Cluster, bus: Bus, stop: impl Future<Output = ()>) {
     let mut stop = pin!(stop);
     let (tell, mut events) = mpsc::channel(EVENTS);
-    let options = bus
-        .options
-        .name("connection-counter")
-        .no_echo()
-        .retry_on_initial_connect()
-        .ping_interval(PING_INTERVAL)
-        .connection_timeout(CONNECT_TIMEOUT)
-        .subscription_capacity(WAITING_MESSAGES)
-        .reconnect_delay_callback(retry_delay)
-        .event_callback(move |event| {
-            let tell = tell.clone();
-            async move {
-                // It fails only if we have stopped.
-                let _ = tell.send(event).await;
-            }
-        });
-    let subscribed = async {
-        let client = options.connect(bus.servers.as_slice()).await.map_err(|error| error.to_string())?;
-        let messages = client.subscribe(bus.subject.clone()).await.map_err(|error| error.to_string())?;
-        Ok::<_, String>((client, messages))
-    };
-    let (client, mut messages) = match subscribed.await {
+    let subject = bus.subject.clone();
+    let (client, mut messages) = match subscribed(bus, tell).await {
         Ok(subscribed) => subscribed,
         Err(error) => {
             tracing::error!(
@@ -92,16 +73,39 @@ pub(super) async fn run(cluster: Cluster, bus: Bus, stop: impl Future<Output = (
                 if link.turn(connected) {
                     cluster.set_connected(Instant::now(), connected);
                 }
-                if !publish(&client, &bus.subject, cluster.on_tick(Instant::now()), PUBLISH_TIMEOUT).await {
+                if !publish(&client, &subject, cluster.on_tick(Instant::now()), PUBLISH_TIMEOUT).await {
                     cluster.missed_something();
                 }
             }
         }
     }
     if link.is_connected() {
-        publish(&client, &bus.subject, cluster.goodbye(), GOODBYE_TIMEOUT).await;
+        publish(&client, &subject, cluster.goodbye(), GOODBYE_TIMEOUT).await;
         let _ = timeout(GOODBYE_TIMEOUT, client.flush()).await;
     }
+}
+
+/// A client that gets the messages of the cluster. What happens to its connection is sent to `tell`.
+async fn subscribed(bus: Bus, tell: mpsc::Sender<Event>) -> Result<(Client, Subscriber), Box<dyn Error + Send + Sync>> {
+    let options = bus
+        .options
+        .name("connection-counter")
+        .no_echo()
+        .retry_on_initial_connect()
+        .ping_interval(PING_INTERVAL)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .subscription_capacity(WAITING_MESSAGES)
+        .reconnect_delay_callback(retry_delay)
+        .event_callback(move |event| {
+            let tell = tell.clone();
+            async move {
+                // It fails only if we have stopped.
+                let _ = tell.send(event).await;
+            }
+        });
+    let client = options.connect(bus.servers.as_slice()).await?;
+    let messages = client.subscribe(bus.subject).await?;
+    Ok((client, messages))
 }
 
 /// The state of the connection, for the log.
