@@ -63,25 +63,39 @@ pub(super) fn is_of_newer_version(place: &Path) -> bool {
     let version = place.join("version");
     // Reading a named pipe would take for ever.
     let written = if version.is_file() { fs::read(version).unwrap_or_default() } else { Vec::new() };
-    // After the name comes the number of the format.
-    let [name @ .., ours] = super::journal::MAGIC;
-    matches!(written.strip_prefix(name), Some([number, ..]) if number > ours)
+    let [.., ours] = super::journal::MAGIC;
+    format(&written).is_some_and(|number| number > *ours)
 }
 
-/// Writes the file `version` of a database that has none, or an empty one. fjall would take the database for damaged, or for new.
+/// The number of the format that a file `version` names. `None` if it is damaged: with one flipped bit, the 3 of our format becomes 1,
+/// 2, or more than 6.
+fn format(version: &[u8]) -> Option<u8> {
+    let [name @ .., _] = super::journal::MAGIC;
+    version.strip_prefix(name)?.first().copied().filter(|number| (1..=6).contains(number))
+}
+
+/// Writes the file `version` of a database that has none, or a damaged one. fjall would take the database for damaged, or for new.
 fn put_version_back(place: &Path) {
     let version = place.join("version");
-    let is_missing = fs::read_link(&version).is_err()
-        && fs::metadata(&version).map_or(true, |file| file.is_file() && file.len() == 0);
-    if !is_missing || !has_keyspaces(place).unwrap_or(false) {
+    let is_lost = fs::read_link(&version).is_err()
+        && match fs::metadata(&version) {
+            Ok(file) => file.is_file() && fs::read(&version).is_ok_and(|written| format(&written).is_none()),
+            Err(_) => true,
+        };
+    if !is_lost || !has_keyspaces(place).unwrap_or(false) {
         return;
     }
     match fs::write(&version, super::journal::MAGIC) {
         Ok(()) => {
-            tracing::warn!("the database had no file with its version; it was written again, and the data is kept")
+            tracing::warn!(
+                "the file with the database's version was lost or damaged; it was written again, and the data is kept"
+            )
         }
         Err(error) => {
-            tracing::error!(path = ?version, %error, "the database has no file with its version, and it cannot be written")
+            tracing::error!(
+                path = ?version, %error,
+                "the file with the database's version is lost or damaged, and it cannot be written"
+            )
         }
     }
 }
