@@ -94,6 +94,8 @@ const list = (found) => {
   return found.length && lastList;
 };
 const at = (number, idx) => lists.get(number)[idx];
+/** The links of which the browser has told once whether they are in sight. It does so in the beginning, which is no news. */
+const sighted = new WeakSet();
 /** What each link has carried of ours, which is nothing in the beginning. Whatever else it carries is the page's own. */
 const ours = new WeakMap();
 /** Whether an attribute of a link is ours, and not what we last wrote: a page has removed it, or was morphed into an older copy. */
@@ -145,9 +147,10 @@ function onChange(records) {
 const onSeen = (entries) => {
   const isNews = ({ target, isIntersecting }) => {
     const [count, , place] = written[slots.get(target)] ?? BLANK;
-    return count && isIntersecting === !place;
+    return sighted.has(target) && count && isIntersecting === !place;
   };
   if (entries.some(isNews)) engine.scrolled();
+  for (const { target } of entries) sighted.add(target);
 };
 const onLoad = safely(({ target }) => target.hasAttribute?.(INSIDE) && engine.loaded(list(gather(target, []))));
 
