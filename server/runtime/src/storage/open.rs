@@ -24,8 +24,21 @@ pub(super) struct Open {
     pub(super) db: Database,
     /// The rows of all rooms.
     pub(super) rows: Keyspace,
-    /// The path of the lock, and which file was there.
-    lock: (PathBuf, Option<FileId>),
+    /// The database's folder.
+    place: PathBuf,
+    /// Which files were the lock and the folder of tables.
+    lock_and_tables: [Option<FileId>; 2],
+    /// The number of the journal that is written, and which file it was.
+    journal: Option<(u64, Option<FileId>)>,
+}
+
+/// What has become of an open database's files.
+pub(super) enum Whereabouts {
+    InPlace,
+    /// Another database is in its folder, or none. What is written is lost.
+    Gone,
+    /// Some of its files were replaced or deleted. What is written is lost, but what was written before can be read.
+    Changed,
 }
 
 /// The device and the inode of a file.
@@ -95,15 +108,24 @@ impl Open {
             .max_journaling_size(JOURNAL_BYTES)
             .open()?;
         let rows = db.keyspace("rows", || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes))?;
-        let lock = folder.join("lock");
-        let id = id_of(&lock);
-        Ok(Self { db, rows, lock: (lock, id) })
+        let journal = newest_journal(folder)?;
+        Ok(Self { db, rows, place: folder.to_owned(), lock_and_tables: lock_and_tables(folder), journal })
     }
 
-    /// Whether the folder is still where it was opened. Otherwise what is written is lost.
-    pub(super) fn is_in_place(&self) -> bool {
-        let (lock, id) = &self.lock;
-        id_of(lock) == *id
+    /// Whether the database's files are still those that were opened.
+    pub(super) fn whereabouts(&mut self) -> Whereabouts {
+        let [lock, tables] = lock_and_tables(&self.place);
+        if lock != self.lock_and_tables[0] {
+            return Whereabouts::Gone;
+        }
+        let before = self.journal;
+        match newest_journal(&self.place) {
+            // fjall begins a new one when this one is full.
+            Ok(newest) if newest.map(|(number, _)| number) > before.map(|(number, _)| number) => self.journal = newest,
+            Ok(newest) if newest != before => return Whereabouts::Changed,
+            _ => {}
+        }
+        if tables == self.lock_and_tables[1] { Whereabouts::InPlace } else { Whereabouts::Changed }
     }
 
     /// Opens what the tables of a database have if its journal may be damaged: all but the newest rows. The journals get other names.
@@ -279,6 +301,9 @@ fn in_words(error: io::Error) -> Box<dyn Error + Send + Sync> {
         io::ErrorKind::PermissionDenied => {
             format!("{error}. Make the user that runs the server the owner of all that is in it (chown -R)").into()
         }
+        io::ErrorKind::FileTooLarge => {
+            format!("{error}. Raise the limit of a file's size (`ulimit -f`, or LimitFSIZE= of systemd)").into()
+        }
         _ => error.into(),
     }
 }
@@ -291,6 +316,15 @@ fn open_each(path: &Path) -> io::Result<()> {
     }
     // Opening a named pipe would take for ever.
     if kind.is_file() { fs::File::open(path).map(drop) } else { Ok(()) }
+}
+
+fn lock_and_tables(place: &Path) -> [Option<FileId>; 2] {
+    ["lock", "keyspaces"].map(|name| id_of(&place.join(name)))
+}
+
+fn newest_journal(place: &Path) -> io::Result<Option<(u64, Option<FileId>)>> {
+    let numbered = |path: PathBuf| Some((path.file_stem()?.to_str()?.parse().ok()?, id_of(&path)));
+    Ok(journals(place)?.into_iter().filter_map(numbered).max())
 }
 
 #[cfg(unix)]

@@ -605,6 +605,31 @@ async fn a_database_that_lost_its_version_is_kept() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn files_that_are_replaced_or_deleted_while_the_server_runs_lose_nothing() {
+    let replaced: fn(&Path) = |place| {
+        fs::copy(place.join("0.jnl"), place.join("copy")).unwrap();
+        fs::rename(place.join("copy"), place.join("0.jnl")).unwrap();
+    };
+    let deleted: fn(&Path) = |place| fs::remove_file(place.join("0.jnl")).unwrap();
+    let without_tables: fn(&Path) = |place| fs::remove_dir_all(place.join("keyspaces")).unwrap();
+    for damage in [replaced, deleted, without_tables] {
+        let (mut db, _) = with_journal().await;
+        db.db = Db::open(&db.folder).unwrap();
+        db.room("a").put("before", &"x").unwrap();
+        wait_until("it is written", || db.pending_values() == 0).await;
+        damage(&db.place());
+        db.room("a").put("after", &"x").unwrap();
+        wait_until("it is written", || db.pending_values() == 0).await;
+        assert_eq!(db.db.fault(), None);
+        db.close(PATIENCE).await;
+        db.db = Db::open(&db.folder).unwrap();
+        assert_eq!(values(&db).await, 12);
+        db.close(PATIENCE).await;
+    }
+}
+
 #[test]
 fn a_pipe_with_the_name_of_the_version_does_not_stop_the_start() {
     let parent = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, io,
     ops::{Bound, ControlFlow},
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::{
     Batch, Key, Rows, StorageError, after_prefix,
     db::Shared,
-    open::{self, Open},
+    open::{self, Open, Whereabouts},
 };
 use crate::error::StartupError;
 
@@ -134,8 +134,16 @@ impl Writer {
 
     /// Writes all pending values as one batch.
     fn write(&mut self) {
-        if self.open.take_if(|open| !open.is_in_place()).is_some() {
-            return self.tell_fault(&"the folder of the database was moved or deleted while the server runs");
+        match self.open.as_mut().map_or(Whereabouts::InPlace, Open::whereabouts) {
+            Whereabouts::InPlace => {}
+            Whereabouts::Gone => {
+                self.open = None;
+                return self.tell_fault(&"the folder of the database was moved or deleted while the server runs");
+            }
+            Whereabouts::Changed => {
+                let changed = io::Error::other("its files were replaced or deleted while the server runs");
+                self.save(&changed.into());
+            }
         }
         if self.open.is_none()
             && let Err(error) = self.reopen()
@@ -219,17 +227,25 @@ impl Writer {
             .unwrap_or(Err(StorageError::Database(fjall::Error::Unrecoverable)));
         match first {
             Err(StorageError::Database(error)) if open::is_damage(&error) => {
-                let Some(damaged) = self.open.take() else { return Err(error.into()) };
-                match damaged.save(&self.folder, &error, None) {
-                    Ok(saved) => self.open = Some(saved),
-                    Err(problem) => {
-                        self.suspect = true;
-                        self.tell_fault(&problem);
-                    }
+                if self.open.is_none() {
+                    return Err(error.into());
                 }
+                self.save(&error);
                 read(self)
             }
             other => other,
+        }
+    }
+
+    /// Copies all that can be read into a new database.
+    fn save(&mut self, cause: &fjall::Error) {
+        let Some(damaged) = self.open.take() else { return };
+        match damaged.save(&self.folder, cause, None) {
+            Ok(saved) => self.open = Some(saved),
+            Err(problem) => {
+                self.suspect = true;
+                self.tell_fault(&problem);
+            }
         }
     }
 
