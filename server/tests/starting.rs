@@ -443,6 +443,16 @@ async fn a_signal_ends_a_server_whose_start_hangs() {
 }
 
 #[cfg(unix)]
+#[test]
+fn a_low_limit_of_file_sizes_stops_the_start_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 8; exec \"$0\" --listen 127.0.0.1:0 --data \"$1\""]);
+    let (code, said) = outcome(command.arg(env!("CARGO_BIN_EXE_connection-counter")).arg(folder.path()));
+    assert!(code == Some(1) && said.contains("LimitFSIZE="), "{code:?} {said}");
+}
+
+#[cfg(unix)]
 #[tokio::test]
 async fn a_file_of_the_database_that_may_not_be_read_stops_the_start() {
     use std::os::unix::{

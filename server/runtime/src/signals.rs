@@ -44,8 +44,10 @@ mod unix {
         pub(super) fn new(reloads: bool) -> io::Result<Self> {
             let hangups = Hangups::new(!reloads)?;
             // Tools that rotate logs send these to other servers. Without a handler they would end this one without a goodbye.
-            // It stays when the signal is dropped.
-            for ignored in [Kind::user_defined1(), Kind::user_defined2()] {
+            // With another, the system would end it when a file reaches the limit of its size. Now the write fails. The handler stays
+            // when the signal is dropped.
+            let file_size = Kind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+            for ignored in [Kind::user_defined1(), Kind::user_defined2(), file_size] {
                 drop(signal(ignored)?);
             }
             let [terminate, quit, interrupt] = [Kind::terminate(), Kind::quit(), Kind::interrupt()].map(signal);
