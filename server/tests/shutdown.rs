@@ -137,6 +137,18 @@ async fn a_draining_server_is_not_ready_and_still_serves() {
     assert_eq!(health(server.address).code(), Some(1), "no one answers");
 }
 
+#[tokio::test]
+async fn what_the_log_holds_back_is_written_at_the_end() {
+    let (mut server, log) = Binary::with_log(&[]);
+    for path in ["/one", "/two"] {
+        assert_eq!(server.handshake_status(path, &[]).await, 404);
+    }
+    assert!(!log.text().contains("came to /two"), "{}", log.text());
+    server.signal("TERM");
+    assert_eq!(server.exit().await.code(), Some(0));
+    assert!(log.text().contains("came to /two"), "{}", log.text());
+}
+
 /// The exit status of `connection-counter health` for this server.
 fn health(address: std::net::SocketAddr) -> std::process::ExitStatus {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_connection-counter"));
@@ -171,7 +183,7 @@ async fn systemd_is_notified_and_its_socket_is_used() {
     server.expect_health().await;
 
     server.signal("TERM");
-    assert_eq!(heard(&notified), "STOPPING=1");
+    assert_eq!(heard(&notified), "STOPPING=1\nEXTEND_TIMEOUT_USEC=10000000");
     assert_eq!(server.exit().await.code(), Some(0));
     // A client that connects while no server runs waits in the socket. The next server answers it.
     assert!(TcpStream::connect(address).await.is_ok());

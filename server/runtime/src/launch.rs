@@ -11,6 +11,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Args;
@@ -26,6 +27,9 @@ use crate::{
     reload::{self, Reread, Running},
     signals,
 };
+
+/// How much longer than its limits say a stop may take.
+const STOP_MARGIN: Duration = Duration::from_secs(2);
 
 impl Server {
     /// The whole `main` of a program. It does all that the `connection-counter` binary does, with the parties of this server:
@@ -239,6 +243,7 @@ async fn serve(
     let greeting = server.greet(address);
     let lasting = server.lasting_flags();
     let settings = config.clone();
+    let stops_within = config.drain + config.limits.shutdown_timeout + STOP_MARGIN;
     let (hand_over, handed_over) = oneshot::channel();
     let serves = move |connections, running: Running| {
         // The reader of our output may have closed it.
@@ -260,7 +265,7 @@ async fn serve(
             () = stop => {}
             never = reloads => match never {},
         }
-        tell_systemd(SystemdState::Stopping);
+        tell_systemd(SystemdState::Stopping(stops_within));
     };
     server.run_and_tell(listener, config, stop, serves).await?;
     tracing::info!("stopped");
@@ -343,17 +348,23 @@ fn log_start(address: SocketAddr, greeting: &Greeting, config: &Config, connecti
 
 enum SystemdState {
     Serving,
-    Stopping,
+    /// The server has ended after this time.
+    Stopping(Duration),
 }
 
 /// Tells systemd the state, if systemd has started us with `Type=notify`.
 #[cfg(unix)]
 fn tell_systemd(state: SystemdState) {
-    let state = match state {
-        SystemdState::Serving => sd_notify::NotifyState::Ready,
-        SystemdState::Stopping => sd_notify::NotifyState::Stopping,
+    use sd_notify::NotifyState::{ExtendTimeoutUsec, Ready, Stopping};
+    let told = match state {
+        SystemdState::Serving => sd_notify::notify(&[Ready]),
+        // Otherwise a long --drain-ms would end with SIGKILL after TimeoutStopSec=.
+        SystemdState::Stopping(time) => {
+            let time_us = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+            sd_notify::notify(&[Stopping, ExtendTimeoutUsec(time_us)])
+        }
     };
-    if let Err(error) = sd_notify::notify(&[state]) {
+    if let Err(error) = told {
         tracing::warn!(%error, "the state could not be sent to systemd; check NOTIFY_SOCKET");
     }
 }
