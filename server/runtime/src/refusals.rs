@@ -157,6 +157,7 @@ fn limit(error: &Error) -> Option<(&'static Notice, &'static str, &'static str)>
 fn note_proxy(error: &Error, example: impl Fn() -> String) -> Option<&'static str> {
     static HOSTS: Notice = Notice::warning();
     static UPGRADE: Notice = Notice::warning();
+    static MALFORMED: Notice = Notice::warning();
     static VERSION: Notice = Notice::warning();
     static ASTRAY: Notice = Notice::warning();
     let refused = "a WebSocket handshake was refused, so its page shows no counts";
@@ -175,7 +176,7 @@ fn note_proxy(error: &Error, example: impl Fn() -> String) -> Option<&'static st
                 example()
             )
         }),
-        Error::Handshake(error) => UPGRADE.give(|| {
+        Error::Handshake(error) => MALFORMED.give(|| {
             format!(
                 "{refused}: {error}. Usually a proxy dropped or changed a header; it must pass on those that begin with \
                  Sec-WebSocket-{}",
