@@ -22,7 +22,12 @@ pub(crate) fn ask(program: &str, listens_on: SocketAddr) -> ExitCode {
             if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
-            eprintln!("{program}: no server answers on {address}: {error}. Name its address with --listen");
+            match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                    eprintln!("{program}: the server on {address} did not answer within {PATIENCE:?}. Look at its log");
+                }
+                _ => eprintln!("{program}: no server answers on {address}: {error}. Name its address with --listen"),
+            }
             ExitCode::FAILURE
         }
     }
