@@ -134,6 +134,9 @@ impl Access {
         }
         let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
         let origin = text(header::ORIGIN).filter(|origin| !origin.is_empty()).ok_or(Refusal::OriginMissing)?;
+        // A proxy may have added the same one.
+        let (first, others) = origin.split_once(',').unwrap_or((origin, ""));
+        let origin = if others.split(',').all(|other| other.trim() == first) { first } else { origin };
         // No other scheme has sites: `null`, `file://`, and what apps and extensions have.
         let named = origin.split_once("://");
         let named = named.filter(|(scheme, _)| ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web)));
@@ -239,6 +242,8 @@ mod tests {
         check(&[("origin", "http://localhost:3000")], "localhost:3000/").unwrap();
         check(&[("origin", "https://example.org")], "a").unwrap();
         check(&[("origin", "HTTPS://EXAMPLE.ORG")], "example.org/a").unwrap();
+        check(&[("origin", "https://example.org, https://example.org")], "example.org/a").unwrap();
+        assert!(check(&[("origin", "https://example.org, https://evil.org")], "example.org/a").is_err());
         check(&[("origin", "Http://LocalHost:3000")], "localhost:3000/").unwrap();
         check(&[("origin", "https://live.org"), ("host", "live.org")], "live.org/pages/a").unwrap();
         assert!(matches!(check(&[], "example.org/a"), Err(Refusal::OriginMissing)));
