@@ -243,7 +243,8 @@ async fn serve(
     let greeting = server.greet(address);
     let lasting = server.lasting_flags();
     let settings = config.clone();
-    let stops_within = config.drain + config.limits.shutdown_timeout + STOP_MARGIN;
+    let stop_time = |config: &Config| config.drain + config.limits.shutdown_timeout + STOP_MARGIN;
+    let stop_time_at_first = stop_time(&config);
     let (hand_over, handed_over) = oneshot::channel();
     let serves = move |connections, running: Running| {
         // The reader of our output may have closed it.
@@ -253,19 +254,21 @@ async fn serve(
         // The receiver below waits for as long as the server runs.
         let _ = hand_over.send(running);
     };
-    let reloads = async {
-        match handed_over.await {
-            Ok(running) => reload_for_ever(&running, hangups, values, &lasting, read).await,
-            // The server never served.
-            Err(_) => std::future::pending().await,
-        }
-    };
     let stop = async {
+        let mut running = None;
+        let reloads = async {
+            match handed_over.await {
+                Ok(handed) => reload_for_ever(running.insert(handed), hangups, values, &lasting, read).await,
+                // The server never served.
+                Err(_) => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = stop => {}
             never = reloads => match never {},
         }
-        tell_systemd(SystemdState::Stopping(stops_within));
+        let time = running.map_or(stop_time_at_first, |running: Running| stop_time(running.config.get()));
+        tell_systemd(SystemdState::Stopping(time));
     };
     server.run_and_tell(listener, config, stop, serves).await?;
     tracing::info!("stopped");
