@@ -4,6 +4,7 @@
 //! writes the whole map as one atomic batch a few times a second. A read sees what was written before it.
 
 mod db;
+mod files;
 mod foreign;
 mod journal;
 mod open;

@@ -9,7 +9,7 @@ use std::{
 
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use super::{ALARMS, Batch, Key, StorageError, foreign, journal::Journals};
+use super::{ALARMS, Batch, Key, StorageError, files::Files, foreign, journal::Journals};
 use crate::error::StartupError;
 
 /// Bytes that the database gathers in memory before it writes a table: some 2,000 values, also those that newer ones have
@@ -24,25 +24,9 @@ pub(super) struct Open {
     pub(super) db: Database,
     /// The rows of all rooms.
     pub(super) rows: Keyspace,
-    /// The database's folder.
-    place: PathBuf,
-    /// Which files were the lock and the folder of tables.
-    lock_and_tables: [Option<FileId>; 2],
-    /// The number of the journal that is written, and which file it was.
-    journal: Option<(u64, Option<FileId>)>,
+    /// Its files.
+    pub(super) files: Files,
 }
-
-/// What has become of an open database's files.
-pub(super) enum Whereabouts {
-    InPlace,
-    /// Another database is in its folder, or none. What is written is lost.
-    Gone,
-    /// Some of its files were replaced or deleted. What is written is lost, but what was written before can be read.
-    Changed,
-}
-
-/// The device and the inode of a file.
-type FileId = (u64, u64);
 
 impl Open {
     /// Opens the database `db` in the folder. If it is damaged, what can be read of it is copied into a new one, and the
@@ -108,24 +92,7 @@ impl Open {
             .max_journaling_size(JOURNAL_BYTES)
             .open()?;
         let rows = db.keyspace("rows", || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes))?;
-        let journal = newest_journal(folder)?;
-        Ok(Self { db, rows, place: folder.to_owned(), lock_and_tables: lock_and_tables(folder), journal })
-    }
-
-    /// Whether the database's files are still those that were opened.
-    pub(super) fn whereabouts(&mut self) -> Whereabouts {
-        let [lock, tables] = lock_and_tables(&self.place);
-        if lock != self.lock_and_tables[0] {
-            return Whereabouts::Gone;
-        }
-        let before = self.journal;
-        match newest_journal(&self.place) {
-            // fjall begins a new one when this one is full.
-            Ok(newest) if newest.map(|(number, _)| number) > before.map(|(number, _)| number) => self.journal = newest,
-            Ok(newest) if newest != before => return Whereabouts::Changed,
-            _ => {}
-        }
-        if tables == self.lock_and_tables[1] { Whereabouts::InPlace } else { Whereabouts::Changed }
+        Ok(Self { db, rows, files: Files::of(folder)? })
     }
 
     /// Opens what the tables of a database have if its journal may be damaged: all but the newest rows. The journals get other names.
@@ -316,26 +283,6 @@ fn open_each(path: &Path) -> io::Result<()> {
     }
     // Opening a named pipe would take for ever.
     if kind.is_file() { fs::File::open(path).map(drop) } else { Ok(()) }
-}
-
-fn lock_and_tables(place: &Path) -> [Option<FileId>; 2] {
-    ["lock", "keyspaces"].map(|name| id_of(&place.join(name)))
-}
-
-fn newest_journal(place: &Path) -> io::Result<Option<(u64, Option<FileId>)>> {
-    let numbered = |path: PathBuf| Some((path.file_stem()?.to_str()?.parse().ok()?, id_of(&path)));
-    Ok(journals(place)?.into_iter().filter_map(numbered).max())
-}
-
-#[cfg(unix)]
-fn id_of(file: &Path) -> Option<FileId> {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata(file).ok().map(|file| (file.dev(), file.ino()))
-}
-
-#[cfg(not(unix))]
-fn id_of(_: &Path) -> Option<FileId> {
-    None
 }
 
 /// The result of fjall. A panic counts as damage, because a flipped bit can make lengths absurd, for example.

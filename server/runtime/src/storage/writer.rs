@@ -19,7 +19,8 @@ use tokio::sync::oneshot;
 use super::{
     Batch, Key, Rows, StorageError, after_prefix,
     db::Shared,
-    open::{self, Open, Whereabouts},
+    files::Whereabouts,
+    open::{self, Open},
 };
 use crate::error::StartupError;
 
@@ -134,7 +135,7 @@ impl Writer {
 
     /// Writes all pending values as one batch.
     fn write(&mut self) {
-        match self.open.as_mut().map_or(Whereabouts::InPlace, Open::whereabouts) {
+        match self.open.as_mut().map_or(Whereabouts::InPlace, |open| open.files.whereabouts()) {
             Whereabouts::InPlace => {}
             Whereabouts::Gone => {
                 self.open = None;
