@@ -137,18 +137,6 @@ async fn a_draining_server_is_not_ready_and_still_serves() {
     assert_eq!(health(server.address).code(), Some(1), "no one answers");
 }
 
-#[tokio::test]
-async fn what_the_log_holds_back_is_written_at_the_end() {
-    let (mut server, log) = Binary::with_log(&[]);
-    for path in ["/one", "/two"] {
-        assert_eq!(server.handshake_status(path, &[]).await, 404);
-    }
-    assert!(!log.text().contains("came to /two"), "{}", log.text());
-    server.signal("TERM");
-    assert_eq!(server.exit().await.code(), Some(0));
-    assert!(log.text().contains("came to /two"), "{}", log.text());
-}
-
 /// The exit status of `connection-counter health` for this server.
 fn health(address: std::net::SocketAddr) -> std::process::ExitStatus {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_connection-counter"));

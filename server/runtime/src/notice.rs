@@ -82,20 +82,11 @@ pub(crate) async fn flush_for_ever() -> Infallible {
     loop {
         tokio::time::sleep(INTERVAL / 4).await;
         let now = Instant::now();
-        write_lines(|pace| pace.held_back(now));
-    }
-}
-
-/// Writes all lines that are held back. The server ends.
-pub(crate) fn flush() {
-    write_lines(|pace| pace.rest(Instant::now()));
-}
-
-fn write_lines(line: impl Fn(&mut Pace) -> Option<String>) {
-    let given = lock(&GIVEN).clone();
-    for notice in given {
-        let line = line(&mut lock(&notice.pace));
-        notice.write(line);
+        let given = lock(&GIVEN).clone();
+        for notice in given {
+            let line = lock(&notice.pace).held_back(now);
+            notice.write(line);
+        }
     }
 }
 
@@ -138,11 +129,9 @@ impl Pace {
 
     /// The line for what was held back, if a minute has passed.
     fn held_back(&mut self, now: Instant) -> Option<String> {
-        if self.is_resting(now) { None } else { self.rest(now) }
-    }
-
-    /// The line for what was held back.
-    fn rest(&mut self, now: Instant) -> Option<String> {
+        if self.is_resting(now) {
+            return None;
+        }
         let example = self.example.take()?;
         Some(self.tell(now, example, self.since - 1))
     }
@@ -201,9 +190,6 @@ mod tests {
         assert_eq!(pace.held_back(at(59)), None);
         assert_eq!(pace.held_back(at(60)).as_deref(), Some("b (1 more of this kind since the last line)"));
         assert_eq!(pace.held_back(at(120)), None);
-        assert_eq!(pace.rest(at(120)), None);
-        pace.happened(at(61), || "d".to_owned());
-        assert_eq!(pace.rest(at(62)).as_deref(), Some("d"), "the server ends");
     }
 
     #[test]

@@ -372,7 +372,6 @@ impl Server {
         companions.end(deadlines.rooms).await;
         rooms.end(deadlines.rooms).await;
         db.close(deadlines.disk.saturating_duration_since(Instant::now())).await;
-        notice::flush();
         Ok(())
     }
 }
