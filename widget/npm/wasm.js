@@ -5,31 +5,41 @@
 
 import { ANSWER_TEXT, CALLS, ENTRIES, TAKE_TEXT } from "widget-glue";
 
-import { safely } from "./warn.js";
+import { fail, safely } from "./warn.js";
 
 /** The loaded engine. It is loaded once and stays. */
 let engine;
-/** The functions that the module exports, and those that it calls: see `dom.d.ts`. */
-let wasm, dom;
+/** The functions that the module exports. */
+let wasm;
+/** Those that it calls, which `dom.d.ts` describes, in the order of their numbers. */
+let dom;
 
 // In the JavaScript version the memory is a new buffer after it has grown, so a view of it must not be kept.
 const read = (at, length) => new TextDecoder("utf-8", { __proto__: null, ignoreBOM: true }).decode(new Uint8Array(wasm.memory.buffer, at, length));
+const encoder = new TextEncoder();
 function pass(text) {
-  const bytes = new TextEncoder().encode(text);
+  const bytes = encoder.encode(text);
   const at = wasm.malloc(bytes.length, 1);
   new Uint8Array(wasm.memory.buffer, at).set(bytes);
   return [at, bytes.length];
 }
 
-// Exceptions are caught here, because they would stop the Rust code in the middle of its work.
-const call = safely((name, ...values) => dom[name](...values));
+const names = CALLS.split(" ");
 const imports = { __proto__: null };
-CALLS.split(" ").forEach((name, idx) => {
-  let work = (...values) => call(name, ...values);
-  if (idx < TAKE_TEXT) work = (at, length) => call(name, read(at, length));
+names.forEach((name, idx) => {
+  // Exceptions are caught here, because they would stop the Rust code in the middle of its work.
+  const call = (one, two, three) => {
+    try {
+      return dom[idx](one, two, three);
+    } catch (error) {
+      fail(error);
+    }
+  };
+  let work = call;
+  if (idx < TAKE_TEXT) work = (at, length) => call(read(at, length));
   else if (idx < TAKE_TEXT + ANSWER_TEXT) {
     work = (to) => {
-      const [at, length] = pass(call(name) ?? "");
+      const [at, length] = pass(call() ?? "");
       new Int32Array(wasm.memory.buffer, to).set([at, length]);
     };
   }
@@ -59,7 +69,7 @@ async function instantiate(getModule) {
 /** The functions that a module exports, under their names. They never throw. */
 function open(exports) {
   wasm = exports;
-  const opened = { __proto__: null, setDom: (value) => (dom = value) };
+  const opened = { __proto__: null, setDom: (functions) => (dom = names.map((name) => functions[name])) };
   ENTRIES.split(" ").forEach((name, idx) => {
     const entry = wasm[`e${idx}`];
     opened[name] = safely((...values) => entry(...values.flatMap((value) => (typeof value === "string" ? pass(value) : value))));
