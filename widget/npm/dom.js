@@ -20,6 +20,8 @@ const INSIDE = "data-viewers-inside";
 const ELEMENT = "viewer-count";
 /** What may be a link, or lead to more of them. */
 const CANDIDATES = `a,area,${ELEMENT},[${INSIDE}]`;
+/** Those that need something before. */
+const SPECIAL = `${ELEMENT},:is(${CANDIDATES})[${COUNT}]`;
 /** Whatever is in one of these is saved with the text that someone edits. */
 const EDITED = '[contenteditable]:not([contenteditable="false" i])';
 /** What a link carries of ours. */
@@ -37,18 +39,22 @@ const windowOf = (root) => (root.ownerDocument ?? root).defaultView;
 const topOf = (view) =>
   view === window || !view.frameElement ? 0 : view.frameElement.getBoundingClientRect().top + topOf(view.parent);
 
-/** Adds the candidates in `root` to `found`, and `root` itself. */
-function gather(root, found) {
+/** What is in `root`, and `root` itself. */
+function all(selector, root) {
   // A form's fields hide its methods when they have their names.
   const its = root instanceof Element ? Element.prototype : root;
-  if (its.matches?.call(root, CANDIDATES)) found.push(root);
-  for (const element of its.querySelectorAll.call(root, CANDIDATES)) found.push(element);
-  for (const element of found) {
+  const found = its.querySelectorAll.call(root, selector);
+  return its.matches?.call(root, selector) ? [root, ...found] : found;
+}
+
+/** The candidates in `root`. A browser makes an object of each that we touch, so on long pages most are not touched. */
+function gather(root) {
+  for (const element of all(SPECIAL, root)) {
     if (element.localName === ELEMENT) load(({ defineElement }) => defineElement());
     // The copy of a link has a number that is not its own.
     if (element.hasAttribute(COUNT) && !slots.has(element)) NAMES.forEach((name) => element.removeAttribute(name));
   }
-  return found;
+  return all(CANDIDATES, root);
 }
 
 /** What `begin` was given, and the options for listeners, which end with the widget. */
@@ -132,8 +138,9 @@ function onChange(records) {
       continue;
     }
     isTheirs = true;
-    if (type === "attributes") gather(target, found);
-    for (const node of addedNodes) if (node.querySelectorAll) gather(node, found);
+    for (const node of type === "attributes" ? [target] : addedNodes) {
+      if (node.querySelectorAll) for (const element of gather(node)) found.push(element);
+    }
     // Text that goes takes no link along.
     for (const node of removedNodes) if (node.querySelectorAll) hasLost = true;
     if (target.localName === "base" || [...addedNodes, ...removedNodes].some(({ localName }) => /^(base|head|html)$/.test(localName))) {
@@ -152,12 +159,12 @@ const onSeen = (entries) => {
   if (entries.some(isNews)) engine.scrolled();
   for (const { target } of entries) sighted.add(target);
 };
-const onLoad = safely(({ target }) => target.hasAttribute?.(INSIDE) && engine.loaded(list(gather(target, []))));
+const onLoad = safely(({ target }) => target.hasAttribute?.(INSIDE) && engine.loaded(list(gather(target))));
 
 /** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
 const dom = {
   arrange: createArrange(elements, written, carry),
-  search: (root) => list(gather(roots[root], [])),
+  search: (root) => list(gather(roots[root])),
   known: (isGone) => list([...slots.keys()].filter((element) => !isGone || !isThere(element))),
   length: (number) => lists.get(number)?.length,
   release: (number) => lists.delete(number),
@@ -166,7 +173,6 @@ const dom = {
     const slot = free.pop() ?? elements.length;
     elements[slot] = at(number, idx);
     slots.set(elements[slot], slot);
-    sight.observe(elements[slot]);
     return slot;
   },
   discard(slot) {
@@ -193,8 +199,8 @@ const dom = {
     const root = element.getRootNode();
     let known = meanings.get(root);
     if (!known) meanings.set(root, (known = new Map()));
-    // In SVG, `href` is an object.
-    const inSvg = element.href.baseVal;
+    // In SVG, `href` is an object. Elsewhere the browser would have to resolve it.
+    const inSvg = "ownerSVGElement" in element ? element.href.baseVal : undefined;
     const href = inSvg ?? element.getAttribute("href");
     asked = [element, known, href, inSvg];
     return known.get(href) ?? -1;
@@ -251,6 +257,7 @@ const dom = {
     if (viewers < 0) return written[slot] && carry(slot, BLANK);
     const text = shown.textFor(slot, elements[slot], viewers);
     const [oldCount, oldLabel, place] = written[slot] ?? BLANK;
+    if (oldCount === null) sight.observe(elements[slot]);
     if (text) carry(slot, [`${viewers}`, text === `${viewers}` ? null : text, place]);
     if (roomFor(text) > roomFor(oldLabel ?? oldCount)) dom.arrange(slot);
   },

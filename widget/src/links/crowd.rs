@@ -31,6 +31,8 @@ pub(crate) struct Crowd {
     /// A check of which links are near is running.
     pub(crate) is_surveying: bool,
     rest_until_ms: f64,
+    /// The list and the end of the last elements in a row that were all far, and on which side they are.
+    far: (u32, u32, i32),
 }
 
 /// How many elements to check together. The number is random, so that each time other elements are first and last.
@@ -62,13 +64,17 @@ impl Crowd {
     /// Whether some elements in a row are probably all far from the viewport. If the first, the last and a random one are far
     /// on the same side, nearly always all are. The exceptions are found later, because other elements are picked each time.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is below the number of elements")]
-    pub(crate) fn are_far(&self, list: u32, start: u32, end: u32) -> bool {
+    pub(crate) fn are_far(&mut self, list: u32, start: u32, end: u32) -> bool {
         if !self.is_one || end - start <= SHORT_RUN {
             return false;
         }
-        let place = dom::place(list, start, NEAR);
+        // The first is taken to be where the one before it is.
+        let (far_list, far_end, side) = self.far;
+        let place = if (far_list, far_end) == (list, start) { side } else { dom::place(list, start, NEAR) };
         let another = start + (random() * f64::from(end - start)) as u32;
-        place != 0 && dom::place(list, end - 1, NEAR) == place && dom::place(list, another, NEAR) == place
+        let is_far = place != 0 && dom::place(list, end - 1, NEAR) == place && dom::place(list, another, NEAR) == place;
+        self.far = if is_far { (list, end, place) } else { (0, 0, 0) };
+        is_far
     }
 
     /// All links were checked, which took this long.
