@@ -92,10 +92,10 @@ pub enum StartupError {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is nothing at this address.
-    #[error("nothing is at this address; parties are at /parties/:party/:room")]
+    #[error("nothing is at this address")]
     NotFound,
     /// The server has no such party.
-    #[error("party {0:?} not found; check the name after /parties/")]
+    #[error("party {0:?} not found")]
     UnknownParty(String),
     /// The request has more than one `Host` header, so it is unclear which server it is for.
     #[error("the request has more than one Host header")]
@@ -116,7 +116,7 @@ pub enum Error {
     #[error("not a WebSocket handshake: {0}; a proxy dropped it")]
     UpgradeLost(&'static str),
     /// The address of a WebSocket handshake, which is given here without its query, leads to no party.
-    #[error("no party is at {0}; connect to /parties/:party/:room, and let proxies pass on the path and the query")]
+    #[error("no party is at {0}")]
     NoPartyForHandshake(String),
     /// The client speaks another version of WebSocket, usually an old draft.
     #[error("this server speaks only version 13 of WebSocket (RFC 6455)")]

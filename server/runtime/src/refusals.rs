@@ -46,14 +46,15 @@ pub(crate) fn answer(
     response
 }
 
-/// The error's sentence, in which the form of an address has the prefix of the settings.
+/// The error's sentence, and where parties are if the client looked elsewhere.
 fn sentence(error: &Error, prefix: &str) -> String {
-    let sentence = error.to_string();
-    let has_form = matches!(error, Error::NotFound | Error::UnknownParty(_) | Error::NoPartyForHandshake(_));
-    // What the client asked for comes before the form.
-    match sentence.rsplit_once("/parties/").filter(|_| has_form) {
-        Some((before, after)) => format!("{before}/{prefix}/{after}"),
-        None => sentence,
+    match error {
+        Error::NotFound => format!("{error}; parties are at /{prefix}/:party/:room"),
+        Error::UnknownParty(_) => format!("{error}; check the name after /{prefix}/"),
+        Error::NoPartyForHandshake(_) => {
+            format!("{error}; connect to /{prefix}/:party/:room, and let proxies pass on the path and the query")
+        }
+        _ => error.to_string(),
     }
 }
 
