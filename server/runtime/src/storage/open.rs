@@ -53,8 +53,8 @@ impl Open {
                 let aside = free_name(&place, ".bad");
                 fs::rename(&place, &aside).map_err(|source| failed(source.into()))?;
                 let new = Self::try_new(&place).map_err(|error| failed(error.into()))?;
-                let saved = new.take_from(&journals, folder).map_err(|error| error.to_string());
-                tracing::error!(%error, ?saved, moved_to = %aside.display(), "the database is damaged, or parts of it are missing; the server starts with what its journals have. If you have a backup of the data folder, stop the server and put it back");
+                let saved = in_log(new.take_from(&journals, folder));
+                tracing::error!(%error, saved, moved_to = %aside.display(), "the database is damaged, or parts of it are missing; the server starts with what its journals have. If you have a backup of the data folder, stop the server and put it back");
                 Ok(new)
             }
             // The disk may be full, there may be too many open files, or a permission may be missing. The database itself may
@@ -138,14 +138,9 @@ impl Open {
 
     /// Writes the rows of batches that fjall has dropped because of a damaged one before them.
     fn take_back(self, folder: &Path, journals: &Journals) -> Self {
-        let kept = journals.keep(&folder.join("db"));
-        let saved = self.take_from(journals, folder);
-        let (kept_at, saved) = (kept.map_err(|error| error.to_string()), saved.map_err(|error| error.to_string()));
-        tracing::error!(
-            ?kept_at,
-            ?saved,
-            "the journal of the database is damaged; its other values were written again"
-        );
+        let kept_at = in_log(journals.keep(&folder.join("db")).map(|path| path.display().to_string()));
+        let saved = in_log(self.take_from(journals, folder));
+        tracing::error!(kept_at, saved, "the journal of the database is damaged; its other values were written again");
         self
     }
 
@@ -283,6 +278,11 @@ fn open_each(path: &Path) -> io::Result<()> {
     }
     // Opening a named pipe would take for ever.
     if kind.is_file() { fs::File::open(path).map(drop) } else { Ok(()) }
+}
+
+/// What the log says of something that should be saved.
+fn in_log<T: ToString, E: std::fmt::Display>(saved: Result<T, E>) -> String {
+    saved.map_or_else(|error| format!("nothing ({error})"), |saved| saved.to_string())
 }
 
 /// The result of fjall. A panic counts as damage, because a flipped bit can make lengths absurd, for example.
