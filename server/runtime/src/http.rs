@@ -138,7 +138,9 @@ impl HttpServer {
         let goodbye = Close::new(close::RESTARTING, &Error::Stopping.to_string());
         self.sockets.say_goodbye(&goodbye, |connections| deadlines.goodbyes_to(connections)).await;
         if !self.client_limits.wait_until_empty(deadlines.connections).await {
-            tracing::warn!("some connections did not close before --shutdown-timeout-ms");
+            tracing::warn!(
+                "some connections did not close within their part of --shutdown-timeout-ms; they are dropped"
+            );
         }
         self.sockets.stop();
         deadlines
