@@ -21,7 +21,7 @@ use crate::{
     Error, Reading, Refusal, Settings,
     access::{Access, spell_site},
     gate,
-    pace::{Average, Bill, Pace, Spending},
+    pace::{Budget, Pace},
     party::{Lobby, Party, Request, Response, Result, Room, RoomId, Stub, http::HeaderMap, json, post, text},
 };
 use elsewhere::Feed;
@@ -55,11 +55,7 @@ pub struct Counter {
     /// When the next tick is due.
     tick_at: Option<Instant>,
     /// What it costs to tell pages, including the sending to their viewers.
-    spending: Spending,
-    /// The average cost of telling one page.
-    average: Average,
-    /// The part of the cost that the told pages cause.
-    bill: Bill,
+    budget: Budget,
     /// Until then, pages report their counts after a failure of this room. Counts that are not known yet must not look like 0.
     recovering_until: Option<Instant>,
     /// Answers to requests from outside that are kept for a moment.

@@ -24,14 +24,15 @@ impl Counter {
     /// Tells these subscribers their news if it is time. After a quiet time this is at once. The others are told with a later
     /// tick.
     pub(super) async fn tell(&mut self, room: &mut Room, subscribers: Vec<PageId>) -> Result {
+        let everyone = self.subscribers.len();
+        let shortest = room.setting::<Settings>()?.update_interval;
+        let interval = self.budget.interval_after(room.now(), subscribers.len(), everyone, shortest);
         // Nearly always all of them need the same message, so it is encoded once.
         let mut bodies = HashMap::new();
         for some in subscribers.chunks(BREATH) {
             let start = room.processor_time();
-            let told = self.tell_some(room, some, &mut bodies)?;
-            let cost = room.processor_time().saturating_sub(start) + self.bill.take();
-            self.average.add(cost, told);
-            self.spending.add(room.now(), cost, self.average.cost_of(self.subscribers.len()));
+            let told = self.tell_some(room, some, interval, &mut bodies)?;
+            self.budget.spent(room.now(), room.processor_time().saturating_sub(start), told, everyone);
             if some.len() == BREATH {
                 tokio::task::yield_now().await;
             }
@@ -39,11 +40,15 @@ impl Counter {
         Ok(())
     }
 
-    /// Tells some subscribers. Returns how many were told.
-    fn tell_some(&mut self, room: &mut Room, subscribers: &[PageId], bodies: &mut Bodies) -> Result<u32> {
-        let mut told = 0;
-        let now = room.now();
-        let interval = self.spending.interval(now, room.setting::<Settings>()?.update_interval);
+    /// Tells some subscribers, each again only after `interval`. Returns how many were told.
+    fn tell_some(
+        &mut self,
+        room: &mut Room,
+        subscribers: &[PageId],
+        interval: Duration,
+        bodies: &mut Bodies,
+    ) -> Result<u32> {
+        let (mut told, now) = (0, room.now());
         for subscriber in subscribers {
             let wait = self.tell_one(room, subscriber, interval, bodies)?;
             told += u32::from(wait.is_none());
@@ -82,7 +87,7 @@ impl Counter {
                 let connections = state.news.iter().map(|id| (id.clone(), viewers(id))).collect();
                 let update = PageRequest::Update { connections, sequence: Some(room.next_sequence()) };
                 let mut request = post(&update)?;
-                request.extensions_mut().insert(self.bill.clone());
+                request.extensions_mut().insert(self.budget.bill().clone());
                 bodies.entry(state.news.clone()).or_insert(request).clone()
             }
         };

@@ -57,8 +57,10 @@ pub struct Page {
     unsettled: BTreeSet<PageId>,
     /// What viewers have been told, and when the next update may be sent.
     telling: Telling,
-    /// The bill of the counter that sent counts last. Costs that these counts cause are added to it.
+    /// The bill of the counter that sent counts last. Each round to the viewers is added to it.
     bill: Bill,
+    /// What the counts since the last round have cost.
+    unbilled: Duration,
     /// The last snapshot, for the next viewer that asks for the same links.
     snapshot: Option<Snapshot>,
     /// Whether the counter knows the current number of viewers.
@@ -264,7 +266,7 @@ impl Party for Page {
                 }
                 if let Some(bill) = request.extensions().get::<Bill>() {
                     self.bill = bill.clone();
-                    bill.add(room.processor_time().saturating_sub(start));
+                    self.unbilled += room.processor_time().saturating_sub(start);
                 }
                 self.settle(room)?;
                 json(&gate::SUCCESS)

@@ -206,7 +206,7 @@ impl Page {
             }
         }
         let cost = room.processor_time().saturating_sub(start);
-        self.bill.add(cost);
+        self.bill.add(std::mem::take(&mut self.unbilled) + cost);
         // The time counts from the start, because sending to thousands takes a while, and must not delay the next update.
         self.telling.done(now, cost, room.setting::<Settings>()?.update_interval, all);
         Ok(self.telling.wait(room.now(), room.is_rush()))

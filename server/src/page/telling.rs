@@ -53,7 +53,8 @@ impl Telling {
 
     /// Viewers were told from `now` on, which cost `cost`. If they were not `all`, the others are told next time.
     pub(super) fn done(&mut self, now: Instant, cost: Duration, shortest: Duration, all: bool) {
-        self.spending.add(now, cost, cost);
+        // Counters send news when the last round is paid for, more or less. It must not wait again for the rest.
+        self.spending.add(now, cost, cost, cost);
         self.pace.sent(now, self.spending.interval(now, shortest));
         if all {
             self.is_awaited = false;
