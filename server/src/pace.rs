@@ -131,14 +131,13 @@ struct Average {
 }
 
 impl Average {
-    /// It happened this many times, which cost this in all.
+    /// It happened this many times, which cost this in all. What cost something without happening is ignored: it would make what
+    /// happens next look expensive.
     fn add(&mut self, cost: Duration, times: u32) {
         if times > 0 {
-            self.cost *= OLDER_COUNT_FOR;
-            self.times *= OLDER_COUNT_FOR;
+            self.cost = self.cost * OLDER_COUNT_FOR + cost.as_secs_f64();
+            self.times = self.times * OLDER_COUNT_FOR + f64::from(times);
         }
-        self.cost += cost.as_secs_f64();
-        self.times += f64::from(times);
     }
 
     /// The cost of this many times. Zero before the first.
@@ -306,6 +305,7 @@ mod tests {
         average.add(Duration::from_secs(1), 1);
         for _ in 0..100 {
             average.add(Duration::from_millis(3), 100);
+            average.add(Duration::from_millis(3), 0);
         }
         let millis = average.cost_of(1_000).as_secs_f64() * 1e3;
         assert!((29.0..31.0).contains(&millis), "{millis} ms");
