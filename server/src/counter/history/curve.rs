@@ -1,6 +1,6 @@
 //! A curve: the highest counts of a page or a site, by the minute for a day and by the hour for 90 days.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
 /// Values in a row: an hour of minutes, or two and a half days of hours. A row is stored as one value, and is written each
 /// minute in which it changes, so it is short.
@@ -51,16 +51,19 @@ pub(super) type RowId = (Step, u64);
 /// The highest counts of one page, or of one site.
 #[derive(Debug, Default)]
 pub(super) struct Curve {
-    /// The rows that have a count above 0.
-    rows: BTreeMap<RowId, Box<Row>>,
+    /// The rows that have a count above 0, in order. A list takes less memory than a map, and most pages have two rows.
+    rows: Vec<(RowId, Row)>,
     /// Whether a row is newer than what is stored.
     pub(super) is_unsaved: bool,
 }
 
 /// Values that are stored together.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Row {
-    highest: [u32; ROW_VALUES],
+    /// How many values before the first one of `highest` are 0.
+    zeros: u8,
+    /// The other values, up to the last one that is not 0.
+    highest: Vec<u32>,
     /// Whether the row is newer than what is stored.
     pub(super) is_unsaved: bool,
 }
@@ -74,10 +77,9 @@ impl Curve {
         }
         for step in Step::ALL {
             let (number, place) = step.place(at_ms);
-            let row = self.rows.entry((step, number)).or_default();
-            let Some(highest) = row.highest.get_mut(place) else { continue };
-            if *highest < viewers {
-                *highest = viewers;
+            let Some(row) = self.row((step, number)) else { continue };
+            if row.at(place) < viewers {
+                row.set(place, viewers);
                 row.is_unsaved = true;
                 self.is_unsaved = true;
                 gone.extend(self.bound(step, number));
@@ -86,27 +88,49 @@ impl Curve {
         gone
     }
 
+    /// The row with this id. It is added if there is none.
+    fn row(&mut self, id: RowId) -> Option<&mut Row> {
+        let at = self.find(id).unwrap_or_else(|at| {
+            self.rows.insert(at, (id, Row::default()));
+            at
+        });
+        self.rows.get_mut(at).map(|(_, row)| row)
+    }
+
+    /// Where the row with this id is, or where it would be.
+    fn find(&self, id: RowId) -> Result<usize, usize> {
+        self.rows.binary_search_by_key(&id, |(id, _)| *id)
+    }
+
+    /// The rows with these ids, in order.
+    fn range(&self, ids: RangeInclusive<RowId>) -> impl Iterator<Item = &(RowId, Row)> {
+        self.rows.iter().filter(move |(id, _)| ids.contains(id))
+    }
+
     /// If there are too many rows, removes the one that is farthest from this one. After a wrong clock, some may be in the
     /// future.
     fn bound(&mut self, step: Step, number: u64) -> Option<RowId> {
-        let rows = || self.rows.range(of(step, 0..=u64::MAX)).map(|(id, _)| *id);
+        let rows = || self.range(of(step, 0..=u64::MAX)).map(|(id, _)| *id);
         // Returns unless there is one row too many.
         rows().nth(step.rows())?;
         let farthest = rows().max_by_key(|(_, other)| other.abs_diff(number))?;
-        self.rows.remove(&farthest);
+        self.rows.remove(self.find(farthest).ok()?);
         Some(farthest)
     }
 
     /// Adds a stored row. Counts since the start are kept, too.
     pub(super) fn recall(&mut self, id: RowId, stored: &[u32]) {
-        let row = self.rows.entry(id).or_default();
-        // Missing values count as 0.
-        let stored = stored.iter().copied().chain(std::iter::repeat(0));
-        for (highest, stored) in row.highest.iter_mut().zip(stored) {
-            row.is_unsaved |= *highest > stored;
-            *highest = stored.max(*highest);
+        let Some(row) = self.row(id) else { return };
+        for place in 0..ROW_VALUES {
+            // Missing values count as 0.
+            let stored = stored.get(place).copied().unwrap_or(0);
+            row.is_unsaved |= row.at(place) > stored;
+            if row.at(place) < stored {
+                row.set(place, stored);
+            }
         }
-        self.is_unsaved |= row.is_unsaved;
+        let is_unsaved = row.is_unsaved;
+        self.is_unsaved |= is_unsaved;
     }
 
     /// Removes rows that are too old to be shown at this time. Returns which.
@@ -115,7 +139,7 @@ impl Curve {
             let (oldest, _) = step.place(at_ms.saturating_sub((step.shown() as u64 - 1) * step.ms()));
             *number < oldest
         };
-        self.rows.extract_if(.., |id, _| is_old(id)).map(|(id, _)| id).collect()
+        self.rows.extract_if(.., |(id, _)| is_old(id)).map(|(id, _)| id).collect()
     }
 
     /// The values that are shown at this time, oldest first. The last one is the current minute or hour.
@@ -128,17 +152,18 @@ impl Curve {
     /// The highest count since this hour.
     pub(super) fn highest_since(&self, hour: u64) -> u32 {
         let first = hour / ROW_VALUES as u64;
-        let rows = self.rows.range(of(Step::Hour, first..=u64::MAX));
+        let rows = self.range(of(Step::Hour, first..=u64::MAX));
         let values = rows.flat_map(|((_, number), row)| {
             let skipped = hour.saturating_sub(number * ROW_VALUES as u64);
-            row.highest.get(skipped as usize..).unwrap_or_default()
+            (skipped as usize..ROW_VALUES).map(|place| row.at(place))
         });
-        values.copied().max().unwrap_or(0)
+        values.max().unwrap_or(0)
     }
 
     fn at(&self, step: Step, number: u64) -> u32 {
         let (row, place) = step.place(number * step.ms());
-        self.rows.get(&(step, row)).and_then(|row| row.highest.get(place)).copied().unwrap_or(0)
+        let found = self.find((step, row)).ok().and_then(|at| self.rows.get(at));
+        found.map_or(0, |(_, row)| row.at(place))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -146,25 +171,37 @@ impl Curve {
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = RowId> {
-        self.rows.keys().copied()
+        self.rows.iter().map(|(id, _)| *id)
     }
 
     pub(super) fn unsaved(&mut self) -> impl Iterator<Item = (RowId, &mut Row)> {
-        self.rows.iter_mut().filter(|(_, row)| row.is_unsaved).map(|(id, row)| (*id, &mut **row))
-    }
-}
-
-impl Default for Row {
-    fn default() -> Self {
-        Self { highest: [0; ROW_VALUES], is_unsaved: false }
+        self.rows.iter_mut().filter(|(_, row)| row.is_unsaved).map(|(id, row)| (*id, row))
     }
 }
 
 impl Row {
-    /// The values up to the last one that is not 0.
-    pub(super) fn values(&self) -> &[u32] {
-        let end = self.highest.iter().rposition(|highest| *highest > 0).map_or(0, |last| last + 1);
-        self.highest.get(..end).unwrap_or_default()
+    /// All values, up to the last one that is not 0.
+    pub(super) fn values(&self) -> Vec<u32> {
+        let zeros = std::iter::repeat_n(0, self.zeros.into());
+        zeros.chain(self.highest.iter().copied()).collect()
+    }
+
+    fn at(&self, place: usize) -> u32 {
+        let at = place.checked_sub(self.zeros.into());
+        at.and_then(|at| self.highest.get(at)).copied().unwrap_or(0)
+    }
+
+    /// Sets a value, which is not 0.
+    fn set(&mut self, place: usize, value: u32) {
+        let before = if self.highest.is_empty() { place } else { self.zeros.into() };
+        let zeros = before.min(place);
+        self.highest.splice(..0, std::iter::repeat_n(0, before - zeros));
+        self.highest.resize(self.highest.len().max(place + 1 - zeros), 0);
+        if let Some(highest) = self.highest.get_mut(place - zeros) {
+            *highest = value;
+        }
+        // A row has 60 values.
+        self.zeros = u8::try_from(zeros).unwrap_or(0);
     }
 }
 

@@ -16,8 +16,8 @@ pub(super) use answer::{Format, Wanted};
 pub(super) use curve::Step;
 use curve::{Curve, Row, RowId};
 
-/// Pages of a site that have a curve: the busiest ones. With rows of 240 bytes they take at most 20 MB, however many pages the
-/// site has.
+/// Pages of a site that have a curve: the busiest ones. With rows of up to 240 bytes they take at most 20 MB, however many pages
+/// the site has.
 pub(super) const MAX_PAGES: usize = 1_000;
 /// A new page replaces another when it has more than this many times the viewers that the other had at most in the last day.
 /// Otherwise two equally busy pages would replace each other all the time, and lose a curve each time.
@@ -222,7 +222,7 @@ impl History {
     pub(super) fn save<E>(
         &mut self,
         rows_at_a_time: usize,
-        mut put: impl FnMut(&[(&str, &[u32])]) -> Result<bool, E>,
+        mut put: impl FnMut(&[(&str, Vec<u32>)]) -> Result<bool, E>,
     ) -> Result<(), E> {
         let site = std::iter::once(("", &mut self.site));
         let pages = self.pages.iter_mut().map(|(id, curve)| (id.as_str(), curve));

@@ -37,7 +37,7 @@ fn shown(history: &History, id: Option<&PageId>, span: &str, wall_ms: u64) -> Ve
 /// All rows that are passed on to be stored.
 fn saved(history: &mut History) -> Vec<(String, Vec<u32>)> {
     let mut rows = Vec::new();
-    let put = |some: &[(&str, &[u32])]| {
+    let put = |some: &[(&str, Vec<u32>)]| {
         rows.extend(some.iter().map(|(key, values)| ((*key).to_owned(), values.to_vec())));
         Ok::<_, Infallible>(true)
     };
@@ -78,6 +78,19 @@ fn viewers_who_stay_are_counted_in_every_minute() {
     assert!(history.has_viewers());
     history.changed(at(now), &a, 2, 0);
     assert!(!history.has_viewers());
+}
+
+#[test]
+fn a_row_has_room_for_earlier_minutes_after_the_clock_was_set_back() {
+    let (mut history, a) = (History::default(), page(1));
+    for (minute, viewers) in [(30, 5), (10, 4), (55, 3), (30, 2)] {
+        history.changed(at(START_MS + minute * MINUTE_MS), &a, 0, viewers);
+    }
+    let minutes = shown(&history, Some(&a), "minutes", START_MS + HOUR_MS);
+    assert_eq!(minutes, [(10, 4), (30, 5), (55, 3)].map(|(minute, viewers)| (START_MS + minute * MINUTE_MS, viewers)));
+    let stored = saved(&mut history);
+    let (_, row) = stored.iter().find(|(key, _)| key.contains("past:m:") && key.ends_with("/1")).unwrap();
+    assert_eq!((row.len(), row[10], row[30], row[55]), (56, 4, 5, 3), "{row:?}");
 }
 
 #[test]
@@ -269,7 +282,7 @@ fn rows_that_the_disk_refuses_are_saved_later() {
     let (mut history, a) = (History::default(), page(1));
     history.changed(at(START_MS), &a, 0, 2);
     let mut calls = 0;
-    let refuse = |_: &[(&str, &[u32])]| {
+    let refuse = |_: &[(&str, Vec<u32>)]| {
         calls += 1;
         Ok::<_, Infallible>(calls == 1)
     };
