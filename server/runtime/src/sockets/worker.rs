@@ -33,6 +33,10 @@ const SHORTEST_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const TURNS: usize = 4;
 /// If a list has space for this many and is mostly empty, it is made smaller.
 const LARGE_LIST: usize = 1_024;
+/// A list grows by one in this many of its places. If it doubled, up to half of it would be free.
+const GROWTH_DIVISOR: usize = 8;
+/// The fewest places by which it grows.
+const MIN_GROWTH: usize = 64;
 
 /// A task with its sockets.
 pub(super) struct Worker<E: Ears> {
@@ -106,6 +110,10 @@ impl<E: Ears> Worker<E> {
         held: E::Held,
     ) -> io::Result<()> {
         let mut entries = self.entries();
+        if entries.len() == entries.capacity() {
+            let growth = MIN_GROWTH.max(entries.len() / GROWTH_DIVISOR);
+            entries.reserve_exact(growth);
+        }
         let place = entries.vacant_entry();
         // A new socket is writable, which is an event. So the worker also reads what has already arrived.
         self.registry.register(&mut stream, Token(place.key()), Interest::READABLE | Interest::WRITABLE)?;
