@@ -8,7 +8,7 @@ use std::{
 use connection_counter_protocol::{MAX_LINKS_PER_MESSAGE, PageId, PageMessage, close};
 
 use super::{
-    LINKS, Link, PATIENCE, Page, Unusual,
+    LINKS, Link, PATIENCE, Page, Past, Unusual,
     costs::{self, Brought, LinkMemory},
     page_id,
     sets::{self, Change, LinkSet},
@@ -77,14 +77,22 @@ impl Page {
 
     /// Reads stored links, as far as the disk is fast enough.
     pub(super) async fn recall(&mut self, room: &Room) {
-        while let Some(past) = &mut self.past {
+        loop {
+            let past = match &mut self.past {
+                Past::Unread => {
+                    self.past = Past::Reading(Box::new(room.storage().read(LINKS)));
+                    continue;
+                }
+                Past::Reading(past) => past,
+                Past::Read => return,
+            };
             match past.next::<()>(PATIENCE).await {
                 Ok(Progress::Rows(rows)) => {
                     for id in rows.iter().filter_map(|(id, ())| PageId::parse(id).ok()) {
                         self.links.entry(id).or_default().kept = true;
                     }
                 }
-                Ok(Progress::End) => self.past = None,
+                Ok(Progress::End) => self.past = Past::Read,
                 Ok(Progress::NotYet) => return,
                 Err(error) => {
                     static UNREAD: Notice = Notice::fault();

@@ -67,8 +67,20 @@ pub struct Page {
     reported: bool,
     /// When the next report to the counter may be sent.
     reports: Pace,
-    /// The stored links that are not read yet. `None` once all are read.
-    past: Option<Reading>,
+    /// The stored links that are not read yet.
+    past: Past,
+}
+
+/// The stored links that are not read yet. Most pages are never asked for them.
+#[derive(Default)]
+enum Past {
+    /// All of them.
+    #[default]
+    Unread,
+    /// Those that this has not read yet.
+    Reading(Box<Reading>),
+    /// None.
+    Read,
 }
 
 /// A connection of the page. It is small, because each viewer of the server has one.
@@ -200,7 +212,6 @@ impl Party for Page {
         // Counters take a page to have no viewers, unless it failed when it had some.
         self.reported = !room.failed_before();
         // Stored links are read when they are needed, because viewers must not wait for the disk.
-        self.past = Some(room.storage().read(LINKS));
         if room.failed_before() {
             self.ask_to_be_forgotten(room)?;
         }
@@ -283,7 +294,7 @@ impl Party for Page {
     async fn on_alarm(&mut self, room: &mut Room) -> Result {
         self.recall(room).await;
         forget_unwatched(&mut self.links, room)?;
-        if self.past.is_some() || self.links.values().any(|link| link.kept) {
+        if !matches!(self.past, Past::Read) || self.links.values().any(|link| link.kept) {
             room.set_alarm(room.setting::<Settings>()?.cleanup_interval);
         }
         self.settle(room)

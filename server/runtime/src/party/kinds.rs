@@ -5,7 +5,7 @@ use std::{collections::HashMap, marker::PhantomData};
 use http::HeaderMap;
 
 use super::{
-    AlarmClock, Group, Lobby, Party, Request, Result, RoomId, RoomKey, Rooms, life,
+    AlarmClock, Group, Lobby, Party, Request, Result, Room, RoomId, RoomKey, Rooms, life,
     mailbox::Inbox,
     rooms::{Admission, Kind},
     table::Connections,
@@ -49,7 +49,8 @@ impl<P: Party> Kind for Of<P> {
 
     fn start(&self, rooms: Rooms, key: RoomKey, connections: Connections, inbox: Inbox) {
         // The task ends when the room is idle or the server stops. `Rooms::end` waits for it.
-        rooms.shared().tasks.clone().spawn(life::run::<P>(rooms, key, connections, inbox));
+        let tasks = rooms.shared().tasks.clone();
+        tasks.spawn(life::run::<P>(Room::new(rooms, key, connections), inbox));
     }
 }
 

@@ -5,9 +5,7 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::{
-    Connection, Party, Request, Result, Room, RoomKey, Rooms, event::Event, mailbox::Inbox, table::Connections,
-};
+use super::{Connection, Party, Request, Result, Room, event::Event, mailbox::Inbox};
 use crate::{
     close::{self, Close},
     error::Error,
@@ -28,33 +26,42 @@ enum Woken {
 }
 
 /// The room's life, from its first event until it is idle.
-pub(super) async fn run<P: Party>(rooms: Rooms, key: RoomKey, connections: Connections, mut inbox: Inbox) {
-    let mut room = Room::new(rooms.clone(), key.clone(), connections);
-    let mut party: Option<P> = None;
-    // Only requests of strangers have come so far.
-    let mut only_asked = true;
-    loop {
-        let leaves_at_once = only_asked && rooms.are_crowded();
-        let idle_after = if leaves_at_once { Duration::ZERO } else { rooms.shared().config().limits.room_idle };
-        // There is one timer for both, because every room in memory has one.
-        let (wakes_at, by_itself) = match room.tick_at {
-            Some(at) => (Some(at), Woken::Tick),
-            None if may_sleep::<P>(&room) => (Instant::now().checked_add(idle_after), Woken::Idle),
-            None => (None, Woken::Idle),
-        };
-        let woken = tokio::select! {
-            event = inbox.recv() => event.map_or(Woken::Ended, Woken::Event),
-            () = sleep_until(wakes_at) => by_itself,
-        };
-        match &woken {
-            Woken::Event(event) => only_asked &= matches!(event, Event::Request { outside: true, .. }),
-            Woken::Tick => room.tick_at = None,
-            Woken::Idle if !rooms.retire(&key, &inbox, &mut room.connections) => continue,
-            Woken::Idle | Woken::Ended => return,
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an `async fn` keeps its arguments twice, and every room in memory has one of these"
+)]
+pub(super) fn run<P: Party>(mut room: Room, mut inbox: Inbox) -> impl Future<Output = ()> + Send {
+    async move {
+        let mut party: Option<P> = None;
+        // Only requests of strangers have come so far.
+        let mut only_asked = true;
+        loop {
+            // There is one timer for both.
+            let wakes_at = room.tick_at.or_else(|| leaves_at::<P>(&room, only_asked));
+            let woken = tokio::select! {
+                event = inbox.recv() => event.map_or(Woken::Ended, Woken::Event),
+                () = sleep_until(wakes_at) => room.tick_at.map_or(Woken::Idle, |_| Woken::Tick),
+            };
+            match &woken {
+                Woken::Event(event) => only_asked &= matches!(event, Event::Request { outside: true, .. }),
+                Woken::Tick => room.tick_at = None,
+                Woken::Idle if !room.rooms.retire(&room.key, &inbox, &mut room.connections) => continue,
+                Woken::Idle | Woken::Ended => return,
+            }
+            // The future is boxed, because a room waits most of the time, and hooks need more memory than the rest of it.
+            Box::pin(guarded(&mut room, &mut party, woken)).await;
         }
-        // The future is boxed, because a room waits most of the time, and hooks need more memory than the rest of it.
-        Box::pin(guarded(&mut room, &mut party, woken)).await;
     }
+}
+
+/// When the room leaves memory if nothing happens. `None` if it stays.
+fn leaves_at<P: Party>(room: &Room, only_asked: bool) -> Option<Instant> {
+    if !may_sleep::<P>(room) {
+        return None;
+    }
+    let at_once = only_asked && room.rooms.are_crowded();
+    let idle_after = if at_once { Duration::ZERO } else { room.config().limits.room_idle };
+    Instant::now().checked_add(idle_after)
 }
 
 fn may_sleep<P: Party>(room: &Room) -> bool {
