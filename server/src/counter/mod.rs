@@ -225,6 +225,7 @@ impl Counter {
 
     fn subscribe(&mut self, room: &mut Room, subscriber: &PageId, pages: Vec<PageId>) -> Result<Counts> {
         let mut counts = Counts::new();
+        let subscriber = self.own_id(subscriber);
         for id in pages {
             if !self.pages.contains_key(&id) && !self.may_keep_one_more(room)? {
                 tracing::debug!(
@@ -236,6 +237,7 @@ impl Counter {
             let tally = self.page(room, &id)?;
             tally.subscribers.insert(subscriber.clone());
             counts.insert(id.clone(), tally.total());
+            let id = self.own_id(&id);
             let state = match self.subscribers.entry(subscriber.clone()) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => {

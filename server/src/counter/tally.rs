@@ -95,6 +95,11 @@ impl Counter {
         Ok(self.may_keep_one_more(room)? && self.bytes < room.setting::<Settings>()?.limits.bytes_per_site)
     }
 
+    /// The id as this counter keeps it, if it does. Using it shares its memory.
+    pub(super) fn own_id(&self, id: &PageId) -> PageId {
+        self.pages.get_key_value(id).map_or(id, |(own, _)| own).clone()
+    }
+
     /// The page's tally.
     pub(super) fn page(&mut self, room: &mut Room, id: &PageId) -> Result<&mut Tally> {
         if !self.pages.contains_key(id) {

@@ -224,7 +224,7 @@ pub(super) struct Snapshot {
     /// The version of the counts.
     version: u64,
     /// The messages.
-    messages: Vec<Message>,
+    messages: Box<[Message]>,
 }
 
 impl Snapshot {
