@@ -30,6 +30,8 @@ const READ_BYTES: usize = 64 * 1024;
 const VIEWERS_PER_ADDRESS: u32 = 2_000;
 /// Source addresses in use, all of loopback, from 127.0.1.0 on.
 const ADDRESSES: u32 = 4_000;
+/// Lost viewers whose reason is printed.
+const REASONS_PRINTED: usize = 5;
 /// Bytes of the receive buffer of viewers who never read. It is small, so that the server must hold what they do not read.
 const SLOW_RECEIVE_BYTES: usize = 4 * 1024;
 
@@ -222,8 +224,8 @@ impl Crowd {
         }
         for event in &events {
             let idx = event.token().0;
-            if self.advance(idx, event.is_writable(), event.is_error(), &mut hear).is_err() {
-                self.lose(idx);
+            if let Err(error) = self.advance(idx, event.is_writable(), event.is_error(), &mut hear) {
+                self.lose(idx, &error);
             }
         }
         self.events = events;
@@ -251,8 +253,12 @@ impl Crowd {
         Ok(())
     }
 
-    fn lose(&mut self, idx: usize) {
+    fn lose(&mut self, idx: usize, error: &io::Error) {
         let Some(viewer) = self.viewers.get_mut(idx).filter(|viewer| viewer.stage != Stage::Gone) else { return };
+        // Those who do not read are dropped on purpose.
+        if viewer.reads && self.lost < REASONS_PRINTED {
+            eprintln!("viewer {idx} was lost ({:?}): {error}", viewer.stage);
+        }
         if viewer.stage != Stage::Open {
             self.shaking -= 1;
         }

@@ -13,7 +13,7 @@ use crate::wire;
 pub(crate) type Links = Rc<[u32]>;
 
 /// What it has done so far.
-#[derive(PartialEq, Eq, Clone, Copy)]
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
 pub(crate) enum Stage {
     Connecting,
     Shaking,
