@@ -178,11 +178,11 @@ impl HttpServer {
                 return refusals::answer_unread(&stream, &error);
             }
         };
-        // Counts are small and should be sent at once. If this fails, they only arrive later.
-        let _ = stream.set_nodelay(true);
         let (server, visit) = (Arc::clone(self), Arc::new(Visit::new(client)));
         // The task ends with the HTTP connection, and `run` waits for it. A WebSocket lives on without a task.
         tokio::spawn(async move {
+            // Counts are small and should be sent at once. If this fails, they only arrive later.
+            let _ = stream.set_nodelay(true);
             let limits = &server.config().limits;
             let deadline = Instant::now() + limits.header_timeout;
             // A connection whose request has not arrived takes no turn.
