@@ -1,6 +1,6 @@
 //! Page ids. Each page has one id, in one spelling, for all of its viewers.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -33,7 +33,13 @@ pub const DEFAULT_COUNTER_ROOM: &str = "all-pages";
 /// # Ok::<(), connection_counter_protocol::PageIdError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PageId(Arc<str>);
+pub struct PageId(Text);
+
+/// Servers keep an id in many tables, so it is shared. The code for that would add to the widget.
+#[cfg(feature = "host-spelling")]
+type Text = std::sync::Arc<str>;
+#[cfg(not(feature = "host-spelling"))]
+type Text = String;
 
 /// Why a text is not a page id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
