@@ -31,7 +31,7 @@ mod tab;
 mod timers;
 mod widget;
 
-use std::cell::RefCell;
+use std::sync::Mutex;
 
 use connection_counter_protocol::ParameterNames;
 use wasm_bindgen::prelude::*;
@@ -48,12 +48,10 @@ use widget::{Effect, Event, Widget};
 static ALLOCATOR: lol_alloc::LockedAllocator<lol_alloc::FreeListAllocator> =
     lol_alloc::LockedAllocator::new(lol_alloc::FreeListAllocator::new());
 
-thread_local! {
-    /// The one widget of this page.
-    static WIDGET: RefCell<Option<Box<Widget>>> = const { RefCell::new(None) };
-    /// Events that are not handled yet.
-    static EVENTS: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
-}
+/// The one widget of this page.
+static WIDGET: Mutex<Option<Box<Widget>>> = Mutex::new(None);
+/// Events that are not handled yet.
+static EVENTS: Mutex<Vec<Event>> = Mutex::new(Vec::new());
 
 /// Starts the widget. `rooms` is the start of every room's address, such as `wss://live.example.com/live?page=`. The others are
 /// the options of those names. `query` is `keep`, or the parameters that matter, separated by commas.
@@ -74,8 +72,10 @@ pub fn start(
     let only = (query != "keep").then(|| ParameterNames::new(query));
     let rules = Rules { all_sites, hash_routes, only, heeds_canonical };
     let tab = Tab::new(hidden_after_s, merge_tabs, observe);
-    EVENTS.set(Vec::new());
-    WIDGET.set(Some(Box::new(Widget::new(rooms, rules, Annotations::new(min, omits_self), tab))));
+    let widget = Widget::new(rooms, rules, Annotations::new(min, omits_self), tab);
+    if let Ok(mut slot) = WIDGET.try_lock() {
+        *slot = Some(Box::new(widget));
+    }
     send(Event::Start);
 }
 
@@ -187,23 +187,25 @@ pub fn due(alarm: u8) {
 /// Handles an event, and those that arrived in the meantime. If the page calls us while we ask the browser something, its event
 /// waits. If it calls us while we write on the page, the widget is free.
 fn send(event: Event) {
-    EVENTS.with_borrow_mut(|events| events.push(event));
+    if let Ok(mut events) = EVENTS.try_lock() {
+        events.push(event);
+    }
     while let Some(effects) = handle_next() {
         effects.into_iter().for_each(take_effect);
     }
 }
 
 fn handle_next() -> Option<Vec<Effect>> {
-    WIDGET.with(|slot| {
-        let mut slot = slot.try_borrow_mut().ok()?;
-        let event = EVENTS.with_borrow_mut(|events| (!events.is_empty()).then(|| events.remove(0)))?;
-        if matches!(event, Event::Stop) {
-            return Some(slot.take().map(Effect::Stop).into_iter().collect());
-        }
-        let Some(widget) = slot.as_mut() else { return Some(Vec::new()) };
-        widget.handle(event);
-        Some(std::mem::take(&mut widget.effects))
-    })
+    let mut slot = WIDGET.try_lock().ok()?;
+    let mut events = EVENTS.try_lock().ok()?;
+    let event = (!events.is_empty()).then(|| events.remove(0))?;
+    drop(events);
+    if matches!(event, Event::Stop) {
+        return Some(slot.take().map(Effect::Stop).into_iter().collect());
+    }
+    let Some(widget) = slot.as_mut() else { return Some(Vec::new()) };
+    widget.handle(event);
+    Some(std::mem::take(&mut widget.effects))
 }
 
 fn take_effect(effect: Effect) {
@@ -245,13 +247,11 @@ fn write_some(is_fresh: bool, most: u32) {
 /// Runs `work` on the widget, if there is one and it is free.
 // It is not generic, because readers would download a copy for each use.
 fn with(work: &mut dyn FnMut(&mut Widget)) {
-    WIDGET.with(|slot| {
-        if let Ok(mut slot) = slot.try_borrow_mut()
-            && let Some(widget) = slot.as_mut()
-        {
-            work(widget);
-        }
-    });
+    if let Ok(mut slot) = WIDGET.try_lock()
+        && let Some(widget) = slot.as_mut()
+    {
+        work(widget);
+    }
 }
 
 /// Joins the texts.

@@ -1,6 +1,6 @@
 //! The widget as a whole: how it handles each event.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::annotate::Annotations;
 use crate::dom::{self, now_ms};
@@ -20,10 +20,9 @@ const MOVE_EVERY_MS: f64 = 1_000.0;
 /// How often to check whether the page has removed our stylesheet, because no event reports that. A check is cheap.
 const STYLE_EVERY_MS: f64 = 2_000.0;
 
-thread_local! {
-    /// From when on the room may be changed. It outlives a widget, because a page may stop and start widgets all the time.
-    static MAY_MOVE_MS: Cell<f64> = const { Cell::new(0.0) };
-}
+/// From when on the room may be changed, as the bits of a number of milliseconds. It outlives a widget, because a page may stop and
+/// start widgets all the time.
+static MAY_MOVE_MS: AtomicU64 = AtomicU64::new(0);
 
 /// The whole state of the widget.
 pub(crate) struct Widget {
@@ -221,13 +220,13 @@ impl Widget {
         if self.socket.is_in(room.as_deref()) {
             return;
         }
-        let rest_ms = MAY_MOVE_MS.get() - now_ms;
+        let rest_ms = f64::from_bits(MAY_MOVE_MS.load(Relaxed)) - now_ms;
         if room.is_some() {
             if rest_ms > 0.0 {
                 self.timers.set_sooner(alarm::MOVE, rest_ms);
                 return;
             }
-            MAY_MOVE_MS.set(now_ms + MOVE_EVERY_MS);
+            MAY_MOVE_MS.store((now_ms + MOVE_EVERY_MS).to_bits(), Relaxed);
         }
         if self.socket.join(room) {
             self.outdate_later();
