@@ -28,8 +28,6 @@ const EDITED = '[contenteditable]:not([contenteditable="false" i])';
 const NAMES = [COUNT, LABEL, PLACE];
 /** What decides whether an element is a link of ours, and what we write ourselves. */
 const WATCHED = ["href", IGNORE, INSIDE, "contenteditable", ...NAMES];
-/** An `href` that came only once is not worth remembering what it means. */
-const MOST_MEANINGS = 1000;
 /** What a link carries that shows nothing. */
 const BLANK = [null, null, null];
 
@@ -218,7 +216,6 @@ const dom = {
   },
   mean(key) {
     const [, known, href] = asked;
-    if (known.size > MOST_MEANINGS) known.clear();
     known.set(href, key);
   },
   forgetMeanings: () => (meanings = new WeakMap()),

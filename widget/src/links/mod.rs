@@ -6,8 +6,8 @@ mod roots;
 
 use crate::annotate::Queues;
 use crate::dom::{self, now_ms};
-use crate::pages::{NONE, Pages};
-use crate::{host_page::HostPage, timers::alarm, widget::Widget};
+use crate::pages::NONE;
+use crate::{timers::alarm, widget::Widget};
 
 use crowd::Crowd;
 pub(crate) use roots::{DOCUMENT, Roots};
@@ -16,6 +16,8 @@ pub(crate) use roots::{DOCUMENT, Roots};
 const SLICE_MS: f64 = 8.0;
 /// Removed links are dropped together, this long after the first one was removed.
 const SWEEP_AFTER_MS: f64 = 1_000.0;
+/// After so many meanings of an `href`, all are forgotten. A page may write a new one every second.
+const MOST_MEANINGS: u32 = 1_000;
 
 /// A link that leads to a watched page, or that did and still has its number.
 pub(crate) struct Link {
@@ -51,6 +53,8 @@ pub(crate) struct Links {
     /// The first list that is not finished.
     first_due: usize,
     crowd: Crowd,
+    /// How many meanings of an `href` are remembered.
+    meanings: u32,
     /// Something was removed from the page.
     pub(crate) has_lost: bool,
     /// How long the current check has taken so far.
@@ -161,7 +165,7 @@ impl Widget {
         let slot = dom::slot(list, idx);
         let before = self.links.get(slot).map_or(NONE, |link| link.page);
         let is_near = self.links.crowd.is_near(list, idx, before != NONE);
-        let after = if is_near { meaning(list, idx, &mut self.pages, &self.host) } else { NONE };
+        let after = if is_near { self.meaning(list, idx) } else { NONE };
         let slot = if slot == 0 && after != NONE { self.links.insert(dom::keep(list, idx)) } else { slot };
         self.lead(slot, after);
         if self.links.crowd.begins(self.pages.wanted()) {
@@ -241,7 +245,7 @@ impl Widget {
 
     /// All links may lead to other pages.
     pub(crate) fn search_again(&mut self) {
-        dom::forget_meanings();
+        self.forget_meanings();
         self.search();
     }
 
@@ -280,18 +284,27 @@ impl Widget {
             self.links.examine_later(dom::known(false), true);
         }
     }
-}
 
-/// The page that an element leads to. Each `href` is looked up once.
-fn meaning(list: u32, idx: u32, pages: &mut Pages, host: &HostPage) -> u32 {
-    let known = dom::meaning(list, idx);
-    // A page that was removed in the meantime gets a new key.
-    if let Ok(key) = u32::try_from(known)
-        && (key == NONE || pages.has(key))
-    {
-        return key;
+    /// The page that an element leads to. Each `href` is looked up once.
+    fn meaning(&mut self, list: u32, idx: u32) -> u32 {
+        let known = dom::meaning(list, idx);
+        // A page that was removed in the meantime gets a new key.
+        if let Ok(key) = u32::try_from(known)
+            && (key == NONE || self.pages.has(key))
+        {
+            return key;
+        }
+        let key = self.host.page_at(&dom::address(), true).map_or(NONE, |id| self.pages.note(id));
+        dom::mean(key);
+        self.links.meanings += 1;
+        if self.links.meanings > MOST_MEANINGS {
+            self.forget_meanings();
+        }
+        key
     }
-    let key = host.page_at(&dom::address(), true).map_or(NONE, |id| pages.note(id));
-    dom::mean(key);
-    key
+
+    fn forget_meanings(&mut self) {
+        self.links.meanings = 0;
+        dom::forget_meanings();
+    }
 }
