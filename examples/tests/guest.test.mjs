@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 
-import { measure, openCounted, openGuest, startCounting } from "./support/guest.mjs";
-import { html, servePages } from "./support/pages.mjs";
+import { measure, openBody, openGuest, placesOf } from "./support/guest.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 

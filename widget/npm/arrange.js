@@ -1,6 +1,6 @@
 /** When places for numbers are looked for: some at a time, and never while the browser is about to draw. */
 
-import { LATER, findPlace, isInText } from "./place.js";
+import { LATER, findPlace, isOurs } from "./place.js";
 import { safely } from "./warn.js";
 
 /** How many numbers one turn may take off, and how long it may take, layout aside. After a turn is a rest of so many times as long. */
@@ -9,20 +9,34 @@ const TURN_MS = 16;
 const REST = 4;
 /** How long until a link is looked at again whose place could not be found just now. */
 const LATER_MS = 300;
+/** How long after the pointer or the focus has moved links are looked at. The page may do something about it first. */
+const LOOK_MS = 200;
 
 /** One link of a hostile page does not keep others from their places. */
 const find = safely(findPlace);
+/** Whether nothing hides or covers a link where it begins, and the page does not use the pseudo-element for its number. */
+const isSeen = safely((element, text) => {
+  const [{ bottom, left, right, top } = {}] = element.getClientRects();
+  const there = bottom && element.getRootNode().elementFromPoint((left + right) / 2, (top + bottom) / 2);
+  return element.contains(there) && isOurs(element, text);
+}, false);
 
 /**
- * Looks for the places of numbers. Answers with a function that has the number of one link placed again, or of all.
+ * Looks for the places of numbers. Answers with `arrange`, which has the number of one link placed again, or of all; `look`, which does
+ * so if any link has come in sight or has gone; and `check`, which takes a link's number off if the page uses its pseudo-element now.
  * @param {Element[]} elements the links by their slots
  * @param {string[][]} written what each carries: count, label, place
  * @param {(slot: number, texts: string[]) => void} carry has a link carry something else
  */
 export function createArrange(elements, written, carry) {
   let timer;
+  let looking;
   /** The links to look at. */
   const due = new Set();
+  /** Which were seen when they were last looked at. */
+  const seen = [];
+  const textOf = (slot) => written[slot]?.[1] ?? written[slot]?.[0];
+  const isSeenNow = (slot) => textOf(slot) && isSeen(elements[slot], textOf(slot));
   const put = (slot, place) => written[slot]?.[0] && carry(slot, [...written[slot].slice(0, 2), place]);
   // After a frame the layout is known. Hidden tabs have none.
   const wait = (delayMs) => (timer ??= setTimeout(requestAnimationFrame, delayMs, () => setTimeout(place)));
@@ -50,7 +64,7 @@ export function createArrange(elements, written, carry) {
       // Those that there is no time for stay where they are, and due.
       if (performance.now() > endMs) return before;
       due.delete(slot);
-      const place = written[slot]?.[0] && find(elements[slot], written[slot][1] ?? written[slot][0], lines);
+      const place = textOf(slot) && find(elements[slot], textOf(slot), lines);
       if (place !== LATER) return place;
       due.add(slot);
       restMs = LATER_MS;
@@ -58,11 +72,23 @@ export function createArrange(elements, written, carry) {
     });
     places.forEach((place, idx) => place && put(batch[idx][0], place));
     // The browser has not drawn them yet.
-    for (const [slot] of batch) if (written[slot]?.[2] && isInText(elements[slot])) put(slot, null);
+    for (const [slot] of batch) if (!due.has(slot)) check(slot);
     if (due.size > 0) wait(REST * (performance.now() - begunMs) + restMs);
   });
-  return (slot) => {
+  const check = (slot) => {
+    if (written[slot]?.[2] && !isOurs(elements[slot], textOf(slot))) put(slot, null);
+    seen[slot] = isSeenNow(slot);
+  };
+  const arrange = (slot) => {
+    if (!slot) seen.length = 0;
     for (const one of slot ? [slot] : written.keys()) due.add(one);
     wait(0);
   };
+  const look = () => {
+    looking ??= setTimeout(safely(() => {
+      looking = undefined;
+      if (seen.some((before, slot) => (isSeenNow(slot) ?? before) !== before)) arrange();
+    }), LOOK_MS);
+  };
+  return { arrange, check, look };
 }

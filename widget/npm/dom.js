@@ -89,7 +89,7 @@ export function begin(options, ownersRule, itsEngine, callbacks) {
   meanings = new WeakMap();
   isDesigned = document.designMode === "on";
   observer = new MutationObserver(safely(onChange));
-  sight = new IntersectionObserver(safely(onSeen));
+  sight = new IntersectionObserver(dom.look);
   return Object.assign(dom, shown, callbacks, createSocket(engine, listening, callbacks.createFrame), createTab(engine, rule, listening));
 }
 
@@ -148,20 +148,17 @@ function onChange(records) {
   // What we write ourselves is no reason to look at the page again.
   if (isTheirs) engine.changed(list(found), hasLost, isElsewhere);
 }
-/** A menu that the pointer opens is no event. Links without a place may have come in sight, or links with one have gone. */
-const onSeen = (entries) => {
-  const isNews = ({ target, isIntersecting }) => {
-    const [count, , place] = written[slots.get(target)] ?? BLANK;
-    return sighted.has(target) && count && isIntersecting === !place;
-  };
-  if (entries.some(isNews)) engine.scrolled();
-  for (const { target } of entries) sighted.add(target);
-};
+/** A page may show a menu, or draw something at a link, when the pointer or the focus comes or goes, which nobody tells us. */
+const onPoint = safely(({ target }) => {
+  const slot = slots.get(target.closest?.(`[${PLACE}]`));
+  if (slot) dom.check(slot);
+  dom.look();
+});
 const onLoad = safely(({ target }) => target.hasAttribute?.(INSIDE) && engine.loaded(list(gather(target))));
 
 /** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
 const dom = {
-  arrange: createArrange(elements, written, carry),
+  ...createArrange(elements, written, carry),
   search: (root) => list(gather(roots[root])),
   known: (isGone) => list([...slots.keys()].filter((element) => !isGone || !isThere(element))),
   length: (number) => lists.get(number)?.length,
@@ -233,6 +230,7 @@ const dom = {
     sheet.replaceSync(`@layer ${layerIn(root)}{${css}}`);
     adopt(root, (sheets[number] = sheet));
     observer.observe(root, { __proto__: null, childList: true, subtree: true, attributeFilter: WATCHED });
+    for (const type of ["pointerover", "focusin", "focusout"]) root.addEventListener(type, onPoint, capturing);
     const capturing = { ...listening, __proto__: null, capture: true, passive: true };
     for (const type of ["scroll", "click", "transitionend"]) root.addEventListener(type, engine.scrolled, capturing);
     root.addEventListener("load", onLoad, capturing);
@@ -246,6 +244,7 @@ const dom = {
     root.adoptedStyleSheets = root.adoptedStyleSheets.filter((other) => other !== sheet);
   },
   adoptAll() {
+    dom.look();
     roots.forEach((root, number) => root && adopt(root, sheets[number]));
     if (isRedesigned()) engine.changed(0, false, true);
   },

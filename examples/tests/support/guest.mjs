@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { compile } from "tailwindcss";
 
 import { startFakeServer, update } from "./fake_server.mjs";
-import { servePages } from "./pages.mjs";
+import { html, servePages } from "./pages.mjs";
 import { until } from "./until.mjs";
 
 const GUESTS = new URL("../../guest/", import.meta.url);
@@ -85,6 +85,16 @@ export async function openGuest(stage, name, options) {
   const site = await servePages(stage, () => readGuest(name, server.url));
   return openCounted(stage, `${site}/`, options);
 }
+
+/** Opens a page with this body and waits until its numbers are there. */
+export async function openBody(stage, body) {
+  const server = await startCounting(stage);
+  const site = await servePages(stage, () => html(`<script async src="${server.url}/live.js"></script>`, body));
+  return openCounted(stage, `${site}/`);
+}
+
+/** The places of all numbers of a page, in its order. */
+export const placesOf = (tab) => tab.page.$$eval("a", (links) => links.map((link) => link.dataset.viewersPlace ?? ""));
 
 /** Waits until nothing of ours has changed for a while: places are looked for some frames after a number is written. */
 export const settle = (tab) =>
