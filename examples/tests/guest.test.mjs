@@ -25,16 +25,6 @@ story("rules of the page's own win, in layers too", {}, async (stage) => {
   ]);
 });
 
-/** Opens a page with this body and waits until its numbers are there. */
-async function openBody(stage, body) {
-  const server = await startCounting(stage);
-  const site = await servePages(stage, () => html(`<script async src="${server.url}/live.js"></script>`, body));
-  return openCounted(stage, `${site}/`);
-}
-
-/** The places of all numbers of a page, in its order. */
-const placesOf = (tab) => tab.page.$$eval("a", (links) => links.map((link) => link.dataset.viewersPlace ?? ""));
-
 story("numbers keep off text when a view transition replaces their links", {}, async (stage) => {
   const words = '<p style="margin: 4em"><a href="/one">Home</a> <a href="/two">Two</a> and text after it</p>';
   const slow = "<style>::view-transition-group(*) { animation-duration: 1s }</style>";
@@ -49,26 +39,13 @@ story("numbers keep off text when a view transition replaces their links", {}, a
   assert.deepEqual(await placesOf(tab), before);
 });
 
-story("menu that a click opens has no numbers over it", {}, async (stage) => {
-  const style = "<style>ul { display: none; position: absolute; inset: 3em 0 auto; height: 9em; background: #eee } .open { display: block }</style>";
-  const menu = `<button onclick="document.querySelector('ul').classList.toggle('open')">Menu</button><ul><li>Entry</li></ul>`;
-  const tab = await openBody(stage, `${style}${menu}<p style="margin: 4em"><a href="/one">Below</a></p>`);
-  assert.deepEqual(await placesOf(tab), ["beside"]);
-  await tab.page.click("button");
-  await until("the number is gone", async () => (await placesOf(tab))[0] === "");
-  await tab.page.click("button");
-  await until("the number is back", async () => (await placesOf(tab))[0] === "beside");
-});
-
-story("menu that the pointer opens has its numbers, and none over it", {}, async (stage) => {
-  const style = "<style>ul { display: none; position: absolute; inset: 2em 0 auto; height: 9em; background: #eee } nav:hover ul { display: block }</style>";
-  const menu = '<nav style="width: 6em">Menu<ul><li><a href="/entry">Entry</a></li></ul></nav>';
-  const tab = await openBody(stage, `${style}${menu}<p style="margin: 4em"><a href="/one">Below</a></p>`);
-  assert.deepEqual(await placesOf(tab), ["", "beside"]);
-  await tab.page.hover("nav");
-  await until("the menu has its number", async () => (await placesOf(tab)).join() === "beside,");
-  await tab.page.mouse.move(700, 600);
-  await until("the page has its number again", async () => (await placesOf(tab)).join() === ",beside");
+story("rules for all pseudo-elements that come later take no number into the text", {}, async (stage) => {
+  const style = "<style>.late *::after { position: static !important; float: left }</style>";
+  const tab = await openBody(stage, `${style}<p>Words and <a href="/one">a link</a> and words</p><p><a href="/two">Two</a></p>`);
+  assert.deepEqual(await placesOf(tab), ["above small", "beside"]);
+  await tab.page.evaluate(() => document.body.classList.add("late"));
+  const { moved, movedLines } = await measure(stage, tab);
+  assert.deepEqual([moved, movedLines], [[], []]);
 });
 
 story("numbers stand at their links, not at the top of taller lines", {}, async (stage) => {

@@ -160,7 +160,9 @@ const canHold = (element, { inset, zIndex }) =>
   !isCovered(element);
 
 /** Whether a link looks so that no number fits there. */
-const isUnfit = ({ backgroundImage, fontSize, lineHeight, maskImage, webkitTextFillColor }, flows) =>
+const isUnfit = (element, { backgroundImage, fontSize, lineHeight, maskImage, webkitTextFillColor }, flows) =>
+  // A rule of the page for all pseudo-elements would have the number begin a line of its own.
+  (flows && !/^inline|none/.test(styleOf(element, "::after").display)) ||
   // Letters that one can see through show what is behind them, and the number would have no colour.
   /a.*, 0\)/.test(webkitTextFillColor) ||
   (!flows && backgroundImage !== "none") ||
@@ -227,7 +229,7 @@ export function findPlace(element, text, lines) {
   const size = parseFloat(style.fontSize) * zoom;
   const flows = isText(element, style, size);
   const [near, holders, isHolding] = ((flows || !isInline) && lookAround(element, flows)) || [];
-  if (!near || isUnfit(style, flows) || (isHolding && !canHold(element, style))) return;
+  if (!near || isUnfit(element, style, flows) || (isHolding && !canHold(element, style))) return;
   const isRtl = style.direction === "rtl";
   const padding = isInline ? parseFloat(style.paddingInlineEnd) * zoom : 0;
   const range = new Range();

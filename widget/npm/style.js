@@ -26,7 +26,7 @@ export function style({ label, text }) {
   const at = (place) => `${link(`~=${place}`)}::after`;
   return `@media screen{${link("~=held")}{position:relative}\
 ${link("")}::after{${content(COUNT)};\
-position:absolute;\
+position:absolute!important;\
 pointer-events:none;\
 font:var(--viewers-weight,600) var(--viewers-size,${SIZE}em)/1lh system-ui;\
 direction:ltr;\
