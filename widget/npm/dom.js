@@ -98,21 +98,14 @@ const list = (found) => {
   return found.length && lastList;
 };
 const at = (number, idx) => lists.get(number)[idx];
-/** The links of which the browser has told once whether they are in sight. It does so in the beginning, which is no news. */
-const sighted = new WeakSet();
-/** What each link has carried of ours, which is nothing in the beginning. Whatever else it carries is the page's own. */
-const ours = new WeakMap();
-/** Whether an attribute of a link is ours, and not what we last wrote: a page has removed it, or was morphed into an older copy. */
-const isOld = (slot, idx, now = elements[slot].getAttribute(NAMES[idx])) =>
-  now !== (written[slot] ?? BLANK)[idx] && ours.get(elements[slot])?.has(now);
+/** Whether an attribute of a link is not what we last wrote: a page has removed it, or was morphed into an older copy. */
+const isOld = (slot, idx) => elements[slot].getAttribute(NAMES[idx]) !== (written[slot] ?? BLANK)[idx];
 /** Noted first: what the page does about one attribute may have us take back all. */
 const carry = (slot, texts) => {
   const element = elements[slot];
   written[slot] = texts;
-  if (!ours.has(element)) ours.set(element, new Set(BLANK));
   texts.forEach((text, idx) => {
     if (written[slot] !== texts || !isOld(slot, idx)) return;
-    ours.get(element).add(text);
     if (text === null) element.removeAttribute(NAMES[idx]);
     else element.setAttribute(NAMES[idx], text);
   });
@@ -124,6 +117,9 @@ const adopt = (root, sheet) => {
 /** Whether someone began or ceased to edit the page as a whole, which nobody tells us. */
 const isRedesigned = () => isDesigned !== (isDesigned = document.designMode === "on");
 
+const strays = [];
+const dropStrays = safely(() => new Set(strays.splice(0)).forEach(gather));
+
 /** Tells the Rust what the page did. */
 function onChange(records) {
   const found = [];
@@ -133,6 +129,8 @@ function onChange(records) {
     if (NAMES.includes(attributeName)) {
       const slot = slots.get(target);
       if (slot && isOld(slot, NAMES.indexOf(attributeName))) engine.lost(slot);
+      // No link of ours: it has the number of a copy. That goes in the next frame, because the page may answer at once.
+      if (!slot && strays.push(target) === 1) requestAnimationFrame(dropStrays);
       continue;
     }
     isTheirs = true;
@@ -230,9 +228,9 @@ const dom = {
     sheet.replaceSync(`@layer ${layerIn(root)}{${css}}`);
     adopt(root, (sheets[number] = sheet));
     observer.observe(root, { __proto__: null, childList: true, subtree: true, attributeFilter: WATCHED });
-    for (const type of ["pointerover", "focusin", "focusout"]) root.addEventListener(type, onPoint, capturing);
     const capturing = { ...listening, __proto__: null, capture: true, passive: true };
     for (const type of ["scroll", "click", "transitionend"]) root.addEventListener(type, engine.scrolled, capturing);
+    for (const type of ["pointerover", "focusin", "focusout"]) root.addEventListener(type, onPoint, capturing);
     root.addEventListener("load", onLoad, capturing);
     windowOf(root).addEventListener("resize", engine.scrolled, listening);
     windowOf(root).document.fonts.addEventListener("loadingdone", engine.scrolled, listening);
@@ -244,13 +242,14 @@ const dom = {
     root.adoptedStyleSheets = root.adoptedStyleSheets.filter((other) => other !== sheet);
   },
   adoptAll() {
-    dom.look();
     roots.forEach((root, number) => root && adopt(root, sheets[number]));
     if (isRedesigned()) engine.changed(0, false, true);
+    dom.look();
   },
 
   write(slot, viewers) {
-    if (viewers < 0) return written[slot] && carry(slot, BLANK);
+    // What is there then is the page's own.
+    if (viewers < 0) return (written[slot] ?? BLANK) !== BLANK && carry(slot, BLANK);
     const text = shown.textFor(slot, elements[slot], viewers);
     const [oldCount, oldLabel, place] = written[slot] ?? BLANK;
     if (oldCount === null) sight.observe(elements[slot]);

@@ -31,6 +31,9 @@ const PATIENCE_MS: f64 = 5_000.0;
 /// After that, for nearly as long, a new number is tried only once.
 const TRUCE_MS: f64 = 60_000.0;
 
+/// The time at which a link was written whose page had its will. Until the next number, all that the page writes there is its own.
+const GIVEN_IN: f64 = f64::INFINITY;
+
 /// The queues in which a link waits, one bit each.
 pub(crate) type Queues = u8;
 const DUE: Queues = 1;
@@ -214,6 +217,9 @@ impl Widget {
     /// is written again. If the page removes it again and again, it stays removed until the count changes.
     pub(crate) fn lost(&mut self, slot: u32) {
         let Some(link) = self.links.get(slot) else { return };
+        if link.written_ms == GIVEN_IN {
+            return;
+        }
         let now_ms = now_ms();
         let counts_ms = if now_ms - link.written_ms < ANSWER_MS { ANSWER_COUNTS_MS } else { REMOVAL_COUNTS_MS };
         link.contested_ms = link.contested_ms.max(now_ms) + counts_ms;
@@ -222,6 +228,7 @@ impl Widget {
             self.effects.push(Effect::Restore(slot));
         } else {
             link.contested_ms = now_ms + TRUCE_MS;
+            link.written_ms = GIVEN_IN;
             self.effects.push(Effect::Erase(slot));
         }
     }
