@@ -4,9 +4,8 @@
  */
 
 import { KEY, viewersEvent } from "./page.js";
-import { COUNT, LABEL, PLACE, layerIn, style } from "./style.js";
-import { createArrange } from "./arrange.js";
-import { roomFor } from "./place.js";
+import { NAMES, createAnnotations } from "./annotate.js";
+import { COUNT, PLACE, layerIn, style } from "./style.js";
 import { createShown } from "./shown.js";
 import { createSocket } from "./socket.js";
 import { createTab } from "./tab.js";
@@ -24,12 +23,8 @@ const CANDIDATES = `a,area,${ELEMENT},[${INSIDE}]`;
 const SPECIAL = `${ELEMENT},:is(${CANDIDATES})[${COUNT}]`;
 /** Whatever is in one of these is saved with the text that someone edits. */
 const EDITED = '[contenteditable]:not([contenteditable="false" i])';
-/** What a link carries of ours. */
-const NAMES = [COUNT, LABEL, PLACE];
 /** What decides whether an element is a link of ours, and what we write ourselves. */
 const WATCHED = ["href", IGNORE, INSIDE, "contenteditable", ...NAMES];
-/** What a link carries that shows nothing. */
-const BLANK = [null, null, null];
 
 const isThere = (element) => element.isConnected && element.ownerDocument.defaultView;
 const windowOf = (root) => (root.ownerDocument ?? root).defaultView;
@@ -60,9 +55,8 @@ let engine, load, rule, css, shown, counted, stopping, listening, observer, sigh
 /** Lists of elements to look at. */
 const lists = new Map();
 let lastList = 0;
-/** The links, and what each carries of ours. */
-const [elements, written] = [[undefined], [undefined]];
-const [slots, free] = [new Map(), []];
+/** The links by their slots, the slots by their links, and the slots that are free. */
+const [elements, slots, free] = [[undefined], new Map(), []];
 /** Documents and shadow roots, and the sheet that each has of us. */
 const [roots, sheets] = [[undefined], [undefined]];
 /** What an `href` means, for each root. Resolving it costs a browser more than everything else that is done for a link. */
@@ -83,7 +77,8 @@ export function begin(options, ownersRule, itsEngine, callbacks) {
   stopping = new AbortController();
   // Options have no prototype, here and elsewhere: some pages have given one to all objects, such as a `signal` or `once`.
   listening = { __proto__: null, signal: stopping.signal };
-  for (const table of [elements, written, roots, sheets]) table.length = 1;
+  for (const table of [elements, roots, sheets]) table.length = 1;
+  dom.drop();
   free.length = 0;
   for (const table of [slots, lists]) table.clear();
   meanings = new WeakMap();
@@ -98,18 +93,6 @@ const list = (found) => {
   return found.length && lastList;
 };
 const at = (number, idx) => lists.get(number)[idx];
-/** Whether an attribute of a link is not what we last wrote: a page has removed it, or was morphed into an older copy. */
-const isOld = (slot, idx) => elements[slot].getAttribute(NAMES[idx]) !== (written[slot] ?? BLANK)[idx];
-/** Noted first: what the page does about one attribute may have us take back all. */
-const carry = (slot, texts) => {
-  const element = elements[slot];
-  written[slot] = texts;
-  texts.forEach((text, idx) => {
-    if (written[slot] !== texts || !isOld(slot, idx)) return;
-    if (text === null) element.removeAttribute(NAMES[idx]);
-    else element.setAttribute(NAMES[idx], text);
-  });
-};
 /** A page that sets its own sheets drops ours, which nobody tells us. */
 const adopt = (root, sheet) => {
   if (sheet && !root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
@@ -128,7 +111,7 @@ function onChange(records) {
   for (const { target, type, attributeName, addedNodes, removedNodes } of records) {
     if (NAMES.includes(attributeName)) {
       const slot = slots.get(target);
-      if (slot && isOld(slot, NAMES.indexOf(attributeName))) engine.lost(slot);
+      if (slot && dom.isLost(slot, attributeName)) engine.lost(slot);
       // No link of ours: it has the number of a copy. That goes in the next frame, because the page may answer at once.
       if (!slot && strays.push(target) === 1) requestAnimationFrame(dropStrays);
       continue;
@@ -156,7 +139,7 @@ const onLoad = safely(({ target }) => target.hasAttribute?.(INSIDE) && engine.lo
 
 /** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
 const dom = {
-  ...createArrange(elements, written, carry),
+  ...createAnnotations(elements),
   search: (root) => list(gather(roots[root])),
   known: (isGone) => list([...slots.keys()].filter((element) => !isGone || !isThere(element))),
   length: (number) => lists.get(number)?.length,
@@ -171,7 +154,8 @@ const dom = {
   discard(slot) {
     sight.unobserve(elements[slot]);
     slots.delete(elements[slot]);
-    elements[slot] = written[slot] = undefined;
+    elements[slot] = undefined;
+    dom.drop(slot);
     free.push(slot);
   },
   isThere: (slot) => Boolean(isThere(elements[slot])),
@@ -248,15 +232,10 @@ const dom = {
   },
 
   write(slot, viewers) {
-    // What is there then is the page's own.
-    if (viewers < 0) return (written[slot] ?? BLANK) !== BLANK && carry(slot, BLANK);
-    const text = shown.textFor(slot, elements[slot], viewers);
-    const [oldCount, oldLabel, place] = written[slot] ?? BLANK;
-    if (oldCount === null) sight.observe(elements[slot]);
-    if (text) carry(slot, [`${viewers}`, text === `${viewers}` ? null : text, place]);
-    if (roomFor(text) > roomFor(oldLabel ?? oldCount)) dom.arrange(slot);
+    if (viewers < 0) return dom.erase(slot);
+    sight.observe(elements[slot]);
+    dom.annotate(slot, viewers, shown.textFor(slot, elements[slot], viewers));
   },
-  restore: (slot) => carry(slot, written[slot] ?? BLANK),
   tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),
   end() {
     stopping.abort();
