@@ -201,7 +201,11 @@ fn handle_next() -> Option<Vec<Effect>> {
     let event = (!events.is_empty()).then(|| events.remove(0))?;
     drop(events);
     if matches!(event, Event::Stop) {
-        return Some(slot.take().map(Effect::Stop).into_iter().collect());
+        let mut effects = Vec::new();
+        if let Some(widget) = slot.take() {
+            effects.push(Effect::Stop(widget));
+        }
+        return Some(effects);
     }
     let Some(widget) = slot.as_mut() else { return Some(Vec::new()) };
     widget.handle(event);
@@ -215,7 +219,7 @@ fn take_effect(effect: Effect) {
         Effect::Erase(slot) => dom::write(slot, -1.0),
         Effect::Notify { number, viewers } => dom::notify(number, viewers),
         Effect::Moved => dom::moved(),
-        Effect::Stop(widget) => widget.stop(),
+        Effect::Stop(mut widget) => widget.stop(),
     }
 }
 

@@ -278,7 +278,7 @@ impl Widget {
     }
 
     /// Restores the page, and leaves the server.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(&mut self) {
         dom::end();
         for slot in self.links.slots() {
             dom::write(slot, -1.0);
