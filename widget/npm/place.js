@@ -229,7 +229,9 @@ export function findPlace(element, text, lines) {
   const size = parseFloat(style.fontSize) * zoom;
   const flows = isText(element, style, size);
   const [near, holders, isHolding] = ((flows || !isInline) && lookAround(element, flows)) || [];
-  if (!near || isUnfit(element, style, flows) || (isHolding && !canHold(element, style))) return;
+  if (!near || isUnfit(element, style, flows) || (isHolding && !canHold(element, style, lines))) return;
+  // It would have more to scroll to, as any box of which a number hangs out.
+  if (isHolding && !isInline) holders.push(box);
   const isRtl = style.direction === "rtl";
   const padding = isInline ? parseFloat(style.paddingInlineEnd) * zoom : 0;
   const range = new Range();
