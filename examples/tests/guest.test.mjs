@@ -68,6 +68,37 @@ story("numbers are drawn where no mask and no clip path cuts them", {}, async (s
   assert.deepEqual(await placesOf(await openGuest(stage, "masked")), ["", "above small", "", "beside"]);
 });
 
+const list = (count, item) => Array.from({ length: count }, (_, idx) => item(idx)).join("");
+/** What stays in sight while one scrolls, and no `z-index` that would keep it on top of whatever is positioned. */
+const STICKING = {
+  "a header": `<style>header { position: sticky; top: 0; padding: 1em; background: #fff } main a { display: flex; padding: 0.5em; background: #eef }</style>
+    <header>Header</header><main>${list(60, (idx) => `<a href="/${idx}">Page ${idx}</a>`)}</main>`,
+  "the header of a table": `<style>th { position: sticky; top: 0; background: #fff } td, th { padding: 0.5em 3em 0.5em 0 }</style>
+    <div id="box" style="height: 20em; overflow: auto"><table><tr><th>Page</th></tr>${list(40, (idx) => `<tr><td><a href="/${idx}">Page ${idx}</a></td></tr>`)}</table></div>`,
+  "the first column of a table": `<style>td:first-child { position: sticky; left: 0; background: #fff } td { padding: 0.5em 3em 0.5em 0; white-space: nowrap }</style>
+    <div id="box" style="width: 20em; overflow: auto"><table><tr><td>Row</td>${list(9, (idx) => `<td><a href="/${idx}">Page ${idx}</a></td>`)}</tr></table></div>`,
+};
+
+for (const [what, body] of Object.entries(STICKING)) {
+  story(`links pass under ${what} as without numbers`, {}, async (stage) => {
+    const tab = await openBody(stage, body);
+    const changed = await tab.page.evaluate(async () => {
+      const elements = () => {
+        const spots = Array.from({ length: 40_000 }, (_, idx) => [(idx % 200) * 4, Math.floor(idx / 200) * 3]);
+        return spots.map(([x, y]) => document.elementFromPoint(x, y));
+      };
+      (document.querySelector("#box") ?? document.scrollingElement).scrollBy(70, 57);
+      // Two frames later, before numbers are placed again.
+      await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+      const shown = elements();
+      window[Symbol.for("connection-counter")].handle.stop();
+      const plain = elements();
+      return shown.filter((element, idx) => element !== plain[idx]).length;
+    });
+    assert.equal(changed, 0);
+  });
+}
+
 /** Opens a guest at each width, and compares it with itself without numbers. */
 async function expectUnchanged(stage, name) {
   for (const width of WIDTHS) {

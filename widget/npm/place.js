@@ -142,22 +142,58 @@ function isInTallLine(element, line, size, lines) {
   );
 }
 
-/** Whether something lies over a link, such as a header that stays in sight: a positioned link would come out on top of that. */
-function isCovered(element) {
-  const { left, top, width, height } = element.getBoundingClientRect();
+/** What is at many spots of a box. */
+function elementsIn({ left, top, width, height }, root) {
+  const found = new Set();
   for (let spot = 0; spot < SPOTS; spot += 1) {
     // Browsers take a point for a pixel, which may not reach over the edge.
     const x = left + (width - 1) * ((spot * GOLDEN) % 1);
-    const there = element.getRootNode().elementFromPoint(x, top + ((height - 1) * spot) / SPOTS);
-    if (there && !element.contains(there) && !there.contains(element)) return true;
+    found.add(root.elementFromPoint(x, top + ((height - 1) * spot) / SPOTS));
   }
+  return [...found];
+}
+
+/** Whether something lies over a link, such as a header that stays in sight: a positioned link would come out on top of that. */
+function isCovered(element) {
+  const there = elementsIn(element.getBoundingClientRect(), element.getRootNode());
+  return there.some((other) => other && !element.contains(other) && !other.contains(element));
+}
+
+/** What stays in sight while one scrolls, and is below positioned links that come after it. */
+function stickersOf({ document, innerWidth, innerHeight }) {
+  const known = new Set();
+  for (let at of elementsIn({ left: 0, top: 0, width: innerWidth, height: innerHeight }, document)) {
+    for (; at && !known.has(at); at = at.parentElement) known.add(at);
+  }
+  return [...known].filter((element) => {
+    const { position, zIndex } = styleOf(element);
+    return /^(fixed|sticky)/.test(position) && !(zIndex > 0);
+  });
+}
+
+/** Whether a positioned link would come out on top of something while one scrolls. Mostly one scrolls down; to the side under a column. */
+function passesUnder(element, stickers) {
+  const box = element.getBoundingClientRect();
+  return stickers.some((other) => {
+    const { bottom, left, right, top } = other.getBoundingClientRect();
+    const style = styleOf(other);
+    const isColumn = /^sticky.*\d/.test(style.position + style.left + style.right);
+    const isInWay = (left < box.right && right > box.left) || (isColumn && top < box.bottom && bottom > box.top);
+    return isInWay && element.compareDocumentPosition(other) === Node.DOCUMENT_POSITION_PRECEDING;
+  });
 }
 
 /** Whether a link can become what its number is positioned in, and moves or uncovers nothing by that. */
-const canHold = (element, { inset, zIndex }) =>
-  inset + zIndex === "autoauto" &&
-  ![...element.querySelectorAll("*")].some((part) => styleOf(part).position === "absolute") &&
-  !isCovered(element);
+function canHold(element, { inset, zIndex }, lines) {
+  const view = element.ownerDocument.defaultView;
+  if (!lines.has(view)) lines.set(view, stickersOf(view));
+  return (
+    inset + zIndex === "autoauto" &&
+    ![...element.querySelectorAll("*")].some((part) => styleOf(part).position === "absolute") &&
+    !isCovered(element) &&
+    !passesUnder(element, lines.get(view))
+  );
+}
 
 /** Whether a link looks so that no number fits there. */
 const isUnfit = (element, { backgroundImage, fontSize, lineHeight, maskImage, webkitTextFillColor }, flows) =>
@@ -216,8 +252,8 @@ function createIsFree(element, characters, line, flows, isRtl, near, holders, li
  * Where the number of a link can be drawn, in the words of the style sheet; nothing for nowhere, or `LATER`. Asked while it has none.
  * @param {Element} element
  * @param {string} text what would be drawn
- * @param {Map<Element | ShadowRoot | HTMLCollection, DOMRect[] | boolean | ShadowRoot>} lines where each element has lines of text; something
- * else if it draws more than that; and for the children of an element, their boxes. Shared by the links of a turn, in which nothing moves
+ * @param {Map<Element | ShadowRoot | HTMLCollection | Window, any[] | boolean | ShadowRoot>} lines where each element has lines of text;
+ * something else if it draws more than that; for the children of an element, their boxes; and what sticks in a window. Shared by the links of a turn, in which nothing moves
  */
 export function findPlace(element, text, lines) {
   const view = element.ownerDocument.defaultView;
