@@ -89,6 +89,11 @@ impl HostPage {
         id.filter(|_| !is_link || fragment.is_empty() || !is_here)
     }
 
+    /// The page at the address that the page's own code asks about, or this page if it is empty.
+    pub(crate) fn page_named(&self, address: &str) -> Option<PageId> {
+        if address.is_empty() { self.id().cloned() } else { self.page_at(address, false) }
+    }
+
     fn has(&self, id: &PageId) -> bool {
         id.site() == Some(&self.site)
     }

@@ -91,8 +91,7 @@ pub fn stop() {
 pub fn count(address: &str) -> f64 {
     let mut viewers = UNKNOWN;
     with(&mut |widget| {
-        let id = if address.is_empty() { widget.host.id().cloned() } else { widget.host.page_at(address, false) };
-        viewers = id.map_or(UNKNOWN, |id| widget.pages.viewers_of(&id));
+        viewers = widget.host.page_named(address).map_or(UNKNOWN, |id| widget.pages.viewers_of(&id));
     });
     viewers
 }

@@ -32,8 +32,7 @@ impl Subscriptions {
 impl Widget {
     /// Adds a subscription to the page at an address, or to this page if the address is empty.
     pub(crate) fn attach(&mut self, number: u32, address: &str) {
-        let id = if address.is_empty() { self.host.id().cloned() } else { self.host.page_at(address, false) };
-        let key = id.map_or(NONE, |id| self.pages.note(id));
+        let key = self.host.page_named(address).map_or(NONE, |id| self.pages.note(id));
         let before = self.subscriptions.follow(number, key, &mut self.pages);
         self.flush();
         let viewers = self.pages.viewers(key);
