@@ -134,6 +134,11 @@ story("page's rules win over ours, and its decorations stay", {}, async (stage) 
   assert.equal(await styleOf(themed, "font-weight"), "800");
 });
 
+story("numbers are not underlined with their links", {}, async (stage) => {
+  const tab = await pageWithCount(stage, "<style>::before, ::after { text-decoration: inherit }</style>");
+  assert.equal(await styleOf(tab, "text-decoration-line"), "none");
+});
+
 story("numbers have the contrast of their links, on light and on dark pages", {}, async (stage) => {
   for (const scheme of ["light", "dark"]) {
     const tab = await pageWithCount(stage, `<style>body { color-scheme: ${scheme}; background: Canvas; color: CanvasText }</style>`);

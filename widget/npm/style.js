@@ -29,6 +29,7 @@ ${link("")}::after{${content(COUNT)};\
 position:absolute!important;\
 pointer-events:none;\
 font:var(--viewers-weight,600) var(--viewers-size,${SIZE}em)/1lh system-ui;\
+text-decoration:none!important;\
 direction:ltr;\
 letter-spacing:normal;\
 text-indent:.8em;\
