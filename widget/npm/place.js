@@ -26,6 +26,8 @@ const NOTHING = /^(none|normal)?$/;
 /** At how many spots of a link is asked whether something covers it, and what spreads them evenly: the golden ratio. */
 const SPOTS = 256;
 const GOLDEN = 0.618;
+/** What `compareDocumentPosition` answers for what comes before an element and does not contain it. */
+const PRECEDING = 2;
 /** What `findPlace` answers while nothing of the page can be asked for its place. It is none of the other answers that mean nowhere. */
 export const LATER = 0;
 
@@ -171,15 +173,18 @@ function stickersOf({ document, innerWidth, innerHeight }) {
   });
 }
 
+/** Whether an element is in something that scrolls. */
+const scrolls = (at) => at && (at.scrollHeight > at.clientHeight || at.scrollWidth > at.clientWidth || scrolls(at.parentElement));
+
 /** Whether a positioned link would come out on top of something while one scrolls. Mostly one scrolls down; to the side under a column. */
 function passesUnder(element, stickers) {
   const box = element.getBoundingClientRect();
-  return stickers.some((other) => {
+  return scrolls(element) && stickers.some((other) => {
     const { bottom, left, right, top } = other.getBoundingClientRect();
     const style = styleOf(other);
     const isColumn = /^sticky.*\d/.test(style.position + style.left + style.right);
     const isInWay = (left < box.right && right > box.left) || (isColumn && top < box.bottom && bottom > box.top);
-    return isInWay && element.compareDocumentPosition(other) === Node.DOCUMENT_POSITION_PRECEDING;
+    return isInWay && element.compareDocumentPosition(other) === PRECEDING;
   });
 }
 
