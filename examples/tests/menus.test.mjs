@@ -91,3 +91,11 @@ story("what a page draws when the pointer comes is as without numbers", {}, asyn
   await tab.page.focus("a");
   assert.deepEqual(await drawn(), plain);
 });
+
+story("link that ends where the window begins is looked at like any other", {}, async (stage) => {
+  const above = '<a href="/above" style="display: block; position: absolute; inset-block-start: -20px; block-size: 20px">Above</a>';
+  const tab = await openBody(stage, `${above}<p><a href="/one">One</a></p>`);
+  await tab.page.hover("p");
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.deepEqual(await placesOf(tab), ["", "beside"]);
+});

@@ -9,8 +9,11 @@ export const NAMES = [COUNT, LABEL, PLACE];
 /** What a link carries that shows nothing. */
 const BLANK = [null, null, null];
 
-/** @param {Element[]} elements the links by their slots */
-export function createAnnotations(elements) {
+/**
+ * @param {Element[]} elements the links by their slots
+ * @param {() => void} tell called if a link has come in sight or has gone
+ */
+export function createAnnotations(elements, tell) {
   /** What each link carries of ours, by its slot. */
   const written = [undefined];
   const isOld = (slot, idx) => elements[slot].getAttribute(NAMES[idx]) !== (written[slot] ?? BLANK)[idx];
@@ -24,7 +27,7 @@ export function createAnnotations(elements) {
       else element.setAttribute(NAMES[idx], text);
     });
   };
-  const places = createArrange(elements, written, carry);
+  const places = createArrange(elements, written, carry, tell);
   return {
     ...places,
     /** Whether an attribute of a link is not what we last wrote: a page has removed it, or was morphed into an older copy. */

@@ -17,20 +17,23 @@ const find = safely(findPlace);
 /** Whether nothing hides or covers a link where it begins, and the page does not use the pseudo-element for its number. */
 const isSeen = safely((element, text) => {
   const [{ bottom, left, right, top } = {}] = element.getClientRects();
-  const there = bottom && element.getRootNode().elementFromPoint((left + right) / 2, (top + bottom) / 2);
+  const there = bottom > 0 ? element.getRootNode().elementFromPoint((left + right) / 2, (top + bottom) / 2) : null;
   return element.contains(there) && isOurs(element, text);
 }, false);
 
 /**
- * Looks for the places of numbers. Answers with `arrange`, which has the number of one link placed again, or of all; `look`, which does
- * so if any link has come in sight or has gone; and `check`, which takes a link's number off if the page uses its pseudo-element now.
+ * Looks for the places of numbers. Answers with `arrange`, which has the number of one link placed again, or of all; `look`, which
+ * looks whether any link has come in sight or has gone; and `check`, which takes a link's number off if the page uses its
+ * pseudo-element now.
  * @param {Element[]} elements the links by their slots
  * @param {string[][]} written what each carries: count, label, place
  * @param {(slot: number, texts: string[]) => void} carry has a link carry something else
+ * @param {() => void} tell called if a link has come in sight or has gone
  */
-export function createArrange(elements, written, carry) {
+export function createArrange(elements, written, carry, tell) {
   let timer;
   let looking;
+  let next = 0;
   /** The links to look at. */
   const due = new Set();
   /** Which were seen when they were last looked at. */
@@ -80,14 +83,19 @@ export function createArrange(elements, written, carry) {
     seen[slot] = isSeenNow(slot);
   };
   const arrange = (slot) => {
-    if (!slot) seen.length = 0;
     for (const one of slot ? [slot] : written.keys()) due.add(one);
     wait(0);
   };
   const look = () => {
     looking ??= setTimeout(safely(() => {
       looking = undefined;
-      if (seen.some((before, slot) => (isSeenNow(slot) ?? before) !== before)) arrange();
+      const endMs = performance.now() + TURN_MS;
+      for (let left = seen.length; left > 0; left -= 1) {
+        next = (next + 1) % seen.length;
+        if ((isSeenNow(next) ?? seen[next]) !== seen[next]) return tell();
+        // The others are looked at later.
+        if (performance.now() > endMs) return look();
+      }
     }), LOOK_MS);
   };
   return { arrange, check, look };

@@ -139,7 +139,7 @@ const onLoad = safely(({ target }) => target.hasAttribute?.(INSIDE) && engine.lo
 
 /** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
 const dom = {
-  ...createAnnotations(elements),
+  ...createAnnotations(elements, () => engine.scrolled()),
   search: (root) => list(gather(roots[root])),
   known: (isGone) => list([...slots.keys()].filter((element) => !isGone || !isThere(element))),
   length: (number) => lists.get(number)?.length,
