@@ -16,8 +16,6 @@ pub(crate) use roots::{DOCUMENT, Roots};
 const SLICE_MS: f64 = 8.0;
 /// Removed links are dropped together, this long after the first one was removed.
 const SWEEP_AFTER_MS: f64 = 1_000.0;
-/// After so many meanings of an `href`, all are forgotten. A page may write a new one every second.
-const MOST_MEANINGS: u32 = 1_000;
 
 /// A link that leads to a watched page, or that did and still has its number.
 pub(crate) struct Link {
@@ -53,8 +51,6 @@ pub(crate) struct Links {
     /// The first list that is not finished.
     first_due: usize,
     crowd: Crowd,
-    /// How many meanings of an `href` are remembered.
-    meanings: u32,
     /// Something was removed from the page.
     pub(crate) has_lost: bool,
     /// How long the current check has taken so far.
@@ -283,28 +279,5 @@ impl Widget {
             self.links.crowd.begin(&mut self.timers);
             self.links.examine_later(dom::known(false), true);
         }
-    }
-
-    /// The page that an element leads to. Each `href` is looked up once.
-    fn meaning(&mut self, list: u32, idx: u32) -> u32 {
-        let known = dom::meaning(list, idx);
-        // A page that was removed in the meantime gets a new key.
-        if let Ok(key) = u32::try_from(known)
-            && (key == NONE || self.pages.has(key))
-        {
-            return key;
-        }
-        let key = self.host.page_at(&dom::address(), true).map_or(NONE, |id| self.pages.note(id));
-        dom::mean(key);
-        self.links.meanings += 1;
-        if self.links.meanings > MOST_MEANINGS {
-            self.forget_meanings();
-        }
-        key
-    }
-
-    fn forget_meanings(&mut self) {
-        self.links.meanings = 0;
-        dom::forget_meanings();
     }
 }
