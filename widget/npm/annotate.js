@@ -16,7 +16,9 @@ const BLANK = [null, null, null];
 export function createAnnotations(elements, tell) {
   /** What each link carries of ours, by its slot. */
   const written = [undefined];
-  const isOld = (slot, idx) => elements[slot].getAttribute(NAMES[idx]) !== (written[slot] ?? BLANK)[idx];
+  // A count that is no number is the page's own.
+  const isOld = (slot, idx, now = elements[slot].getAttribute(NAMES[idx])) =>
+    now !== (written[slot] ?? BLANK)[idx] && (idx > 0 || !/\D/.test(now ?? ""));
   /** Noted first: what the page does about one attribute may have us take back all. */
   const carry = (slot, texts) => {
     const element = elements[slot];

@@ -113,7 +113,7 @@ function onChange(records) {
       const slot = slots.get(target);
       if (slot && dom.isLost(slot, attributeName)) engine.lost(slot);
       // No link of ours: it has the number of a copy. That goes in the next frame, because the page may answer at once.
-      if (!slot && strays.push(target) === 1) requestAnimationFrame(dropStrays);
+      if (!slot && target.hasAttribute(PLACE) && strays.push(target) === 1) requestAnimationFrame(dropStrays);
       continue;
     }
     isTheirs = true;
