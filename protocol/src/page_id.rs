@@ -81,6 +81,10 @@ impl PageId {
     ///
     /// # Errors
     /// Fails like [`Self::from_parts`].
+    #[cfg_attr(
+        not(feature = "host-spelling"),
+        expect(clippy::useless_conversion, reason = "a server's text is no `String`")
+    )]
     pub fn from_parts_with(
         host: &str,
         path: &str,
