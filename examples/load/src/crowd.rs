@@ -5,6 +5,7 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr},
     rc::Rc,
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -30,10 +31,19 @@ const READ_BYTES: usize = 64 * 1024;
 const VIEWERS_PER_ADDRESS: u32 = 2_000;
 /// Source addresses in use, all of loopback, from 127.0.1.0 on.
 const ADDRESSES: u32 = 4_000;
+/// Addresses of one crowd, enough for 18,000 viewers and those who come later.
+const ADDRESSES_PER_CROWD: u32 = 12;
 /// Lost viewers whose reason is printed.
 const REASONS_PRINTED: usize = 5;
 /// Bytes of the receive buffer of viewers who never read. It is small, so that the server must hold what they do not read.
 const SLOW_RECEIVE_BYTES: usize = 4 * 1024;
+
+/// The number of the first address of a crowd. Linux remembers closed connections for a minute, and ignores for some seconds who
+/// comes from the same port to a server on the same port. So each crowd has addresses of its own.
+fn fresh_address() -> u32 {
+    static CROWDS: AtomicU32 = AtomicU32::new(0);
+    std::process::id().wrapping_add(CROWDS.fetch_add(1, Ordering::Relaxed) * ADDRESSES_PER_CROWD) % ADDRESSES
+}
 
 /// An update that arrived.
 pub(crate) struct Told {
@@ -93,8 +103,7 @@ impl Crowd {
             shaking: 0,
             messages: 0,
             lost: 0,
-            // Ports of the last run may still be in use, so each run begins with different ports.
-            opened: std::process::id() % ADDRESSES * VIEWERS_PER_ADDRESS,
+            opened: fresh_address() * VIEWERS_PER_ADDRESS,
         })
     }
 
