@@ -9,8 +9,8 @@
 //!
 //! Before, each connection was a task with a timer, a notification, a codec and a read buffer. This is what 18,000 idle viewers
 //! with 3 watched links took, including their part of rooms and pages (Linux, 2 cores). With tasks: 5,746 bytes of the process
-//! for each (2026-11-22). Now: 674 bytes (2026-11-30, `connection-counter-load run idle --viewers 18000 --pages 1000`). About
-//! 160 of these are in this module: the record with its [`Socket`], and the worker's entry. An update also woke thousands of
+//! for each (2026-11-22). Now: 584 bytes (2026-11-30, `connection-counter-load run idle --viewers 18000 --pages 1000`). About
+//! 150 of these are in this module: the record with its [`Socket`], and the worker's entry. An update also woke thousands of
 //! tasks. Now the room writes thousands of times.
 
 mod frame;
