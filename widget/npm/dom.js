@@ -100,6 +100,7 @@ const adopt = (root, sheet) => {
 /** Whether someone began or ceased to edit the page as a whole, which nobody tells us. */
 const isRedesigned = () => isDesigned !== (isDesigned = document.designMode === "on");
 
+/** Elements that are no links of ours, and carry the number of a copy of one. */
 const strays = [];
 const dropStrays = safely(() => new Set(strays.splice(0)).forEach(gather));
 
