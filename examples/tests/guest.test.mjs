@@ -48,6 +48,35 @@ story("rules for all pseudo-elements that come later take no number into the tex
   assert.deepEqual([moved, movedLines], [[], []]);
 });
 
+/** What a page may say of all pseudo-elements, which makes numbers larger, or puts them elsewhere. */
+const UNIVERSAL = [
+  "padding-inline: 5em",
+  "margin: 3em",
+  "border: 2em solid",
+  "inset: 0",
+  "left: 100%",
+  "width: 30em",
+  "min-height: 10em",
+  "scale: 4",
+  "transform: translate(20em, 10em)",
+  "font-size: 6em",
+  "letter-spacing: 3em",
+  "display: block; height: 20em",
+];
+
+story("rules for all pseudo-elements give a page no more to scroll to", {}, async (stage) => {
+  const link = (idx) => `<p>Words and <a href="/${idx}">a link</a> and words</p><p><a href="/b${idx}" style="display: inline-block">Two</a></p>`;
+  const links = list(4, link);
+  const box = (style) => `<div style="${style}">${links}</div>`;
+  const boxes = box("overflow: auto; width: 12em; height: 9em") + box("overflow-x: auto; width: 40em") + box("position: relative; width: 15em");
+  for (const rule of UNIVERSAL) {
+    const tab = await openBody(stage, `<style>*::after { ${rule} }</style>${boxes}${links}`);
+    const { drawn, missing, ...changes } = await measure(stage, tab);
+    assert.deepEqual([changes.moved, changes.movedLines, changes.scrolls], [[], [], []], rule);
+    await tab.close();
+  }
+});
+
 story("numbers stand at their links, not at the top of taller lines", {}, async (stage) => {
   const tab = await openGuest(stage, "tall");
   // How far the middle of each number is from that of its link, in the link's font size.

@@ -1,10 +1,10 @@
 /** When places for numbers are looked for: some at a time, and never while the browser is about to draw. */
 
-import { LATER, findPlace, isOurs } from "./place.js";
+import { LATER, findPlace, isOurs, sizeOf } from "./place.js";
 import { safely } from "./warn.js";
 
-/** How many numbers one turn may take off, and how long it may take, layout aside. After a turn is a rest of so many times as long. */
-const BATCH = 16;
+/** How many links one turn looks at, and how long it may take, layout aside. After a turn is a rest of so many times as long. */
+const BATCH = 32;
 const TURN_MS = 16;
 const REST = 4;
 /** How long until a link is looked at again whose place could not be found just now. */
@@ -38,6 +38,7 @@ export function createArrange(elements, written, carry, tell) {
   const due = new Set();
   /** Which were seen when they were last looked at. */
   const seen = [];
+  let most = BATCH;
   const textOf = (slot) => written[slot]?.[1] ?? written[slot]?.[0];
   const isSeenNow = (slot) => textOf(slot) && isSeen(elements[slot], textOf(slot));
   const put = (slot, place) => written[slot]?.[0] && carry(slot, [...written[slot].slice(0, 2), place]);
@@ -50,12 +51,11 @@ export function createArrange(elements, written, carry, tell) {
   const place = safely(() => {
     const begunMs = performance.now();
     const batch = [];
-    let taken = 0;
     let restMs = 0;
     timer = undefined;
     for (const slot of due) {
       const before = written[slot]?.[2];
-      if (before && ++taken > BATCH) break;
+      if (batch.length === most) break;
       batch.push([slot, before]);
       put(slot, null);
     }
@@ -63,19 +63,26 @@ export function createArrange(elements, written, carry, tell) {
     document.elementFromPoint(0, 0);
     const endMs = performance.now() + TURN_MS;
     const lines = new Map();
+    const sizes = new Map();
     const places = batch.map(([slot, before]) => {
       // Those that there is no time for stay where they are, and due.
       if (performance.now() > endMs) return before;
       due.delete(slot);
-      const place = textOf(slot) && find(elements[slot], textOf(slot), lines);
+      const place = textOf(slot) && find(elements[slot], textOf(slot), lines, sizes);
       if (place !== LATER) return place;
       due.add(slot);
       restMs = LATER_MS;
       return before;
     });
     places.forEach((place, idx) => place && put(batch[idx][0], place));
-    // The browser has not drawn them yet.
-    for (const [slot] of batch) if (!due.has(slot)) check(slot);
+    // A rule of the page for all pseudo-elements may make numbers larger. From now on we look which one hangs out.
+    const isLarger = [...sizes].some(([element, size]) => size !== sizeOf(element));
+    if (isLarger) most = 1;
+    for (const [slot] of batch) {
+      if (isLarger) put(slot, null);
+      if (isLarger && batch.length > 1) due.add(slot);
+      if (!due.has(slot)) check(slot);
+    }
     if (due.size > 0) wait(REST * (performance.now() - begunMs) + restMs);
   });
   const check = (slot) => {

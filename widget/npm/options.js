@@ -11,13 +11,13 @@ const oneOf =
 /** A number from 0 up, or `undefined`. */
 const amount = (value) => (value >= 0 && /\d|y/.test(value) ? +value : undefined);
 const text = (value) => (typeof value === "string" ? value : undefined);
-/** The text, if there is a place for the number in what is `read` of it. */
-const withCount = (value) => (value.includes("{count}") ? value : undefined);
+/** A text that matches. */
+const like = (pattern) => (value) => (pattern.test(value) ? value : undefined);
 
 /** For each option its default, and a function that reads a value. For a wrong value it returns `undefined` or throws. */
 const OPTIONS = {
   server: [undefined, (value) => (/^https?:\/\/[^/]/.test(value) ? `${value}` : undefined)],
-  path: ["/live?page=", (value) => (/^\/(\S*[/=])?$/.test(value) ? value : undefined)],
+  path: ["/live?page=", like(/^\/(\S*[/=])?$/)],
   links: [
     "a,area",
     (value) => {
@@ -28,8 +28,8 @@ const OPTIONS = {
   scope: ["site", oneOf("site", "all")],
   min: [1, amount],
   // Of plural forms, that for all other numbers.
-  label: ["{count}", (value) => (/(^|\|)(?!(zero|one|two|few|many)=)[^|]*\{count\}/.test(value) ? value : undefined)],
-  text: ["({count} viewing now)", (value) => value && withCount(value)],
+  label: ["{count}", like(/(^|\|)(?!(zero|one|two|few|many)=)[^|]*\{count\}/)],
+  text: ["({count} viewing now)", like(/^$|\{count\}/)],
   hash: [false, flag],
   // A text or a list of names. Names are separated by commas, and have neither signs of an address nor `*`.
   query: ["keep", (value) => (value === "drop" ? "" : /[?&=*]|\w\s+\w|^(true|false|)$/.test(value) ? undefined : `${value.concat()}`)],

@@ -34,6 +34,9 @@ export const LATER = 0;
 /** How many characters a place for a text has room for: two at least, so that a number that becomes 10 stays where it is. */
 export const roomFor = (text) => text && Math.max(text.length, 2);
 
+/** How much there is to scroll to in an element. Whatever hangs out of it makes that more. */
+export const sizeOf = ({ scrollHeight, scrollWidth }) => scrollHeight + scrollWidth;
+
 const styleOf = (element, pseudo) => element.ownerDocument.defaultView.getComputedStyle(element, pseudo);
 
 /** How much the property `zoom` enlarges an element. Its styles and its inner width are those before that. */
@@ -86,7 +89,7 @@ const isText = (element, { display }, size) =>
  * What is around a link: `near`, the elements that its number may be over; `holders`, the boxes of those that would have more to
  * scroll to; and whether the link has to be what its number is positioned in. Nothing if the number would not be upright.
  */
-function lookAround(element, flows) {
+function lookAround(element, flows, sizes) {
   const html = element.ownerDocument.documentElement;
   const near = new Set();
   const holders = [{ left: 0, right: html.clientWidth * zoomOf(html) }];
@@ -97,6 +100,7 @@ function lookAround(element, flows) {
     const { borderWidth, clipPath, contain, contentVisibility, maskImage, overflowX, position, rotate, scale, transform, writingMode } =
       styleOf(at);
     if (!UPRIGHT.test(writingMode + rotate + scale + transform)) return;
+    sizes.set(at, sizeOf(at));
     if (isInside) near.add(at);
     if (position !== "static") isHeld = true;
     // Neither borders nor scroll bars are in its inner width, which is a whole number. What has no box of its own has none.
@@ -158,7 +162,7 @@ function elementsIn({ left, top, width, height }, root) {
 /** Whether something lies over a link, such as a header that stays in sight: a positioned link would come out on top of that. */
 function isCovered(element) {
   const there = elementsIn(element.getBoundingClientRect(), element.getRootNode());
-  return there.some((other) => other && !element.contains(other) && !other.contains(element));
+  return there.some((other) => other?.contains(element) === false && !element.contains(other));
 }
 
 /** What stays in sight while one scrolls, and is below positioned links that come after it. */
@@ -259,8 +263,9 @@ function createIsFree(element, characters, line, flows, isRtl, near, holders, li
  * @param {string} text what would be drawn
  * @param {Map<Element | ShadowRoot | HTMLCollection | Window, any[] | boolean | ShadowRoot>} lines where each element has lines of text;
  * something else if it draws more than that; for the children of an element, their boxes; and what sticks in a window. Shared by the links of a turn, in which nothing moves
+ * @param {Map<Element, number>} sizes takes the sizes of whatever the number may hang out of
  */
-export function findPlace(element, text, lines) {
+export function findPlace(element, text, lines, sizes) {
   const view = element.ownerDocument.defaultView;
   const box = element.getBoundingClientRect();
   if (!view || box.bottom <= 0 || box.top >= view.innerHeight || isTaken(element)) return;
@@ -269,7 +274,7 @@ export function findPlace(element, text, lines) {
   const zoom = zoomOf(element);
   const size = parseFloat(style.fontSize) * zoom;
   const flows = isText(element, style, size);
-  const [near, holders, isHolding] = ((flows || !isInline) && lookAround(element, flows)) || [];
+  const [near, holders, isHolding] = ((flows || !isInline) && lookAround(element, flows, sizes)) || [];
   if (!near || isUnfit(element, style, flows) || (isHolding && !canHold(element, style, lines))) return;
   // It would have more to scroll to, as any box of which a number hangs out.
   if (isHolding && !isInline) holders.push(box);
