@@ -50,12 +50,13 @@ const plainParts = /^import [^;]+;\n(.*)\nvar retasmFunc = asmFunc\(.*\);\n(?:ex
 if (!plainParts) throw new Error("wasm2js writes its modules in another way");
 writeFileSync(plain, `${plainParts[1]}\nexport default asmFunc;\n`);
 
-// What crosses between the module and the JavaScript has names of one letter, where no browser has a function of that name.
+// What crosses between the module and the JavaScript has names of one letter, where no browser has a function of that name, no option
+// has it, and no other copy of this code on a page calls it.
 const LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const crossing = readFileSync(path.join(glue, "glue.js"), "utf8");
 const lists = /"([a-zA-Z]+(?: [a-zA-Z]+)*)"/g;
-const browsersOwn = new Set("attach close count disconnect end length open random search send slot start stop tab total wait warn write".split(" "));
-const crossingNames = [...crossing.matchAll(lists)].flatMap(([, names]) => names.split(" ")).filter((name) => !browsersOwn.has(name));
+const taken = new Set("at attach close count detach disconnect end length open random search send slot start stop tab text total wait warn".split(" "));
+const crossingNames = [...crossing.matchAll(lists)].flatMap(([, names]) => names.split(" ")).filter((name) => !taken.has(name));
 const mangleCache = Object.fromEntries(crossingNames.map((name, idx) => [name, LETTERS[idx] ?? name]));
 const shortGlue = path.join(glue, "glue-short.js");
 writeFileSync(shortGlue, crossing.replace(lists, (_, names) => `"${names.split(" ").map((name) => mangleCache[name] ?? name).join(" ")}"`));
