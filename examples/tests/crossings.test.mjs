@@ -12,23 +12,28 @@ const LINKS = 5_000;
 /** So few that every link gets a count, however far it is from the viewport. */
 const PAGES = 150;
 
-/** The functions that the module imports, in the order of their numbers. What is served has shorter names for them. */
+/** The functions that the module imports, by their names in what is served, which are shorter. */
 function importedNames() {
-  const glue = readFileSync(new URL("../../target/wasm/glue/glue.js", import.meta.url), "utf8");
-  return /CALLS = "(.*)"/.exec(glue)[1].split(" ");
+  const names = JSON.parse(readFileSync(new URL("../../target/wasm/glue/names.json", import.meta.url), "utf8"));
+  return Object.fromEntries(Object.entries(names).map(([name, short]) => [short, name]));
 }
 
 /** Counts in the page how often each function is called, before the widget is loaded. */
 function countCrossings() {
   const instantiate = WebAssembly.instantiate;
   globalThis.crossings = {};
-  WebAssembly.instantiate = (source, { dom }) => {
-    const counting = (name) => (...values) => {
-      crossings[name] = (crossings[name] ?? 0) + 1;
-      return dom[name](...values);
-    };
-    return instantiate(source, { dom: Object.fromEntries(Object.keys(dom).map((name) => [name, counting(name)])) });
-  };
+  const counting = (functions) =>
+    new Proxy(functions, {
+      get: (_, name) => {
+        const call = functions[name];
+        return (...values) => {
+          crossings[name] = (crossings[name] ?? 0) + 1;
+          return call(...values);
+        };
+      },
+    });
+  WebAssembly.instantiate = (source, imports) =>
+    instantiate(source, Object.fromEntries(Object.entries(imports).map(([kind, functions]) => [kind, counting(functions)])));
 }
 
 /** How often each function was called on a page with many links to this many pages, and how often in all. */
@@ -52,7 +57,7 @@ async function crossingsOf(stage, pages) {
   await until("links have numbers", async () => (await tab.page.$$eval("a[data-viewers]", (links) => links.length)) >= near);
   const names = importedNames();
   const counted = Object.entries(await tab.page.evaluate(() => crossings));
-  const calls = Object.fromEntries(counted.map(([name, times]) => [names[name.slice(1)], times]));
+  const calls = Object.fromEntries(counted.map(([name, times]) => [names[name], times]));
   const total = counted.reduce((sum, [, times]) => sum + times, 0);
   console.log(`${LINKS} links to ${pages} pages: ${total} calls, ${total / LINKS} a link`, calls);
   return { calls, total };

@@ -46,24 +46,15 @@ const integrity = (content, algorithm) => `${algorithm}-${createHash(algorithm).
 
 // What wasm2js writes is a module that imports and begins by itself; ours is a function of what it imports.
 const plainText = readFileSync(plain, "utf8");
-const plainParts = /^import [^;]+;\n(.*)\nvar retasmFunc = asmFunc\(.*\);\n(?:export var .*\n)*$/s.exec(plainText);
+const plainParts = /^(?:import [^;]+;\n)+(.*)\nvar retasmFunc = asmFunc\(.*\);\n(?:export var .*\n)*$/s.exec(plainText);
 if (!plainParts) throw new Error("wasm2js writes its modules in another way");
 writeFileSync(plain, `${plainParts[1]}\nexport default asmFunc;\n`);
 
-// What crosses between the module and the JavaScript has names of one letter, where no browser has a function of that name, no option
-// has it, and no other copy of this code on a page calls it.
-const LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-const crossing = readFileSync(path.join(glue, "glue.js"), "utf8");
-const lists = /"([a-zA-Z]+(?: [a-zA-Z]+)*)"/g;
-const taken = new Set("at attach close count detach disconnect end length open random search send slot start stop tab text total wait warn".split(" "));
-const crossingNames = [...crossing.matchAll(lists)].flatMap(([, names]) => names.split(" ")).filter((name) => !taken.has(name));
-const mangleCache = Object.fromEntries(crossingNames.map((name, idx) => [name, LETTERS[idx] ?? name]));
-const shortGlue = path.join(glue, "glue-short.js");
-writeFileSync(shortGlue, crossing.replace(lists, (_, names) => `"${names.split(" ").map((name) => mangleCache[name] ?? name).join(" ")}"`));
-const mangled = { mangleProps: new RegExp(`^(${crossingNames.join("|")})$`), mangleCache };
+// What crosses between the module and the JavaScript has short names in both.
+const mangleCache = JSON.parse(readFileSync(path.join(glue, "names.json"), "utf8"));
+const mangled = { mangleProps: new RegExp(`^(${Object.keys(mangleCache).join("|")})$`), mangleCache };
 
 const alias = {
-  "widget-glue": path.resolve(shortGlue),
   "widget-wasm": shrunk,
   "widget-plain": path.resolve(plain),
 };

@@ -11,8 +11,8 @@ const [CUSTOM, IMPORT, CODE] = [0, 2, 10];
 const FUNCTION_IMPORT = 0;
 const FUNCTION_NAMES = 1;
 
-/** What the module exports. */
-const ENTRIES = /ENTRIES = "(.*)"/.exec(readFileSync(path.join(glue, "glue.js"), "utf8"))[1].split(" ");
+/** What crosses between the module and the JavaScript. */
+const CROSSING = Object.keys(JSON.parse(readFileSync(path.join(glue, "names.json"), "utf8")));
 
 /** Reads a module's numbers and names from where it is. */
 class Reader {
@@ -70,7 +70,7 @@ function sourceOf(name) {
   const [, crate, length, rest] = /connection_counter_(widget|protocol)(\d+)(\w+)/.exec(name) ?? [];
   if (crate === "protocol") return "protocol/src";
   if (!crate && /9lol_alloc/.test(name)) return "allocator (lol_alloc)";
-  if (!crate) return ENTRIES.includes(name) ? "widget/src/lib" : "standard library";
+  if (!crate) return CROSSING.includes(name) ? "widget/src/lib" : "standard library";
   const file = MODULES.find((module) => module === rest.slice(0, length)) ?? "lib";
   return `widget/src/${file}`;
 }

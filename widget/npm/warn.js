@@ -16,15 +16,14 @@ export function warn(kind, ...words) {
 /** Warns of an unexpected exception. */
 export const fail = (error) => warn("error", error);
 
-/** Wraps a function so that its exceptions never reach the page. An exception becomes a warning, and the result is `otherwise`. */
+/** Wraps a function so that its exceptions never reach the page. An exception becomes a warning. */
 export const safely =
-  (work, otherwise) =>
+  (work) =>
   (...values) => {
     try {
       return work(...values);
     } catch (error) {
       fail(error);
-      return otherwise;
     }
   };
 

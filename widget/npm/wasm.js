@@ -3,15 +3,13 @@
  * position in the module's memory, and its length. On the Rust side, wasm-bindgen's code handles them.
  */
 
-import { ANSWER_TEXT, CALLS, ENTRIES, TAKE_TEXT } from "widget-glue";
-
 import { fail, safely } from "./warn.js";
 
 /** The loaded engine. It is loaded once and stays. */
 let engine;
 /** The functions that the module exports. */
 let wasm;
-/** Those that it calls, which `dom.d.ts` describes, in the order of their numbers. */
+/** Those that it calls, which `dom.d.ts` describes. */
 let dom;
 
 // In the JavaScript version the memory is a new buffer after it has grown, so a view of it must not be kept.
@@ -24,27 +22,19 @@ function pass(text) {
   return [at, bytes.length];
 }
 
-const names = CALLS.split(" ");
-const imports = { __proto__: null };
-names.forEach((name, idx) => {
-  // Exceptions are caught here, because they would stop the Rust code in the middle of its work.
-  const call = (one, two, three) => {
-    try {
-      return dom[idx](one, two, three);
-    } catch (error) {
-      fail(error);
-    }
-  };
-  let work = call;
-  if (idx < TAKE_TEXT) work = (at, length) => call(read(at, length));
-  else if (idx < TAKE_TEXT + ANSWER_TEXT) {
-    work = (to) => {
-      const [at, length] = pass(call() ?? "");
-      new Int32Array(wasm.memory.buffer, to).set([at, length]);
-    };
-  }
-  imports[`i${idx}`] = work;
-});
+/** A module's imports of one kind. Exceptions are caught here, because they would stop the Rust code in the middle of its work. */
+const importsOf = (passing) =>
+  new Proxy({}, { __proto__: null, get: (_, name) => passing(safely((...values) => dom[name](...values))) });
+/** What the module imports, by how it is called: `build/src/glue.rs` sorts it. */
+const imports = {
+  __proto__: null,
+  n: importsOf((call) => call),
+  t: importsOf((call) => (at, length) => call(read(at, length))),
+  a: importsOf((call) => (to) => {
+    const passed = pass(call() ?? "");
+    new Int32Array(wasm.memory.buffer, to).set(passed);
+  }),
+};
 
 /**
  * The functions that the engine exports.
@@ -62,20 +52,19 @@ async function instantiate(getModule) {
     if (!source.ok) throw new Error(`${source.status} ${source.url}`);
     source = await source.arrayBuffer();
   }
-  const { instance } = await WebAssembly.instantiate(source, { __proto__: null, dom: imports });
+  const { instance } = await WebAssembly.instantiate(source, imports);
   return open(instance.exports);
 }
 
 /** The functions that a module exports, under their names. They never throw. */
 function open(exports) {
   wasm = exports;
-  const opened = { __proto__: null, setDom: (functions) => (dom = names.map((name) => functions[name])) };
-  ENTRIES.split(" ").forEach((name, idx) => {
-    const entry = wasm[`e${idx}`];
+  const opened = { __proto__: null, setDom: (functions) => (dom = functions) };
+  for (const [name, entry] of Object.entries(wasm)) {
     opened[name] = safely((...values) => entry(...values.flatMap((value) => (typeof value === "string" ? pass(value) : value))));
-  });
+  }
   return opened;
 }
 
 /** The same with the module as JavaScript. */
-export const openPlain = (instantiatePlain) => open(instantiatePlain({ __proto__: null, dom: imports }));
+export const openPlain = (instantiatePlain) => open(instantiatePlain(imports));

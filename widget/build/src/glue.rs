@@ -1,8 +1,9 @@
-//! Runs wasm-bindgen on the compiled module, and writes what `npm/wasm.js` needs to know of the module.
+//! Runs wasm-bindgen on the compiled module, and gives all that crosses the names and the order that `npm/wasm.js` expects.
 //!
 //! Of wasm-bindgen's own JavaScript, only the shape of each function is read: whether it takes or returns a text. All others
 //! take and return numbers, and need no function of their own. Such functions would be a tenth of what a reader downloads.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -10,12 +11,12 @@ use anyhow::{Context, Result, bail, ensure};
 use walrus::Module;
 use wasm_bindgen_cli_support::Bindgen;
 
-/// The name of the module's imports. `npm/dom.js` provides them.
-const IMPORTS: &str = "dom";
 /// What `npm/wasm.js` needs to pass a text: the memory, and the function that allocates in it.
 const HELPERS: [(&str, &str); 2] = [("memory", "memory"), ("__wbindgen_malloc", "malloc")];
+/// Names that stay as they are: of the browser's own functions, of an option, of what another copy of our code may call.
+const TAKEN: &str = "at attach close count detach disconnect end length open random search send slot start stop tab text total wait warn";
 
-/// Generates `widget.wasm` and `glue.js`, which describes it, into `folder`.
+/// Generates `widget.wasm` and `names.json`, the short name of each function that crosses, into `folder`.
 pub(crate) fn generate(compiled: &Path, folder: &Path) -> Result<()> {
     let mut output = Bindgen::new()
         .input_path(compiled)
@@ -30,13 +31,14 @@ pub(crate) fn generate(compiled: &Path, folder: &Path) -> Result<()> {
     // A start function is only needed with references to objects, which our compiler flags turn off.
     ensure!(module.exports.iter().all(|export| export.name != "__wbindgen_start"), "nobody starts the module");
     let bindgen = fs::read_to_string(folder.join("widget_bg.js")).context("widget_bg.js")?;
-    let description = describe(&mut module, &bindgen)?;
-    fs::write(folder.join("glue.js"), description).context("glue.js")?;
+    let names = shorten(&mut module, &bindgen)?;
+    let pairs: Vec<_> = names.iter().map(|(name, short)| format!("\"{name}\":\"{short}\"")).collect();
+    fs::write(folder.join("names.json"), format!("{{{}}}", pairs.join(","))).context("names.json")?;
     fs::write(folder.join("widget.wasm"), module.emit_wasm()).context("widget.wasm")
 }
 
 /// How a function of `npm/dom.js` is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
     /// With one text, as its position and its length.
     TakesText,
@@ -46,23 +48,35 @@ enum Call {
     Numbers,
 }
 
-/// Gives all imports and exports short names, and returns JavaScript that lists them.
+impl Call {
+    /// The name of the module of such imports in `npm/wasm.js`.
+    fn module(self) -> &'static str {
+        match self {
+            Self::TakesText => "t",
+            Self::AnswersText => "a",
+            Self::Numbers => "n",
+        }
+    }
+}
+
+/// Gives all imports and exports names of one letter, where they may have them, and returns these by the names of the functions.
 ///
 /// wasm-bindgen ends every name with a hash, in both files, and hashes do not compress.
-fn describe(module: &mut Module, bindgen: &str) -> Result<String> {
-    let mut calls = Vec::new();
-    for import in module.imports.iter() {
-        let body = body_of(bindgen, &import.name)?;
-        let (name, call) = read_call(body).with_context(|| import.name.clone())?;
-        calls.push((call, name.to_owned(), import.id()));
+fn shorten(module: &mut Module, bindgen: &str) -> Result<BTreeMap<String, String>> {
+    let mut letters = ('a'..='z').chain('A'..='Z');
+    let mut names = BTreeMap::new();
+    let mut short = |name: &str| {
+        let is_taken = TAKEN.split(' ').any(|taken| taken == name);
+        let letter = if is_taken { None } else { letters.next() };
+        let short = letter.map_or_else(|| name.to_owned(), String::from);
+        names.insert(name.to_owned(), short.clone());
+        short
+    };
+    for import in module.imports.iter_mut() {
+        let (name, call) = read_call(body_of(bindgen, &import.name)?).with_context(|| import.name.clone())?;
+        import.module = call.module().into();
+        import.name = short(name);
     }
-    calls.sort();
-    for (number, (_, _, id)) in calls.iter().enumerate() {
-        let import = module.imports.get_mut(*id);
-        import.module = IMPORTS.into();
-        import.name = format!("i{number}");
-    }
-    let mut entries = Vec::new();
     let exports: Vec<_> = module.exports.iter().map(|export| (export.id(), export.name.clone())).collect();
     for (id, name) in exports {
         // Libraries export more than we use, and all exports are kept.
@@ -75,21 +89,12 @@ fn describe(module: &mut Module, bindgen: &str) -> Result<String> {
             None => {
                 let body = body_of(bindgen, &name)?;
                 ensure!(is_entry(body, &name), "`npm/wasm.js` cannot call `{name}`: {body}");
-                entries.push(name);
-                format!("e{}", entries.len() - 1)
+                short(&name)
             }
         };
         module.exports.get_mut(id).name = short;
     }
-    let count = |call| calls.iter().filter(|(other, ..)| *other == call).count();
-    let names: Vec<_> = calls.iter().map(|(_, name, _)| name.as_str()).collect();
-    Ok(format!(
-        "export const CALLS = \"{}\";\nexport const TAKE_TEXT = {};\nexport const ANSWER_TEXT = {};\nexport const ENTRIES = \"{}\";\n",
-        names.join(" "),
-        count(Call::TakesText),
-        count(Call::AnswersText),
-        entries.join(" ")
-    ))
+    Ok(names)
 }
 
 /// The body of a function in wasm-bindgen's JavaScript.
@@ -139,7 +144,7 @@ mod tests {
     use super::*;
 
     const BINDGEN: &str = "export function start(a) {\n    const ptr0 = passStringToWasm0(a, wasm.__wbindgen_malloc);\n    const len0 = WASM_VECTOR_LEN;\n    wasm.start(ptr0, len0);\n}\n\
-        export function total() {\n    const ret = wasm.total();\n    return ret;\n}\n\
+        export function lost() {\n    const ret = wasm.lost();\n    return ret;\n}\n\
         export function __wbg_place_1(arg0, arg1) {\n    const ret = dom.place(arg0 >>> 0, arg1 !== 0);\n    return ret;\n}\n\
         export function __wbg_send_2(arg0, arg1) {\n    dom.send(getStringFromWasm0(arg0, arg1));\n}\n\
         export function __wbg_here_3(arg0) {\n    const ret = dom.here();\n    const ptr1 = passStringToWasm0(ret, wasm.__wbindgen_malloc);\n}\n\
@@ -160,31 +165,23 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_listed_by_how_they_are_called() {
-        let mut module =
-            module(&["__wbg_place_1", "__wbg_here_3", "__wbg_send_2"], &["start", "__wbindgen_free", "total"]);
-        let described = describe(&mut module, BINDGEN).unwrap();
-        assert!(described.contains("CALLS = \"send here place\""), "{described}");
-        assert!(described.contains("TAKE_TEXT = 1") && described.contains("ANSWER_TEXT = 1"), "{described}");
-        assert!(described.contains("ENTRIES = \"start total\""), "{described}");
-    }
-
-    #[test]
-    fn imports_and_exports_get_the_listed_numbers_as_names() {
-        let exports = ["__wbindgen_malloc", "start", "__wbindgen_free", "total"];
+    fn imports_tell_how_they_are_called_and_names_are_short() {
+        let exports = ["__wbindgen_malloc", "start", "__wbindgen_free", "lost"];
         let mut module = module(&["__wbg_place_1", "__wbg_here_3", "__wbg_send_2"], &exports);
-        describe(&mut module, BINDGEN).unwrap();
+        let names = shorten(&mut module, BINDGEN).unwrap();
         let imports: Vec<_> =
             module.imports.iter().map(|import| (import.module.as_str(), import.name.as_str())).collect();
-        assert_eq!(imports, [("dom", "i2"), ("dom", "i1"), ("dom", "i0")]);
+        assert_eq!(imports, [("n", "a"), ("a", "b"), ("t", "send")]);
         let exports: Vec<_> = module.exports.iter().map(|export| export.name.as_str()).collect();
-        assert_eq!(exports, ["malloc", "e0", "e1"]);
+        assert_eq!(exports, ["malloc", "start", "c"]);
+        let names: Vec<_> = names.iter().map(|(name, short)| (name.as_str(), short.as_str())).collect();
+        assert_eq!(names, [("here", "b"), ("lost", "c"), ("place", "a"), ("send", "send"), ("start", "start")]);
     }
 
     #[test]
     fn functions_that_cannot_be_called_are_an_error() {
-        assert!(describe(&mut module(&["__wbg_take_4"], &[]), BINDGEN).is_err(), "it takes an object");
-        assert!(describe(&mut module(&["__wbg_gone_5"], &[]), BINDGEN).is_err(), "nobody provides it");
-        assert!(describe(&mut module(&[], &["stop"]), BINDGEN).is_err(), "nobody calls it");
+        assert!(shorten(&mut module(&["__wbg_take_4"], &[]), BINDGEN).is_err(), "it takes an object");
+        assert!(shorten(&mut module(&["__wbg_gone_5"], &[]), BINDGEN).is_err(), "nobody provides it");
+        assert!(shorten(&mut module(&[], &["stop"]), BINDGEN).is_err(), "nobody calls it");
     }
 }

@@ -1,7 +1,7 @@
 //! Builds the widget, from Rust to the files in `widget/dist`:
 //!
 //! ```text
-//! widget/src ── cargo ─▶ module ── wasm-bindgen ─▶ module, glue ── bundle.mjs: wasm-opt, wasm2js, esbuild, terser ─▶ widget/dist
+//! widget/src ── cargo ─▶ module ── wasm-bindgen ─▶ module, names ── bundle.mjs: wasm-opt, wasm2js, esbuild, terser ─▶ widget/dist
 //!
 //! widget/dist/live.js            the script tag, which loads the rest from beside itself
 //! widget/dist/live-<hash>.js     the widget; another one of these is the module as JavaScript, where wasm is refused
@@ -10,9 +10,8 @@
 //! widget/dist/npm/               the npm package, with the module inside index.js, and beside slim.js
 //! ```
 //!
-//! The JavaScript in `widget/npm` imports the intermediate results by names that only `bundle.mjs` knows: `widget-glue`,
-//! `widget-wasm` and `widget-plain`. Every step prints what it does. If no input has changed since the last build, nothing is
-//! done.
+//! The JavaScript in `widget/npm` imports the intermediate results by names that only `bundle.mjs` knows: `widget-wasm` and
+//! `widget-plain`. Every step prints what it does. If no input has changed since the last build, nothing is done.
 
 mod debian;
 mod digest;
