@@ -125,7 +125,8 @@ const EXTRAS_FILE = JSON.stringify(extrasFile);
 const tagOptions = { define: { ...define, EXTRAS_FILE }, external: [extrasFile] };
 const module = writeVersion("live-*.js", await bundleShorter("tag.js", tagOptions));
 // For the server to print, for pages that want this version and no other.
-writeFileSync(path.join(dist, "pinned"), `${JSON.parse(module.file)} ${integrity(module.content, "sha384")}`);
+const pinned = writeVersion("live-*.js", await bundleShorter("pinned.js", tagOptions));
+writeFileSync(path.join(dist, "pinned"), `${JSON.parse(pinned.file)} ${integrity(pinned.content, "sha384")}`);
 const live = await bundleShorter("live.js", { format: "iife", define: { ...define, MODULE_FILE: module.file } });
 writeFileSync(path.join(dist, "live.js"), live);
 

@@ -21,9 +21,10 @@ const weigh = (content) => ({
 const add = (one, other) => ({ raw: one.raw + other.raw, gzip: one.gzip + other.gzip, brotli: one.brotli + other.brotli });
 const file = (name) => weigh(readFileSync(path.join(dist, name)));
 
-// live.js names what it loads; the one JavaScript file that it does not name is the module without wasm.
+// live.js names what it loads. Two JavaScript files it does not name: the widget for pages that pin it, and the module without wasm.
 const live = readFileSync(path.join(dist, "live.js"), "utf8");
-const versions = readdirSync(dist).filter((name) => /^live-\w+\.(js|wasm)$/.test(name));
+const [pinned] = readFileSync(path.join(dist, "pinned"), "utf8").split(" ");
+const versions = readdirSync(dist).filter((name) => name !== pinned && /^live-\w+\.(js|wasm)$/.test(name));
 const one = (ending, isNamed) => versions.find((name) => name.endsWith(ending) && live.includes(name) === isNamed);
 const [widget, wasm, plain] = [one(".js", true), one(".wasm", true), one(".js", false)];
 

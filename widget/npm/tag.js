@@ -1,14 +1,9 @@
-/**
- * The widget as browsers load it from the server. live.js imports it, or a script tag of type `module` names its pinned address
- * and its hash.
- */
+/** The widget as live.js loads it from the server. */
 
 import { bringUp } from "./wasm.js";
-import { pageIsIdle } from "./idle.js";
 import { camel } from "./names.js";
 import { startOnce } from "./widget.js";
 
-const fetchModule = () => fetch(new URL(WASM_FILE, import.meta.url), { __proto__: null, integrity: WASM_INTEGRITY });
 /** Loads the same code as JavaScript, for pages where wasm is refused or not wanted. */
 const loadPlain = async () => (await import(new URL(PLAIN_FILE, import.meta.url))).engine;
 
@@ -16,7 +11,7 @@ const loadPlain = async () => (await import(new URL(PLAIN_FILE, import.meta.url)
  * Starts the widget for the script tag with this address and these `data-*` attributes. Options may also be parameters of the
  * address, because tag managers drop attributes that they do not know. `getModule` returns the wasm module.
  */
-export function startFrom(address, attributes, getModule = fetchModule) {
+export function startFrom(address, attributes, getModule) {
   const { searchParams } = new URL(address);
   const options = [
     // live.js has read `engine`, and only from the attributes.
@@ -26,6 +21,3 @@ export function startFrom(address, attributes, getModule = fetchModule) {
   const loadEngine = () => (attributes.engine === "js" ? loadPlain() : bringUp(getModule).catch(loadPlain));
   return startOnce(options, new URL(".", address).href, loadEngine);
 }
-
-const tag = [...document.querySelectorAll("script[src]")].find(({ src }) => src === import.meta.url);
-if (tag) pageIsIdle().then(() => startFrom(tag.src, { ...tag.dataset }));

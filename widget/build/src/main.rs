@@ -4,9 +4,9 @@
 //! widget/src ── cargo ─▶ module ── wasm-bindgen ─▶ module, names ── bundle.mjs: wasm-opt, wasm2js, esbuild, terser ─▶ widget/dist
 //!
 //! widget/dist/live.js            the script tag, which loads the rest from beside itself
-//! widget/dist/live-<hash>.js     the widget; another one of these is the module as JavaScript, where wasm is refused
+//! widget/dist/live-<hash>.js     the widget; others of these are the widget for pages that pin it, and the module where wasm is refused
 //! widget/dist/live-<hash>.wasm   the module
-//! widget/dist/pinned             name and integrity of the widget's file, for the server to print
+//! widget/dist/pinned             name and integrity of the pinned widget, for the server to print
 //! widget/dist/npm/               the npm package, with the module inside index.js, and beside slim.js
 //! ```
 //!
