@@ -67,9 +67,10 @@ let meanings, asked, isDesigned;
  * @param {object} options as `readOptions` has understood them
  * @param {(address: string) => string} ownersRule
  * @param {object} itsEngine the functions that the Rust exports
- * @param {object} callbacks `notify` a subscription's number of its viewers, `moved`, `load` what few pages need, Firefox's `createFrame`
+ * @param {object} callbacks `notify` a subscription's number of its viewers, `moved`, `load` what few pages need
+ * @param {object} extras for Firefox `createFrame`, for merged tabs `createChannel`
  */
-export function begin(options, ownersRule, itsEngine, callbacks) {
+export function begin(options, ownersRule, itsEngine, callbacks, extras) {
   [engine, rule, load] = [itsEngine, ownersRule, callbacks.load];
   shown = createShown(options.label, load, (slot, element, viewers) => elements[slot] === element && dom.write(slot, viewers));
   css = style(options);
@@ -85,7 +86,8 @@ export function begin(options, ownersRule, itsEngine, callbacks) {
   isDesigned = document.designMode === "on";
   observer = new MutationObserver(safely(onChange));
   sight = new IntersectionObserver(dom.look);
-  return Object.assign(dom, shown, callbacks, createSocket(engine, listening, callbacks.createFrame), createTab(engine, rule, listening));
+  const [socket, tab] = [createSocket(engine, listening, extras.createFrame), createTab(engine, rule, listening)];
+  return Object.assign(dom, shown, callbacks, socket, tab, extras.createChannel?.(engine, listening));
 }
 
 const list = (found) => {

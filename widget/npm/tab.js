@@ -1,10 +1,7 @@
-/** The page's tab, for the Rust code: its events, its address, the other tabs, and the time. */
+/** The page's tab, for the Rust code: its events, its address, and the time. */
 
 import { isFirefox } from "./socket.js";
 import { outside } from "./warn.js";
-
-/** The token of a viewer's tabs, the time when it was made and a random part. A page may send anything to its other tabs. */
-const TOKEN = /^[\da-z]{8,9}-[\da-z]{1,14}$/;
 
 /**
  * @param {object} engine the functions that the Rust exports
@@ -12,19 +9,10 @@ const TOKEN = /^[\da-z]{8,9}-[\da-z]{1,14}$/;
  * @param {{ signal: AbortSignal }} listening options for listeners, which end with the widget
  */
 export function createTab(engine, rule, listening) {
-  let channel;
   let entry;
   let lastPlace;
   const timers = [];
-  const close = () => {
-    channel?.close();
-    channel = undefined;
-  };
-  const end = () => {
-    timers.forEach(clearTimeout);
-    close();
-  };
-  listening.signal.onabort = end;
+  listening.signal.onabort = () => timers.forEach(clearTimeout);
 
   return {
     listen() {
@@ -55,25 +43,6 @@ export function createTab(engine, rule, listening) {
       if (place === lastPlace) return "";
       lastPlace = place;
       return `${entry === before ? "=" : ""}\n${rule(location.href)}\n${rule(named)}`;
-    },
-    newToken: () => `${Date.now().toString(36)}-${crypto.getRandomValues(new BigUint64Array(1))[0].toString(36)}`,
-    channel(isOpen) {
-      close();
-      try {
-        if (isOpen) channel = new BroadcastChannel("connection-counter");
-      } catch {
-        // Pages that may not store anything cannot reach their other tabs.
-        return false;
-      }
-      if (channel) channel.onmessage = ({ data }) => TOKEN.test(data) && engine.heardToken(`${data}`);
-      return true;
-    },
-    post(text) {
-      try {
-        channel?.postMessage(text);
-      } catch {
-        // As above. This tab is then counted alone.
-      }
     },
     wait(alarm, delayMs) {
       clearTimeout(timers[alarm]);

@@ -46,10 +46,11 @@ function createHandle(given, home, loadEngine) {
       const engine = await loadEngine();
       const options = readOptions(given, home);
       const isRuled = options.omit || options.pageOf;
-      const { createRule, createFrame, explainServer } = isRuled || isFirefox || !options.server ? await loadExtras() : {};
-      if (!options.server) throw new Error(explainServer(options.mistakes));
-      const rule = isRuled ? createRule(options, given) : (address) => address;
-      if (page().handle === handle) running = runWidget(options, engine, rule, createFrame);
+      const needsExtras = isRuled || isFirefox || options.mergeTabs || !options.server;
+      const extras = needsExtras ? await loadExtras() : {};
+      if (!options.server) throw new Error(extras.explainServer(options.mistakes));
+      const rule = isRuled ? extras.createRule(options, given) : (address) => address;
+      if (page().handle === handle) running = runWidget(options, engine, rule, extras);
     } catch (error) {
       fail(error);
       throw error;
@@ -63,10 +64,10 @@ function createHandle(given, home, loadEngine) {
 }
 
 /** Brings the Rust and the browser together. */
-function runWidget(options, engine, rule, createFrame) {
+function runWidget(options, engine, rule, extras) {
   const { server, path, scope, hash, query, canonical, mistakes } = options;
   const subscriptions = createSubscriptions(engine, rule);
-  engine.setDom(begin(options, rule, engine, { notify: subscriptions.notify, moved: subscriptions.renew, load, createFrame }));
+  engine.setDom(begin(options, rule, engine, { notify: subscriptions.notify, moved: subscriptions.renew, load }, extras));
   page().widget = subscriptions;
   const rooms = server.replace(/^http/, "ws").replace(/\/+$/, "") + path;
   const { min, hiddenAfter, mergeTabs, observe } = options;
