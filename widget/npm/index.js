@@ -1,9 +1,9 @@
 /** The npm package: the widget with its wasm module inside, started by code. */
 
-import module from "widget-wasm";
-
 import { bringUp } from "./wasm.js";
 import { startPackage, withAdvice } from "./start.js";
+// The last, because gzip makes more of code and module if neither is amid the other.
+import module from "widget-wasm";
 
 export { count, subscribe } from "./page.js";
 
