@@ -2,30 +2,19 @@
 
 /** Yes or no. An attribute without a value means yes. */
 const flag = (value) => (typeof value === "object" ? undefined : { __proto__: null, "": true, true: true, false: false }[value]);
-
-const oneOf =
-  (...values) =>
-  (value) =>
-    values.includes(value) ? value : undefined;
-
+/** A text. */
+const like = (pattern) => (value) => (pattern.test(value) ? `${value}` : undefined);
 /** A number from 0 up, or `undefined`. */
 const amount = (value) => (value >= 0 && /\d|y/.test(value) ? +value : undefined);
-const text = (value) => (typeof value === "string" ? value : undefined);
-/** A text that matches. */
-const like = (pattern) => (value) => (pattern.test(value) ? value : undefined);
 
 /** For each option its default, and a function that reads a value. For a wrong value it returns `undefined` or throws. */
 const OPTIONS = {
-  server: [undefined, (value) => (/^https?:\/\/[^/]/.test(value) ? `${value}` : undefined)],
+  __proto__: null,
+  server: [undefined, like(/^https?:\/\/[^/]/)],
   path: ["/live?page=", like(/^\/(\S*[/=])?$/)],
-  links: [
-    "a,area",
-    (value) => {
-      document.createDocumentFragment().querySelector(value);
-      return value;
-    },
-  ],
-  scope: ["site", oneOf("site", "all")],
+  // In a document without elements nothing is found, but a wrong selector is noticed.
+  links: ["a,area", (value) => new Document().querySelector(value) ?? value],
+  scope: ["site", like(/^(site|all)$/)],
   min: [1, amount],
   // Of plural forms, that for all other numbers.
   label: ["{count}", like(/(^|\|)(?!(zero|one|two|few|many)=)[^|]*\{count\}/)],
@@ -33,17 +22,17 @@ const OPTIONS = {
   hash: [false, flag],
   // A text or a list of names. Names are separated by commas, and have neither signs of an address nor `*`.
   query: ["keep", (value) => (value === "drop" ? "" : /[?&=*]|\w\s+\w|^(true|false|)$/.test(value) ? undefined : `${value.concat()}`)],
-  canonical: ["follow", oneOf("follow", "ignore")],
-  omit: ["", text],
+  canonical: ["follow", like(/^(follow|ignore)$/)],
+  omit: ["", (value) => value.trim()],
   pageOf: [undefined, (value) => (typeof value === "function" ? value : undefined)],
   hiddenAfter: [30, amount],
   mergeTabs: [false, flag],
   observe: [false, flag],
-  self: ["count", oneOf("count", "omit")],
-  bots: ["watch", oneOf("watch", "count")],
+  self: ["count", like(/^(count|omit)$/)],
+  bots: ["watch", like(/^(watch|count)$/)],
   debug: [false, flag],
   // Only for the script tag, which has read it before this file is loaded.
-  engine: ["wasm", oneOf("wasm", "js")],
+  engine: ["wasm", like(/^(wasm|js)$/)],
 };
 
 /** Matches the user agents of crawlers. CUBOT is a maker of telephones. */
@@ -65,9 +54,9 @@ export function readOptions(given, home) {
     if (value === undefined) continue;
     let understood;
     try {
-      if (Object.hasOwn(OPTIONS, name)) understood = OPTIONS[name][1](value);
+      understood = OPTIONS[name][1](value);
     } catch {
-      // For example an invalid selector.
+      // For example an invalid selector, or no option of ours.
     }
     if (understood === undefined) options.mistakes.push(option);
     else options[name] = understood;
