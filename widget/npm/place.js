@@ -23,6 +23,8 @@ const MOST_PARTS = 500;
 const RTL = /[\u0590-\u08ff\ufb1d-\ufefc]/;
 const UPRIGHT = /^hor.*bnonenone(none|m.*x\(1, 0, 0, 1,)/;
 const NOTHING = /^(none|normal)?$/;
+/** A border, or a colour, that is not to be seen. */
+const CLEAR = /^0|a\(.*, 0\)/;
 /** At how many spots of a link is asked whether something covers it, and what spreads them evenly: the golden ratio. */
 const SPOTS = 256;
 const GOLDEN = 0.618;
@@ -42,10 +44,10 @@ const styleOf = (element, pseudo) => element.ownerDocument.defaultView.getComput
 /** How much the property `zoom` enlarges an element. Its styles and its inner width are those before that. */
 const zoomOf = (element) => element.currentCSSZoom || 1;
 
-/** Whether the page uses the pseudo-element that a number needs, or another one that the number would be positioned in. */
+/** Whether the page uses the pseudo-element that a number needs. */
 function isTaken(element) {
   const { content, position } = styleOf(element, "::after");
-  return !NOTHING.test(content) || position + styleOf(element, "::before").position !== "staticstatic";
+  return !NOTHING.test(content) || position !== "static";
 }
 
 /**
@@ -59,14 +61,23 @@ export const isOurs = (element, text) => {
   return NOTHING.test(content) || (isNumber && /^absolute(?!contents)/.test(position + display));
 };
 
-/** Whether an element draws in a pseudo-element. One that only clears floats has no size. */
+/** Whether an element draws in a pseudo-element. One that only clears floats has no size, and a bullet is before all text. */
 const isAdorned = (element) =>
-  ["::after", "::before"].some((pseudo) => {
-    const { content, height, width } = styleOf(element, pseudo);
-    return !NOTHING.test(content) && parseFloat(height) * parseFloat(width) !== 0;
+  ["::after", "::before"].some((pseudo, isBefore) => {
+    const { content, display, height, position, width } = styleOf(element, pseudo);
+    return !NOTHING.test(content) && parseFloat(height) * parseFloat(width) !== 0 && !(isBefore && display + position === "inlinestatic");
   });
 
-const isSolid = (element) => styleOf(element).backgroundColor !== "rgba(0, 0, 0, 0)";
+/** Whether one can see where an element ends. A line below it may be an underline. */
+const isPainted = ({ backgroundColor, backgroundImage, borderRight, boxShadow }) =>
+  !CLEAR.test(backgroundColor) || !CLEAR.test(borderRight) || backgroundImage + boxShadow !== "nonenone";
+
+/** Whether the dot can hardly be told from a colour behind it: how light both are is what counts. */
+function isLikeDot(colour) {
+  const [red, green, blue] = colour.match(/[\d.]+/g);
+  const light = /^ok/.test(colour) ? red ** 3 : (0.2 * red ** 2 + 0.7 * green ** 2 + 0.1 * blue ** 2) / 65025;
+  return light > 0.1 && light < 0.6;
+}
 
 /** Where an element has lines of text of its own. */
 function linesOf(element) {
@@ -86,50 +97,66 @@ const isText = (element, { display }, size) =>
   );
 
 /**
- * What is around a link: `near`, the elements that its number may be over; `holders`, the boxes of those that would have more to
- * scroll to; and whether the link has to be what its number is positioned in. Nothing if the number would not be upright.
+ * What is around a link: `near`, the elements that its number may be over; `holders`, the boxes of those that it may not hang out of,
+ * because they would have more to scroll to, cut it, or end in sight; whether the link has to be what its number is positioned in; and
+ * the colour behind it. Nothing if the number would not be upright.
  */
-function lookAround(element, flows, sizes) {
+function lookAround(element, flows, middle, sizes) {
   const html = element.ownerDocument.documentElement;
   const near = new Set();
   const holders = [{ left: 0, right: html.clientWidth * zoomOf(html) }];
   let isHeld = false;
   let isHolding = false;
   let isInside = true;
+  let behind = "";
   for (let at = element; at; at = at.parentElement ?? at.getRootNode().host) {
-    const { borderWidth, clipPath, contain, contentVisibility, maskImage, overflowX, position, rotate, scale, transform, writingMode } =
-      styleOf(at);
+    const style = styleOf(at);
+    const { backgroundColor, clipPath, contain, contentVisibility, maskImage, overflowX, position, rotate, scale, transform, writingMode } = style;
     if (!UPRIGHT.test(writingMode + rotate + scale + transform)) return;
     sizes.set(at, sizeOf(at));
     if (isInside) near.add(at);
+    // Neither a mask nor what clips has the shape of the box.
+    isInside &&= clipPath + maskImage === "nonenone";
+    if (!CLEAR.test(backgroundColor)) behind ||= backgroundColor;
     if (position !== "static") isHeld = true;
     // Neither borders nor scroll bars are in its inner width, which is a whole number. What has no box of its own has none.
-    const { clientLeft, clientWidth, offsetWidth } = at;
-    if (clientWidth && at !== html && position + overflowX !== "staticvisible") {
-      const { left, right } = at.getBoundingClientRect();
+    const { clientLeft, clientTop, clientWidth, offsetWidth } = at;
+    const isPage = at.matches("body,html");
+    const clips = clientWidth && overflowX + contentVisibility + contain !== "visiblevisiblenone";
+    const isEdged = clips || (!isPage && isPainted(style));
+    if (at !== html && (isEdged || (clientWidth && position !== "static"))) {
+      const isHere = ({ top, bottom }) => top < middle && bottom > middle;
+      const { bottom, left, right, top } = [...at.getClientRects()].find(isHere) ?? at.getBoundingClientRect();
       const zoom = zoomOf(at);
-      holders.push({ left: left + clientLeft * zoom, right: right - (offsetWidth - clientLeft - clientWidth) * zoom });
+      holders.push({
+        left: left + clientLeft * zoom,
+        right: right - (clientWidth && offsetWidth - clientLeft - clientWidth) * zoom,
+        top: isEdged && top + clientTop * zoom,
+        bottom,
+      });
     }
-    if (at.matches("body,html")) continue;
     // A number stands in its box, or has to go along when that scrolls.
-    if (!isHeld && (!flows || overflowX !== "visible")) isHeld = isHolding = true;
-    isInside &&= overflowX + contentVisibility + borderWidth + contain + clipPath + maskImage === "visiblevisible0pxnonenonenone";
+    if (!isPage && !isHeld && (!flows || overflowX !== "visible")) isHeld = isHolding = true;
   }
-  return [near, holders, isHolding];
+  return [near, holders, isHolding, behind];
 }
 
-/** Where a link draws what the pointer does not meet: lines of text, and pictures. */
+/** Where something is drawn in a link or beside it that the pointer does not meet: lines of text, and pictures. */
 const untouchablesOf = (element) =>
-  [...element.querySelectorAll("*")]
-    .filter((part) => styleOf(part).pointerEvents === "none")
-    .flatMap((part) => (part.matches("img,svg") ? [part.getBoundingClientRect()] : linesOf(part)));
+  [...element.querySelectorAll("*"), element.parentElement, element.previousElementSibling, element.nextElementSibling]
+    .filter((part) => part && styleOf(part).pointerEvents === "none")
+    .flatMap((part) =>
+      part.matches("img,svg") || part.parentElement === element.parentElement ? [part.getBoundingClientRect()] : linesOf(part),
+    );
 
-/** The boxes of those of these elements that are in lines, with all that is in them. A float is in none. */
+/** The boxes of those of these elements that are in lines, with all that is in them, each with its element. A float is in none. */
 const boxesOf = (elements) =>
   [...elements]
     .slice(0, MOST_PARTS)
     .filter((element) => /^inline/.test(styleOf(element).display))
-    .flatMap((element) => [element, ...element.querySelectorAll("*")].flatMap((part) => [...part.getClientRects()]));
+    .flatMap((element) =>
+      [element, ...element.querySelectorAll("*")].flatMap((part) => [...part.getClientRects()].map((box) => [box, element])),
+    );
 
 /**
  * Whether the line of a link is much taller than the link, because of a heading's letters or a picture. Whatever is positioned after
@@ -143,7 +170,7 @@ function isInTallLine(element, line, size, lines) {
   if (!lines.has(children)) lines.set(children, boxesOf(children));
   return (
     parseFloat(style.fontSize) * zoomOf(around) * (1 - SLACK) > size ||
-    lines.get(children).some(({ top, bottom }) => top < line.top - size * SLACK && bottom > line.top + size / 2) ||
+    lines.get(children).some(([{ top, bottom }]) => top < line.top - size * SLACK && bottom > line.top + size / 2) ||
     isInTallLine(around, line, size, lines)
   );
 }
@@ -197,7 +224,7 @@ function canHold(element, { inset, zIndex }, lines) {
   const view = element.ownerDocument.defaultView;
   if (!lines.has(view)) lines.set(view, stickersOf(view));
   return (
-    inset + zIndex === "autoauto" &&
+    inset + zIndex + styleOf(element, "::before").position === "autoautostatic" &&
     ![...element.querySelectorAll("*")].some((part) => styleOf(part).position === "absolute") &&
     !isCovered(element) &&
     !passesUnder(element, lines.get(view))
@@ -210,7 +237,7 @@ const isUnfit = (element, { backgroundImage, fontSize, lineHeight, maskImage, we
   (flows && !/^inline|none/.test(styleOf(element, "::after").display)) ||
   // Letters that one can see through show what is behind them, and the number would have no colour.
   /a.*, 0\)/.test(webkitTextFillColor) ||
-  (!flows && backgroundImage !== "none") ||
+  /url/.test(backgroundImage) ||
   maskImage !== "none" ||
   // Its letters are over other lines, and so would the number be.
   parseFloat(lineHeight) < parseFloat(fontSize) * (1 - SLACK);
@@ -221,15 +248,15 @@ const isUnfit = (element, { backgroundImage, fontSize, lineHeight, maskImage, we
  */
 function createIsFree(element, characters, line, flows, isRtl, near, holders, lines) {
   const root = element.getRootNode();
-  // What has no text in it is there to be seen itself, and so is a badge. On a button, the number has the colour for the button.
+  // What has no text in it is there to be seen itself, and so is a badge.
   const isPlain = (other) =>
     element.contains(other)
-      ? other.textContent.trim() && (other === element || !isSolid(other))
-      : !isSolid(element) && near.has(other);
+      ? other.textContent.trim() && (other === element || !isPainted(styleOf(other)))
+      : near.has(other);
   // Whatever is in a box may be as narrow as an arrow. What comes after a link on its line is found where it begins.
   const stepPx = flows ? 12 : 6;
-  // The pointer may not meet what is beside a link, or in it.
-  const others = flows ? lines.get(element.parentElement?.children) : untouchablesOf(element);
+  const beside = lines.get(element.parentElement?.children) ?? [];
+  const others = untouchablesOf(element).concat(beside.flatMap(([box, its]) => (its === element ? [] : [box])));
   return (name, font, inset, middle) => {
     const width = font * characters;
     const left = isRtl ? line.left + inset : line.right - inset - width;
@@ -240,12 +267,11 @@ function createIsFree(element, characters, line, flows, isRtl, near, holders, li
       line.left - 1 < left + width &&
       line.bottom - BELOW * line.height > top &&
       line.top + ABOVE * line.height < bottom;
-    if (holders.some((holder) => left < holder.left || left + width > holder.right)) return;
-    if (others?.some(isHit)) return;
+    const isOut = (holder) => left < holder.left || left + width > holder.right || top < holder.top || bottom > holder.bottom;
+    if (holders.some(isOut) || others.some(isHit)) return;
     for (let across = 0, y = top; across < width + stepPx; across += stepPx) {
-      const there = root.elementFromPoint(left + Math.min(across, width), y);
-      // Above is the border of what is there, or the backdrop of a dialog.
-      if (!isPlain(there) || y < there.getBoundingClientRect().top + there.clientTop) return;
+      const there = root.elementFromPoint(left + Math.min(across, width - 1), y);
+      if (!isPlain(there)) return;
       // In the link's own shadow root, the host stands for what has no element there.
       const drawn = there.shadowRoot === root ? root : there;
       if (!lines.has(drawn)) lines.set(drawn, drawn.shadowRoot || isAdorned(there) || linesOf(drawn));
@@ -274,18 +300,19 @@ export function findPlace(element, text, lines, sizes) {
   const zoom = zoomOf(element);
   const size = parseFloat(style.fontSize) * zoom;
   const flows = isText(element, style, size);
-  const [near, holders, isHolding] = ((flows || !isInline) && lookAround(element, flows, sizes)) || [];
+  const range = new Range();
+  range.selectNodeContents(element);
+  // Its last line, which has no width after a block.
+  const line = [...(flows && !isInline ? range : element).getClientRects()].at(-1);
+  if (!line?.width) return;
+  const middle = (line.top + line.bottom) / 2;
+  const [near, holders, isHolding, behind] = ((flows || !isInline) && lookAround(element, flows, middle, sizes)) || [];
   if (!near || isUnfit(element, style, flows) || (isHolding && !canHold(element, style, lines))) return;
   // It would have more to scroll to, as any box of which a number hangs out.
   if (isHolding && !isInline) holders.push(box);
   const isRtl = style.direction === "rtl";
   const padding = isInline ? parseFloat(style.paddingInlineEnd) * zoom : 0;
-  const range = new Range();
-  range.selectNodeContents(element);
-  // Its last line, which has no width after a block.
-  const line = [...(flows && !isInline ? range : element).getClientRects()].at(-1);
-  if (!line?.width || (flows && (RTL.test(element.textContent) !== isRtl || isInTallLine(element, line, size, lines)))) return;
-  const middle = (line.top + line.bottom) / 2;
+  if (flows && (RTL.test(element.textContent) !== isRtl || isInTallLine(element, line, size, lines))) return;
   const shown = element.getRootNode().elementFromPoint((line.left + line.right) / 2, middle);
   // In a view transition, only a picture of the page is there.
   if (shown === element.ownerDocument.documentElement) return LATER;
@@ -299,5 +326,5 @@ export function findPlace(element, text, lines, sizes) {
     ? (!padding && isFree("beside", font, -font * (GAP + characters), middle)) ||
       (small * characters <= line.width && isFree("above small", small, padding, middle - small * RAISE))
     : isFree("box end", font, font * GAP, middle) || isFree("box small top", small, small * GAP, box.top + small * CORNER);
-  return place && place + (isHolding ? " held" : "") + (isRtl ? " rtl" : "");
+  return place && place + (isHolding ? " held" : "") + (isRtl ? " rtl" : "") + (behind && isLikeDot(behind) ? " tinted" : "");
 }

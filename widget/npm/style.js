@@ -34,13 +34,15 @@ direction:ltr;\
 letter-spacing:normal;\
 text-indent:.8em;\
 white-space:nowrap;\
-background:radial-gradient(circle at .28em,var(--viewers-dot,#1a9f52) .25em,#0000 .28em);\
+background:radial-gradient(circle at .28em,var(--viewers-dot,var(--viewers-tint,#1a9f52)) .25em,#0000 .28em);\
 color:var(--viewers-color,inherit)}\
 ${at("rtl")}{--viewers-side:-1}\
 ${at("beside")}{translate:calc(var(--viewers-gap,${GAP}em)*var(--viewers-side,1))}\
 ${at("small")}{font-size:var(--viewers-size,${SMALL}em)}\
 ${at("above")}{translate:calc(-100%*var(--viewers-side,1)) -${RAISE}em}\
-${at("box")}{inset-inline-end:${GAP}em;line-height:1}\
+${at("tinted")}{--viewers-tint:currentColor}\
+${at("box")}{right:${GAP}em;line-height:1}\
+${link(`~=box][${PLACE}~=rtl`)}::after{inset:auto auto auto ${GAP}em}\
 ${at("end")}{top:50%;translate:0 -50%}\
 ${at("top")}{top:${GAP}em}\
 ${link(`][${LABEL}`)}::after{${content(LABEL)}}}`;
