@@ -53,12 +53,12 @@ function gather(root) {
 /** What `begin` was given, and the options for listeners, which end with the widget. */
 let engine, load, rule, css, shown, counted, stopping, listening, observer, sight;
 /** Lists of elements to look at. */
-const lists = new Map();
+let lists;
 let lastList = 0;
 /** The links by their slots, the slots by their links, and the slots that are free. */
 const [elements, slots, free] = [[undefined], new Map(), []];
 /** Documents and shadow roots, and the sheet that each has of us. */
-const [roots, sheets] = [[undefined], [undefined]];
+let roots, sheets;
 /** What an `href` means, for each root. Resolving it costs a browser more than everything else that is done for a link. */
 let meanings, asked, isDesigned;
 
@@ -77,12 +77,14 @@ export function begin(options, ownersRule, itsEngine, callbacks, extras) {
   counted = `:is(${options.links}):is([href],svg *):not([${IGNORE}],[${IGNORE}] *,${EDITED},${EDITED} *)`;
   stopping = new AbortController();
   // Options have no prototype, here and elsewhere: some pages have given one to all objects, such as a `signal` or `once`.
-  listening = { __proto__: null, signal: stopping.signal };
-  for (const table of [elements, roots, sheets]) table.length = 1;
-  dom.drop();
+  // All hear what happens inside of elements, too.
+  listening = { __proto__: null, signal: stopping.signal, capture: true, passive: true };
+  elements.length = 1;
   free.length = 0;
-  for (const table of [slots, lists]) table.clear();
-  meanings = new WeakMap();
+  slots.clear();
+  dom.drop();
+  [roots, sheets] = [[undefined], [undefined]];
+  [lists, meanings] = [new Map(), new WeakMap()];
   isDesigned = document.designMode === "on";
   observer = new MutationObserver(safely(onChange));
   sight = new IntersectionObserver(dom.look);
@@ -215,12 +217,12 @@ const dom = {
     sheet.replaceSync(`@layer ${layerIn(root)}{${css}}`);
     adopt(root, (sheets[number] = sheet));
     observer.observe(root, { __proto__: null, childList: true, subtree: true, attributeFilter: WATCHED });
-    const capturing = { ...listening, __proto__: null, capture: true, passive: true };
-    for (const type of ["scroll", "click", "transitionend"]) root.addEventListener(type, engine.scrolled, capturing);
-    for (const type of ["pointerover", "focusin", "focusout"]) root.addEventListener(type, onPoint, capturing);
-    root.addEventListener("load", onLoad, capturing);
-    windowOf(root).addEventListener("resize", engine.scrolled, listening);
-    windowOf(root).document.fonts.addEventListener("loadingdone", engine.scrolled, listening);
+    const on = (target, types, react) => types.split(" ").forEach((type) => target.addEventListener(type, react, listening));
+    on(root, "scroll click transitionend", engine.scrolled);
+    on(root, "pointerover focusin focusout", onPoint);
+    on(root, "load", onLoad);
+    on(windowOf(root), "resize", engine.scrolled);
+    on(windowOf(root).document.fonts, "loadingdone", engine.scrolled);
   },
   isGone: (number) => !(roots[number].isConnected && windowOf(roots[number])),
   close(number) {

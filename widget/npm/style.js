@@ -10,7 +10,7 @@ export const LABEL = "data-viewers-label";
 export const PLACE = "data-viewers-place";
 
 /** A text as a string of CSS. */
-const quote = (text) => `"${text.replace(/["\\\n]/g, (character) => `\\${character.charCodeAt(0).toString(16)} `)}"`;
+const quote = (text) => JSON.stringify(text.replace(/\s/g, " "));
 
 /**
  * The style of every count: a dot and a small number, out of the flow where the link's text ends, or in a box. So nothing on the
