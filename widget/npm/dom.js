@@ -92,10 +92,7 @@ export function begin(options, ownersRule, itsEngine, callbacks, extras) {
   return Object.assign(dom, shown, callbacks, socket, tab, extras.createChannel?.(engine, listening));
 }
 
-const list = (found) => {
-  if (found.length > 0) lists.set(++lastList, found);
-  return found.length && lastList;
-};
+const list = (found) => (found.length > 0 && lists.set(++lastList, found) ? lastList : 0);
 const at = (number, idx) => lists.get(number)[idx];
 /** A page that sets its own sheets drops ours, which nobody tells us. */
 const adopt = (root, sheet) => {

@@ -36,7 +36,6 @@ export function createSubscriptions(engine, rule) {
     attach,
     detach(subscription) {
       const number = all.indexOf(subscription);
-      if (number < 1) return;
       engine.detach(number);
       all[number] = undefined;
     },
