@@ -19,7 +19,11 @@ const weigh = (content) => ({
   brotli: brotliCompressSync(content, brotliBest).length,
 });
 const add = (one, other) => ({ raw: one.raw + other.raw, gzip: one.gzip + other.gzip, brotli: one.brotli + other.brotli });
-const file = (name) => weigh(readFileSync(path.join(dist, name)));
+/** What is served. */
+const file = (name) => {
+  const [raw, gzip, brotli] = ["", ".gz", ".br"].map((ending) => readFileSync(path.join(dist, name + ending)).length);
+  return { raw, gzip, brotli };
+};
 
 // live.js names what it loads. Two JavaScript files it does not name: the widget for pages that pin it, and the module without wasm.
 const live = readFileSync(path.join(dist, "live.js"), "utf8");
