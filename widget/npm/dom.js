@@ -179,7 +179,7 @@ const dom = {
     let known = meanings.get(root);
     if (!known) meanings.set(root, (known = new Map()));
     // In SVG, `href` is an object. Elsewhere the browser would have to resolve it.
-    const inSvg = "ownerSVGElement" in element ? element.href.baseVal : undefined;
+    const inSvg = element.ownerSVGElement === undefined ? undefined : element.href.baseVal;
     const href = inSvg ?? element.getAttribute("href");
     asked = [element, known, href, inSvg];
     return known.get(href) ?? -1;

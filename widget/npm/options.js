@@ -1,7 +1,7 @@
 /** The options: their values and defaults. On a script tag they are `data-*` attributes, or parameters of its address. */
 
 /** Yes or no. An attribute without a value means yes. */
-const flag = (value) => (typeof value === "object" ? undefined : { __proto__: null, "": true, true: true, false: false }[value]);
+const flag = (value) => (typeof value !== "object" && /^(true|false|)$/.test(value) ? `${value}` !== "false" : undefined);
 /** A text. */
 const like = (pattern) => (value) => (pattern.test(value) ? `${value}` : undefined);
 /** A number from 0 up, or `undefined`. */
@@ -62,7 +62,7 @@ export function readOptions(given, home) {
     else options[name] = understood;
   }
   // Readers who ask sites not to track them are not counted. Programs are not counted either.
-  const isBot = navigator.webdriver || BOT.test(navigator.userAgent);
-  if (navigator.globalPrivacyControl || (isBot && options.bots === "watch")) options.observe = true;
+  const isBot = options.bots === "watch" && (navigator.webdriver || BOT.test(navigator.userAgent));
+  if (isBot || navigator.globalPrivacyControl) options.observe = true;
   return options;
 }

@@ -20,7 +20,7 @@ function read(text) {
     const message = JSON.parse(text);
     if (message[WIRE_TYPE] === WIRE_UPDATE) {
       for (const [id, viewers] of Object.entries(message[WIRE_CONNECTIONS])) {
-        if (Number.isSafeInteger(viewers) && viewers >= 0) lines += `${viewers} ${id}\n`;
+        if (viewers >= 0 && Number.isSafeInteger(viewers)) lines += `${viewers} ${id}\n`;
       }
     }
   } catch {
@@ -49,11 +49,12 @@ export function createSocket(engine, listening, createFrame) {
   const open = (room) => {
     const [rooms, id, parameter] = room.split(" ");
     // A parameter after the page's id begins the query, unless the id did.
-    const suffix = /\?/.test(rooms) ? parameter : parameter.replace("&", "?");
+    const suffix = rooms.includes("?") ? parameter : parameter.replace("&", "?");
     const socket = new (frame?.window ?? window).WebSocket(rooms + encodeURIComponent(id) + suffix);
     current = socket;
     // For `debug`.
-    const state = (page().room = { ...page().room, socket });
+    const state = (page().room ??= {});
+    state.socket = socket;
     const on = (type, react) => socket.addEventListener(type, safely((event) => socket === current && react(event)));
     on("open", () => {
       state.wasOpen = true;

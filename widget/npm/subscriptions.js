@@ -27,9 +27,8 @@ export function createSubscriptions(engine, rule) {
     }
   };
   const attach = (subscription) => {
-    let number = all.indexOf(subscription);
-    if (number < 1) number = all.push(subscription) - 1;
-    engine.attach(number, addressOf(subscription.url));
+    if (!all.includes(subscription)) all.push(subscription);
+    engine.attach(all.indexOf(subscription), addressOf(subscription.url));
   };
 
   return {

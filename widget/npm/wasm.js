@@ -47,12 +47,9 @@ export const bringUp = (getModule) =>
   }));
 
 async function instantiate(getModule) {
-  let source = await getModule();
-  if (source instanceof Response) {
-    if (!source.ok) throw new Error(`${source.status} ${source.url}`);
-    source = await source.arrayBuffer();
-  }
-  const { instance } = await WebAssembly.instantiate(source, imports);
+  const source = await getModule();
+  if (source.ok === false) throw new Error(`${source.status} ${source.url}`);
+  const { instance } = await WebAssembly.instantiate((await source.arrayBuffer?.()) ?? source, imports);
   return open(instance.exports);
 }
 

@@ -65,14 +65,12 @@ function createHandle(given, home, loadEngine) {
 
 /** Brings the Rust and the browser together. */
 function runWidget(options, engine, rule, extras) {
-  const { server, path, scope, hash, query, canonical, mistakes } = options;
+  const { server, path, scope, hash, query, canonical, mistakes, min, hiddenAfter, mergeTabs, observe, self } = options;
   const subscriptions = createSubscriptions(engine, rule);
   engine.setDom(begin(options, rule, engine, { notify: subscriptions.notify, moved: subscriptions.renew, load }, extras));
   page().widget = subscriptions;
   const rooms = server.replace(/^http/, "ws").replace(/\/+$/, "") + path;
-  const { min, hiddenAfter, mergeTabs, observe } = options;
-  const omitsSelf = options.self === "omit" && !observe;
-  engine.start(rooms, query, scope === "all", hash, canonical === "follow", min, hiddenAfter, mergeTabs, observe, omitsSelf);
+  engine.start(rooms, query, scope === "all", hash, canonical === "follow", min, hiddenAfter, mergeTabs, observe, self === "omit" && !observe);
 
   let stopAdvice;
   const named = (canonical === "follow" && document.head?.querySelector("link[rel~=canonical]")) || location;
