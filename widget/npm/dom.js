@@ -5,6 +5,7 @@
 
 import { KEY, viewersEvent } from "./page.js";
 import { NAMES, createAnnotations } from "./annotate.js";
+import { load } from "./load.js";
 import { COUNT, PLACE, layerIn, style } from "./style.js";
 import { createShown } from "./shown.js";
 import { createSocket } from "./socket.js";
@@ -51,7 +52,7 @@ function gather(root) {
 }
 
 /** What `begin` was given, and the options for listeners, which end with the widget. */
-let engine, load, rule, css, shown, counted, stopping, listening, observer, sight;
+let engine, rule, css, shown, counted, stopping, listening, observer, sight;
 /** Lists of elements to look at. */
 let lists;
 let lastList = 0;
@@ -67,12 +68,12 @@ let meanings, asked, isDesigned;
  * @param {object} options as `readOptions` has understood them
  * @param {(address: string) => string} ownersRule
  * @param {object} itsEngine the functions that the Rust exports
- * @param {object} callbacks `notify` a subscription's number of its viewers, `moved`, `load` what few pages need
+ * @param {object} subscriptions `notify` a subscription's number of its viewers, `moved`
  * @param {object} extras for Firefox `createFrame`, for merged tabs `createChannel`
  */
-export function begin(options, ownersRule, itsEngine, callbacks, extras) {
-  [engine, rule, load] = [itsEngine, ownersRule, callbacks.load];
-  shown = createShown(options.label, load, (slot, element, viewers) => elements[slot] === element && dom.write(slot, viewers));
+export function begin(options, ownersRule, itsEngine, subscriptions, extras) {
+  [engine, rule] = [itsEngine, ownersRule];
+  shown = createShown(options.label, (slot, element, viewers) => elements[slot] === element && dom.write(slot, viewers));
   css = style(options);
   counted = `:is(${options.links}):is([href],svg *):not([${IGNORE}],[${IGNORE}] *,${EDITED},${EDITED} *)`;
   stopping = new AbortController();
@@ -88,8 +89,8 @@ export function begin(options, ownersRule, itsEngine, callbacks, extras) {
   isDesigned = document.designMode === "on";
   observer = new MutationObserver(safely(onChange));
   sight = new IntersectionObserver(dom.look);
-  const [socket, tab] = [createSocket(engine, listening, extras.createFrame), createTab(engine, rule, listening)];
-  return Object.assign(dom, shown, callbacks, socket, tab, extras.createChannel?.(engine, listening));
+  const socket = createSocket(engine, listening, extras.createFrame);
+  return Object.assign(dom, shown, subscriptions, socket, createTab(engine, rule, listening), extras.createChannel?.(engine, listening));
 }
 
 const list = (found) => (found.length > 0 && lists.set(++lastList, found) ? lastList : 0);

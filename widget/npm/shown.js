@@ -1,15 +1,16 @@
 /** What is shown for a number: in most languages, and below a thousand, the number itself. All else is loaded when it is needed. */
 
+import { load } from "./load.js";
+
 /** In these languages, numbers below `LONG` are written as JavaScript does. */
 const PLAIN = /^(de|en|es|fr|it|ja|pl|pt|ru|zh)(-\w\w)?$/;
 const LONG = 1000;
 
 /**
  * @param {string} label the option
- * @param {(use: (extras: object) => void) => void} load calls back with what few pages need
  * @param {(slot: number, element: Element, viewers: number) => void} write called with the numbers that had to wait
  */
-export function createShown(label, load, write) {
+export function createShown(label, write) {
   let language, labels, textOf;
   let waiting = [];
   return {

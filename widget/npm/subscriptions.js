@@ -41,7 +41,7 @@ export function createSubscriptions(engine, rule) {
     count: (url) => known(engine.count(addressOf(url)) ?? -1),
     notify,
     /** Attaches all subscriptions again, because their addresses may now mean other pages. */
-    renew: () => page().subscriptions.forEach(attach),
+    moved: () => page().subscriptions.forEach(attach),
     /** Drops all subscriptions. */
     stop() {
       all.length = 0;

@@ -1,16 +1,12 @@
 /** Starts and stops the widget. A page has one, however often and from wherever it is started. */
 
 import { begin } from "./dom.js";
+import { load, loadExtras } from "./load.js";
 import { readOptions } from "./options.js";
 import { count, page, subscribe, tidy } from "./page.js";
 import { isFirefox } from "./socket.js";
 import { createSubscriptions } from "./subscriptions.js";
 import { fail, outside, safely } from "./warn.js";
-
-/** Loads the code that few pages need. */
-const loadExtras = () => import(EXTRAS_FILE);
-/** Has it used as soon as it is there. */
-const load = (use) => loadExtras().then(use).catch(fail);
 
 /**
  * Starts the widget unless one runs, and returns its handle. It never throws: an error is one warning in the console.
@@ -67,7 +63,7 @@ function createHandle(given, home, loadEngine) {
 function runWidget(options, engine, rule, extras) {
   const { server, path, scope, hash, query, canonical, mistakes, min, hiddenAfter, mergeTabs, observe, self } = options;
   const subscriptions = createSubscriptions(engine, rule);
-  engine.setDom(begin(options, rule, engine, { notify: subscriptions.notify, moved: subscriptions.renew, load }, extras));
+  engine.setDom(begin(options, rule, engine, subscriptions, extras));
   page().widget = subscriptions;
   const rooms = server.replace(/^http/, "ws").replace(/\/+$/, "") + path;
   engine.start(rooms, query, scope === "all", hash, canonical === "follow", min, hiddenAfter, mergeTabs, observe, self === "omit" && !observe);
