@@ -109,7 +109,8 @@ const dropStrays = safely(() => new Set(strays.splice(0)).forEach(gather));
 /** Tells the Rust what the page did. */
 function onChange(records) {
   const found = [];
-  let [hasLost, isElsewhere] = [false, isRedesigned()];
+  let hasLost = false;
+  let isElsewhere = isRedesigned();
   let isTheirs = isElsewhere;
   for (const { target, type, attributeName, addedNodes, removedNodes } of records) {
     if (NAMES.includes(attributeName)) {
@@ -241,10 +242,10 @@ const dom = {
   },
   tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),
   end() {
-    stopping.abort();
     shown.forget();
     observer.disconnect();
     sight.disconnect();
+    stopping.abort();
     dom.leave();
   },
 };

@@ -22,7 +22,7 @@ export function tidy() {
 /** Calls `callback` with the viewers of the page at `url` (or of this page): at once if they are known, and whenever they change. */
 export function subscribe(url, callback) {
   // On a server nothing would ever end the subscription.
-  if (typeof document === "undefined") return () => {};
+  if (!globalThis.document) return () => {};
   const { widget, subscriptions } = page();
   // In Angular, the callback runs in the zone in which it was given.
   const zone = globalThis.Zone?.current;

@@ -78,8 +78,7 @@ export function createSocket(engine, listening, createFrame) {
         open(room);
         return true;
       } catch {
-        // For example `ws:` on an `https:` page.
-        return false;
+        // For example `ws:` on an `https:` page. There is no connection then.
       }
     },
     send: (text) => current?.send(text),

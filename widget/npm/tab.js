@@ -33,7 +33,7 @@ export function createTab(engine, rule, listening) {
       on(globalThis.navigation, "currententrychange");
     },
     isHidden: () => document.hidden,
-    isPrerendering: () => Boolean(document.prerendering),
+    isPrerendering: () => document.prerendering,
     here() {
       const named = document.head?.querySelector("link[rel~=canonical]")?.href ?? "";
       // Without the Navigation API we compare the length of the history, which stays the same if an address is replaced.
