@@ -199,16 +199,9 @@ fn handle_next() -> Option<Vec<Effect>> {
     let mut events = EVENTS.try_lock().ok()?;
     let event = (!events.is_empty()).then(|| events.remove(0))?;
     drop(events);
-    if matches!(event, Event::Stop) {
-        let mut effects = Vec::new();
-        if let Some(widget) = slot.take() {
-            effects.push(Effect::Stop(widget));
-        }
-        return Some(effects);
-    }
     let Some(widget) = slot.as_mut() else { return Some(Vec::new()) };
     widget.handle(event);
-    Some(std::mem::take(&mut widget.effects))
+    Some(std::mem::take(&mut widget.effects.0))
 }
 
 fn take_effect(effect: Effect) {
@@ -218,7 +211,12 @@ fn take_effect(effect: Effect) {
         Effect::Erase(slot) => dom::write(slot, -1.0),
         Effect::Notify { number, viewers } => dom::notify(number, viewers),
         Effect::Moved => dom::moved(),
-        Effect::Stop(mut widget) => widget.stop(),
+        Effect::Stop => {
+            let stopped = WIDGET.try_lock().ok().and_then(|mut slot| slot.take());
+            if let Some(mut widget) = stopped {
+                widget.stop();
+            }
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Widget {
     /// Whether some shown numbers still wait for the server to confirm them.
     is_settling: bool,
     /// What runs when the widget is free again.
-    pub(crate) effects: Vec<Effect>,
+    pub(crate) effects: Effects,
 }
 
 /// An event of the browser or the page.
@@ -77,6 +77,7 @@ pub(crate) enum Event {
 }
 
 /// Work that calls the page's own code. It runs when the widget is free, because the page may call us.
+#[derive(Clone, Copy)]
 pub(crate) enum Effect {
     /// Write some numbers.
     Write {
@@ -93,7 +94,20 @@ pub(crate) enum Effect {
     },
     /// All addresses may lead to other pages.
     Moved,
-    Stop(Box<Widget>),
+    /// Take the widget away.
+    Stop,
+}
+
+/// The effects of one event.
+#[derive(Default)]
+pub(crate) struct Effects(pub(crate) Vec<Effect>);
+
+impl Effects {
+    // Not inlined, because readers would download a copy for each use.
+    #[inline(never)]
+    pub(crate) fn push(&mut self, effect: Effect) {
+        self.0.push(effect);
+    }
 }
 
 impl Widget {
@@ -109,7 +123,7 @@ impl Widget {
             socket: Socket::new(rooms),
             timers: Timers::new(),
             is_settling: false,
-            effects: Vec::new(),
+            effects: Effects::default(),
         }
     }
 
@@ -117,8 +131,7 @@ impl Widget {
     pub(crate) fn handle(&mut self, event: Event) {
         match event {
             Event::Start => self.start(),
-            // `handle_next` handles this event.
-            Event::Stop => {}
+            Event::Stop => self.effects.push(Effect::Stop),
             Event::Due(alarm) => self.due(alarm),
             Event::Changed(list, has_lost, is_elsewhere) => self.changed(list, has_lost, is_elsewhere),
             Event::Loaded(list) => self.loaded(list),
