@@ -121,24 +121,21 @@ impl Pages {
         let told = self.pages.iter().filter(|page| page.told).count();
         let free = MAX_LINKS_PER_CONNECTION.saturating_sub(told);
 
-        let mut message = Message::new(wire::SUBSCRIBE);
-        for page in self.pages.iter_mut().filter(|page| !page.told && page.wanted > 0).take(free) {
-            page.told = message.add(page.id.as_str());
-            if !page.told {
-                break;
-            }
-        }
-        if message.is_empty() {
-            message = Message::new(wire::UNSUBSCRIBE);
-            for page in self.pages.iter_mut().filter(|page| page.told && page.wanted == 0) {
-                page.told = !message.add(page.id.as_str());
-                if page.told {
+        for (kind, is_wanted, most) in [(wire::SUBSCRIBE, true, free), (wire::UNSUBSCRIBE, false, usize::MAX)] {
+            let mut message = Message::new(kind);
+            let outdated = |page: &&mut Page| page.told != is_wanted && (page.wanted > 0) == is_wanted;
+            for page in self.pages.iter_mut().filter(outdated).take(most) {
+                if !message.add(page.id.as_str()) {
                     break;
                 }
+                page.told = is_wanted;
+            }
+            if !message.is_empty() {
+                return Some(message.finish());
             }
         }
-        self.has_news = !message.is_empty();
-        self.has_news.then(|| message.finish())
+        self.has_news = false;
+        None
     }
 
     /// Removes the pages that are not watched, except those that the server still sends counts of.
