@@ -43,27 +43,18 @@ pub(crate) struct Socket {
     is_probing: bool,
 }
 
+#[derive(Clone, Copy)]
 enum State {
     /// In no room, and not connecting.
     Away,
-    Connecting(Connection),
+    Connecting,
     Open {
-        _connection: Connection,
         since_ms: f64,
     },
     /// The connection was lost or refused, and we will try again.
     Waiting,
     /// The server refuses us in this room.
     Refused,
-}
-
-/// The browser's WebSocket. It is closed when this is dropped.
-struct Connection;
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        dom::disconnect();
-    }
 }
 
 impl Socket {
@@ -100,12 +91,12 @@ impl Socket {
 
     /// Opens the room's WebSocket. The old one is closed first, so that a viewer is never counted twice.
     pub(crate) fn connect(&mut self) {
-        self.state = State::Away;
+        self.end(State::Away);
         self.heard();
         dom::wait(alarm::RETRY, -1.0);
         let Some(room) = &self.room else { return dom::leave() };
         self.state = if dom::connect(room) {
-            State::Connecting(Connection)
+            State::Connecting
         } else {
             // Trying again would not help.
             dom::warn(&join(&["cannot connect to ", room]));
@@ -115,10 +106,9 @@ impl Socket {
 
     /// The connection is open. If an earlier one was lost, returns for how many milliseconds lower counts should be held back.
     pub(crate) fn opened(&mut self) -> Option<f64> {
-        self.state = match std::mem::replace(&mut self.state, State::Away) {
-            State::Connecting(connection) => State::Open { _connection: connection, since_ms: now_ms() },
-            other => other,
-        };
+        if matches!(self.state, State::Connecting) {
+            self.state = State::Open { since_ms: now_ms() };
+        }
         self.pace = Pace::default();
         std::mem::take(&mut self.lost).then(|| self.backoff.ceiling_ms().max(SHORTEST_HOLD_MS).into())
     }
@@ -149,7 +139,7 @@ impl Socket {
     /// The connection is gone. Returns whether we will connect again, or `None` if it was an old connection.
     pub(crate) fn closed(&mut self, code: u16, reason: &str) -> Option<bool> {
         match self.state {
-            State::Connecting(_) => {}
+            State::Connecting => {}
             State::Open { since_ms, .. } => {
                 self.lost = true;
                 self.backoff.lived(now_ms() - since_ms);
@@ -162,14 +152,20 @@ impl Socket {
             self.retry_later();
         } else {
             dom::warn(&join(&["refused by ", &self.rooms, ": ", reason]));
-            self.state = State::Refused;
+            self.end(State::Refused);
         }
         Some(is_back_soon)
     }
 
     fn retry_later(&mut self) {
         dom::wait(alarm::RETRY, self.backoff.next_delay_ms(random()));
-        self.state = State::Waiting;
+        self.end(State::Waiting);
+    }
+
+    /// Closes the browser's WebSocket, if there is one.
+    fn end(&mut self, state: State) {
+        self.state = state;
+        dom::disconnect();
     }
 
     /// In how many milliseconds a message may be sent. `None` while there is no connection.
