@@ -4,7 +4,7 @@ use connection_counter_protocol::{MAX_LINKS_PER_CONNECTION, PageId, wire};
 
 use crate::count::{Count, UNKNOWN};
 use crate::message::Message;
-use crate::rules::split_before;
+use crate::rules::split_around;
 
 /// The key that stands for no page.
 pub(crate) const NONE: u32 = 0;
@@ -155,11 +155,11 @@ impl Pages {
     pub(crate) fn hear(&mut self, lines: &str, hold_falls: bool) {
         let mut rest = lines;
         while !rest.is_empty() {
-            let (line, after) = split_before(rest, b'\n');
-            rest = after.get(1..).unwrap_or_default();
-            let (digits, id) = split_before(line, b' ');
+            let (line, after) = split_around(rest, b'\n');
+            rest = after;
+            let (digits, id) = split_around(line, b' ');
             let viewers = digits.bytes().fold(0.0, |sum, digit| sum * 10.0 + f64::from(digit.wrapping_sub(b'0')));
-            if let Some(page) = self.by_id(id.get(1..).unwrap_or_default())
+            if let Some(page) = self.by_id(id)
                 && page.count.hear(viewers, hold_falls)
             {
                 page.is_changed = true;

@@ -43,6 +43,12 @@ fn is_route(fragment: &str) -> bool {
     matches!(fragment.as_bytes(), [b'#', b'/' | b'!', ..])
 }
 
+/// The texts before and after the first `separator`.
+pub(crate) fn split_around(text: &str, separator: u8) -> (&str, &str) {
+    let (before, rest) = split_before(text, separator);
+    (before, rest.get(1..).unwrap_or_default())
+}
+
 /// The text before the first `separator`, and the rest with the separator.
 pub(crate) fn split_before(text: &str, separator: u8) -> (&str, &str) {
     // This searches bytes, because a search for a `char` would add more code.

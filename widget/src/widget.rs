@@ -7,7 +7,7 @@ use crate::dom::{self, now_ms};
 use crate::host_page::{HostPage, Place};
 use crate::links::{Links, Roots};
 use crate::pages::Pages;
-use crate::rules::{Rules, split_before};
+use crate::rules::{Rules, split_around};
 use crate::socket::Socket;
 use crate::subscriptions::Subscriptions;
 use crate::tab::{self, Tab};
@@ -214,9 +214,8 @@ impl Widget {
         let is_here = self.tab.is_here();
         let here = dom::here();
         let is_elsewhere = !here.is_empty() && {
-            let (how, rest) = split_before(&here, b'\n');
-            let (address, canonical) = split_before(rest.get(1..).unwrap_or_default(), b'\n');
-            let canonical = canonical.get(1..).unwrap_or_default();
+            let (how, rest) = split_around(&here, b'\n');
+            let (address, canonical) = split_around(rest, b'\n');
             self.host.arrive(Place { address, canonical, is_replaced: !how.is_empty() })
         };
         self.join(is_here);
