@@ -58,7 +58,7 @@ pub(crate) fn is_of_visit(parameter: &[u8]) -> bool {
                 b'*' => true,
                 b'#' => rest.is_empty() && !value.iter().all(u8::is_ascii_digit),
                 b'?' => rest.is_empty() && is_token(value),
-                last => rest.eq_ignore_ascii_case(&[*last]),
+                last => matches!(rest, [one] if one.eq_ignore_ascii_case(last)),
             }
     })
 }

@@ -8,8 +8,8 @@ use crate::rules::{Rules, split_before};
 /// The page that the widget is on, as it was when it was last checked.
 pub(crate) struct HostPage {
     rules: Rules,
-    /// The site of all its addresses.
-    site: String,
+    /// The start page of its site.
+    root: Option<PageId>,
     /// Its address. The fragment is left out, unless it is a route.
     address: String,
     /// The page id of its address. `None` if the address is too long, or not on the web.
@@ -38,7 +38,7 @@ impl HostPage {
     pub(crate) fn new(rules: Rules) -> Self {
         Self {
             rules,
-            site: String::new(),
+            root: None,
             address: String::new(),
             by_address: None,
             canonical: None,
@@ -55,8 +55,7 @@ impl HostPage {
             self.by_address = self.rules.page_id(address);
             // This uses only the origin, because an address that is too long for an id still has a site.
             let origin = address.bytes().enumerate().filter(|(_, byte)| *byte == b'/').nth(2);
-            let root = origin.and_then(|(slash, _)| self.rules.page_id(address.get(..=slash)?));
-            self.site = root.as_ref().and_then(PageId::site).unwrap_or_default().into();
+            self.root = origin.and_then(|(slash, _)| self.rules.page_id(address.get(..=slash)?));
             self.address = address.into();
         }
         let canonical = self.rules.page_id(place.canonical).filter(|id| self.rules.heeds_canonical && self.has(id));
@@ -95,7 +94,7 @@ impl HostPage {
     }
 
     fn has(&self, id: &PageId) -> bool {
-        id.site() == Some(&self.site)
+        self.root.as_ref().is_some_and(|root| root.site() == id.site())
     }
 
     /// Whether this page has that id, by its address or by its canonical link.
