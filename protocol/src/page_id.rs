@@ -4,10 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{
-    percent::{holds, push_encoded},
-    visit::is_of_visit,
-};
+use crate::{percent::push_encoded, visit::is_of_visit};
 
 /// The counter room of ids without a site, such as the bare `a` and `b` of hand-written clients.
 pub const DEFAULT_COUNTER_ROOM: &str = "all-pages";
@@ -98,8 +95,9 @@ impl PageId {
         }
         let mut id = host.to_ascii_lowercase();
         push_path(&mut id, path)?;
-        push_query(&mut id, query.strip_prefix('?').unwrap_or(query), only)?;
-        push_fragment(&mut id, fragment.strip_prefix('#').unwrap_or(fragment))?;
+        let [query, fragment] = [query.as_bytes(), fragment.as_bytes()];
+        push_query(&mut id, query.strip_prefix(b"?").unwrap_or(query), only)?;
+        push_fragment(&mut id, fragment.strip_prefix(b"#").unwrap_or(fragment))?;
         Ok(Self(id.into()))
     }
 
@@ -210,10 +208,7 @@ fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
         id.push('/');
         // This also stops at a long row of slashes, which would otherwise take a long time.
         within_limit(id)?;
-        push_encoded(id, segment, PLAIN_IN_PATH)?;
-        if holds(segment, b';') {
-            drop_session(id, start + 1);
-        }
+        push_segment(id, segment)?;
         match id.as_bytes().get(start..) {
             Some(b"/.") => id.truncate(start),
             Some(b"/..") => {
@@ -224,8 +219,13 @@ fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
         }
     }
     // Empty segments are removed last, because `..` may refer to one of them, as in a browser.
-    while let Some(at) = id.as_bytes().windows(2).position(|pair| pair == b"//") {
-        id.remove(at);
+    let resolved = id.split_off(root);
+    let mut last = None;
+    for byte in resolved.bytes() {
+        if byte != b'/' || last != Some(byte) {
+            id.push(char::from(byte));
+        }
+        last = Some(byte);
     }
     while id.len() > root && id.as_bytes().ends_with(b"/") || id.as_bytes().ends_with(b"/index.html") {
         drop_last_segment(id, root);
@@ -236,18 +236,19 @@ fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
     Ok(())
 }
 
-/// Drops a session such as `;jsessionid=…` from the segment that begins at `start`.
-fn drop_session(id: &mut String, start: usize) {
-    let segment = id.split_off(start);
-    let mut rest = segment.as_str();
-    while !rest.is_empty() {
-        let end = rest.bytes().skip(1).position(|byte| byte == b';').map_or(rest.len(), |at| at + 1);
-        let (part, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
-        if !matches!(part.as_bytes(), [b';', parameter @ ..] if is_of_visit(parameter)) {
-            id.push_str(part);
+/// Appends a segment without sessions such as `;jsessionid=…`.
+fn push_segment(id: &mut String, segment: &[u8]) -> Result<(), PageIdError> {
+    let mut parts = segment.split(|byte| *byte == b';');
+    push_encoded(id, parts.next().unwrap_or_default(), PLAIN_IN_PATH)?;
+    for part in parts {
+        let start = id.len();
+        id.push(';');
+        push_encoded(id, part, PLAIN_IN_PATH)?;
+        if id.as_bytes().get(start + 1..).is_some_and(is_of_visit) {
+            id.truncate(start);
         }
-        rest = after;
     }
+    Ok(())
 }
 
 fn drop_last_segment(id: &mut String, root: usize) {
@@ -256,53 +257,45 @@ fn drop_last_segment(id: &mut String, root: usize) {
 }
 
 /// Appends `?a=1&b=2`, or nothing.
-fn push_query(id: &mut String, query: &str, only: Option<&ParameterNames>) -> Result<(), PageIdError> {
-    // Parameters are inserted in order. There are few, and a sort function would add a kilobyte to the wasm module.
-    let mut parameters: Vec<String> = Vec::new();
-    let mut bytes = 0;
-    for parameter in query.as_bytes().split(|byte| *byte == b'&').filter(|parameter| !parameter.is_empty()) {
+fn push_query(id: &mut String, query: &[u8], only: Option<&ParameterNames>) -> Result<(), PageIdError> {
+    id.push('?');
+    let start = id.len();
+    for parameter in query.split(|byte| *byte == b'&').filter(|parameter| !parameter.is_empty()) {
         let mut encoded = String::new();
         // A parameter that does not matter may be too long.
         let _ = push_encoded(&mut encoded, parameter, PLAIN_IN_QUERY);
-        if is_of_visit(encoded.as_bytes()) || only.is_some_and(|only| !only.contains(name(&encoded))) {
+        let wanted = name(encoded.as_bytes());
+        if is_of_visit(encoded.as_bytes()) || only.is_some_and(|only| !only.contains(wanted)) {
             continue;
         }
-        bytes += encoded.len();
-        if bytes > PageId::MAX_BYTES {
-            return Err(PageIdError::TooLong);
-        }
-        let comes_before = |other: &String| name(other) <= name(&encoded);
-        // A stranger may send the server hundreds of parameters. The other way is smaller.
-        let place = match cfg!(feature = "host-spelling") {
-            true => parameters.partition_point(comes_before),
-            false => parameters.iter().rposition(comes_before).map_or(0, |idx| idx + 1),
-        };
-        parameters.insert(place, encoded);
+        within_limit(id)?;
+        // Parameters are inserted in order. A sort function would add a kilobyte to the wasm module.
+        let others = id.as_bytes().get(start..).unwrap_or_default().split(|byte| *byte == b'&');
+        let before = others.take_while(|other| !other.is_empty() && name(other) <= wanted);
+        let place = start + before.map(|other| other.len() + 1).sum::<usize>();
+        encoded.push('&');
+        id.insert_str(place, &encoded);
     }
-    let mut separator = '?';
-    for parameter in &parameters {
-        id.push(separator);
-        id.push_str(parameter);
-        separator = '&';
-    }
+    // The `&` after the last one, or the `?` before none.
+    id.truncate(id.len() - 1);
     within_limit(id)
 }
 
 /// Appends `#/route`, or nothing.
-fn push_fragment(id: &mut String, fragment: &str) -> Result<(), PageIdError> {
-    let mut route = fragment.as_bytes();
+fn push_fragment(id: &mut String, fragment: &[u8]) -> Result<(), PageIdError> {
+    let mut route = fragment;
     while let [shorter @ .., b'/'] = route {
         route = shorter;
     }
-    if !matches!(fragment.as_bytes(), [b'/' | b'!', ..]) || matches!(route, b"" | b"!") {
+    if !matches!(fragment, [b'/' | b'!', ..]) || matches!(route, b"" | b"!") {
         return Ok(());
     }
     id.push('#');
     push_encoded(id, route, PLAIN_IN_FRAGMENT)
 }
 
-fn name(parameter: &str) -> &[u8] {
-    parameter.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default()
+fn name(parameter: &[u8]) -> &[u8] {
+    parameter.split(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
 pub(crate) fn within_limit(id: &str) -> Result<(), PageIdError> {
