@@ -72,8 +72,8 @@ impl Socket {
     }
 
     /// What leads to a page's room, with a suffix. `npm/socket.js` makes an address of the three parts.
-    pub(crate) fn room_of(&self, page: &PageId, suffix: &str) -> String {
-        join(&[&self.rooms, " ", page.as_str(), " ", suffix])
+    pub(crate) fn room_of(&self, page: &PageId, [name, value]: [&str; 2]) -> String {
+        join(&[&self.rooms, " ", page.as_str(), " ", name, value])
     }
 
     /// Whether we are in this room, or connecting to it.

@@ -1,7 +1,7 @@
 //! Whether the tab's viewer is here. A page in the back/forward cache, a page that is being prerendered, and a tab that has
 //! been hidden for a while have no viewer. Tabs that are one viewer agree on a token.
 
-use crate::{dom, join, timers::alarm};
+use crate::{dom, timers::alarm};
 
 /// How often to check the connection: often enough after a sleep of the computer, and seldom enough for a server.
 pub(crate) const PROBE_EVERY_MS: f64 = 45_000.0;
@@ -153,14 +153,14 @@ impl Tab {
         }
     }
 
-    /// The parameter for the room's address.
-    pub(crate) fn suffix(&self) -> String {
+    /// The parameter for the room's address, in two parts.
+    pub(crate) fn suffix(&self) -> [&str; 2] {
         if self.observes {
-            "&observe".into()
+            ["&observe", ""]
         } else if self.merges && self.is_agreed {
-            join(&["&viewer=", &self.token])
+            ["&viewer=", &self.token]
         } else {
-            String::new()
+            ["", ""]
         }
     }
 }

@@ -227,7 +227,7 @@ impl Widget {
     }
 
     fn join(&mut self, is_here: bool) {
-        let room = self.host.id().filter(|_| is_here).map(|page| self.socket.room_of(page, &self.tab.suffix()));
+        let room = self.host.id().filter(|_| is_here).map(|page| self.socket.room_of(page, self.tab.suffix()));
         let now_ms = now_ms();
         if self.socket.is_in(room.as_deref()) {
             return;
