@@ -12,11 +12,13 @@ pub(crate) struct Subscriptions {
 impl Subscriptions {
     /// Moves a subscription to another page, or to none. Returns the page that it followed before.
     fn follow(&mut self, number: u32, key: u32, pages: &mut Pages) -> u32 {
-        if !self.all.iter().any(|(other, _)| *other == number) {
-            self.all.push((number, NONE));
-        }
-        let Some((_, followed)) = self.all.iter_mut().find(|(other, _)| *other == number) else { return NONE };
-        let before = std::mem::replace(followed, key);
+        let before = match self.all.iter_mut().find(|(other, _)| *other == number) {
+            Some((_, followed)) => std::mem::replace(followed, key),
+            None => {
+                self.all.push((number, key));
+                NONE
+            }
+        };
         if before != key {
             pages.follow(before, key);
         }
