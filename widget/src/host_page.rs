@@ -93,8 +93,9 @@ impl HostPage {
         if address.is_empty() { self.id().cloned() } else { self.page_at(address, false) }
     }
 
+    /// Whether a page is on this site. The id of a start page is the site and a slash.
     fn has(&self, id: &PageId) -> bool {
-        self.root.as_ref().is_some_and(|root| root.site() == id.site())
+        self.root.as_ref().is_some_and(|root| id.as_str().starts_with(root.as_str()))
     }
 
     /// Whether this page has that id, by its address or by its canonical link.
