@@ -35,6 +35,8 @@ pub(crate) struct Socket {
     /// What leads to the room that we are in, or want to be in.
     room: Option<String>,
     state: State,
+    /// Since when the connection is open.
+    since_ms: f64,
     backoff: Backoff,
     pace: Pace,
     /// A connection broke, and no new one has opened yet.
@@ -43,14 +45,12 @@ pub(crate) struct Socket {
     is_probing: bool,
 }
 
-#[derive(Clone, Copy)]
+#[derive(PartialEq)]
 enum State {
     /// In no room, and not connecting.
     Away,
     Connecting,
-    Open {
-        since_ms: f64,
-    },
+    Open,
     /// The connection was lost or refused, and we will try again.
     Waiting,
     /// The server refuses us in this room.
@@ -64,6 +64,7 @@ impl Socket {
             rooms: rooms.into(),
             room: None,
             state: State::Away,
+            since_ms: 0.0,
             backoff: Backoff::default(),
             pace: Pace::default(),
             lost: false,
@@ -106,8 +107,9 @@ impl Socket {
 
     /// The connection is open. If an earlier one was lost, returns for how many milliseconds lower counts should be held back.
     pub(crate) fn opened(&mut self) -> Option<f64> {
-        if matches!(self.state, State::Connecting) {
-            self.state = State::Open { since_ms: now_ms() };
+        if self.state == State::Connecting {
+            self.state = State::Open;
+            self.since_ms = now_ms();
         }
         self.pace = Pace::default();
         std::mem::take(&mut self.lost).then(|| self.backoff.ceiling_ms().max(SHORTEST_HOLD_MS).into())
@@ -122,8 +124,8 @@ impl Socket {
 
     /// Asks the server whether it is still there. If the viewer has come back, a lost connection is tried again soon.
     pub(crate) fn probe(&mut self, is_back: bool) {
-        match &self.state {
-            State::Open { .. } if !self.is_probing => {
+        match self.state {
+            State::Open if !self.is_probing => {
                 self.is_probing = true;
                 self.send(PROBE);
                 dom::wait(alarm::ANSWER, ANSWER_WITHIN_MS);
@@ -140,9 +142,9 @@ impl Socket {
     pub(crate) fn closed(&mut self, code: u16, reason: &str) -> Option<bool> {
         match self.state {
             State::Connecting => {}
-            State::Open { since_ms, .. } => {
+            State::Open => {
                 self.lost = true;
-                self.backoff.lived(now_ms() - since_ms);
+                self.backoff.lived(now_ms() - self.since_ms);
             }
             _ => return None,
         }
@@ -170,12 +172,12 @@ impl Socket {
 
     /// In how many milliseconds a message may be sent. `None` while there is no connection.
     pub(crate) fn wait_ms(&self) -> Option<f64> {
-        matches!(self.state, State::Open { .. }).then(|| self.pace.wait_ms(now_ms()))
+        (self.state == State::Open).then(|| self.pace.wait_ms(now_ms()))
     }
 
     /// Sends `message`.
     pub(crate) fn send(&mut self, message: &str) {
-        if matches!(self.state, State::Open { .. }) {
+        if self.state == State::Open {
             dom::send(message);
             self.pace.spend(now_ms());
         }
