@@ -132,7 +132,7 @@ fn is_start_page(id: &PageId) -> bool {
 
 /// Whether a page is a hash route.
 fn has_route(id: &PageId) -> bool {
-    id.as_str().bytes().any(|byte| byte == b'#')
+    !split_before(id.as_str(), b'#').1.is_empty()
 }
 
 #[cfg(test)]
