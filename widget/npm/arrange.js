@@ -1,6 +1,7 @@
 /** When places for numbers are looked for: some at a time, and never while the browser is about to draw. */
 
-import { LATER, findPlace, isOurs, sizeOf } from "./place.js";
+import { isOurs } from "./computed.js";
+import { LATER, findPlace, sizeOf } from "./place.js";
 import { safely } from "./warn.js";
 
 /** How many links one turn looks at, and how long it may take, layout aside. After a turn is a rest of so many times as long. */

@@ -80,8 +80,7 @@ export function begin(options, ownersRule, itsEngine, subscriptions, extras) {
   // Options have no prototype, here and elsewhere: some pages have given one to all objects, such as a `signal` or `once`.
   // All hear what happens inside of elements, too.
   listening = { __proto__: null, signal: stopping.signal, capture: true, passive: true };
-  elements.length = 1;
-  free.length = 0;
+  [elements.length, free.length] = [1, 0];
   slots.clear();
   dom.drop();
   [roots, sheets] = [[undefined], [undefined]];

@@ -1,5 +1,8 @@
 /** Finds a place for a link's number where it covers nothing, or none. */
 
+import { CLEAR, isAdorned, isLikeDot, isPainted, isTaken, styleOf, zoomOf } from "./computed.js";
+import { canHold } from "./hold.js";
+
 /** The size of a number, and of one above its link, where lines of text leave little room; of the link's. */
 export const SIZE = 0.7;
 export const SMALL = 0.56;
@@ -22,14 +25,6 @@ const SLACK = 0.25;
 const MOST_PARTS = 500;
 const RTL = /[\u0590-\u08ff\ufb1d-\ufefc]/;
 const UPRIGHT = /^hor.*bnonenone(none|m.*x\(1, 0, 0, 1,)/;
-const NOTHING = /^(none|normal)?$/;
-/** A border, or a colour, that is not to be seen. */
-const CLEAR = /^0|a\(.*, 0\)/;
-/** At how many spots of a link is asked whether something covers it, and what spreads them evenly: the golden ratio. */
-const SPOTS = 256;
-const GOLDEN = 0.618;
-/** What `compareDocumentPosition` answers for what comes before an element and does not contain it. */
-const PRECEDING = 2;
 /** What `findPlace` answers while nothing of the page can be asked for its place. It is none of the other answers that mean nowhere. */
 export const LATER = 0;
 
@@ -38,46 +33,6 @@ export const roomFor = (text) => text && Math.max(text.length, 2);
 
 /** How much there is to scroll to in an element. Whatever hangs out of it makes that more. */
 export const sizeOf = ({ scrollHeight, scrollWidth }) => scrollHeight + scrollWidth;
-
-const styleOf = (element, pseudo) => element.ownerDocument.defaultView.getComputedStyle(element, pseudo);
-
-/** How much the property `zoom` enlarges an element. Its styles and its inner width are those before that. */
-const zoomOf = (element) => element.currentCSSZoom || 1;
-
-/** Whether the page uses the pseudo-element that a number needs. */
-function isTaken(element) {
-  const { content, position } = styleOf(element, "::after");
-  return !NOTHING.test(content) || position !== "static";
-}
-
-/**
- * Whether the pseudo-element of a link's number is not used, or draws that number out of the flow. A page's rule may use it only when
- * the pointer is over the link. While a root has lost our style sheet, nothing is drawn.
- */
-export const isOurs = (element, text) => {
-  const { content, display, position } = styleOf(element, "::after");
-  // Firefox tells the rule instead of the text, and all write some characters in other words.
-  const isNumber = /data-viewers/.test(content) || content.includes(text.split(/["\\\n]/, 1));
-  return NOTHING.test(content) || (isNumber && /^absolute(?!contents)/.test(position + display));
-};
-
-/** Whether an element draws in a pseudo-element. One that only clears floats has no size, and a bullet is before all text. */
-const isAdorned = (element) =>
-  ["::after", "::before"].some((pseudo, isBefore) => {
-    const { content, display, height, position, width } = styleOf(element, pseudo);
-    return !NOTHING.test(content) && parseFloat(height) * parseFloat(width) !== 0 && !(isBefore && display + position === "inlinestatic");
-  });
-
-/** Whether one can see where an element ends. A line below it may be an underline. */
-const isPainted = ({ backgroundColor, backgroundImage, borderRight, boxShadow }) =>
-  !CLEAR.test(backgroundColor) || !CLEAR.test(borderRight) || backgroundImage + boxShadow !== "nonenone";
-
-/** Whether the dot can hardly be told from a colour behind it: how light both are is what counts. */
-function isLikeDot(colour) {
-  const [red, green, blue] = colour.match(/[\d.]+/g);
-  const light = /^ok/.test(colour) ? red ** 3 : (0.2 * red ** 2 + 0.7 * green ** 2 + 0.1 * blue ** 2) / 65025;
-  return light > 0.1 && light < 0.6;
-}
 
 /** Where an element has lines of text of its own. */
 function linesOf(element) {
@@ -172,62 +127,6 @@ function isInTallLine(element, line, size, lines) {
     parseFloat(style.fontSize) * zoomOf(around) * (1 - SLACK) > size ||
     lines.get(children).some(([{ top, bottom }]) => top < line.top - size * SLACK && bottom > line.top + size / 2) ||
     isInTallLine(around, line, size, lines)
-  );
-}
-
-/** What is at many spots of a box. */
-function elementsIn({ left, top, width, height }, root) {
-  const found = new Set();
-  for (let spot = 0; spot < SPOTS; spot += 1) {
-    // Browsers take a point for a pixel, which may not reach over the edge.
-    const x = left + (width - 1) * ((spot * GOLDEN) % 1);
-    found.add(root.elementFromPoint(x, top + ((height - 1) * spot) / SPOTS));
-  }
-  return [...found];
-}
-
-/** Whether something lies over a link, such as a header that stays in sight: a positioned link would come out on top of that. */
-function isCovered(element) {
-  const there = elementsIn(element.getBoundingClientRect(), element.getRootNode());
-  return there.some((other) => other?.contains(element) === false && !element.contains(other));
-}
-
-/** What stays in sight while one scrolls, and is below positioned links that come after it. */
-function stickersOf({ document, innerWidth, innerHeight }) {
-  const known = new Set();
-  for (let at of elementsIn({ left: 0, top: 0, width: innerWidth, height: innerHeight }, document)) {
-    for (; at && !known.has(at); at = at.parentElement) known.add(at);
-  }
-  return [...known].filter((element) => {
-    const { position, zIndex } = styleOf(element);
-    return /^(fixed|sticky)/.test(position) && !(zIndex > 0);
-  });
-}
-
-/** Whether an element is in something that scrolls. */
-const scrolls = (at) => at && (at.scrollHeight > at.clientHeight || at.scrollWidth > at.clientWidth || scrolls(at.parentElement));
-
-/** Whether a positioned link would come out on top of something while one scrolls. Mostly one scrolls down; to the side under a column. */
-function passesUnder(element, stickers) {
-  const box = element.getBoundingClientRect();
-  return scrolls(element) && stickers.some((other) => {
-    const { bottom, left, right, top } = other.getBoundingClientRect();
-    const style = styleOf(other);
-    const isColumn = /^sticky.*\d/.test(style.position + style.left + style.right);
-    const isInWay = (left < box.right && right > box.left) || (isColumn && top < box.bottom && bottom > box.top);
-    return isInWay && element.compareDocumentPosition(other) === PRECEDING;
-  });
-}
-
-/** Whether a link can become what its number is positioned in, and moves or uncovers nothing by that. */
-function canHold(element, { inset, zIndex }, lines) {
-  const view = element.ownerDocument.defaultView;
-  if (!lines.has(view)) lines.set(view, stickersOf(view));
-  return (
-    inset + zIndex + styleOf(element, "::before").position === "autoautostatic" &&
-    ![...element.querySelectorAll("*")].some((part) => styleOf(part).position === "absolute") &&
-    !isCovered(element) &&
-    !passesUnder(element, lines.get(view))
   );
 }
 
