@@ -97,6 +97,20 @@ story("numbers are drawn where no mask and no clip path cuts them", {}, async (s
   assert.deepEqual(await placesOf(await openGuest(stage, "masked")), ["", "above small", "", "beside"]);
 });
 
+story("numbers stand on the colour of labels and bars or nowhere, with a dot that can be told from it", {}, async (stage) => {
+  const tab = await openGuest(stage, "painted");
+  const places = ["", "beside", "above small", "", "above small", "above small tinted", ""];
+  assert.deepEqual(await placesOf(tab), places);
+  const dot = await tab.page.$eval(".green", (link) => getComputedStyle(link, "::after").backgroundImage);
+  assert.match(dot, /rgb\(255, 255, 255\)/, "white as its text");
+});
+
+story("forced colours do not look like labels", {}, async (stage) => {
+  const tab = await openGuest(stage, "ordinary", { media: [{ name: "forced-colors", value: "active" }] });
+  const without = await tab.page.$$eval("[data-shown]:not([data-viewers-place])", (links) => links.map((link) => link.pathname));
+  assert.deepEqual(without, ["/bordered"], "its border is seen now");
+});
+
 const list = (count, item) => Array.from({ length: count }, (_, idx) => item(idx)).join("");
 /** What stays in sight while one scrolls, and no `z-index` that would keep it on top of whatever is positioned. */
 const STICKING = {
