@@ -116,13 +116,14 @@ const writeVersion = (name, content) => {
 // What the server hands out: the script tag, and what it loads from beside itself.
 const wasm = writeVersion("live-*.wasm", readFileSync(shrunk));
 const extras = writeVersion("live-extras-*.js", await bundleShorter("extras.js"));
-const extrasFile = `./${JSON.parse(extras.file)}`;
 const plainJs = writeVersion("live-*.js", await bundleShorter("plain.js"));
+// Those that a module loads.
+const [extrasFile, plainFile] = [extras, plainJs].map(({ file }) => `./${JSON.parse(file)}`);
 // The shortest hash that browsers take, because no compression shortens it.
 const WASM_INTEGRITY = JSON.stringify(integrity(wasm.content, "sha256"));
-const define = { WASM_FILE: wasm.file, WASM_INTEGRITY, PLAIN_FILE: plainJs.file };
-const EXTRAS_FILE = JSON.stringify(extrasFile);
-const tagOptions = { define: { ...define, EXTRAS_FILE }, external: [extrasFile] };
+const define = { WASM_FILE: wasm.file, WASM_INTEGRITY };
+const [EXTRAS_FILE, PLAIN_FILE] = [extrasFile, plainFile].map((file) => JSON.stringify(file));
+const tagOptions = { define: { ...define, EXTRAS_FILE, PLAIN_FILE }, external: [extrasFile, plainFile] };
 const module = writeVersion("live-*.js", await bundleShorter("tag.js", tagOptions));
 // For the server to print, for pages that want this version and no other.
 const pinned = writeVersion("live-*.js", await bundleShorter("pinned.js", tagOptions));

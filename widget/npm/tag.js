@@ -5,7 +5,7 @@ import { camel } from "./names.js";
 import { startOnce } from "./widget.js";
 
 /** Loads the same code as JavaScript, for pages where wasm is refused or not wanted. */
-const loadPlain = async () => (await import(new URL(PLAIN_FILE, import.meta.url))).engine;
+const loadPlain = async () => (await import(PLAIN_FILE)).engine;
 
 /**
  * Starts the widget for the script tag with this address and these `data-*` attributes. Options may also be parameters of the
