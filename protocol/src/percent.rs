@@ -35,6 +35,8 @@ pub(crate) fn push_encoded(out: &mut String, text: &[u8], plain: &[u8]) -> Resul
 }
 
 /// Like `contains`, but without its code for long slices.
+// In the widget it is not inlined, because readers would download a copy for each use.
+#[cfg_attr(not(feature = "host-spelling"), inline(never))]
 #[expect(clippy::manual_contains, reason = "the other way weighs 400 bytes in wasm")]
 pub(crate) fn holds(few: &[u8], byte: u8) -> bool {
     few.iter().any(|one| *one == byte)
