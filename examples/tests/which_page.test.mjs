@@ -96,6 +96,43 @@ story("links that miss the canonical page get one warning, and the option mends 
   await mendedList.expectViewers("a", 1);
 });
 
+/** Follows the link of a site's start page. Answers with the tab and our warnings. */
+async function follow(stage, site, path = "/") {
+  const tab = await stage.openTab(`${site}${path}`);
+  tab.allow(/^console: connection-counter: /);
+  await Promise.all([tab.page.waitForNavigation(), tab.page.click("a")]);
+  return tab;
+}
+
+/** Waits for the warning that links to an address of a site miss its canonical page. */
+async function expectMiss(tab, site, address, canonical) {
+  await until("the miss is told", () => tab.expected.length === 1);
+  const { host } = new URL(site);
+  const text = tab.expected[0];
+  assert.ok(text.includes(`links to ${host}${address} show no number, because its <link rel=canonical> says to count it as ${host}${canonical}. `), text);
+}
+
+story("links that miss the canonical page by their parameters are told, too", {}, async (stage) => {
+  for (const [address, canonical] of [["/products/hat?variant=42", "/products/hat"], ["/list?page=2", "/list"], ["/x", "/x?id=1"]]) {
+    const site = await serve(stage, { canonical: (path) => (path === "/" ? undefined : canonical), body: `<a href="${address}">x</a>` });
+    await expectMiss(await follow(stage, site), site, address, canonical);
+  }
+});
+
+story("parameters of a visit are no miss, and nothing is loaded for them", {}, async (stage) => {
+  const site = await serve(stage, { canonical: (path) => path, body: (path) => `<a href="/x?utm_source=${path.slice(1)}&amp;sid=9f86d081884c7d65">x</a>` });
+  const tab = await follow(stage, site);
+  await tab.expectViewers("a", 1);
+  // A number of this page is told for both addresses at once, so what is to be told has been told.
+  await stage.openTab(`${site}/x`);
+  await tab.expectViewers("a", 2);
+  assert.deepEqual(tab.expected, []);
+  const fresh = await stage.openTab(`${site}/x?utm_source=mail`);
+  await fresh.expectViewers("a", 3);
+  const loaded = await fresh.page.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => name));
+  assert.ok(!loaded.some((name) => name.includes("extras")), `${loaded}`);
+});
+
 story("canonical link that was right when the page came is no reason to warn", {}, async (stage) => {
   const body = '<a href="/x">x</a>';
   // A page that changes its address before the widget starts, as a gallery does.

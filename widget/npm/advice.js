@@ -73,15 +73,19 @@ function explain([given, name, value, remedy = ELSEWHERE[given]]) {
  * @param {object} options as `readOptions` has understood them. A fourth text in a mistake says what to do about it
  * @param {(address: string) => string} rule the owner's rule
  * @param {string} rooms the start of every room's address
- * @returns {(() => void) | undefined} ends what has been started
+ * @returns {() => void} ends what has been started
  */
 export function advise(options, rule, rooms) {
   const explained = options.mistakes.map(explain).filter(Boolean);
   if (explained.length) warn("options", `options ignored: ${explained.join(", ")}`);
-  explainPage(options, rule);
-  if (!options.debug && !/[?&]viewers-debug\b/.test(location.search)) return undefined;
+  const stopExplaining = explainPage(options, rule, rooms);
+  if (!options.debug && !/[?&]viewers-debug\b/.test(location.search)) return stopExplaining;
   const foreign = options.mistakes.filter((mistake) => !explain(mistake)).map(([given]) => (given[0] === "?" ? given : kebab(given)));
-  return startDebugging(options, rule, rooms, foreign);
+  const stopDebugging = startDebugging(options, rule, rooms, foreign);
+  return () => {
+    stopExplaining();
+    stopDebugging();
+  };
 }
 
 /** Why there is no server, for the error that ends the start. */

@@ -1,6 +1,6 @@
 /** What the widget prints for a site's owner: why numbers do not show, and with `debug` all it knows. Loaded on demand. */
 
-import { page } from "./page.js";
+import { page, subscribe } from "./page.js";
 import { safely, warn } from "./warn.js";
 
 /** How often to check whether something has changed. */
@@ -45,23 +45,52 @@ function whyNone(address) {
  * never show a number. Called once, when the widget starts.
  * @param {object} options as `readOptions` has understood them
  * @param {(address: string) => string} rule the owner's rule
+ * @param {string} rooms the start of every room's address
+ * @returns {() => void} ends what has been started
  */
-export function explainPage({ canonical }, rule) {
+export function explainPage({ canonical }, rule, rooms) {
   const address = rule(location.href);
   const none = whyNone(address);
-  if (none) {
-    // An owner whose rule answers with no address knows it.
-    if (address) warn("address", `this page is not counted and shows no numbers, because ${none}. Open it from a web server, with http: or https:.`);
-    return;
+  // An owner whose rule answers with no address knows it.
+  if (none && address) {
+    warn("address", `this page is not counted and shows no numbers, because ${none}. Open it from a web server, with http: or https:.`);
   }
-  const [here, named, loaded] = [read(address), readCanonical(rule), read(rule(performance.getEntriesByType("navigation")[0]?.name ?? ""))];
+  const loaded = read(performance.getEntriesByType("navigation")[0]?.name);
   // No link has led to an address that a script of the page has set since.
-  const cameByLink = document.referrer.startsWith(`${location.origin}/`) && loaded && here && plain(loaded) === plain(here);
-  // The widget ignores a canonical link to another site, and one to the start page on any other page.
-  if (canonical === "ignore" || !cameByLink || named?.host !== here.host || named.pathname === "/" || plain(named) === plain(here)) return;
+  const cameByLink = document.referrer.startsWith(`${location.origin}/`) && loaded?.pathname === location.pathname;
+  return none || canonical === "ignore" || !cameByLink ? () => {} : comparePages(loaded, rule, rooms);
+}
+
+/**
+ * Warns if links to the address that was loaded show no number although this page has viewers. Which addresses are one page is known to
+ * the Rust and its table of parameters. So this compares what the two are told: the viewers of one page are the same for all its addresses.
+ */
+function comparePages(loaded, rule, rooms) {
+  const came = location.href;
+  const viewers = [];
+  const compare = () => {
+    const named = readCanonical(rule);
+    if (came !== location.href || viewers[0] > 0) return end();
+    if (viewers[0] === undefined || !viewers[1]) return undefined;
+    const id = idIn(page().room.socket.url, rooms);
+    if (named && plain(new URL(`https://${id}`)) === plain(named)) warnOfMiss(loaded, id);
+    return end();
+  };
+  const leave = [loaded.href, undefined].map((url, idx) =>
+    subscribe(url, safely((count) => {
+      viewers[idx] = count;
+      // The other one is told in the same turn.
+      queueMicrotask(safely(compare));
+    })),
+  );
+  const end = () => leave.forEach((one) => one());
+  return end;
+}
+
+function warnOfMiss({ host, pathname, search }, id) {
   warn(
     "canonical",
-    `links to ${here.host}${here.pathname} show no number, because its <link rel=canonical> says to count it as ${named.host}${named.pathname}. ` +
+    `links to ${host}${pathname}${search} show no number, because its <link rel=canonical> says to count it as ${id}. ` +
       'Link to that address, or set the option canonical to "ignore" (data-canonical="ignore") on all pages.',
   );
 }

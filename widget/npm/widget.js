@@ -70,8 +70,9 @@ function runWidget(options, engine, rule, extras) {
 
   let stopAdvice;
   const named = (canonical === "follow" && document.head?.querySelector("link[rel~=canonical]")) || location;
-  // The last of these is so for a page under another address than its canonical one, and for a file.
-  if (options.debug || mistakes.length || /[?&]viewers-debug/.test(location) || named.href.split(/[?#]/)[0] !== location.origin + location.pathname) {
+  // The second is so for a file. The last is so after a link to another address than the canonical one.
+  const isOdd = /[?&]viewers-debug|^(?!http)/.test(location) || (named.href !== location.href && document.referrer.startsWith(location.origin));
+  if (options.debug || mistakes.length || isOdd) {
     load(({ advise }) => {
       if (page().widget === subscriptions) stopAdvice = advise(options, rule, rooms);
     });
