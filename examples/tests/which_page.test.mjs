@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { bundle } from "./support/bundle.mjs";
-import { html, servePages } from "./support/pages.mjs";
+import { html, servePages, serveRedirect } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
@@ -131,6 +131,22 @@ story("parameters of a visit are no miss, and nothing is loaded for them", {}, a
   await fresh.expectViewers("a", 3);
   const loaded = await fresh.page.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => name));
   assert.ok(!loaded.some((name) => name.includes("extras")), `${loaded}`);
+});
+
+story("links whose numbers are right are no miss", {}, async (stage) => {
+  // An application that names its start page on all pages.
+  const app = await serve(stage, { canonical: () => "/index.html", body: '<a href="/deep">x</a>' });
+  // A site that redirects to the language of the reader, and counts all languages as one.
+  const body = html(`<script async src="${stage.server.url}/live.js"></script><link rel="canonical" href="/x">`, '<a href="/x">x</a>');
+  const site = await serveRedirect(stage, "/x", "/en/x", body);
+  for (const [address, path] of [[app, "/"], [site, "/list"]]) {
+    const tab = await follow(stage, address, path);
+    await tab.expectViewers("a", 1);
+    await (await stage.openTab(tab.page.url())).expectViewers("a", 2);
+    await tab.expectViewers("a", 2);
+    assert.deepEqual(tab.expected, []);
+    await tab.close();
+  }
 });
 
 story("canonical link that was right when the page came is no reason to warn", {}, async (stage) => {

@@ -55,10 +55,12 @@ export function explainPage({ canonical }, rule, rooms) {
   if (none && address) {
     warn("address", `this page is not counted and shows no numbers, because ${none}. Open it from a web server, with http: or https:.`);
   }
-  const loaded = read(performance.getEntriesByType("navigation")[0]?.name);
-  // No link has led to an address that a script of the page has set since.
-  const cameByLink = document.referrer.startsWith(`${location.origin}/`) && loaded?.pathname === location.pathname;
-  return none || canonical === "ignore" || !cameByLink ? () => {} : comparePages(loaded, rule, rooms);
+  const [entry] = performance.getEntriesByType("navigation");
+  const loaded = read(entry?.name);
+  // No link has led to an address that a redirect has named, or that a script of the page has set since.
+  const isLinked = entry?.redirectCount === 0 && loaded?.pathname === location.pathname;
+  const cameByLink = document.referrer.startsWith(`${location.origin}/`);
+  return none || canonical === "ignore" || !isLinked || !cameByLink ? () => {} : comparePages(loaded, rule, rooms);
 }
 
 /**

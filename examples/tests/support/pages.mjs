@@ -18,8 +18,9 @@ const CONTENT_TYPES = {
 /** Serves an origin of its own until the story ends: `answer` turns a path into content and its type, or nothing. */
 async function serve(stage, answer) {
   const site = createServer(async (request, response) => {
-    const { content, type } = (await answer(new URL(request.url, "http://site").pathname)) ?? {};
-    response.writeHead(content === undefined ? 404 : 200, { "content-type": type ?? "text/plain" });
+    const { content, type, location } = (await answer(new URL(request.url, "http://site").pathname)) ?? {};
+    const status = location ? 302 : content === undefined ? 404 : 200;
+    response.writeHead(status, { "content-type": type ?? "text/plain", ...(location && { location }) });
     response.end(content);
   });
   return listen(stage, site);
@@ -32,6 +33,10 @@ async function serve(stage, answer) {
  */
 export const servePages = (stage, page) =>
   serve(stage, async (path) => ({ content: await page(path), type: CONTENT_TYPES[".html"] }));
+
+/** Serves the same page at all paths but one, which redirects to another. */
+export const serveRedirect = (stage, from, to, content) =>
+  serve(stage, async (path) => (path === from ? { content: "", location: to } : { content, type: CONTENT_TYPES[".html"] }));
 
 /** Serves the files of a folder from an origin of their own until the story ends. */
 export const serveFolder = (stage, folder) =>
