@@ -96,10 +96,13 @@ story("links that miss the canonical page get one warning, and the option mends 
   await mendedList.expectViewers("a", 1);
 });
 
+/** The warning that links miss a page. */
+const MISS = /^console: connection-counter: links to .* show no number, because/;
+
 /** Follows the link of a site's start page. Answers with the tab and our warnings. */
 async function follow(stage, site, path = "/") {
   const tab = await stage.openTab(`${site}${path}`);
-  tab.allow(/^console: connection-counter: /);
+  tab.allow(MISS);
   await Promise.all([tab.page.waitForNavigation(), tab.page.click("a")]);
   return tab;
 }
@@ -116,6 +119,16 @@ story("links that miss the canonical page by their parameters are told, too", {}
   for (const [address, canonical] of [["/products/hat?variant=42", "/products/hat"], ["/list?page=2", "/list"], ["/x", "/x?id=1"]]) {
     const site = await serve(stage, { canonical: (path) => (path === "/" ? undefined : canonical), body: `<a href="${address}">x</a>` });
     await expectMiss(await follow(stage, site), site, address, canonical);
+  }
+});
+
+story("debugging tells of a miss without a referrer", {}, async (stage) => {
+  const site = await serve(stage, { options: "data-debug", canonical: () => "/x", body: '<a href="/c/x?id=1">x</a>' });
+  const quiet = await serve(stage, { canonical: () => "/x", body: '<a href="/c/x">x</a>' });
+  for (const address of [`${site}/c/x?id=1`, `${quiet}/c/x?viewers-debug&id=1`]) {
+    const { tab, expectTold } = await openDebugging(stage, address);
+    await expectMiss(tab, new URL(address).origin, "/c/x?id=1", "/x");
+    await expectTold("it is not counted at its own address. If other pages have the same canonical link, all are one page");
   }
 });
 
@@ -256,6 +269,7 @@ story("debugging prints what the widget knows", {}, async (stage) => {
   const { host } = new URL(site);
   await stage.openTab(`${site}/x`);
   const tab = await stage.newTab();
+  tab.allow(MISS);
   const told = [];
   tab.page.on("console", (message) => message.type() === "info" && told.push(message.text()));
   await tab.open(`${site}/c/y?viewers-debug`);
@@ -282,6 +296,7 @@ story("debugging prints what the widget knows", {}, async (stage) => {
 /** Opens a page and remembers what debugging prints: `told` holds it, `expectTold` waits for a part of the last. */
 async function openDebugging(stage, address, before = () => {}) {
   const tab = await stage.newTab();
+  tab.allow(MISS);
   const told = [];
   tab.page.on("console", (message) => message.type() === "info" && told.push(message.text()));
   await tab.page.evaluateOnNewDocument(before);

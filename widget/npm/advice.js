@@ -78,8 +78,9 @@ function explain([given, name, value, remedy = ELSEWHERE[given]]) {
 export function advise(options, rule, rooms) {
   const explained = options.mistakes.map(explain).filter(Boolean);
   if (explained.length) warn("options", `options ignored: ${explained.join(", ")}`);
-  const stopExplaining = explainPage(options, rule, rooms);
-  if (!options.debug && !/[?&]viewers-debug\b/.test(location.search)) return stopExplaining;
+  const isDebugging = options.debug || /[?&]viewers-debug\b/.test(location.search);
+  const stopExplaining = explainPage(options, rule, rooms, isDebugging);
+  if (!isDebugging) return stopExplaining;
   const foreign = options.mistakes.filter((mistake) => !explain(mistake)).map(([given]) => (given[0] === "?" ? given : kebab(given)));
   const stopDebugging = startDebugging(options, rule, rooms, foreign);
   return () => {

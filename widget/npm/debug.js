@@ -46,9 +46,10 @@ function whyNone(address) {
  * @param {object} options as `readOptions` has understood them
  * @param {(address: string) => string} rule the owner's rule
  * @param {string} rooms the start of every room's address
+ * @param {boolean} isDebugging whether to warn even if no link has led here, as far as the browser tells
  * @returns {() => void} ends what has been started
  */
-export function explainPage({ canonical }, rule, rooms) {
+export function explainPage({ canonical }, rule, rooms, isDebugging) {
   const address = rule(location.href);
   const none = whyNone(address);
   // An owner whose rule answers with no address knows it.
@@ -59,7 +60,7 @@ export function explainPage({ canonical }, rule, rooms) {
   const loaded = read(entry?.name);
   // No link has led to an address that a redirect has named, or that a script of the page has set since.
   const isLinked = entry?.redirectCount === 0 && loaded?.pathname === location.pathname;
-  const cameByLink = document.referrer.startsWith(`${location.origin}/`);
+  const cameByLink = isDebugging || document.referrer.startsWith(`${location.origin}/`);
   return none || canonical === "ignore" || !isLinked || !cameByLink ? () => {} : comparePages(loaded, rule, rooms);
 }
 
@@ -90,9 +91,10 @@ function comparePages(loaded, rule, rooms) {
 }
 
 function warnOfMiss({ host, pathname, search }, id) {
+  const query = search.replace(/([?&])viewers-debug[^&]*&?/, "$1").replace(/[?&]$/, "");
   warn(
     "canonical",
-    `links to ${host}${pathname}${search} show no number, because its <link rel=canonical> says to count it as ${id}. ` +
+    `links to ${host}${pathname}${query} show no number, because its <link rel=canonical> says to count it as ${id}. ` +
       'Link to that address, or set the option canonical to "ignore" (data-canonical="ignore") on all pages.',
   );
 }
@@ -111,7 +113,10 @@ function tellPage({ canonical, omit, pageOf }, rule, rooms, room) {
   const reasons = [`its address is ${location.href}`];
   if (!named) reasons.push("it has no <link rel=canonical>");
   else if (canonical === "ignore") reasons.push(`its canonical link, ${named}, is ignored because of the option canonical`);
-  else if (plain(new URL(`https://${id}`)) === plain(named)) reasons.push(`its canonical link is ${named}`);
+  else if (plain(new URL(`https://${id}`)) === plain(named)) {
+    reasons.push(`its canonical link is ${named}`);
+    if (plain(read(address)) !== plain(named)) reasons.push("it is not counted at its own address. If other pages have the same canonical link, all are one page");
+  }
   else reasons.push(`its canonical link, ${named}, is ignored: it names another site or the start page, or did not change with the address`);
   if (omit || pageOf) reasons.push("your own rule (omit or pageOf) was applied");
   return [`this page: ${id}`, ...reasons.map((reason) => `  ${reason}`)];
