@@ -263,6 +263,42 @@ story("owner's function says which page an address is", {}, async (stage) => {
   await expectCounted(stage, site, { "/": 1, "/a": 1 });
 });
 
+/** Opens two pages with this function as `pageOf`, and says which the server counts, and what we warn of. */
+async function countBy(stage, pageOf) {
+  const script = await bundle(`import { start } from "connection-counter"; start({ server: "${stage.server.url}", pageOf: ${pageOf} });`);
+  const site = await servePages(stage, () => html("", `<a href="/x?a=1">x</a><script>${script}</script>`));
+  const { host } = new URL(site);
+  const tab = await stage.newTab();
+  tab.allow(/^console: connection-counter: /);
+  await tab.open(`${site}/x?a=1`);
+  const counted = await until("it is counted", async () => {
+    const [id] = Object.keys(await stage.server.viewers(host));
+    return id?.slice(host.length);
+  });
+  await tab.close();
+  return { counted, warnings: tab.expected.map((text) => text.replaceAll(site, "").split("connection-counter: ")[1]) };
+}
+
+story("owner's function that returns no address is told, and has no effect", {}, async (stage) => {
+  for (const answer of ["false", "true", "7", "({})", "Promise.resolve(url)", "'http://['", "Symbol()"]) {
+    const { counted, warnings } = await countBy(stage, `(url) => ${answer}`);
+    assert.equal(counted, "/x?a=1", answer);
+    assert.match(`${warnings}`, /^the option pageOf returns no address for \/x\?a=1\. It should return an address .*It returned /, answer);
+    if (/^\w+$/.test(answer)) assert.ok(warnings[0].includes(`It returned ${answer}`), warnings[0]);
+    assert.equal(warnings.length, 1);
+  }
+  const { counted, warnings } = await countBy(stage, "(url) => url.searchParams.get('id').trim()");
+  assert.equal(counted, "/x?a=1");
+  assert.match(`${warnings}`, /^the option pageOf throws an exception for \/x\?a=1\. It should return .*: TypeError: .*trim/);
+});
+
+story("owner's function may return a text or a URL, or change its own", {}, async (stage) => {
+  const answers = { "'/y'": "/y", "new URL('/y', url)": "/y", "location": "/x?a=1", undefined: "/x?a=1", "void (url.search = '')": "/x", "''": "/x?a=1" };
+  for (const [answer, expected] of Object.entries(answers)) {
+    assert.deepEqual(await countBy(stage, `(url) => ${answer}`), { counted: expected, warnings: [] }, answer);
+  }
+});
+
 story("debugging prints what the widget knows", {}, async (stage) => {
   const body = '<a href="/x">x</a> <a href="/x">x again</a> <a href="https://elsewhere.example/">y</a> <a href="#part">z</a> <a href="mailto:a@b.c">m</a>';
   const site = await serve(stage, { body, canonical: (path) => path.replace("/c/", "/") });

@@ -1,6 +1,7 @@
 /** What the widget prints for a site's owner: why numbers do not show, and with `debug` all it knows. Loaded on demand. */
 
 import { page, subscribe } from "./page.js";
+import { read } from "./rule.js";
 import { safely, warn } from "./warn.js";
 
 /** How often to check whether something has changed. */
@@ -9,15 +10,6 @@ const EVERY_MS = 1000;
 const MOST_PAGES = 20;
 /** The state of an open WebSocket. The page may have put something else in the place of `WebSocket`. */
 const OPEN = 1;
-
-/** The URL of an address; nothing if nobody can read it as one. */
-function read(address, base) {
-  try {
-    return new URL(address, base);
-  } catch {
-    return undefined;
-  }
-}
 
 /** Host and path of an address, in nearly the form that page ids have, to compare two. */
 function plain({ host, pathname }) {

@@ -37,8 +37,9 @@ export interface Options {
    */
   omit?: string;
   /**
-   * Returns the address to count a URL as: another address, `null` if the URL is no page, or `undefined` to keep the URL. It is
-   * called for links and for this page. It should be quick, and give the same results on all pages of a site.
+   * Returns the address to count a URL as: another address, `null` if the URL is no page, or `undefined` to keep the URL, with
+   * whatever it has changed in it. It is called for links and for this page. It should be quick, and give the same results on all
+   * pages of a site.
    */
   pageOf?: (url: URL) => string | URL | null | undefined;
   /** Seconds after which a hidden tab is no longer counted. Default: `30`. */

@@ -1,6 +1,6 @@
 /** The owner's rules about which page an address is (`omit` and `pageOf`). Loaded only if there are any. */
 
-import { fail } from "./warn.js";
+import { warn } from "./warn.js";
 
 /** The source of a regular expression for a text with `*`. `**` matches any text, and `*` matches what `anything` says. */
 const source = (text, anything) =>
@@ -43,6 +43,36 @@ function withoutBrackets(part) {
   };
 }
 
+/** The URL of an address; nothing if nobody can read it as one. */
+export function read(address, base) {
+  try {
+    return new URL(address, base);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What to do about an answer of the owner's function that is no address. */
+const RIGHT = "It should return an address (a text or a URL), null if the URL is no page, or nothing. Until then, such a URL counts as it is";
+
+/** The URL that the owner's function counts a URL as, or `null` if it says that it is no page. A URL that it has changed stays changed. */
+function askOwner(pageOf, url) {
+  const { href } = url;
+  let page;
+  try {
+    page = pageOf?.(url);
+  } catch (error) {
+    warn("pageOf", `the option pageOf throws an exception for ${href}. ${RIGHT}:`, error);
+    return new URL(href);
+  }
+  if (page === undefined || page === null) return page === null ? null : url;
+  // `location` and links have their address as a URL has.
+  const named = typeof page === "string" ? page : page.href;
+  const counted = typeof named === "string" ? read(named, href) : undefined;
+  if (!counted) warn("pageOf", `the option pageOf returns no address for ${href}. ${RIGHT}. It returned`, page);
+  return counted ?? new URL(href);
+}
+
 /** What to write instead of a part of the option `omit` that would have no effect. Nothing if it is right. */
 function remedyFor(part) {
   if (/^https?:/.test(part)) return `${part}: write the path without its host`;
@@ -71,16 +101,12 @@ export function createRule({ omit, pageOf, mistakes }, given) {
     .filter((_, idx) => !remedies[idx])
     .map((part) => (part[0] === "?" ? withoutParameters(part) : withoutBrackets(part)));
   return (address) => {
-    try {
-      const page = pageOf?.(new URL(address));
-      if (page === null) return "";
-      const url = new URL(page ?? address, address);
-      for (const take of parts) take(url);
-      return url.href;
-    } catch (error) {
-      // An `href` may not be an address at all.
-      if (URL.canParse?.(address)) fail(error);
-      return address;
-    }
+    const url = read(address);
+    // An `href` may not be an address at all.
+    if (!url) return address;
+    const page = askOwner(pageOf, url);
+    if (page === null) return "";
+    for (const take of parts) take(page);
+    return page.href;
   };
 }
