@@ -122,13 +122,13 @@ story("attributes of other tools are ignored, and a refusal is still told", { se
 
 story("options of the package are named as in code", {}, async (stage) => {
   const script = await bundle(`import { start } from "connection-counter";
-    start({ server: "${stage.server.url}", hiddenafter: 9, colour: "red", min: [], observe: [], pageOf: "x", label: undefined });`);
+    start({ server: "${stage.server.url}", hiddenafter: 9, colour: "red", min: [], observe: [], pageOf: "x", links: null, label: undefined });`);
   const site = await servePages(stage, () => html("", `${LINK}<script>${script}</script>`));
   const tab = await stage.newTab();
   tab.allow(OURS);
   await tab.open(`${site}/`);
   await until("there is a warning", () => tab.expected.length > 0);
-  for (const part of ["hiddenafter (did you mean hiddenAfter?)", "colour (no such option)", "min=[] (expected: a number)", "observe=[] (expected: true or false)", `pageOf="x" (expected: a function)`]) {
+  for (const part of ["hiddenafter (did you mean hiddenAfter?)", "colour (no such option)", "min=[] (expected: a number)", "observe=[] (expected: true or false)", "links=null (expected: a CSS selector)", `pageOf="x" (expected: a function)`]) {
     assert.ok(tab.expected[0].includes(part), `${part} in ${tab.expected[0]}`);
   }
   assert.equal(tab.expected.length, 1);

@@ -12,8 +12,8 @@ const OPTIONS = {
   __proto__: null,
   server: [undefined, like(/^https?:\/\/[^/]/)],
   path: ["/live?page=", like(/^\/(\S*[/=])?$/)],
-  // In a document without elements nothing is found, but a wrong selector is noticed.
-  links: ["a,area", (value) => new Document().querySelector(value) ?? value],
+  // In a document without elements nothing is found, but an invalid selector throws, and so does `null`.
+  links: ["a,area", (value) => new Document().querySelector(value) ?? value.concat()],
   scope: ["site", like(/^(site|all)$/)],
   min: [1, amount],
   // Of plural forms, that for all other numbers.
