@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 
+import { bundle } from "./support/bundle.mjs";
 import { html, servePages } from "./support/pages.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
@@ -36,4 +37,38 @@ story("sandboxed frame is told once why it is refused", REFUSING, async (stage) 
   await new Promise((resolve) => setTimeout(resolve, 4_000));
   assert.equal(tab.expected.length, 1, "one warning is enough");
   assert.equal(stage.proxy.knocks(), 1, "the widget stays away");
+});
+
+/** Opens a page in a tab that gets `content` for it, whatever its address is. Answers with what debugging tells. */
+async function openAt(tab, address, content) {
+  const told = [];
+  tab.page.on("console", (message) => message.type() === "info" && told.push(message.text()));
+  await tab.page.setRequestInterception(true);
+  tab.page.on("request", (request) => {
+    if (request.url() === address) request.respond({ status: 200, contentType: "text/html; charset=utf-8", body: content });
+    else request.continue();
+  });
+  await tab.page.goto(address);
+  return (part) => until(`it is told: ${part}`, () => told.at(-1)?.includes(part) || assert.fail(told.at(-1)));
+}
+
+story("server without TLS is named on a page with TLS", {}, async (stage) => {
+  const script = await bundle(`import { start } from "connection-counter"; start({ server: "http://live.example:8080", debug: true });`);
+  const tab = await stage.newTab();
+  tab.allow(/Mixed Content|cannot connect to ws:\/\/live\.example:8080|a page with https: cannot use a server with http:/);
+  const expectTold = await openAt(tab, "https://shop.example/", html("", `<a href="/x">x</a><script>${script}</script>`));
+  const warned = await until("the remedy is told", () => tab.expected.find((text) => text.includes("a page with https:")));
+  assert.ok(warned.includes('write server: "https://live.example:8080" (data-server="https://live.example:8080")'), warned);
+  await expectTold("this page: not known, because a page with https: cannot use a server with http:");
+  await expectTold("connection: none, because a page with https: cannot use a server with http:");
+});
+
+story("address that is too long is named", {}, async (stage) => {
+  const site = await servePages(stage, () => html(`<script async src="${stage.server.url}/live.js" data-debug></script>`, ""));
+  const tab = await stage.newTab();
+  const told = [];
+  tab.page.on("console", (message) => message.type() === "info" && told.push(message.text()));
+  await tab.open(`${site}/${"x".repeat(512)}`);
+  const reason = "because its address is longer than 512 bytes";
+  await until("it is told", () => told.at(-1)?.includes(`this page: not known, ${reason}`) && told.at(-1).includes(`connection: none, ${reason}`));
 });

@@ -1,6 +1,6 @@
 /** Warnings to a site's owner about wrong options. Loaded on demand. */
 
-import { explainPage, startDebugging } from "./debug.js";
+import { explainPage, isInsecure, startDebugging } from "./debug.js";
 import { camel, kebab } from "./names.js";
 import { warn } from "./warn.js";
 
@@ -78,6 +78,7 @@ function explain([given, name, value, remedy = ELSEWHERE[given]]) {
 export function advise(options, rule, rooms) {
   const explained = options.mistakes.map(explain).filter(Boolean);
   if (explained.length) warn("options", `options ignored: ${explained.join(", ")}`);
+  explainInsecure(rooms);
   const isDebugging = options.debug || /[?&]viewers-debug\b/.test(location.search);
   const stopExplaining = explainPage(options, rule, rooms, isDebugging);
   if (!isDebugging) return stopExplaining;
@@ -87,6 +88,13 @@ export function advise(options, rule, rooms) {
     stopExplaining();
     stopDebugging();
   };
+}
+
+/** Warns if the page may not use the server, because the server's address is less safe than the page's. This machine's own may be. */
+function explainInsecure(rooms) {
+  if (!isInsecure(rooms)) return;
+  const right = new URL(rooms).origin.replace("ws:", "https:");
+  warn("insecure", `a page with https: cannot use a server with http:. Serve it with https:, and write server: "${right}" (data-server="${right}")`);
 }
 
 /** Why there is no server, for the error that ends the start. */

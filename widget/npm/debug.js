@@ -95,11 +95,26 @@ function warnOfMiss({ host, pathname, search }, id) {
 const idIn = (address, rooms) =>
   new URL(address).searchParams.get("page") ?? decodeURIComponent(address.slice(new URL(rooms).href.length).split("?")[0]);
 
+/** Whether the browser lets this page use no such server: it has no TLS, and is not on this machine. */
+export const isInsecure = (rooms) =>
+  location.protocol === "https:" && /^ws:/.test(rooms) && !/^ws:\/\/(localhost|127\.\d+\.\d+\.\d+|\[::1\])[:/]/.test(rooms);
+
+/** The longest id of a page, as in `protocol/src/page_id.rs`. */
+const MAX_ID_BYTES = 512;
+
+/** Why the widget has tried no connection yet. */
+function whyNoRoom(address, rooms) {
+  if (whyWaiting()) return whyWaiting();
+  if (isInsecure(rooms)) return "a page with https: cannot use a server with http:";
+  if (address.split("#")[0].replace(/^https?:\/\//, "").length > MAX_ID_BYTES) return `its address is longer than ${MAX_ID_BYTES} bytes`;
+  return "there was no connection yet";
+}
+
 /** The lines about which page this is, and why. */
 function tellPage({ canonical, omit, pageOf }, rule, rooms, room) {
   const address = rule(location.href);
   if (whyNone(address)) return [`this page: none, because ${whyNone(address)}`];
-  if (!room) return ["this page: not known, because there was no connection yet"];
+  if (!room) return [`this page: not known, because ${whyNoRoom(address, rooms)}`];
   const id = idIn(room.socket.url, rooms);
   const named = readCanonical(rule);
   const reasons = [`its address is ${location.href}`];
@@ -170,11 +185,11 @@ function remedy(code, wasOpen) {
 }
 
 /** The lines about the connection. */
-function tellConnection(rule, room) {
+function tellConnection(rule, rooms, room) {
   if (whyNone(rule(location.href))) return ["connection: none, because this page is not counted"];
   const isOver = !room || room.socket.readyState > OPEN;
   if (isOver && whyWaiting()) return [`connection: none, because ${whyWaiting()}; the widget connects when that is over`];
-  if (!room) return ["connection: none"];
+  if (!room) return [`connection: none, because ${whyNoRoom(rule(location.href), rooms)}`];
   const states = ["connecting", "open", "closing", "closed"];
   const told = [`connection: ${states[room.socket.readyState]}, ${room.socket.url}`];
   if (room.code) told.push(`  last closed with code ${room.code}${room.reason && ` (${room.reason})`}: ${remedy(room.code, room.wasOpen)}`);
@@ -193,7 +208,7 @@ export function startDebugging(options, rule, rooms, foreign) {
   let last;
   const tell = safely(() => {
     const { room } = page();
-    const lines = [...tellPage(options, rule, rooms, room), tellViewer(options, room), ...tellLinks(options), ...tellConnection(rule, room)];
+    const lines = [...tellPage(options, rule, rooms, room), tellViewer(options, room), ...tellLinks(options), ...tellConnection(rule, rooms, room)];
     if (foreign.length) lines.push(`on the script tag, but no options: ${foreign.join(", ")}`);
     const text = lines.join("\n");
     if (text === last) return;

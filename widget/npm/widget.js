@@ -69,9 +69,10 @@ function runWidget(options, engine, rule, extras) {
   engine.start(rooms, query, scope === "all", hash, canonical === "follow", min, hiddenAfter, mergeTabs, observe, self === "omit" && !observe);
 
   let stopAdvice;
-  const named = (canonical === "follow" && document.head?.querySelector("link[rel~=canonical]")) || location;
-  // The second is so for a file. The last is so after a link to another address than the canonical one.
-  const isOdd = /[?&]viewers-debug|^(?!http)/.test(location) || (named.href !== location.href && document.referrer.startsWith(location.origin));
+  const named = document.head?.querySelector("link[rel~=canonical]")?.href ?? location.href;
+  // A file has no address on the web, and a page with `https:` may not use a server with `http:`. The last is so after a link to another
+  // address than the canonical one.
+  const isOdd = /[?&]viewers-debug|^[^h]|s:.*,ws:/.test([location, rooms]) || (named !== location.href && document.referrer.includes(location.host));
   if (options.debug || mistakes.length || isOdd) {
     load(({ advise }) => {
       if (page().widget === subscriptions) stopAdvice = advise(options, rule, rooms);
