@@ -57,11 +57,14 @@ story("invalid options are one warning, in the author's spelling", {}, async (st
   }
 });
 
+/** Values of `query` that someone may write who means something else than a parameter of that name. */
+const WRONG = ["all", "none", "Keep", "DROP", "page|id", "page;id", "[&quot;page&quot;,&quot;id&quot;]", "!color", "-color"];
+
 story("names of parameters are a list without signs of an address", {}, async (stage) => {
-  for (const [query, isRight] of [["page", true], ["page, filter[color]", true], ["?page", false], ["page=1", false], ["page&id", false], ["utm_*", false], ["false", false], ["", false], ["page id", false]]) {
+  for (const [query, isRight] of [["page", true], ["page, filter[color]", true], ["keep", true], ["drop", true], ["all-day,nonetheless", true], ["?page", false], ["page=1", false], ["page&id", false], ["utm_*", false], ["false", false], ["", false], ["page id", false], ...WRONG.map((query) => [query, false])]) {
     const { warnings, tab } = await openWith(stage, tagWith(stage, `data-query="${query}" data-min="x"`));
     await until("there is a warning", () => warnings().length > 0);
-    assert.equal(warnings()[0].includes(`data-query=${JSON.stringify(query)}`), !isRight, `${query}: ${warnings()}`);
+    assert.equal(warnings()[0].includes("data-query="), !isRight, `${query}: ${warnings()}`);
     await tab.close();
   }
 });

@@ -20,8 +20,13 @@ const OPTIONS = {
   label: ["{count}", like(/(^|\|)(?!(zero|one|two|few|many)=)[^|]*\{count\}/)],
   text: ["({count} viewing now)", like(/^$|\{count\}/)],
   hash: [false, flag],
-  // A text or a list of names. Names are separated by commas, and have neither signs of an address nor `*`.
-  query: ["keep", (value) => (value === "drop" ? "" : /[?&=*]|\w\s+\w|^(true|false|)$/.test(value) ? undefined : `${value.concat()}`)],
+  // A text or a list of names. Names are separated by commas. They have neither signs of an address or of other lists, nor those of a
+  // rule, and are no words for a rule, such as `Keep` and `none`.
+  query: [
+    "keep",
+    (value) =>
+      value === "drop" ? "" : /[!?&=*|;"]|\w\s+\w|^(-|([KD]..[pP]|all|none|true|false|)$)/.test(value) ? undefined : `${value.concat()}`,
+  ],
   canonical: ["follow", like(/^(follow|ignore)$/)],
   omit: ["", (value) => value.trim()],
   pageOf: [undefined, (value) => (typeof value === "function" ? value : undefined)],
