@@ -341,6 +341,12 @@ async function openDebugging(stage, address, before = () => {}) {
   return { tab, expectTold };
 }
 
+story("debugging is asked for in the fragment of a hash router, too", {}, async (stage) => {
+  const site = await serve(stage, { options: "data-hash", body: '<a href="#/sent">x</a>' });
+  const { expectTold } = await openDebugging(stage, `${site}/#/inbox?viewers-debug`);
+  await expectTold("this reader: counted");
+});
+
 story("debugging names what is no option", {}, async (stage) => {
   const tag = `<script async src="${stage.server.url}/live.js?v=3&hash" data-debug data-some-tool="x"></script>`;
   const { expectTold } = await openDebugging(stage, `${await servePages(stage, () => html(tag, "<p>Words.</p>"))}/`);

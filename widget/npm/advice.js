@@ -79,7 +79,7 @@ export function advise(options, rule, rooms) {
   const explained = options.mistakes.map(explain).filter(Boolean);
   if (explained.length) warn("options", `options ignored: ${explained.join(", ")}`);
   explainInsecure(rooms);
-  const isDebugging = options.debug || /[?&]viewers-debug\b/.test(location.search);
+  const isDebugging = options.debug || /[?&]viewers-debug\b/.test(location);
   const stopExplaining = explainPage(options, rule, rooms, isDebugging);
   if (!isDebugging) return stopExplaining;
   const foreign = options.mistakes.filter((mistake) => !explain(mistake)).map(([given]) => (given[0] === "?" ? given : kebab(given)));
