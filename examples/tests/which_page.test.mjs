@@ -243,10 +243,15 @@ story("parameters that are kept keep their spelling", {}, async (stage) => {
 });
 
 story("parts that do not matter are found however they are spelled", {}, async (stage) => {
-  const site = await serve(stage, { options: 'data-omit="/~me/*[/*]"', body: '<a href="/~me/a">a</a>' });
-  const tab = await stage.openTab(`${site}/`);
+  const options = 'data-omit="/~me/*[/*] [/en]/** ?filter%5Bcolor%5D ?size[*]"';
+  const site = await serve(stage, { options, body: '<a id="me" href="/~me/a">a</a> <a id="root" href="/">b</a> <a id="x" href="/x">c</a>' });
+  const tab = await stage.openTab(`${site}/list`);
   await stage.openTab(`${site}/%7Eme/a/2`);
-  await tab.expectViewers("a", 1);
+  await tab.expectViewers("#me", 1);
+  for (const path of ["/en", "/en/"]) await stage.openTab(`${site}${path}`);
+  await tab.expectViewers("#root", 2);
+  for (const query of ["filter[color]=red", "filter%5bcolor%5D=red&size%5Bm%5D"]) await stage.openTab(`${site}/x?${query}`);
+  await tab.expectViewers("#x", 2);
 });
 
 story("owner's function says which page an address is", {}, async (stage) => {

@@ -9,9 +9,9 @@ const source = (text, anything) =>
 /** The name of a parameter such as `filter%5Bcolor%5D=red`. */
 const nameOf = (parameter) => [...new URLSearchParams(`&${parameter}`).keys()][0] ?? "";
 
-/** Removes from a URL the parameters with such a name: `?color`, `?filter*`. All others stay as they are spelled. */
+/** Removes from a URL the parameters with such a name, in any spelling: `?color`, `?filter*`. All others stay as they are spelled. */
 function withoutParameters(part) {
-  const name = new RegExp(`^${source(part.slice(1), ".*")}$`);
+  const name = new RegExp(`^${source(nameOf(part.slice(1)), ".*")}$`);
   return (url) => {
     const parameters = url.search.slice(1).split("&");
     const kept = parameters.filter((parameter) => !name.test(nameOf(parameter)));
@@ -38,7 +38,9 @@ function withoutBrackets(part) {
   });
   const path = new RegExp(`^${pieces.join("")}/?$`);
   return (url) => {
-    const found = path.exec(respelled(url.pathname));
+    const own = respelled(url.pathname);
+    // A slash at the end makes no difference: `[/en]/**` means `/en`, too.
+    const found = path.exec(own) ?? path.exec(`${own}/`);
     if (found) url.pathname = found.slice(1).join("");
   };
 }
