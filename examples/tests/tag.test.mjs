@@ -60,6 +60,21 @@ story("invalid options are one warning, in the author's spelling", {}, async (st
 /** Values of `query` that someone may write who means something else than a parameter of that name. */
 const WRONG = ["all", "none", "Keep", "DROP", "page|id", "page;id", "[&quot;page&quot;,&quot;id&quot;]", "!color", "-color"];
 
+story("labels without a form for all other numbers are told what is missing", {}, async (stage) => {
+  for (const label of ["one={count} reader", "one={count} reader, other={count} readers", "one={count} reader|other=many"]) {
+    const { warnings, tab } = await openWith(stage, tagWith(stage, `data-label="${label}"`));
+    await until("there is a warning", () => warnings().length > 0);
+    assert.deepEqual(warnings(), [`options ignored: data-label="${label}" (all other numbers need a text with {count}: |other={count} …)`]);
+    await tab.close();
+  }
+});
+
+story("values are told as their author wrote them", {}, async (stage) => {
+  const { warnings } = await openWith(stage, tagWith(stage, `data-label='"{n}"' data-omit="/(\\d+)"`));
+  await until("there is a warning", () => warnings().length > 0);
+  assert.ok(warnings()[0].includes(`data-label='"{n}"' (expected: a text with {count}), data-omit="/(\\d+)" (`), warnings()[0]);
+});
+
 story("names of parameters are a list without signs of an address", {}, async (stage) => {
   for (const [query, isRight] of [["page", true], ["page, filter[color]", true], ["keep", true], ["drop", true], ["all-day,nonetheless", true], ["?page", false], ["page=1", false], ["page&id", false], ["utm_*", false], ["false", false], ["", false], ["page id", false], ...WRONG.map((query) => [query, false])]) {
     const { warnings, tab } = await openWith(stage, tagWith(stage, `data-query="${query}" data-min="x"`));

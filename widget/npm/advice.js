@@ -48,7 +48,13 @@ function meantBy(name) {
 }
 
 /** A value as its author wrote it. */
-const written = (value) => (typeof value === "string" || Array.isArray(value) ? JSON.stringify(value) : String(value));
+function written(value) {
+  if (typeof value !== "string") return Array.isArray(value) ? JSON.stringify(value) : String(value);
+  return value.includes('"') ? `'${value}'` : `"${value}"`;
+}
+
+/** What is wrong with a label that has a place for the number. */
+const ONLY_SOME = "all other numbers need a text with {count}: |other={count} …";
 
 /** What to do about options that are given where they have no effect, by their spelling. */
 const ELSEWHERE = {
@@ -60,6 +66,7 @@ const ELSEWHERE = {
 function explain([given, name, value, remedy = ELSEWHERE[given]]) {
   const spelled = given.startsWith("data-") ? kebab(given) : given;
   if (remedy) return `${spelled}=${written(value)} (${remedy})`;
+  if (name === "label" && `${value}`.includes("{count}")) return `${spelled}=${written(value)} (${ONLY_SOME})`;
   if (Object.hasOwn(EXPECTED, name)) return `${spelled}=${written(value)} (expected: ${EXPECTED[name]})`;
   const meant = meantBy(name.toLowerCase());
   const isOfTag = spelled !== name;

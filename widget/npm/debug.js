@@ -133,7 +133,7 @@ function tellPage({ canonical, omit, pageOf }, rule, rooms, room) {
 function tellViewer({ observe, bots }, room) {
   if (!observe) return room?.socket.readyState === OPEN ? "this reader: counted" : "this reader: not counted, because there is no connection";
   if (navigator.globalPrivacyControl) return "this reader: not counted, because the browser sends Global Privacy Control";
-  if (navigator.webdriver && bots === "watch") return 'this reader: not counted, because a program controls the browser; bots="count" counts it';
+  if (navigator.webdriver && bots === "watch") return 'this reader: not counted, because a program controls the browser; the option bots="count" (data-bots="count") counts it';
   return "this reader: not counted, because of the option observe, or because the browser says that it is a crawler";
 }
 
