@@ -90,6 +90,13 @@ story("engine that is named where it has no effect is a mistake", {}, async (sta
   assert.deepEqual(warnings(), ['options ignored: ?engine="js" (write it as an attribute of the tag: data-engine)']);
 });
 
+story("option that is nearly spelled right in the address is told", {}, async (stage) => {
+  const { warnings } = await openWith(stage, `<script async src="${stage.server.url}/live.js?data-min=2&MIN=2&hiddenafter=9&v=3"></script>`);
+  await until("there is a warning", () => warnings().length > 0);
+  const expected = "?data-min (did you mean ?min?), ?MIN (did you mean ?min?), ?hiddenafter (did you mean ?hidden-after?)";
+  assert.deepEqual(warnings(), [`options ignored: ${expected}`]);
+});
+
 story("second tag with other options is told, and one with the same is not", {}, async (stage) => {
   const other = await openWith(stage, tagWith(stage, 'data-min="1" data-id="7"') + tagWith(stage, 'data-min="2"'));
   await until("there is a warning", () => other.warnings().length > 0);
@@ -127,7 +134,7 @@ story("server that is no address is named, with what to write", {}, async (stage
 story("attributes of other tools are ignored, and a refusal is still told", { serverArgs: ["--site", "example.org"] }, async (stage) => {
   const options =
     'data-nscript="afterInteractive" data-cfasync="false" data-turbo-track="reload" data-cookieconsent="ignore" data-rocket-src="x" ' +
-    'data-test="live" data-id="7" data-main data-src="y" data-type="module"';
+    'data-test="live" data-id="7" data-main data-src="y" data-type="module" data-link="z" data-observer data-observed data-engines="all"';
   const foreign = await openWith(stage, tagWith(stage, options));
   await until("the refusal is told", () => foreign.warnings().length > 0);
   const wrong = await openWith(stage, tagWith(stage, 'data-min="abc"'));
@@ -140,13 +147,13 @@ story("attributes of other tools are ignored, and a refusal is still told", { se
 
 story("options of the package are named as in code", {}, async (stage) => {
   const script = await bundle(`import { start } from "connection-counter";
-    start({ server: "${stage.server.url}", hiddenafter: 9, colour: "red", min: [], observe: [], pageOf: "x", links: null, label: undefined });`);
+    start({ server: "${stage.server.url}", hiddenafter: 9, dataMin: 2, "data-hash": true, Min: 3, link: "a", colour: "red", min: [], observe: [], pageOf: "x", links: null, label: undefined });`);
   const site = await servePages(stage, () => html("", `${LINK}<script>${script}</script>`));
   const tab = await stage.newTab();
   tab.allow(OURS);
   await tab.open(`${site}/`);
   await until("there is a warning", () => tab.expected.length > 0);
-  for (const part of ["hiddenafter (did you mean hiddenAfter?)", "colour (no such option)", "min=[] (expected: a number)", "observe=[] (expected: true or false)", "links=null (expected: a CSS selector)", `pageOf="x" (expected: a function)`]) {
+  for (const part of ["hiddenafter (did you mean hiddenAfter?)", "dataMin (did you mean min?)", "data-hash (did you mean hash?)", "Min (did you mean min?)", "link (did you mean links?)", "colour (no such option)", "min=[] (expected: a number)", "observe=[] (expected: true or false)", "links=null (expected: a CSS selector)", `pageOf="x" (expected: a function)`]) {
     assert.ok(tab.expected[0].includes(part), `${part} in ${tab.expected[0]}`);
   }
   assert.equal(tab.expected.length, 1);

@@ -353,9 +353,9 @@ story("debugging is asked for in the fragment of a hash router, too", {}, async 
 });
 
 story("debugging names what is no option", {}, async (stage) => {
-  const tag = `<script async src="${stage.server.url}/live.js?v=3&hash" data-debug data-some-tool="x"></script>`;
+  const tag = `<script async src="${stage.server.url}/live.js?v=3&hash" data-debug data-some-tool="x" data-link="y" min="2"></script>`;
   const { expectTold } = await openDebugging(stage, `${await servePages(stage, () => html(tag, "<p>Words.</p>"))}/`);
-  await expectTold("on the script tag, but no options: ?v, data-some-tool");
+  await expectTold("on the script tag, but no options: ?v, data-some-tool, data-link (did you mean data-links?), min (did you mean data-min?)");
 });
 
 story("debugging survives addresses that nobody can read", {}, async (stage) => {

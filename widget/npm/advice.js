@@ -43,8 +43,19 @@ function distance(one, other, most) {
 
 /** The option that a misspelled name probably means. Short names may differ less: `data-test` does not mean `text`. */
 function meantBy(name) {
+  // `data-` is for attributes of the tag only.
+  const bare = name.replace(/^data-?(?=[A-Z-])/, "").replace(/-/g, "").toLowerCase();
   const most = (ours) => (ours.length < 5 ? 0 : ours.length < 9 ? 1 : 2);
-  return Object.keys(EXPECTED).find((ours) => most(ours) > 0 && distance(name, ours.toLowerCase(), most(ours)) <= most(ours));
+  return Object.keys(EXPECTED).find((ours) => distance(bare, ours.toLowerCase(), most(ours)) <= most(ours));
+}
+
+/**
+ * Whether an attribute or parameter may as well be another program's, because it is a word of its own: `data-link`, `data-observer`,
+ * `data-engines`. Nobody else has `data-merge-tab` or `data-scop`.
+ */
+function mayBeForeign(name, meant) {
+  const word = name.toLowerCase();
+  return !/[A-Z-]/.test(name) && word !== meant.toLowerCase() && /^(s|r|d|ed|er)$/.test(word.slice(meant.length) || meant.slice(word.length));
 }
 
 /** A value as its author wrote it. */
@@ -62,16 +73,25 @@ const ELSEWHERE = {
   engine: 'to do without WebAssembly, import start from "connection-counter/no-wasm"',
 };
 
-/** What is wrong with an option. `undefined` if the attribute or parameter may belong to another program. */
-function explain([given, name, value, remedy = ELSEWHERE[given]]) {
+/** The name of an option as its author should write it: in code, in the tag's address, or as an attribute of the tag. */
+function rightSpelling(given, isOfTag, meant) {
+  if (!isOfTag) return meant;
+  return `${given[0] === "?" ? "?" : "data-"}${kebab(meant)}`;
+}
+
+/**
+ * What is wrong with an option. `undefined` if the attribute or parameter may belong to another program, unless this `asksAll` that have
+ * nearly a name of ours.
+ */
+function explain([given, name, value, remedy = ELSEWHERE[given]], asksAll) {
   const spelled = given.startsWith("data-") ? kebab(given) : given;
   if (remedy) return `${spelled}=${written(value)} (${remedy})`;
   if (name === "label" && `${value}`.includes("{count}")) return `${spelled}=${written(value)} (${ONLY_SOME})`;
   if (Object.hasOwn(EXPECTED, name)) return `${spelled}=${written(value)} (expected: ${EXPECTED[name]})`;
-  const meant = meantBy(name.toLowerCase());
-  const isOfTag = spelled !== name;
-  if (meant) return `${spelled} (did you mean ${isOfTag ? spelled[0] === "?" ? kebab(meant) : `data-${kebab(meant)}` : meant}?)`;
   // A tag may have attributes for other programs, and its address parameters against caches. Options of `start` are only ours.
+  const isOfTag = given !== name;
+  const meant = meantBy(name);
+  if (meant && (asksAll || !isOfTag || !mayBeForeign(name, meant))) return `${spelled} (did you mean ${rightSpelling(given, isOfTag, meant)}?)`;
   return isOfTag ? undefined : `${spelled} (no such option)`;
 }
 
@@ -83,13 +103,15 @@ function explain([given, name, value, remedy = ELSEWHERE[given]]) {
  * @returns {() => void} ends what has been started
  */
 export function advise(options, rule, rooms) {
-  const explained = options.mistakes.map(explain).filter(Boolean);
+  const explained = options.mistakes.map((mistake) => explain(mistake)).filter(Boolean);
   if (explained.length) warn("options", `options ignored: ${explained.join(", ")}`);
   explainInsecure(rooms);
   const isDebugging = options.debug || /[?&]viewers-debug\b/.test(location);
   const stopExplaining = explainPage(options, rule, rooms, isDebugging);
   if (!isDebugging) return stopExplaining;
-  const foreign = options.mistakes.filter((mistake) => !explain(mistake)).map(([given]) => (given[0] === "?" ? given : kebab(given)));
+  const unexplained = options.mistakes.filter((mistake) => !explain(mistake));
+  const foreign = unexplained.map((mistake) => explain(mistake, true) ?? (mistake[0][0] === "?" ? mistake[0] : kebab(mistake[0])));
+  foreign.push(...withoutData());
   const stopDebugging = startDebugging(options, rule, rooms, foreign);
   return () => {
     stopExplaining();
@@ -120,9 +142,17 @@ function optionsOn(tag) {
   return [...ofAddress, ...ofTag].filter(([, name]) => Object.hasOwn(EXPECTED, name)).map(([spelled, , value]) => `${spelled}=${written(value)}`);
 }
 
+const scriptTags = () => [...document.querySelectorAll("script[src]")].filter(({ src }) => /\/live(-\w+)?\.js(\?|$)/.test(src));
+
+/** The attributes of our script tags that lack their `data-`. */
+const withoutData = () =>
+  scriptTags()
+    .flatMap((tag) => tag.getAttributeNames())
+    .filter((name) => Object.keys(EXPECTED).some((ours) => kebab(ours) === name))
+    .map((name) => `${name} (did you mean data-${name}?)`);
+
 /** Warns if several script tags of this page have different options. A page has one widget, so only one of them has an effect. */
 export function explainTags() {
-  const tags = [...document.querySelectorAll("script[src]")].filter(({ src }) => /\/live(-\w+)?\.js(\?|$)/.test(src));
-  const texts = new Set(tags.map((tag) => [tag.src.split("?")[0], ...optionsOn(tag).sort()].join(" ")));
+  const texts = new Set(scriptTags().map((tag) => [tag.src.split("?")[0], ...optionsOn(tag).sort()].join(" ")));
   if (texts.size > 1) warn("tags", `only one of the script tags of this page has an effect. Keep one of these: ${[...texts].join(", or ")}`);
 }
