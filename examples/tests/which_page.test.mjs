@@ -358,6 +358,14 @@ story("debugging names what is no option", {}, async (stage) => {
   await expectTold("on the script tag, but no options: ?v, data-some-tool, data-link (did you mean data-links?), min (did you mean data-min?)");
 });
 
+story("debugging tells that the option links selects no links", {}, async (stage) => {
+  for (const [links, why] of [["body", "elements that are no links"], ["p", "elements that are no links"], ["a::after", "no element"]]) {
+    const site = await serve(stage, { options: `data-debug data-links="${links}"`, body: '<p><a href="/x">x</a></p>' });
+    const { expectTold } = await openDebugging(stage, `${site}/`);
+    await expectTold(`links: 0, because the option links, ${links}, selects ${why}. It must select the links themselves, such as "main a"`);
+  }
+});
+
 story("debugging survives addresses that nobody can read", {}, async (stage) => {
   const body = '<a href="http://[">odd</a> <a href="/x">x</a> <svg><a href="http://["><text>odd</text></a></svg>';
   const site = await serve(stage, { body, canonical: () => "http://[" });

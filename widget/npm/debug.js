@@ -146,7 +146,12 @@ function tellLinks(options) {
   const pages = new Map();
   const uncounted = "without a count (far away, ignored or too long)";
   const others = { "to other sites": 0, [toOtherName]: 0, "within this page": 0, [uncounted]: 0, "to no web address": 0 };
-  const links = [...document.querySelectorAll(options.links)].filter((link) => link.matches("a[href],area[href]"));
+  const selected = [...document.querySelectorAll(options.links)];
+  const links = selected.filter((link) => link.matches("a[href],area[href]"));
+  if (!links.length && document.querySelector("a[href],area[href]")) {
+    const why = selected.length ? "elements that are no links" : "no element";
+    return [`links: 0, because the option links, ${options.links}, selects ${why}. It must select the links themselves, such as "main a"`];
+  }
   for (const link of links) {
     const url = read(link.href.baseVal ?? link.href, document.baseURI);
     const [address, fragment] = url?.href.split("#") ?? [];
