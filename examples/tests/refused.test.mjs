@@ -63,6 +63,19 @@ story("server without TLS is named on a page with TLS", {}, async (stage) => {
   await expectTold("connection: none, because a page with https: cannot use a server with http:");
 });
 
+story("policy that refuses the server is told what to add", {}, async (stage) => {
+  const { url } = stage.server;
+  const policy = `<meta http-equiv="content-security-policy" content="connect-src ${url}">`;
+  const site = await servePages(stage, () => html(`${policy}<script async src="${url}/live.js" data-debug></script>`, ""));
+  const tab = await stage.newTab();
+  tab.allow(/connect-src/i);
+  const told = [];
+  tab.page.on("console", (message) => message.type() === "info" && told.push(message.text()));
+  await tab.open(`${site}/`);
+  const remedy = `refused by the page's content security policy: add ${url.replace("http", "ws")} to its connect-src`;
+  await until("it is told", () => told.at(-1)?.includes(remedy) || assert.fail(told.at(-1)));
+});
+
 story("address that is too long is named", {}, async (stage) => {
   const site = await servePages(stage, () => html(`<script async src="${stage.server.url}/live.js" data-debug></script>`, ""));
   const tab = await stage.newTab();

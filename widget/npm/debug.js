@@ -197,6 +197,10 @@ function tellConnection(rule, rooms, room) {
   if (!room) return [`connection: none, because ${whyNoRoom(rule(location.href), rooms)}`];
   const states = ["connecting", "open", "closing", "closed"];
   const told = [`connection: ${states[room.socket.readyState]}, ${room.socket.url}`];
+  // Only a refusal by the page's policy ends a connection that was never open without telling the browser's code.
+  if (isOver && !room.wasOpen && !room.code) {
+    told.push(`  refused by the page's content security policy: add ${new URL(rooms).origin} to its connect-src`);
+  }
   if (room.code) told.push(`  last closed with code ${room.code}${room.reason && ` (${room.reason})`}: ${remedy(room.code, room.wasOpen)}`);
   return told;
 }
