@@ -30,6 +30,9 @@ const REMOVAL_COUNTS_MS: f64 = 250.0;
 const PATIENCE_MS: f64 = 5_000.0;
 /// After that, for nearly as long, a new number is tried only once.
 const TRUCE_MS: f64 = 60_000.0;
+/// Morphs come in bursts, as from an answer that is streamed. So after this time the number is tried again, and if it is removed
+/// again, after twice that, and so on.
+const FIRST_REST_MS: f64 = 8_000.0;
 
 /// The time at which a link was written whose page had its will. Until the next number, all that the page writes there is its own.
 const GIVEN_IN: f64 = f64::INFINITY;
@@ -213,21 +216,35 @@ impl Widget {
         self.timers.set_sooner(alarm::PLACE, (REST * self.annotations.frame_ms).clamp(SHORTEST_MS, LONGEST_MS));
     }
 
+    /// Tries the numbers again that nobody has had a chance to remove for a while.
+    pub(crate) fn retry(&mut self) {
+        for slot in self.links.slots() {
+            if self.links.get(slot).is_some_and(|link| {
+                link.written_ms == GIVEN_IN && now_ms() - (link.contested_ms - TRUCE_MS) > link.rest_ms
+            }) {
+                self.annotate(slot);
+            }
+        }
+    }
+
     /// Someone removed the number of a link. Libraries that morph a page into another do so by accident, so the number
-    /// is written again. If the page removes it again and again, it stays removed until the count changes.
+    /// is written again. If the page removes it again and again, it stays removed until the count changes, or the page has been quiet
+    /// for a while. In answer to our writing, only the former.
     pub(crate) fn lost(&mut self, slot: u32) {
         let Some(link) = self.links.get(slot) else { return };
         if link.written_ms == GIVEN_IN {
             return;
         }
         let now_ms = now_ms();
-        let counts_ms = if now_ms - link.written_ms < ANSWER_MS { ANSWER_COUNTS_MS } else { REMOVAL_COUNTS_MS };
+        let is_answer = now_ms - link.written_ms < ANSWER_MS;
+        let counts_ms = if is_answer { ANSWER_COUNTS_MS } else { REMOVAL_COUNTS_MS };
         link.contested_ms = link.contested_ms.max(now_ms) + counts_ms;
         if link.contested_ms - now_ms <= PATIENCE_MS {
             link.written_ms = now_ms;
             self.effects.push(Effect::Restore(slot));
         } else {
             link.contested_ms = now_ms + TRUCE_MS;
+            link.rest_ms = if is_answer { f64::INFINITY } else { (link.rest_ms * 2.0).max(FIRST_REST_MS) };
             link.written_ms = GIVEN_IN;
             self.effects.push(Effect::Erase(slot));
         }

@@ -193,6 +193,7 @@ impl Widget {
             }
             alarm::STYLE => {
                 dom::adopt_all();
+                self.retry();
                 dom::wait(alarm::STYLE, if dom::is_hidden() { tab::PROBE_EVERY_MS } else { STYLE_EVERY_MS });
             }
             alarm::PLACE => {

@@ -31,6 +31,8 @@ pub(crate) struct Link {
     pub(crate) written_ms: f64,
     /// Until when we remember that someone removed its number.
     pub(crate) contested_ms: f64,
+    /// How long to leave it without its number then.
+    pub(crate) rest_ms: f64,
 }
 
 /// A list of elements to check, and how far we have come.
@@ -82,8 +84,10 @@ impl Links {
             self.table.push(None);
         }
         if let Some(place) = self.table.get_mut(idx) {
-            let (queues, written_ms, contested_ms) = (Queues::default(), f64::NEG_INFINITY, 0.0);
-            *place = Some(Link { page: NONE, told: -1.0, is_written: false, queues, written_ms, contested_ms });
+            let (queues, written_ms) = (Queues::default(), f64::NEG_INFINITY);
+            let (contested_ms, rest_ms) = (0.0, 0.0);
+            *place =
+                Some(Link { page: NONE, told: -1.0, is_written: false, queues, written_ms, contested_ms, rest_ms });
         }
         slot
     }
