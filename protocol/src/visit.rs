@@ -23,14 +23,17 @@ const OF_VISIT: &str = concat!(
     "itm_* cmpid sc_c* ",
     // Social networks: Meta, X, LinkedIn, TikTok, Pinterest, Snapchat, Reddit.
     "fbclid fb_* mibextid igsh* twclid ref_src li_fat_id lipi ttclid epik sccid rdt_cid ",
-    // Other search engines and advertising: Microsoft, Yandex, Seznam, Baidu, Taboola, Outbrain, Quora.
-    "msclkid yclid ysclid sznclid bd_vid tblci dicbo obclid qclid ",
-    // Affiliates: Impact, CJ, Awin, Tradedoubler, ShareASale, Wicked Reports, Branch, Alibaba.
-    "irclickid irgwc cjevent cjdata awc tduid sscid wicked* _branch_* spm ",
+    // Other search engines and advertising: Microsoft, Yandex and its market, Seznam, Baidu, Taboola, Outbrain, Quora, Nextdoor.
+    "msclkid yclid ysclid ymclid sznclid bd_vid tblci dicbo obclid qclid ndclid ",
+    // Affiliates: Impact, CJ, Awin, Tradedoubler, ShareASale, Wicked Reports, Branch, Alibaba, Rakuten.
+    "irclickid irgwc cjevent cjdata awc tduid sscid wicked* _branch_* spm ransiteid ranmid raneaid ",
+    // What was searched for in Shopify's shops before, and where it stood.
+    "_pos _psq _sid _ss ",
     // Newsletters: Mailchimp, HubSpot, Marketo, Vero, Kit, MailerLite, Klaviyo, Drip, Blueshift, Omeda, Salesforce, Eloqua,
-    // Listrak, dotdigital, Acoustic, ActiveCampaign.
+    // Listrak, dotdigital, Acoustic, ActiveCampaign, Emarsys, beehiiv, Omnisend, Iterable.
     "mc_* _hs* __hs* hscta* hsa_* mkt_tok vero_* ck_sub* ",
     "ml_sub* _kx _ke __s bsft_* oly_* sfmc_* elq* trk_* dm_i spmailingid spuserid spjobid spreportid vgo_ee ",
+    "sc_src sc_lid sc_uid sc_llid sc_eh _bhlid omnisend* iterable* ",
     // Bot checks of Cloudflare. WordPress: its clock, its tokens, the comment that is answered.
     "__cf_chl_* doing_wp_cron _wpnonce replytocom ",
     // Shared links of YouTube and Spotify, clicks on LinkedIn.

@@ -174,6 +174,17 @@ fn parameters_of_campaigns_and_clicks_are_dropped() {
         "sfmc_id",
         "elqTrackId",
         "WT.mc_id",
+        "sc_src",
+        "sc_llid",
+        "sc_uid",
+        "_bhlid",
+        "omnisendContactID",
+        "iterableEmailCampaignId",
+        "ymclid",
+        "ndclid",
+        "ranSiteID",
+        "_pos",
+        "_ss",
         "viewers-debug",
     ] {
         for value in ["1", "x", "Abc_123-x.y", ""] {
