@@ -52,7 +52,8 @@ export function explainPage({ canonical }, rule, rooms, isDebugging) {
   const loaded = read(entry?.name);
   // No link has led to an address that a redirect has named, or that a script of the page has set since.
   const isLinked = entry?.redirectCount === 0 && loaded?.pathname === location.pathname;
-  const cameByLink = isDebugging || document.referrer.startsWith(`${location.origin}/`);
+  // The referrer of a frame is the page around it.
+  const cameByLink = isDebugging || (window === top && document.referrer.startsWith(`${location.origin}/`));
   return none || canonical === "ignore" || !isLinked || !cameByLink ? () => {} : comparePages(loaded, rule, rooms);
 }
 
