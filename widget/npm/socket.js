@@ -5,6 +5,8 @@ import { safely, warn } from "./warn.js";
 
 /** The close code of a server that refuses this page. We use it, too, if the page's own policy refuses the server. */
 const REFUSED = 1008;
+/** The state of an open socket. That of one that closes is greater. */
+const OPEN = 1;
 
 /**
  * Whether this is Firefox, the only browser with this property. Firefox keeps a page out of its back/forward cache if the page has
@@ -81,7 +83,8 @@ export function createSocket(engine, listening, createFrame) {
         // For example `ws:` on an `https:` page. There is no connection then.
       }
     },
-    send: (text) => current?.send(text),
+    // A browser would complain of a message to a socket that is closing, of which we hear a moment later.
+    send: (text) => current?.readyState > OPEN || current?.send(text),
     disconnect,
     leave() {
       disconnect();
