@@ -37,9 +37,18 @@ export const isAdorned = (element) =>
 export const isPainted = ({ backgroundColor, backgroundImage, borderRight, boxShadow }) =>
   !CLEAR.test(backgroundColor) || !CLEAR.test(borderRight) || backgroundImage + boxShadow !== "nonenone";
 
-/** Whether the dot can hardly be told from a colour behind it: how light both are is what counts. */
+/** How much red, green and blue each add to the light of a colour, roughly as WCAG 2 has it, and the largest value squared. */
+const RED = 0.2;
+const GREEN = 0.7;
+const BLUE = 0.1;
+const LARGEST_SQUARED = 65025;
+/** How light colours are from which the dot can hardly be told, from 0 for black to 1 for white. Its own green is 0.28. */
+const DARKEST = 0.1;
+const LIGHTEST = 0.6;
+
+/** Whether the dot can hardly be told from a colour behind it: how light both are is what counts. Of `oklch()`, the first value says it. */
 export function isLikeDot(colour) {
   const [red, green, blue] = colour.match(/[\d.]+/g);
-  const light = /^ok/.test(colour) ? red ** 3 : (0.2 * red ** 2 + 0.7 * green ** 2 + 0.1 * blue ** 2) / 65025;
-  return light > 0.1 && light < 0.6;
+  const light = /^ok/.test(colour) ? red ** 3 : (RED * red ** 2 + GREEN * green ** 2 + BLUE * blue ** 2) / LARGEST_SQUARED;
+  return light > DARKEST && light < LIGHTEST;
 }

@@ -216,7 +216,8 @@ impl Widget {
         self.timers.set_sooner(alarm::PLACE, (REST * self.annotations.frame_ms).clamp(SHORTEST_MS, LONGEST_MS));
     }
 
-    /// Tries the numbers again that nobody has had a chance to remove for a while.
+    /// Tries the numbers again that nobody has had a chance to remove for a while. A link is contested for [`TRUCE_MS`] after we have
+    /// given in, so that tells when.
     pub(crate) fn retry(&mut self) {
         for slot in self.links.slots() {
             if self.links.get(slot).is_some_and(|link| {
