@@ -4,9 +4,9 @@
  */
 
 import { KEY, viewersEvent } from "./page.js";
-import { NAMES, createAnnotations } from "./annotate.js";
+import { createFacts } from "./facts.js";
 import { load } from "./load.js";
-import { COUNT, PLACE, layerIn, style } from "./style.js";
+import { COUNT, NAMES, PLACE, PLACES, layerIn, style } from "./style.js";
 import { createShown } from "./shown.js";
 import { createSocket } from "./socket.js";
 import { createTab } from "./tab.js";
@@ -56,8 +56,8 @@ let engine, rule, css, shown, counted, stopping, listening, observer, sight;
 /** Lists of elements to look at. */
 let lists;
 let lastList = 0;
-/** The links by their slots, the slots by their links, and the slots that are free. */
-const [elements, slots, free] = [[undefined], new Map(), []];
+/** The links by their slots, the slots by their links, the slots that are free, and what was last shown on each link. */
+let elements, slots, free, texts;
 /** Documents and shadow roots, and the sheet that each has of us. */
 let roots, sheets;
 /** What an `href` means, for each root. Resolving it costs a browser more than everything else that is done for a link. */
@@ -73,21 +73,20 @@ let meanings, asked, isDesigned;
  */
 export function begin(options, ownersRule, itsEngine, subscriptions, extras) {
   [engine, rule] = [itsEngine, ownersRule];
-  shown = createShown(options.label, (slot, element, viewers) => elements[slot] === element && dom.write(slot, viewers));
+  shown = createShown(options.label, engine.worded);
   css = style(options);
   counted = `:is(${options.links}):is([href],svg *):not([${IGNORE}],[${IGNORE}] *,${EDITED},${EDITED} *)`;
   stopping = new AbortController();
   // Options have no prototype, here and elsewhere: some pages have given one to all objects, such as a `signal` or `once`.
   // All hear what happens inside of elements, too.
   listening = { __proto__: null, signal: stopping.signal, capture: true, passive: true };
-  [elements.length, free.length] = [1, 0];
-  slots.clear();
-  dom.drop();
-  [roots, sheets] = [[undefined], [undefined]];
-  [lists, meanings] = [new Map(), new WeakMap()];
+  [elements, roots, sheets, free, texts] = [[undefined], [undefined], [], [], []];
+  [slots, lists, meanings] = [new Map(), new Map(), new WeakMap()];
   isDesigned = document.designMode === "on";
   observer = new MutationObserver(safely(onChange));
-  sight = new IntersectionObserver(dom.look);
+  sight = new IntersectionObserver(
+    safely((entries) => entries.forEach(({ target, isIntersecting }) => engine.sighted(slots.get(target) ?? 0, isIntersecting))),
+  );
   const socket = createSocket(engine, listening, extras.createFrame);
   return Object.assign(dom, shown, subscriptions, socket, createTab(engine, rule, listening), extras.createChannel?.(engine, listening));
 }
@@ -114,7 +113,7 @@ function onChange(records) {
   for (const { target, type, attributeName, addedNodes, removedNodes } of records) {
     if (NAMES.includes(attributeName)) {
       const slot = slots.get(target);
-      if (slot && dom.isLost(slot, attributeName)) engine.lost(slot);
+      if (slot) engine.lost(slot, NAMES.indexOf(attributeName));
       // No link of ours: it has the number of a copy. That goes in the next frame, because the page may answer at once.
       if (!slot && target.hasAttribute(PLACE) && strays.push(target) === 1) requestAnimationFrame(dropStrays);
       continue;
@@ -133,16 +132,15 @@ function onChange(records) {
   if (isTheirs) engine.changed(list(found), hasLost, isElsewhere);
 }
 /** A page may show a menu, or draw something at a link, when the pointer or the focus comes or goes, which nobody tells us. */
-const onPoint = safely(({ target }) => {
-  const slot = slots.get(target.closest?.(`[${PLACE}]`));
-  if (slot) dom.check(slot);
-  dom.look();
-});
+const onPoint = safely(({ target }) => engine.pointed(slots.get(target.closest?.(`[${PLACE}]`)) ?? 0));
 const onLoad = safely(({ target }) => target.hasAttribute?.(INSIDE) && engine.loaded(list(gather(target))));
+
+/** What an attribute of ours says for a value; nothing for one below 0. */
+const textOf = (slot, idx, value) => (value < 0 ? null : `${[value, texts[slot], PLACES[value]][idx]}`);
 
 /** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
 const dom = {
-  ...createAnnotations(elements, () => engine.scrolled()),
+  ...createFacts((element) => texts[slots.get(element)]),
   search: (root) => list(gather(roots[root])),
   known: (isGone) => list([...slots.keys()].filter((element) => !isGone || !isThere(element))),
   length: (number) => lists.get(number)?.length,
@@ -158,7 +156,6 @@ const dom = {
     sight.unobserve(elements[slot]);
     slots.delete(elements[slot]);
     elements[slot] = undefined;
-    dom.drop(slot);
     free.push(slot);
   },
   isThere: (slot) => Boolean(isThere(elements[slot])),
@@ -224,24 +221,35 @@ const dom = {
   },
   isGone: (number) => !(roots[number].isConnected && windowOf(roots[number])),
   close(number) {
-    const [root, sheet] = [roots[number], sheets[number]];
+    roots[number].adoptedStyleSheets = roots[number].adoptedStyleSheets.filter((sheet) => sheet !== sheets[number]);
     roots[number] = sheets[number] = undefined;
-    root.adoptedStyleSheets = root.adoptedStyleSheets.filter((other) => other !== sheet);
   },
   adoptAll() {
     roots.forEach((root, number) => root && adopt(root, sheets[number]));
     if (isRedesigned()) engine.changed(0, false, true);
-    dom.look();
   },
 
-  write(slot, viewers) {
-    if (viewers < 0) return dom.erase(slot);
+  text(slot, viewers) {
+    const text = shown.textFor(viewers);
+    if (!text) return 0;
+    texts[slot] = text;
     sight.observe(elements[slot]);
-    dom.annotate(slot, viewers, shown.textFor(slot, elements[slot], viewers));
+    // Those that are not of ASCII may be as wide as two.
+    const { length } = text.replace(/[^ -~]/g, "xx");
+    return text === `${viewers}` ? -length : length;
   },
+  attribute(slot, idx, value) {
+    const now = elements[slot].getAttribute(NAMES[idx]);
+    return now === textOf(slot, idx, value) ? 0 : /\D/.test(now ?? "") ? 2 : 1;
+  },
+  put(slot, idx, value) {
+    const text = textOf(slot, idx, value);
+    if (text === null) elements[slot].removeAttribute(NAMES[idx]);
+    else elements[slot].setAttribute(NAMES[idx], text);
+  },
+  link: (slot) => dom.node(elements[slot]),
   tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),
   end() {
-    shown.forget();
     observer.disconnect();
     sight.disconnect();
     stopping.abort();

@@ -8,11 +8,10 @@ const LONG = 1000;
 
 /**
  * @param {string} label the option
- * @param {(slot: number, element: Element, viewers: number) => void} write called with the numbers that had to wait
+ * @param {() => void} tell called when the texts of the numbers are there that had to wait
  */
-export function createShown(label, write) {
+export function createShown(label, tell) {
   let language, labels, textOf;
-  let waiting = [];
   return {
     speaksAnother() {
       const { lang } = document.documentElement;
@@ -22,16 +21,14 @@ export function createShown(label, write) {
       return true;
     },
     /** The text for a link's number; nothing if the number has to wait. */
-    textFor(slot, element, viewers) {
+    textFor(viewers) {
       if (viewers < LONG && label === "{count}" && PLAIN.test(language || navigator.language)) return `${viewers}`;
       if (labels) return `${(textOf ??= labels(label, language))(viewers)}`;
-      waiting.push([slot, element, viewers]);
       load((extras) => {
+        if (labels) return;
         labels = extras.labels;
-        for (const one of waiting) write(...one);
-        waiting = [];
+        tell();
       });
     },
-    forget: () => (waiting = []),
   };
 }

@@ -1,6 +1,10 @@
 /** How counts look: numbers in the page's language, and the stylesheet that draws them. Nodes are never inserted. */
 
-import { GAP, RAISE, SIZE, SMALL } from "./place.js";
+/** These four are also in `place.rs`, which describes them. */
+export const SIZE = 0.7;
+export const SMALL = 0.56;
+export const RAISE = 1.19;
+export const GAP = 0.4;
 
 /** The attribute with the count of a link. */
 export const COUNT = "data-viewers";
@@ -8,6 +12,13 @@ export const COUNT = "data-viewers";
 export const LABEL = "data-viewers-label";
 /** The attribute with the place of a link's number: the pseudo-element that draws it, and where that is. */
 export const PLACE = "data-viewers-place";
+
+/** The attributes that a link carries of ours. */
+export const NAMES = [COUNT, LABEL, PLACE];
+/** The places by their numbers, which are those in `place.rs`. */
+export const PLACES = ["", " tinted"].flatMap((how) =>
+  ["", " rtl", " held", " held rtl"].flatMap((where) => ["beside", "above small", "box end", "box small top"].map((at) => at + where + how)),
+);
 
 /** A text as a string of CSS. */
 const quote = (text) => JSON.stringify(text.replace(/\s/g, " "));

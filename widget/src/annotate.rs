@@ -1,7 +1,7 @@
 //! Step 3, annotate: writes numbers on links, a few at a time, and not more often than a reader can follow.
 //!
 //! Writing calls the page's own code (custom elements, observers, listeners), so the widget must be free in that time:
-//! [`Widget::next_stroke`] says what to write, and `crate::write_some` writes it.
+//! [`Widget::write_some`] decides what to write, and effects write it.
 
 use crate::dom::{self, now_ms};
 use crate::links::Link;
@@ -34,6 +34,9 @@ const TRUCE_MS: f64 = 60_000.0;
 /// again, after twice that, and so on.
 const FIRST_REST_MS: f64 = 8_000.0;
 
+/// How many characters a number has room for at least, so that one that becomes 10 stays where it is.
+const LEAST_ROOM: u32 = 2;
+
 /// The time at which a link was written whose page had its will. Until the next number, all that the page writes there is its own.
 const GIVEN_IN: f64 = f64::INFINITY;
 
@@ -41,20 +44,25 @@ const GIVEN_IN: f64 = f64::INFINITY;
 pub(crate) type Queues = u8;
 const DUE: Queues = 1;
 const FRESH: Queues = 2;
+pub(crate) const ARRANGE: Queues = 4;
+
+/// The attributes of ours on a link: the count, whether there is a label, and the place. Below 0 there is none.
+pub(crate) type Carried = [f64; 3];
+pub(crate) const BLANK: Carried = [-1.0; 3];
 
 /// Slots of links whose number must be written.
 #[derive(Default)]
-struct Queue {
+pub(crate) struct Queue {
     slots: Vec<u32>,
     next: usize,
 }
 
 impl Queue {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.next >= self.slots.len()
     }
 
-    fn take(&mut self) -> Option<u32> {
+    pub(crate) fn take(&mut self) -> Option<u32> {
         let slot = *self.slots.get(self.next)?;
         self.next += 1;
         if self.is_empty() {
@@ -78,22 +86,13 @@ pub(crate) struct Annotations {
     fresh: Queue,
     /// How many numbers to write in one frame.
     most: u32,
+    /// When the current round began, and the current frame.
     begun_ms: f64,
+    frame_begun_ms: f64,
     spent_ms: f64,
     is_measuring: bool,
     /// How long the last frame with new numbers took.
     frame_ms: f64,
-}
-
-/// A number to write on a link.
-pub(crate) struct Stroke {
-    pub(crate) slot: u32,
-    /// The number. Below 0 it is removed.
-    pub(crate) shown: f64,
-    /// The count for the link's event, if it dispatches one.
-    pub(crate) told: Option<f64>,
-    /// Whether the link no longer leads to a page.
-    pub(crate) is_last: bool,
 }
 
 impl Annotations {
@@ -101,7 +100,8 @@ impl Annotations {
         let [due, round, fresh] = [Queue::default(), Queue::default(), Queue::default()];
         let begun_ms = -LONGEST_MS;
         let (spent_ms, frame_ms, is_measuring) = (0.0, 0.0, false);
-        Self { min, omits_self, due, round, fresh, most: FEWEST_LINKS, begun_ms, spent_ms, is_measuring, frame_ms }
+        let (most, frame_begun_ms) = (FEWEST_LINKS, begun_ms);
+        Self { min, omits_self, due, round, fresh, most, begun_ms, frame_begun_ms, spent_ms, is_measuring, frame_ms }
     }
 
     /// A frame with new numbers took this long.
@@ -152,52 +152,91 @@ impl Widget {
     /// Writes on new links before anyone sees them.
     pub(crate) fn hurry(&mut self) {
         if !self.annotations.fresh.is_empty() {
-            self.effects.push(Effect::Write { is_fresh: true, most: self.annotations.most });
+            self.write_some();
         }
     }
 
-    /// A round of writing begins.
-    pub(crate) fn begin_writing(&mut self) {
+    /// Writes some numbers: on new links, or those of a round, which may begin.
+    pub(crate) fn write_some(&mut self) {
         let annotations = &mut self.annotations;
         let is_fresh = !annotations.fresh.is_empty();
+        annotations.frame_begun_ms = now_ms();
         if !is_fresh && annotations.round.is_empty() {
             std::mem::swap(&mut annotations.round, &mut annotations.due);
-            annotations.begun_ms = now_ms();
+            annotations.begun_ms = annotations.frame_begun_ms;
             annotations.spent_ms = 0.0;
         }
-        self.effects.push(Effect::Write { is_fresh, most: annotations.most });
+        for _ in 0..annotations.most {
+            let queue = if is_fresh { &mut self.annotations.fresh } else { &mut self.annotations.round };
+            let Some(slot) = queue.take() else { break };
+            self.write(slot, if is_fresh { FRESH } else { DUE });
+        }
+        self.effects.push(Effect::Written);
     }
 
-    /// The next number to write.
-    pub(crate) fn next_stroke(&mut self, is_fresh: bool) -> Option<Stroke> {
-        loop {
-            let queue = if is_fresh { &mut self.annotations.fresh } else { &mut self.annotations.round };
-            let slot = queue.take()?;
-            let Some(link) = self.links.get(slot) else { continue };
-            link.queues &= if is_fresh { !FRESH } else { !DUE };
-            let mut viewers = self.pages.viewers(link.page);
-            let is_own = self.host.id().is_some_and(|id| self.pages.is_at(link.page, id));
-            if self.annotations.omits_self && is_own && viewers > 0.0 {
-                viewers -= 1.0;
-            }
-            let told = std::mem::replace(&mut link.told, viewers);
-            let is_last = link.page == NONE;
-            link.is_written = true;
-            link.written_ms = now_ms();
-            if is_last {
-                self.links.forget(slot);
-            }
-            let shown = if viewers < self.annotations.min { -1.0 } else { viewers };
-            return Some(Stroke { slot, shown, told: (!is_last && told != viewers).then_some(viewers), is_last });
+    /// Writes the number of a link, which has left a queue.
+    fn write(&mut self, slot: u32, left: Queues) {
+        let Some(link) = self.links.get(slot) else { return };
+        link.queues &= !left;
+        let mut viewers = self.pages.viewers(link.page);
+        let is_own = self.host.id().is_some_and(|id| self.pages.is_at(link.page, id));
+        if self.annotations.omits_self && is_own && viewers > 0.0 {
+            viewers -= 1.0;
+        }
+        let told = std::mem::replace(&mut link.told, viewers);
+        let is_last = link.page == NONE;
+        link.is_written = true;
+        link.written_ms = now_ms();
+        if viewers >= self.annotations.min {
+            self.put(slot, viewers);
+        } else if !link.is_blank() {
+            self.erase(slot);
+        }
+        if is_last {
+            self.links.forget(slot);
+            self.effects.push(Effect::Discard(slot));
+        } else if told != viewers {
+            self.effects.push(Effect::Tell(slot, viewers));
         }
     }
 
-    /// Some numbers were written, which took this long.
-    pub(crate) fn written(&mut self, spent_ms: f64) {
-        self.annotations.spent_ms += spent_ms;
+    /// Puts a number on a link, once its text is there.
+    fn put(&mut self, slot: u32, viewers: f64) {
+        let length = dom::text(slot, viewers);
+        let Some(link) = self.links.get(slot) else { return };
+        if length == 0 {
+            return;
+        }
+        let [count, label, _] = &mut link.carried;
+        *count = viewers;
+        *label = if length < 0 { -1.0 } else { 0.0 };
+        let room = length.unsigned_abs().max(LEAST_ROOM);
+        self.effects.push(Effect::Carry(slot));
+        if room > std::mem::replace(&mut link.room, room) {
+            self.arrange(slot);
+            self.plan_turn();
+        }
+    }
+
+    fn erase(&mut self, slot: u32) {
+        if let Some(link) = self.links.get(slot) {
+            (link.carried, link.room) = (BLANK, 0);
+            self.effects.push(Effect::Carry(slot));
+        }
+    }
+
+    /// What a link carries of ours.
+    pub(crate) fn carried(&mut self, slot: u32, idx: u32) -> f64 {
+        self.links.get(slot).and_then(|link| link.carried.get(idx as usize)).copied().unwrap_or(-1.0)
+    }
+
+    /// Some numbers were written.
+    pub(crate) fn written(&mut self) {
+        self.annotations.spent_ms += now_ms() - self.annotations.frame_begun_ms;
         if !std::mem::replace(&mut self.annotations.is_measuring, true) {
             dom::measure();
         }
+        self.plan_writing();
     }
 
     /// Sets the timer for the numbers that are left.
@@ -231,9 +270,10 @@ impl Widget {
     /// Someone removed the number of a link. Libraries that morph a page into another do so by accident, so the number
     /// is written again. If the page removes it again and again, it stays removed until the count changes, or the page has been quiet
     /// for a while. In answer to our writing, only the former.
-    pub(crate) fn lost(&mut self, slot: u32) {
+    pub(crate) fn lost(&mut self, slot: u32, attribute: u32) {
+        let value = self.carried(slot, attribute);
         let Some(link) = self.links.get(slot) else { return };
-        if link.written_ms == GIVEN_IN {
+        if !is_old(slot, attribute, value) || link.written_ms == GIVEN_IN {
             return;
         }
         let now_ms = now_ms();
@@ -242,17 +282,38 @@ impl Widget {
         link.contested_ms = link.contested_ms.max(now_ms) + counts_ms;
         if link.contested_ms - now_ms <= PATIENCE_MS {
             link.written_ms = now_ms;
-            self.effects.push(Effect::Restore(slot));
+            self.effects.push(Effect::Carry(slot));
         } else {
             link.contested_ms = now_ms + TRUCE_MS;
             link.rest_ms = if is_answer { f64::INFINITY } else { (link.rest_ms * 2.0).max(FIRST_REST_MS) };
             link.written_ms = GIVEN_IN;
-            self.effects.push(Effect::Erase(slot));
+            self.erase(slot);
         }
     }
 }
 
-fn enqueue(link: &mut Link, slot: u32, bit: Queues, queue: &mut Queue) {
+impl Link {
+    pub(crate) fn is_blank(&self) -> bool {
+        let [count, ..] = self.carried;
+        count < 0.0
+    }
+}
+
+/// Whether an attribute of a link is not what we last wrote: a page has removed it, or was morphed into an older copy. A count
+/// that is no number is the page's own.
+fn is_old(slot: u32, idx: u32, value: f64) -> bool {
+    let state = dom::attribute(slot, idx, value);
+    state == 1 || state == 2 && idx > 0
+}
+
+/// Makes an attribute say what it should.
+pub(crate) fn renew(slot: u32, idx: u32, value: f64) {
+    if is_old(slot, idx, value) {
+        dom::put(slot, idx, value);
+    }
+}
+
+pub(crate) fn enqueue(link: &mut Link, slot: u32, bit: Queues, queue: &mut Queue) {
     if link.queues & bit == 0 {
         link.queues |= bit;
         queue.slots.push(slot);

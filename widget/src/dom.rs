@@ -46,12 +46,22 @@ extern "C" {
     pub(crate) fn adopt_all();
 
     // Annotating.
-    /// Writes the number on the link. A number below 0 removes it.
-    pub(crate) fn write(slot: u32, viewers: f64);
-    /// Writes the number again that someone removed.
-    pub(crate) fn restore(slot: u32);
-    /// Looks for places for all numbers in sight, soon.
-    pub(crate) fn arrange();
+    /// Makes the text for a count, and returns its length: below 0 if it is the number itself, 0 if it comes later.
+    pub(crate) fn text(slot: u32, viewers: f64) -> i32;
+    /// Compares an attribute of ours with what it says for a value: 0 for the same, 1 for another, 2 for one that is no number.
+    pub(crate) fn attribute(slot: u32, idx: u32, value: f64) -> u32;
+    /// Writes the attribute. A value below 0 removes it.
+    pub(crate) fn put(slot: u32, idx: u32, value: f64);
+    /// Has the browser work out the layout. Until the next call nothing moves.
+    pub(crate) fn fresh();
+    /// The number of a link among the elements that [`fact`] and its like are asked about.
+    pub(crate) fn link(slot: u32) -> u32;
+    /// One of the numbers that are known of an element, of a kind. Not a number after the last one.
+    pub(crate) fn fact(kind: u32, node: u32, idx: u32) -> f32;
+    /// The element that the pointer would meet there, in the root of an element.
+    pub(crate) fn at(node: u32, x: f32, y: f32) -> u32;
+    /// Where another element is, as `compareDocumentPosition` says it.
+    pub(crate) fn relation(node: u32, other: u32) -> u32;
     /// Dispatches the link's event.
     pub(crate) fn tell(slot: u32, viewers: f64);
     /// Whether the page's language has changed since the last call.

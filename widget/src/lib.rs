@@ -18,12 +18,14 @@
 //! the widget is free again. So the page may call us, stop us, or throw, and the widget's work is never half done.
 
 mod annotate;
+mod arrange;
 mod count;
 mod dom;
 mod host_page;
 mod links;
 mod message;
 mod pages;
+mod place;
 mod rules;
 mod socket;
 mod subscriptions;
@@ -32,11 +34,12 @@ mod timers;
 mod widget;
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use connection_counter_protocol::ParameterNames;
 use wasm_bindgen::prelude::*;
 
-use annotate::{Annotations, Stroke};
+use annotate::Annotations;
 use count::UNKNOWN;
 use rules::Rules;
 use tab::Tab;
@@ -52,6 +55,8 @@ static ALLOCATOR: lol_alloc::LockedAllocator<lol_alloc::FreeListAllocator> =
 static WIDGET: Mutex<Option<Box<Widget>>> = Mutex::new(None);
 /// Events that are not handled yet.
 static EVENTS: Mutex<Vec<Event>> = Mutex::new(Vec::new());
+/// How many widgets have been stopped.
+static STOPS: AtomicU32 = AtomicU32::new(0);
 
 /// Starts the widget. `rooms` is the start of every room's address, such as `wss://live.example.com/live?page=`. The others are
 /// the options of those names. `query` is `keep`, or the parameters that matter, separated by commas.
@@ -135,10 +140,28 @@ pub fn scrolled() {
     send(Event::Scrolled);
 }
 
-/// Someone removed the number of the link in this slot.
+/// An attribute of ours, on the link in this slot, was written or removed.
 #[wasm_bindgen]
-pub fn lost(slot: u32) {
-    send(Event::Lost(slot));
+pub fn lost(slot: u32, attribute: u32) {
+    send(Event::Lost(slot, attribute));
+}
+
+/// The link in this slot came into the viewport, or has left it.
+#[wasm_bindgen]
+pub fn sighted(slot: u32, is_sighted: bool) {
+    send(Event::Sighted(slot, is_sighted));
+}
+
+/// The pointer or the focus moved, maybe to the number of the link in this slot.
+#[wasm_bindgen]
+pub fn pointed(slot: u32) {
+    send(Event::Pointed(slot));
+}
+
+/// The texts have come that some numbers wait for.
+#[wasm_bindgen]
+pub fn worded() {
+    send(Event::Worded);
 }
 
 /// A frame with new numbers took this many milliseconds.
@@ -184,13 +207,18 @@ pub fn due(alarm: u8) {
 }
 
 /// Handles an event, and those that arrived in the meantime. If the page calls us while we ask the browser something, its event
-/// waits. If it calls us while we write on the page, the widget is free.
+/// waits. If it calls us while we write on the page, the widget is free. If it stops us then, nothing more is done.
 fn send(event: Event) {
     if let Ok(mut events) = EVENTS.try_lock() {
         events.push(event);
     }
     while let Some(effects) = handle_next() {
-        effects.into_iter().for_each(take_effect);
+        let stops = STOPS.load(Relaxed);
+        for effect in effects {
+            if STOPS.load(Relaxed) == stops {
+                take_effect(effect);
+            }
+        }
     }
 }
 
@@ -206,43 +234,31 @@ fn handle_next() -> Option<Vec<Effect>> {
 
 fn take_effect(effect: Effect) {
     match effect {
-        Effect::Write { is_fresh, most } => write_some(is_fresh, most),
-        Effect::Restore(slot) => dom::restore(slot),
-        Effect::Erase(slot) => dom::write(slot, -1.0),
-        Effect::Notify { number, viewers } => dom::notify(number, viewers),
+        Effect::Carry(slot) => carry(slot),
+        Effect::Discard(slot) => dom::discard(slot),
+        Effect::Tell(slot, viewers) => dom::tell(slot, viewers),
+        Effect::Written => send(Event::Written),
+        Effect::FindPlaces => send(Event::FindPlaces),
+        Effect::Check => send(Event::Check),
+        Effect::Notify(number, viewers) => dom::notify(number, viewers),
         Effect::Moved => dom::moved(),
         Effect::Stop => {
             let stopped = WIDGET.try_lock().ok().and_then(|mut slot| slot.take());
             if let Some(mut widget) = stopped {
+                STOPS.fetch_add(1, Relaxed);
                 widget.stop();
             }
         }
     }
 }
 
-/// Writes some numbers on links. The widget is free in that time.
-fn write_some(is_fresh: bool, most: u32) {
-    let begun_ms = dom::now_ms();
-    let mut written = 0;
-    while written < most {
-        let mut next = None;
-        with(&mut |widget| next = widget.next_stroke(is_fresh));
-        let Some(Stroke { slot, shown, told, is_last }) = next else { break };
-        dom::write(slot, shown);
-        if is_last {
-            dom::discard(slot);
-        }
-        if let Some(viewers) = told {
-            dom::tell(slot, viewers);
-        }
-        written += 1;
+/// Makes a link carry what it should. What the page does about one attribute may change the others, or stop us.
+fn carry(slot: u32) {
+    for idx in 0..3 {
+        let mut value = -1.0;
+        with(&mut |widget| value = widget.carried(slot, idx));
+        annotate::renew(slot, idx, value);
     }
-    with(&mut |widget| {
-        if written > 0 {
-            widget.written(dom::now_ms() - begun_ms);
-        }
-        widget.plan_writing();
-    });
 }
 
 /// Runs `work` on the widget, if there is one and it is free.

@@ -39,7 +39,7 @@ impl Widget {
         self.flush();
         let viewers = self.pages.viewers(key);
         if key != before && (before != NONE || viewers >= 0.0) {
-            self.effects.push(Effect::Notify { number, viewers });
+            self.effects.push(Effect::Notify(number, viewers));
         }
     }
 
@@ -54,7 +54,7 @@ impl Widget {
     pub(crate) fn notify_changed(&mut self) {
         for (number, key) in &self.subscriptions.all {
             if self.pages.is_changed(*key) {
-                self.effects.push(Effect::Notify { number: *number, viewers: self.pages.viewers(*key) });
+                self.effects.push(Effect::Notify(*number, self.pages.viewers(*key)));
             }
         }
     }

@@ -33,8 +33,12 @@ pub(crate) mod alarm {
     pub(crate) const STYLE: u8 = 12;
     /// Numbers may have to be somewhere else.
     pub(crate) const PLACE: u8 = 13;
+    /// Look for places for some numbers.
+    pub(crate) const TURN: u8 = 14;
+    /// Links may have come in sight, or have gone.
+    pub(crate) const LOOK: u8 = 15;
     /// How many there are.
-    pub(crate) const COUNT: usize = 14;
+    pub(crate) const COUNT: usize = 16;
 }
 
 /// When the alarms are due that several parts of the widget set.

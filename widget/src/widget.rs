@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::annotate::Annotations;
+use crate::annotate::{Annotations, renew};
+use crate::arrange::Arrangement;
 use crate::dom::{self, now_ms};
 use crate::host_page::{HostPage, Place};
 use crate::links::{Links, Roots};
@@ -31,6 +32,7 @@ pub(crate) struct Widget {
     pub(crate) links: Links,
     pub(crate) roots: Roots,
     pub(crate) annotations: Annotations,
+    pub(crate) arrangement: Arrangement,
     pub(crate) subscriptions: Subscriptions,
     tab: Tab,
     socket: Socket,
@@ -56,10 +58,20 @@ pub(crate) enum Event {
     Loaded(u32),
     /// Something scrolled.
     Scrolled,
-    /// Someone removed the number of the link in this slot.
-    Lost(u32),
+    /// An attribute of ours on the link in this slot was written or removed.
+    Lost(u32, u32),
+    /// The pointer or the focus moved, maybe to the link in this slot.
+    Pointed(u32),
+    /// The link in this slot came into the viewport, or has left it.
+    Sighted(u32, bool),
+    /// The texts have come that some numbers wait for.
+    Worded,
     /// A frame with new numbers took this many milliseconds.
     Measured(f64),
+    /// These three come after the effects of those names.
+    Written,
+    FindPlaces,
+    Check,
     /// A subscription, and the address of the page that it watches.
     Attach(u32, String),
     /// A subscription ended.
@@ -79,19 +91,20 @@ pub(crate) enum Event {
 /// Work that calls the page's own code. It runs when the widget is free, because the page may call us.
 #[derive(Clone, Copy)]
 pub(crate) enum Effect {
-    /// Write some numbers.
-    Write {
-        is_fresh: bool,
-        most: u32,
-    },
-    /// Write the number again that someone removed from the link in this slot.
-    Restore(u32),
-    /// Remove what is left of it.
-    Erase(u32),
-    Notify {
-        number: u32,
-        viewers: f64,
-    },
+    /// Make the link in this slot carry what it should.
+    Carry(u32),
+    /// Free its slot.
+    Discard(u32),
+    /// Dispatch its event.
+    Tell(u32, f64),
+    /// Some numbers were written.
+    Written,
+    /// Some numbers were taken off.
+    FindPlaces,
+    /// Some numbers were put somewhere else.
+    Check,
+    /// Tell a subscription, by its number.
+    Notify(u32, f64),
     /// All addresses may lead to other pages.
     Moved,
     /// Take the widget away.
@@ -118,6 +131,7 @@ impl Widget {
             links: Links::default(),
             roots: Roots::default(),
             annotations,
+            arrangement: Arrangement::new(),
             subscriptions: Subscriptions::default(),
             tab,
             socket: Socket::new(rooms),
@@ -136,8 +150,23 @@ impl Widget {
             Event::Changed(list, has_lost, is_elsewhere) => self.changed(list, has_lost, is_elsewhere),
             Event::Loaded(list) => self.loaded(list),
             Event::Scrolled => self.scrolled(),
-            Event::Lost(slot) => self.lost(slot),
-            Event::Measured(took_ms) => self.annotations.measured(took_ms),
+            Event::Lost(slot, attribute) => self.lost(slot, attribute),
+            Event::Pointed(slot) => {
+                dom::fresh();
+                self.check(slot);
+                self.look_later();
+            }
+            Event::Sighted(slot, is_sighted) => self.sighted(slot, is_sighted),
+            Event::Worded => self.annotate_all(),
+            Event::Measured(took_ms) => {
+                self.annotations.measured(took_ms);
+                if std::mem::take(&mut self.arrangement.is_due) {
+                    self.begin_turn();
+                }
+            }
+            Event::Written => self.written(),
+            Event::FindPlaces => self.find_places(),
+            Event::Check => self.check_places(),
             Event::Attach(number, address) => self.attach(number, &address),
             Event::Detach(number) => self.detach(number),
             Event::Tab(event, is_hidden) => {
@@ -186,7 +215,7 @@ impl Widget {
             alarm::ANSWER => self.closed(connection_counter_protocol::close::GOING_AWAY, ""),
             alarm::FIND => self.find(),
             alarm::SURVEY => self.survey(),
-            alarm::WRITE => self.begin_writing(),
+            alarm::WRITE => self.write_some(),
             alarm::PROBE => {
                 self.socket.probe(false);
                 dom::wait(alarm::PROBE, tab::PROBE_EVERY_MS);
@@ -194,12 +223,16 @@ impl Widget {
             alarm::STYLE => {
                 dom::adopt_all();
                 self.retry();
+                self.look_later();
                 dom::wait(alarm::STYLE, if dom::is_hidden() { tab::PROBE_EVERY_MS } else { STYLE_EVERY_MS });
             }
-            alarm::PLACE => {
+            alarm::PLACE => self.arrange_all(),
+            // After a frame the layout is known. Hidden tabs have none.
+            alarm::TURN => {
+                self.arrangement.is_due = true;
                 dom::measure();
-                dom::arrange();
             }
+            alarm::LOOK => self.look(),
             alarm::HIDE => self.tab.stays_hidden(),
             alarm::STAY => self.tab.stays(),
             alarm::TOKEN => self.tab.agree(),
@@ -294,7 +327,13 @@ impl Widget {
     pub(crate) fn stop(&mut self) {
         dom::end();
         for slot in self.links.slots() {
-            dom::write(slot, -1.0);
+            if let Some(link) = self.links.get(slot)
+                && !link.is_blank()
+            {
+                for idx in 0..3 {
+                    renew(slot, idx, -1.0);
+                }
+            }
         }
         self.roots.close_all();
         for number in self.subscriptions.known() {

@@ -4,7 +4,7 @@
 mod crowd;
 mod roots;
 
-use crate::annotate::Queues;
+use crate::annotate::{BLANK, Carried, Queues};
 use crate::dom::{self, now_ms};
 use crate::pages::NONE;
 use crate::{timers::alarm, widget::Widget};
@@ -23,6 +23,14 @@ pub(crate) struct Link {
     pub(crate) page: u32,
     /// The count of the last event that it dispatched.
     pub(crate) told: f64,
+    /// What it carries of ours.
+    pub(crate) carried: Carried,
+    /// How many characters its number has room for.
+    pub(crate) room: u32,
+    /// Whether it is in the viewport.
+    pub(crate) is_sighted: bool,
+    /// Whether one could see it when it was last looked at.
+    pub(crate) is_seen: bool,
     /// Whether it has, or had, a number of ours.
     pub(crate) is_written: bool,
     /// The queues in which it waits.
@@ -86,8 +94,20 @@ impl Links {
         if let Some(place) = self.table.get_mut(idx) {
             let (queues, written_ms) = (Queues::default(), f64::NEG_INFINITY);
             let (contested_ms, rest_ms) = (0.0, 0.0);
-            *place =
-                Some(Link { page: NONE, told: -1.0, is_written: false, queues, written_ms, contested_ms, rest_ms });
+            let (carried, room, is_sighted, is_seen) = (BLANK, 0, false, false);
+            *place = Some(Link {
+                page: NONE,
+                told: -1.0,
+                carried,
+                room,
+                is_sighted,
+                is_seen,
+                is_written: false,
+                queues,
+                written_ms,
+                contested_ms,
+                rest_ms,
+            });
         }
         slot
     }
@@ -206,6 +226,7 @@ impl Widget {
             self.timers.set_sooner(alarm::SURVEY, rest_ms);
         }
         dom::adopt_all();
+        self.look_later();
         self.arrange_later();
         // At once, before anyone sees a link without its number. In a crowd it waits, because it would cost a layout.
         if !self.links.is_done() {

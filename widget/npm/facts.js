@@ -1,0 +1,157 @@
+/** What a browser knows of the elements at and around a link: numbers and nothing but numbers. `place.rs` says what they mean. */
+
+const RTL = /[\u0590-\u08ff\ufb1d-\ufefc]/;
+/** At how many spots of a box is asked what is there, and what spreads them evenly: the golden ratio. */
+const SPOTS = 256;
+const GOLDEN = 0.618;
+
+/** What is asked of a style. The last may contain anything. */
+const PROPERTIES =
+  "writingMode rotate scale transform position left right inset zIndex overflowX contentVisibility contain clipPath maskImage display direction pointerEvents backgroundColor backgroundImage borderRight boxShadow webkitTextFillColor height width content".split(
+    " ",
+  );
+/** What may be so of a style, a bit each. */
+const STYLES = [
+  /hor.*b;rotatenone;scalenone;transform(none|m.*x\(1, 0, 0, 1,)/,
+  /onstatic/,
+  /Xvisible/,
+  /Xvisible;contentVisibilityvisible;containnone/,
+  /yinline;/,
+  /yinline/,
+  /ynone/,
+  /y(inline;|[^;]*(block|list))/,
+  /ycontents/,
+  /onrtl/,
+  /onabsolute/,
+  /onsticky.*;(left|right)[^;]*\d/,
+  /tauto;zIndexauto/,
+  /zIndex[1-9]/,
+  /Eventsnone/,
+  /dColor[^;]*a\([^;]*, 0\)/,
+  /dImage[^;]*url/,
+  /kImagenone/,
+  /lColorrgba[^;]*, 0\)/,
+  /;(height|width)0px/,
+  /content(none|normal|)$/,
+  /clipPathnone;maskImagenone/,
+  /dColor[^;]*a\([^;]*, 0\);backgroundImagenone;borderRight(0|[^;]*a\([^;]*, 0\))[^;]*;boxShadownone/,
+];
+
+const styleOf = (element, pseudo) => element.ownerDocument.defaultView.getComputedStyle(element, pseudo);
+const numbersOf = (boxes) => [...boxes].flatMap(({ left, top, right, bottom }) => [left, top, right, bottom]);
+const partsOf = (element) => [...element.querySelectorAll("*")];
+
+function bitsOf(element, pseudo) {
+  const style = styleOf(element, pseudo);
+  const text = PROPERTIES.map((name) => name + style[name]).join(";");
+  return [STYLES.reduce((bits, fact, idx) => bits | (fact.test(text) << idx), 0)];
+}
+
+/** What is at many spots of a box. */
+function elementsIn({ left, top, width, height }, root) {
+  const found = new Set();
+  for (let spot = 0; spot < SPOTS; spot += 1) {
+    // Browsers take a point for a pixel, which may not reach over the edge.
+    const x = left + (width - 1) * ((spot * GOLDEN) % 1);
+    found.add(root.elementFromPoint(x, top + ((height - 1) * spot) / SPOTS));
+  }
+  return found;
+}
+
+/** The elements that were asked about since `fresh`, and what is known of each. Nothing moves in that time. */
+let nodes, numbers, known;
+const numberOf = (node) => {
+  if (node && !numbers.has(node)) numbers.set(node, nodes.push(node) - 1);
+  return numbers.get(node) ?? 0;
+};
+
+/** What can be asked, in the order of `place.rs`. */
+const ASKED = [
+  (element) => {
+    const html = element.ownerDocument.documentElement;
+    const { fontSize, lineHeight, paddingInlineEnd } = styleOf(element);
+    const { clientLeft, clientTop, clientWidth, offsetWidth, scrollHeight, scrollWidth, clientHeight } = element;
+    // Styles and inner widths are those before the property `zoom` enlarges an element.
+    const zoomed = [fontSize, lineHeight, paddingInlineEnd, clientLeft, clientTop, clientWidth, offsetWidth].map(
+      (number) => parseFloat(number) * (element.currentCSSZoom || 1),
+    );
+    const root = element.getRootNode();
+    return [
+      numberOf(element.parentElement ?? root.host),
+      numberOf(root),
+      numberOf(element.shadowRoot),
+      (element === html) + 2 * element.matches("body,html") + 4 * element.matches("img,svg"),
+      element.ownerDocument.defaultView.innerHeight,
+      Math.max(scrollHeight - clientHeight, scrollWidth - clientWidth),
+      ...zoomed,
+      scrollWidth + scrollHeight,
+    ];
+  },
+  bitsOf,
+  (element) => bitsOf(element, "::before"),
+  (element) => bitsOf(element, "::after"),
+  (element) => [RTL.test(element.textContent) + 2 * /\S/.test(element.textContent)],
+  (element) => numbersOf([element.getBoundingClientRect()]),
+  (element) => numbersOf(element.getClientRects()),
+  (element) => numbersOf([element, ...partsOf(element)].flatMap((part) => [...part.getClientRects()])),
+  // Lines of text of its own. Only text has letters, and a page may have 50,000 elements in a row.
+  (element) => {
+    const range = new Range();
+    const texts = [...element.childNodes].filter(({ nodeType }) => nodeType === 3);
+    return numbersOf(texts.flatMap((text) => range.selectNode(text) ?? [...range.getClientRects()]));
+  },
+  (element) => {
+    const range = new Range();
+    range.selectNodeContents(element);
+    return numbersOf(range.getClientRects());
+  },
+  (element) => partsOf(element).map(numberOf),
+  (element) => [...element.children].map(numberOf),
+  (element) => [...elementsIn(element.getBoundingClientRect(), element.getRootNode())].map(numberOf),
+  // What stays in sight while one scrolls. The same for all elements of a window.
+  ({ ownerDocument: { defaultView: view } }) => {
+    const window = numberOf(view);
+    if (!known[window]) {
+      const all = new Set();
+      for (let at of elementsIn({ left: 0, top: 0, width: view.innerWidth, height: view.innerHeight }, view.document)) {
+        for (; at && !all.has(at); at = at.parentElement) all.add(at);
+      }
+      known[window] = [...all].filter((at) => /^(fixed|sticky)/.test(styleOf(at).position)).map(numberOf);
+    }
+    return known[window];
+  },
+];
+
+/** @param {(element: Element) => string} textOf what is drawn at a link */
+export function createFacts(textOf) {
+  // Firefox tells the rule instead of the text, and all write some characters in other words.
+  const isNumber = (element) => {
+    const { content } = styleOf(element, "::after");
+    return [/data-viewers/.test(content) || content.includes(textOf(element).split(/["\\\n]/, 1))];
+  };
+  const asked = [
+    ...ASKED,
+    isNumber,
+    (element) =>
+      [...partsOf(element), element.parentElement, element.previousElementSibling, element.nextElementSibling]
+        .filter((part) => part)
+        .map(numberOf),
+    (element) => {
+      const { backgroundColor } = styleOf(element);
+      return [/^ok/.test(backgroundColor), ...backgroundColor.match(/[\d.]+/g)];
+    },
+  ];
+  return {
+    fresh() {
+      [nodes, numbers, known] = [[undefined], new Map(), []];
+      document.elementFromPoint(0, 0);
+    },
+    node: numberOf,
+    fact(kind, node, idx) {
+      const its = (known[node] ??= []);
+      return (its[kind] ??= asked[kind](nodes[node]))[idx];
+    },
+    at: (node, x, y) => numberOf(nodes[node].getRootNode().elementFromPoint(x, y)),
+    relation: (node, other) => nodes[node].compareDocumentPosition(nodes[other]),
+  };
+}
