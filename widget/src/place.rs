@@ -234,8 +234,8 @@ struct Look {
     room: Rect,
     /// What has a colour behind it.
     behind: u32,
-    /// The elements that its number may be over.
-    near: Vec<u32>,
+    /// The outermost of the elements that its number may be over.
+    edge: u32,
     /// Whether the link has to be what its number is positioned in.
     is_holding: bool,
 }
@@ -264,7 +264,7 @@ pub(crate) fn find(slot: u32, room: u32) -> f64 {
     let middle = (line.top + line.bottom) / 2.0;
     let (low, high) = (f32::NEG_INFINITY, f32::INFINITY);
     let room = Rect { left: low, top: low, right: high, bottom: high };
-    let mut look = Look { link, style, flows, size, characters, line, room, behind: 0, near: Vec::new(), is_holding: false };
+    let mut look = Look { link, style, flows, size, characters, line, room, behind: 0, edge: 0, is_holding: false };
     if line.right <= line.left
         || !flows && is_inline
         || !look.look_around(middle)
@@ -354,7 +354,7 @@ impl Look {
                 return false;
             }
             if is_inside {
-                self.near.push(node);
+                self.edge = node;
             }
             // Neither a mask nor what clips has the shape of the box.
             is_inside &= style & WHOLE != 0;
@@ -452,6 +452,15 @@ impl Look {
         false
     }
 
+    /// Whether a link is in an element that its number may be over.
+    fn is_near(&self, other: u32) -> bool {
+        let mut node = self.link;
+        while node != other && node != self.edge {
+            node = own(node, UP);
+        }
+        node == other
+    }
+
     /// Whether what is there may be under a number. What has no text in it is there to be seen itself, and so is a badge.
     fn is_plain(&self, other: u32) -> bool {
         if other == 0 {
@@ -459,7 +468,7 @@ impl Look {
         } else if is_in(self.link, other) {
             bits(TEXT, other) & HAS_LETTERS != 0 && (other == self.link || style(other) & BARE != 0)
         } else {
-            self.near.contains(&other)
+            self.is_near(other)
         }
     }
 
