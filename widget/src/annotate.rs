@@ -51,13 +51,16 @@ pub(crate) type Carried = [f64; 3];
 pub(crate) const BLANK: Carried = [-1.0; 3];
 
 /// Slots of links whose number must be written.
-#[derive(Default)]
 pub(crate) struct Queue {
     slots: Vec<u32>,
     next: usize,
 }
 
 impl Queue {
+    pub(crate) const fn new() -> Self {
+        Self { slots: Vec::new(), next: 0 }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.next >= self.slots.len()
     }
@@ -76,9 +79,9 @@ impl Queue {
 /// The numbers to write, and when.
 pub(crate) struct Annotations {
     /// Links show no number below this.
-    min: f64,
+    pub(crate) min: f64,
     /// Links to the page that the reader is on show how many others there are.
-    omits_self: bool,
+    pub(crate) omits_self: bool,
     /// The links to write in the next round, and those of the current round.
     due: Queue,
     round: Queue,
@@ -96,12 +99,20 @@ pub(crate) struct Annotations {
 }
 
 impl Annotations {
-    pub(crate) fn new(min: f64, omits_self: bool) -> Self {
-        let [due, round, fresh] = [Queue::default(), Queue::default(), Queue::default()];
-        let begun_ms = -LONGEST_MS;
-        let (spent_ms, frame_ms, is_measuring) = (0.0, 0.0, false);
-        let (most, frame_begun_ms) = (FEWEST_LINKS, begun_ms);
-        Self { min, omits_self, due, round, fresh, most, begun_ms, frame_begun_ms, spent_ms, is_measuring, frame_ms }
+    pub(crate) const fn new() -> Self {
+        Self {
+            min: 0.0,
+            omits_self: false,
+            due: Queue::new(),
+            round: Queue::new(),
+            fresh: Queue::new(),
+            most: FEWEST_LINKS,
+            begun_ms: -LONGEST_MS,
+            frame_begun_ms: 0.0,
+            spent_ms: 0.0,
+            is_measuring: false,
+            frame_ms: 0.0,
+        }
     }
 
     /// A frame with new numbers took this long.

@@ -43,8 +43,8 @@ pub(crate) struct Arrangement {
 }
 
 impl Arrangement {
-    pub(crate) fn new() -> Self {
-        Self { due: Queue::default(), turn: Vec::new(), most: BATCH, begun_ms: 0.0, rest_ms: 0.0, is_due: false, looked: 0 }
+    pub(crate) const fn new() -> Self {
+        Self { due: Queue::new(), turn: Vec::new(), most: BATCH, begun_ms: 0.0, rest_ms: 0.0, is_due: false, looked: 0 }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::rules::{Rules, split_before};
 
 /// The page that the widget is on, as it was when it was last checked.
 pub(crate) struct HostPage {
-    rules: Rules,
+    pub(crate) rules: Rules,
     /// The start page of its site.
     root: Option<PageId>,
     /// Its address. The fragment is left out, unless it is a route.
@@ -35,9 +35,9 @@ pub(crate) struct Place<'a> {
 
 impl HostPage {
     /// A page that was not checked yet.
-    pub(crate) fn new(rules: Rules) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
-            rules,
+            rules: Rules { all_sites: false, hash_routes: false, only: None, heeds_canonical: false },
             root: None,
             address: String::new(),
             by_address: None,

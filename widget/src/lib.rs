@@ -39,10 +39,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use connection_counter_protocol::ParameterNames;
 use wasm_bindgen::prelude::*;
 
-use annotate::Annotations;
 use count::UNKNOWN;
 use rules::Rules;
-use tab::Tab;
 use widget::{Effect, Event, Widget};
 
 /// The allocator of the standard library would add 4 KB, and nobody would notice that it is faster.
@@ -75,11 +73,17 @@ pub fn start(
     omits_self: bool,
 ) {
     let only = (query != "keep").then(|| ParameterNames::new(query));
-    let rules = Rules { all_sites, hash_routes, only, heeds_canonical };
-    let tab = Tab::new(hidden_after_s, merge_tabs, observe);
-    let widget = Widget::new(rooms, rules, Annotations::new(min, omits_self), tab);
+    let mut widget = Box::new(Widget::NEW);
+    widget.socket.rooms = rooms.into();
+    widget.host.rules = Rules { all_sites, hash_routes, only, heeds_canonical };
+    widget.annotations.min = min;
+    widget.annotations.omits_self = omits_self;
+    widget.tab.hidden_after_ms = hidden_after_s * 1_000.0;
+    widget.tab.merges = merge_tabs;
+    widget.tab.observes = observe;
+    widget.tab.is_hidden = dom::is_hidden();
     if let Ok(mut slot) = WIDGET.try_lock() {
-        *slot = Some(Box::new(widget));
+        *slot = Some(widget);
     }
     send(Event::Start);
 }

@@ -10,7 +10,6 @@ use crate::rules::split_around;
 pub(crate) const NONE: u32 = 0;
 
 /// All watched pages, in one table.
-#[derive(Default)]
 pub(crate) struct Pages {
     /// In the order of their keys.
     pages: Vec<Page>,
@@ -40,6 +39,10 @@ struct Page {
 }
 
 impl Pages {
+    pub(crate) const fn new() -> Self {
+        Self { pages: Vec::new(), last_key: 0, wanted: 0, has_news: false, has_changed: false }
+    }
+
     /// The key of the page with this id, which is added to the table. If it is not watched soon, it is removed again.
     pub(crate) fn note(&mut self, id: PageId) -> u32 {
         if let Some(page) = self.by_id(id.as_str()) {

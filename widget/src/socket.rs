@@ -31,7 +31,7 @@ const MESSAGE_INTERVAL_MS: f64 = 250.0;
 /// The connection to one room at a time.
 pub(crate) struct Socket {
     /// The start of every room's address.
-    rooms: String,
+    pub(crate) rooms: String,
     /// What leads to the room that we are in, or want to be in.
     room: Option<String>,
     state: State,
@@ -58,15 +58,14 @@ enum State {
 }
 
 impl Socket {
-    /// `rooms` is the start of every room's address.
-    pub(crate) fn new(rooms: &str) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
-            rooms: rooms.into(),
+            rooms: String::new(),
             room: None,
             state: State::Away,
             since_ms: 0.0,
-            backoff: Backoff::default(),
-            pace: Pace::default(),
+            backoff: Backoff { attempts: 0 },
+            pace: Pace { due_ms: 0.0 },
             lost: false,
             is_probing: false,
         }

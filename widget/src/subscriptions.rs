@@ -4,12 +4,15 @@ use crate::pages::{NONE, Pages};
 use crate::widget::{Effect, Widget};
 
 /// Which subscription follows which page: pairs of number and key.
-#[derive(Default)]
 pub(crate) struct Subscriptions {
     all: Vec<(u32, u32)>,
 }
 
 impl Subscriptions {
+    pub(crate) const fn new() -> Self {
+        Self { all: Vec::new() }
+    }
+
     /// Moves a subscription to another page, or to none. Returns the page that it followed before.
     fn follow(&mut self, number: u32, key: u32, pages: &mut Pages) -> u32 {
         let before = match self.all.iter_mut().find(|(other, _)| *other == number) {

@@ -26,12 +26,12 @@ pub(crate) mod event {
 
 /// The state of this tab.
 pub(crate) struct Tab {
-    hidden_after_ms: f64,
-    merges: bool,
-    observes: bool,
+    pub(crate) hidden_after_ms: f64,
+    pub(crate) merges: bool,
+    pub(crate) observes: bool,
     is_away: bool,
     is_offline: bool,
-    is_hidden: bool,
+    pub(crate) is_hidden: bool,
     /// How much longer it may be hidden.
     hidden_left_ms: f64,
     /// The token of this viewer's tabs, which is the oldest of theirs. It is not stored, and lasts as long as one of the tabs.
@@ -41,14 +41,14 @@ pub(crate) struct Tab {
 }
 
 impl Tab {
-    pub(crate) fn new(hidden_after_s: f64, merges: bool, observes: bool) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
-            hidden_after_ms: hidden_after_s * 1_000.0,
-            merges,
-            observes,
+            hidden_after_ms: 0.0,
+            merges: false,
+            observes: false,
             is_away: false,
             is_offline: false,
-            is_hidden: dom::is_hidden(),
+            is_hidden: false,
             hidden_left_ms: 0.0,
             token: String::new(),
             is_agreed: false,

@@ -47,7 +47,7 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    pub(crate) fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { at_ms: [f64::INFINITY; alarm::COUNT] }
     }
 

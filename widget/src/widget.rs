@@ -8,7 +8,7 @@ use crate::dom::{self, now_ms};
 use crate::host_page::{HostPage, Place};
 use crate::links::{Links, Roots};
 use crate::pages::Pages;
-use crate::rules::{Rules, split_around};
+use crate::rules::split_around;
 use crate::socket::Socket;
 use crate::subscriptions::Subscriptions;
 use crate::tab::{self, Tab};
@@ -34,8 +34,8 @@ pub(crate) struct Widget {
     pub(crate) annotations: Annotations,
     pub(crate) arrangement: Arrangement,
     pub(crate) subscriptions: Subscriptions,
-    tab: Tab,
-    socket: Socket,
+    pub(crate) tab: Tab,
+    pub(crate) socket: Socket,
     pub(crate) timers: Timers,
     /// Whether some shown numbers still wait for the server to confirm them.
     is_settling: bool,
@@ -112,7 +112,6 @@ pub(crate) enum Effect {
 }
 
 /// The effects of one event.
-#[derive(Default)]
 pub(crate) struct Effects(pub(crate) Vec<Effect>);
 
 impl Effects {
@@ -124,22 +123,21 @@ impl Effects {
 }
 
 impl Widget {
-    pub(crate) fn new(rooms: &str, rules: Rules, annotations: Annotations, tab: Tab) -> Self {
-        Self {
-            host: HostPage::new(rules),
-            pages: Pages::default(),
-            links: Links::default(),
-            roots: Roots::default(),
-            annotations,
-            arrangement: Arrangement::new(),
-            subscriptions: Subscriptions::default(),
-            tab,
-            socket: Socket::new(rooms),
-            timers: Timers::new(),
-            is_settling: false,
-            effects: Effects::default(),
-        }
-    }
+    /// A widget that has not started, with no options.
+    pub(crate) const NEW: Self = Self {
+        host: HostPage::new(),
+        pages: Pages::new(),
+        links: Links::new(),
+        roots: Roots::new(),
+        annotations: Annotations::new(),
+        arrangement: Arrangement::new(),
+        subscriptions: Subscriptions::new(),
+        tab: Tab::new(),
+        socket: Socket::new(),
+        timers: Timers::new(),
+        is_settling: false,
+        effects: Effects(Vec::new()),
+    };
 
     /// Handles an event.
     pub(crate) fn handle(&mut self, event: Event) {

@@ -24,7 +24,6 @@ const RUN: f64 = 32.0;
 const SHORT_RUN: u32 = 3;
 
 /// Whether the page has a crowd, and when to check again which links are near.
-#[derive(Default)]
 pub(crate) struct Crowd {
     /// Whether the page has a crowd. Once it has one, that stays.
     is_one: bool,
@@ -42,6 +41,10 @@ pub(crate) fn run_length() -> u32 {
 }
 
 impl Crowd {
+    pub(crate) const fn new() -> Self {
+        Self { is_one: false, is_surveying: false, rest_until_ms: 0.0, far: (0, 0, 0) }
+    }
+
     pub(crate) fn is_one(&self) -> bool {
         self.is_one
     }

@@ -53,7 +53,6 @@ struct List {
 }
 
 /// All links, and the lists of elements to check.
-#[derive(Default)]
 pub(crate) struct Links {
     /// By slot.
     table: Vec<Option<Link>>,
@@ -68,6 +67,10 @@ pub(crate) struct Links {
 }
 
 impl Links {
+    pub(crate) const fn new() -> Self {
+        Self { table: Vec::new(), due: Vec::new(), first_due: 0, crowd: Crowd::new(), has_lost: false, spent_ms: 0.0 }
+    }
+
     /// The link in a slot.
     pub(crate) fn get(&mut self, slot: u32) -> Option<&mut Link> {
         self.table.get_mut(usize::try_from(slot).ok()?)?.as_mut()

@@ -10,7 +10,6 @@ pub(crate) const DOCUMENT: u32 = 1;
 const MOST_MEANINGS: u32 = 1_000;
 
 /// All open roots.
-#[derive(Default)]
 pub(crate) struct Roots {
     numbers: Vec<u32>,
     /// How many meanings of an `href` are remembered.
@@ -18,6 +17,10 @@ pub(crate) struct Roots {
 }
 
 impl Roots {
+    pub(crate) const fn new() -> Self {
+        Self { numbers: Vec::new(), meanings: 0 }
+    }
+
     /// Starts to search and observe a root.
     pub(crate) fn open(&mut self, root: u32) {
         self.numbers.push(root);
