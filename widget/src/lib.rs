@@ -61,8 +61,8 @@ static STOPS: AtomicU32 = AtomicU32::new(0);
 #[expect(clippy::too_many_arguments, reason = "an object would bring code along to read it")]
 #[wasm_bindgen]
 pub fn start(
-    rooms: &str,
-    query: &str,
+    rooms: String,
+    query: String,
     all_sites: bool,
     hash_routes: bool,
     heeds_canonical: bool,
@@ -72,9 +72,9 @@ pub fn start(
     observe: bool,
     omits_self: bool,
 ) {
-    let only = (query != "keep").then(|| ParameterNames::new(query));
+    let only = (query != "keep").then(|| ParameterNames::new(&query));
     let mut widget = Box::new(Widget::NEW);
-    widget.socket.rooms = rooms.into();
+    widget.socket.rooms = rooms;
     widget.host.rules = Rules { all_sites, hash_routes, only, heeds_canonical };
     widget.annotations.min = min;
     widget.annotations.omits_self = omits_self;
