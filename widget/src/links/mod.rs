@@ -6,6 +6,7 @@ mod roots;
 
 use crate::annotate::{BLANK, Carried, Queues};
 use crate::dom::{self, now_ms};
+use crate::count::UNKNOWN;
 use crate::pages::NONE;
 use crate::{timers::alarm, widget::Widget};
 
@@ -41,6 +42,23 @@ pub(crate) struct Link {
     pub(crate) contested_ms: f64,
     /// How long to leave it without its number then.
     pub(crate) rest_ms: f64,
+}
+
+impl Link {
+    /// A link without a page and a number.
+    const NEW: Self = Self {
+        page: NONE,
+        told: UNKNOWN,
+        carried: BLANK,
+        room: 0,
+        is_sighted: false,
+        is_seen: false,
+        is_written: false,
+        queues: 0,
+        written_ms: f64::NEG_INFINITY,
+        contested_ms: 0.0,
+        rest_ms: 0.0,
+    };
 }
 
 /// A list of elements to check, and how far we have come.
@@ -95,22 +113,7 @@ impl Links {
             self.table.push(None);
         }
         if let Some(place) = self.table.get_mut(idx) {
-            let (queues, written_ms) = (Queues::default(), f64::NEG_INFINITY);
-            let (contested_ms, rest_ms) = (0.0, 0.0);
-            let (carried, room, is_sighted, is_seen) = (BLANK, 0, false, false);
-            *place = Some(Link {
-                page: NONE,
-                told: -1.0,
-                carried,
-                room,
-                is_sighted,
-                is_seen,
-                is_written: false,
-                queues,
-                written_ms,
-                contested_ms,
-                rest_ms,
-            });
+            *place = Some(Link::NEW);
         }
         slot
     }
