@@ -135,8 +135,9 @@ function onChange(records) {
 const onPoint = safely(({ target }) => engine.pointed(slots.get(target.closest?.(`[${PLACE}]`)) ?? 0));
 const onLoad = safely(({ target }) => target.hasAttribute?.(INSIDE) && engine.loaded(list(gather(target))));
 
-/** What an attribute of ours says for a value; nothing for one below 0. */
-const textOf = (slot, idx, value) => (value < 0 ? null : `${[value, texts[slot], PLACES[value]][idx]}`);
+/** What the attributes of a link should say. The label is only there if it is another text than the count. */
+const textsOf = (slot, count, place) =>
+  count < 0 ? [] : [`${count}`, texts[slot] === `${count}` ? undefined : texts[slot], PLACES[place]];
 
 /** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
 const dom = {
@@ -235,17 +236,21 @@ const dom = {
     texts[slot] = text;
     sight.observe(elements[slot]);
     // Those that are not of ASCII may be as wide as two.
-    const { length } = text.replace(/[^ -~]/g, "xx");
-    return text === `${viewers}` ? -length : length;
+    return text.replace(/[^ -~]/g, "xx").length;
   },
-  attribute(slot, idx, value) {
-    const now = elements[slot].getAttribute(NAMES[idx]);
-    return now === textOf(slot, idx, value) ? 0 : /\D/.test(now ?? "") ? 2 : 1;
+  isOld(slot, idx, count, place) {
+    const now = elements[slot].getAttribute(NAMES[idx]) ?? undefined;
+    // A count that is no number is the page's own.
+    return now !== textsOf(slot, count, place)[idx] && (idx > 0 || !/\D/.test(now ?? ""));
   },
-  put(slot, idx, value) {
-    const text = textOf(slot, idx, value);
-    if (text === null) elements[slot].removeAttribute(NAMES[idx]);
-    else elements[slot].setAttribute(NAMES[idx], text);
+  carry(slot, count, place) {
+    NAMES.forEach((name, idx) => {
+      // What the page does about one attribute may stop us.
+      if (stopping.signal.aborted || !dom.isOld(slot, idx, count, place)) return;
+      const text = textsOf(slot, count, place)[idx];
+      if (text) elements[slot].setAttribute(name, text);
+      else elements[slot].removeAttribute(name);
+    });
   },
   link: (slot) => dom.node(elements[slot]),
   tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),

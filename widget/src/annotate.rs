@@ -4,7 +4,7 @@
 //! [`Widget::write_some`] decides what to write, and effects write it.
 
 use crate::dom::{self, now_ms};
-use crate::links::Link;
+use crate::links::{BLANK, Link};
 use crate::pages::NONE;
 use crate::{timers::alarm, widget::Effect, widget::Widget};
 
@@ -45,10 +45,6 @@ pub(crate) type Queues = u8;
 const DUE: Queues = 1;
 const FRESH: Queues = 2;
 pub(crate) const ARRANGE: Queues = 4;
-
-/// The attributes of ours on a link: the count, whether there is a label, and the place. Below 0 there is none.
-pub(crate) type Carried = [f64; 3];
-pub(crate) const BLANK: Carried = [-1.0; 3];
 
 /// Slots of links whose number must be written.
 pub(crate) struct Queue {
@@ -218,10 +214,8 @@ impl Widget {
         if length == 0 {
             return;
         }
-        let [count, label, _] = &mut link.carried;
-        *count = viewers;
-        *label = if length < 0 { -1.0 } else { 0.0 };
-        let room = length.unsigned_abs().max(LEAST_ROOM);
+        link.carried.count = viewers;
+        let room = length.max(LEAST_ROOM);
         self.effects.push(Effect::Carry(slot));
         if room > std::mem::replace(&mut link.room, room) {
             self.arrange(slot);
@@ -234,11 +228,6 @@ impl Widget {
             (link.carried, link.room) = (BLANK, 0);
             self.effects.push(Effect::Carry(slot));
         }
-    }
-
-    /// What a link carries of ours.
-    pub(crate) fn carried(&mut self, slot: u32, idx: u32) -> f64 {
-        self.links.get(slot).and_then(|link| link.carried.get(idx as usize)).copied().unwrap_or(-1.0)
     }
 
     /// Some numbers were written.
@@ -282,9 +271,8 @@ impl Widget {
     /// is written again. If the page removes it again and again, it stays removed until the count changes, or the page has been quiet
     /// for a while. In answer to our writing, only the former.
     pub(crate) fn lost(&mut self, slot: u32, attribute: u32) {
-        let value = self.carried(slot, attribute);
         let Some(link) = self.links.get(slot) else { return };
-        if !is_old(slot, attribute, value) || link.written_ms == GIVEN_IN {
+        if link.written_ms == GIVEN_IN || !dom::is_old(slot, attribute, link.carried.count, link.carried.place) {
             return;
         }
         let now_ms = now_ms();
@@ -300,27 +288,6 @@ impl Widget {
             link.written_ms = GIVEN_IN;
             self.erase(slot);
         }
-    }
-}
-
-impl Link {
-    pub(crate) fn is_blank(&self) -> bool {
-        let [count, ..] = self.carried;
-        count < 0.0
-    }
-}
-
-/// Whether an attribute of a link is not what we last wrote: a page has removed it, or was morphed into an older copy. A count
-/// that is no number is the page's own.
-fn is_old(slot: u32, idx: u32, value: f64) -> bool {
-    let state = dom::attribute(slot, idx, value);
-    state == 1 || state == 2 && idx > 0
-}
-
-/// Makes an attribute say what it should.
-pub(crate) fn renew(slot: u32, idx: u32, value: f64) {
-    if is_old(slot, idx, value) {
-        dom::put(slot, idx, value);
     }
 }
 

@@ -22,7 +22,7 @@ const LOOK_MS: f64 = 200.0;
 struct Turn {
     slot: u32,
     /// The place that its number had before.
-    before: f64,
+    before: i32,
     /// How much there is to scroll to around it without its number.
     extent: f32,
 }
@@ -68,6 +68,9 @@ impl Widget {
     /// A link has come into the viewport, or has left it.
     pub(crate) fn sighted(&mut self, slot: u32, is_sighted: bool) {
         let Some(link) = self.links.get(slot) else { return };
+        if link.is_sighted == is_sighted {
+            return;
+        }
         link.is_sighted = is_sighted;
         self.move_to(slot, NOWHERE);
         self.arrange(slot);
@@ -98,14 +101,14 @@ impl Widget {
     }
 
     /// Has a number drawn somewhere else. Returns where it was.
-    fn move_to(&mut self, slot: u32, after: f64) -> f64 {
+    fn move_to(&mut self, slot: u32, after: i32) -> i32 {
         let Some(link) = self.links.get(slot) else { return NOWHERE };
-        let [count, _, place] = &mut link.carried;
-        if *count < 0.0 || *place == after {
+        if link.is_blank() || link.carried.place == after {
             return after;
         }
+        let before = std::mem::replace(&mut link.carried.place, after);
         self.effects.push(Effect::Carry(slot));
-        std::mem::replace(place, after)
+        before
     }
 
     /// Only reads, and puts numbers where there is room.

@@ -46,12 +46,13 @@ extern "C" {
     pub(crate) fn adopt_all();
 
     // Annotating.
-    /// Makes the text for a count, and returns its length: below 0 if it is the number itself, 0 if it comes later.
-    pub(crate) fn text(slot: u32, viewers: f64) -> i32;
-    /// Compares an attribute of ours with what it says for a value: 0 for the same, 1 for another, 2 for one that is no number.
-    pub(crate) fn attribute(slot: u32, idx: u32, value: f64) -> u32;
-    /// Writes the attribute. A value below 0 removes it.
-    pub(crate) fn put(slot: u32, idx: u32, value: f64);
+    /// Makes the text for a count, and returns its length. 0 if it comes later.
+    pub(crate) fn text(slot: u32, viewers: f64) -> u32;
+    /// Whether an attribute of ours says something else than it should, and nothing of the page's.
+    #[wasm_bindgen(js_name = isOld)]
+    pub(crate) fn is_old(slot: u32, attribute: u32, count: f64, place: i32) -> bool;
+    /// Writes the attributes of ours that are old. Without a count, none stays.
+    pub(crate) fn carry(slot: u32, count: f64, place: i32);
     /// Has the browser work out the layout. Until the next call nothing moves.
     pub(crate) fn fresh();
     /// The number of a link among the elements that [`fact`] and its like are asked about.

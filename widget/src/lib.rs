@@ -39,6 +39,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use connection_counter_protocol::ParameterNames;
 use wasm_bindgen::prelude::*;
 
+use links::BLANK;
 use count::UNKNOWN;
 use rules::Rules;
 use widget::{Effect, Event, Widget};
@@ -238,7 +239,11 @@ fn handle_next() -> Option<Vec<Effect>> {
 
 fn take_effect(effect: Effect) {
     match effect {
-        Effect::Carry(slot) => carry(slot),
+        Effect::Carry(slot) => {
+            let mut carried = BLANK;
+            with(&mut |widget| carried = widget.links.get(slot).map_or(BLANK, |link| link.carried));
+            dom::carry(slot, carried.count, carried.place);
+        }
         Effect::Discard(slot) => dom::discard(slot),
         Effect::Tell(slot, viewers) => dom::tell(slot, viewers),
         Effect::Written => send(Event::Written),
@@ -253,15 +258,6 @@ fn take_effect(effect: Effect) {
                 widget.stop();
             }
         }
-    }
-}
-
-/// Makes a link carry what it should. What the page does about one attribute may change the others, or stop us.
-fn carry(slot: u32) {
-    for idx in 0..3 {
-        let mut value = -1.0;
-        with(&mut |widget| value = widget.carried(slot, idx));
-        annotate::renew(slot, idx, value);
     }
 }
 

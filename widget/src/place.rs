@@ -3,9 +3,9 @@
 use crate::dom::{at, fact, link, relation};
 
 /// No place.
-pub(crate) const NOWHERE: f64 = -1.0;
+pub(crate) const NOWHERE: i32 = -1;
 /// No place can be found while nothing of the page can be asked for its place.
-pub(crate) const LATER: f64 = -2.0;
+pub(crate) const LATER: i32 = -2;
 
 /// The size of a number, and of one above its link, where lines of text leave little room; of the link's.
 const SIZE: f32 = 0.7;
@@ -243,7 +243,7 @@ struct Look {
 /// The place of the number of a link, one of those in `style.js`, or [`NOWHERE`], or [`LATER`]. Asked while it has none. `room` is for
 /// how many characters.
 #[expect(clippy::cast_precision_loss, reason = "a number has few characters")]
-pub(crate) fn find(slot: u32, room: u32) -> f64 {
+pub(crate) fn find(slot: u32, room: u32) -> i32 {
     let link = link(slot);
     let style = style(link);
     let size = fact(SELF, link, FONT);
@@ -300,7 +300,7 @@ pub(crate) fn find(slot: u32, room: u32) -> f64 {
         return NOWHERE;
     };
     let is_tinted = look.behind != 0 && is_like_dot(look.behind);
-    f64::from(spot + 4 * i32::from(look.is_rtl()) + 8 * i32::from(look.is_holding) + 16 * i32::from(is_tinted))
+    spot + 4 * i32::from(look.is_rtl()) + 8 * i32::from(look.is_holding) + 16 * i32::from(is_tinted)
 }
 
 /// Whether the dot can hardly be told from a colour behind it: how light both are is what counts.

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::annotate::{Annotations, renew};
+use crate::annotate::Annotations;
 use crate::arrange::Arrangement;
 use crate::dom::{self, now_ms};
 use crate::host_page::{HostPage, Place};
-use crate::links::{Links, Roots};
+use crate::links::{BLANK, Links, Roots};
 use crate::pages::Pages;
 use crate::rules::split_around;
 use crate::socket::Socket;
@@ -323,16 +323,14 @@ impl Widget {
 
     /// Restores the page, and leaves the server.
     pub(crate) fn stop(&mut self) {
-        dom::end();
         for slot in self.links.slots() {
             if let Some(link) = self.links.get(slot)
                 && !link.is_blank()
             {
-                for idx in 0..3 {
-                    renew(slot, idx, -1.0);
-                }
+                dom::carry(slot, BLANK.count, BLANK.place);
             }
         }
+        dom::end();
         self.roots.close_all();
         for number in self.subscriptions.known() {
             dom::notify(number, crate::count::UNKNOWN);

@@ -4,10 +4,11 @@
 mod crowd;
 mod roots;
 
-use crate::annotate::{BLANK, Carried, Queues};
+use crate::annotate::Queues;
 use crate::dom::{self, now_ms};
 use crate::count::UNKNOWN;
 use crate::pages::NONE;
+use crate::place::NOWHERE;
 use crate::{timers::alarm, widget::Widget};
 
 use crowd::Crowd;
@@ -44,7 +45,21 @@ pub(crate) struct Link {
     pub(crate) rest_ms: f64,
 }
 
+/// What a link carries of ours: the count, and the place of its number.
+#[derive(Clone, Copy)]
+pub(crate) struct Carried {
+    /// [`UNKNOWN`] if there is no number.
+    pub(crate) count: f64,
+    pub(crate) place: i32,
+}
+
+pub(crate) const BLANK: Carried = Carried { count: UNKNOWN, place: NOWHERE };
+
 impl Link {
+    pub(crate) fn is_blank(&self) -> bool {
+        self.carried.count < 0.0
+    }
+
     /// A link without a page and a number.
     const NEW: Self = Self {
         page: NONE,
