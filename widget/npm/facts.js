@@ -136,9 +136,11 @@ export function createFacts(textOf) {
       [...partsOf(element), element.parentElement, element.previousElementSibling, element.nextElementSibling]
         .filter((part) => part)
         .map(numberOf),
+    // How light its colour is.
     (element) => {
       const { backgroundColor } = styleOf(element);
-      return [/^ok/.test(backgroundColor), ...backgroundColor.match(/[\d.]+/g)];
+      const [red, green, blue] = backgroundColor.match(/[\d.]+/g);
+      return [/^ok/.test(backgroundColor) ? red ** 1.5 : Math.hypot(0.45 * red, 0.84 * green, 0.32 * blue) / 255];
     },
   ];
   return {

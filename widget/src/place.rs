@@ -49,7 +49,7 @@ const SPOTS: u32 = 12;
 const STICKERS: u32 = 13;
 const NUMBER: u32 = 14;
 const UNMET: u32 = 15;
-const COLOUR: u32 = 16;
+const LIGHT: u32 = 16;
 
 // What `SELF` tells.
 const UP: u32 = 0;
@@ -238,6 +238,8 @@ struct Look {
     edge: u32,
     /// Whether the link has to be what its number is positioned in.
     is_holding: bool,
+    /// Whether anything that the link is in scrolls.
+    is_scrolled: bool,
 }
 
 /// The place of the number of a link, one of those in `style.js`, or [`NOWHERE`], or [`LATER`]. Asked while it has none. `room` is for
@@ -264,7 +266,7 @@ pub(crate) fn find(slot: u32, room: u32) -> i32 {
     let middle = (line.top + line.bottom) / 2.0;
     let (low, high) = (f32::NEG_INFINITY, f32::INFINITY);
     let room = Rect { left: low, top: low, right: high, bottom: high };
-    let mut look = Look { link, style, flows, size, characters, line, room, behind: 0, edge: 0, is_holding: false };
+    let mut look = Look { link, style, flows, size, characters, line, room, behind: 0, edge: 0, is_holding: false, is_scrolled: false };
     if line.right <= line.left
         || !flows && is_inline
         || !look.look_around(middle)
@@ -299,35 +301,15 @@ pub(crate) fn find(slot: u32, room: u32) -> i32 {
     } else {
         return NOWHERE;
     };
-    let is_tinted = look.behind != 0 && is_like_dot(look.behind);
+    // How light both are decides whether the dot can be told from the colour behind it.
+    let light = if look.behind == 0 { 1.0 } else { fact(LIGHT, look.behind, 0) };
+    let is_tinted = light > 0.32 && light < 0.77;
     spot + 4 * i32::from(look.is_rtl()) + 8 * i32::from(look.is_holding) + 16 * i32::from(is_tinted)
-}
-
-/// Whether the dot can hardly be told from a colour behind it: how light both are is what counts.
-fn is_like_dot(node: u32) -> bool {
-    let [is_ok, red, green, blue] = [0, 1, 2, 3].map(|idx| fact(COLOUR, node, idx));
-    let light = if is_ok > 0.0 {
-        red * red * red
-    } else {
-        (0.2 * red * red + 0.7 * green * green + 0.1 * blue * blue) / (255.0 * 255.0)
-    };
-    light > 0.1 && light < 0.6
 }
 
 /// Whether the page uses the pseudo-element that a number needs.
 fn is_taken(link: u32) -> bool {
     bits(AFTER, link) & (NOTHING | STATIC) != (NOTHING | STATIC)
-}
-
-/// Whether an element is in something that scrolls.
-fn scrolls(mut node: u32) -> bool {
-    while node != 0 {
-        if fact(SELF, node, SCROLLS_BY) > 0.0 {
-            return true;
-        }
-        node = own(node, UP);
-    }
-    false
 }
 
 impl Look {
@@ -362,6 +344,7 @@ impl Look {
                 self.behind = node;
             }
             is_held |= style & STATIC == 0;
+            self.is_scrolled |= fact(SELF, node, SCROLLS_BY) > 0.0;
             self.hold(node, style, what, middle);
             // A number stands in its box, or has to go along when that scrolls.
             if what & IS_PAGE == 0 && !is_held && (!self.flows || style & VISIBLE == 0) {
@@ -417,7 +400,7 @@ impl Look {
                 other != 0 && other != link && relation(link, other) & (CONTAINS | CONTAINED) == 0
             })
             // The same while one scrolls. Mostly one scrolls down; to the side under a column.
-            && !(scrolls(link)
+            && !(self.is_scrolled
                 && elements(STICKERS, link).any(|other| {
                     let Rect { left, top, right, bottom } = rect(BOX, other, 0);
                     let style = style(other);
