@@ -128,15 +128,14 @@ impl Widget {
     /// Writes on the link soon. A link that has no number and needs none is left alone.
     pub(crate) fn annotate(&mut self, slot: u32) {
         let Some(link) = self.links.get(slot) else { return };
-        if link.is_written {
-            let is_first = self.annotations.due.is_empty();
-            enqueue(link, slot, DUE, &mut self.annotations.due);
-            if is_first {
-                self.plan_writing();
-            }
-        } else if self.pages.viewers(link.page).max(link.told) >= 0.0 {
-            enqueue(link, slot, FRESH, &mut self.annotations.fresh);
-            self.timers.set_sooner(alarm::WRITE, 0.0);
+        let is_first = if link.is_written {
+            enqueue(link, slot, DUE, &mut self.annotations.due)
+        } else {
+            self.pages.viewers(link.page).max(link.told) >= 0.0
+                && enqueue(link, slot, FRESH, &mut self.annotations.fresh)
+        };
+        if is_first {
+            self.plan_writing();
         }
     }
 
@@ -219,7 +218,6 @@ impl Widget {
         self.effects.push(Effect::Carry(slot));
         if room > std::mem::replace(&mut link.room, room) {
             self.arrange(slot);
-            self.plan_turn();
         }
     }
 
@@ -237,6 +235,7 @@ impl Widget {
             dom::measure();
         }
         self.plan_writing();
+        self.plan_turn();
     }
 
     /// Sets the timer for the numbers that are left.
@@ -291,9 +290,12 @@ impl Widget {
     }
 }
 
-pub(crate) fn enqueue(link: &mut Link, slot: u32, bit: Queues, queue: &mut Queue) {
+/// Has a link wait in a queue. Returns whether it is the first there.
+pub(crate) fn enqueue(link: &mut Link, slot: u32, bit: Queues, queue: &mut Queue) -> bool {
+    let is_first = queue.is_empty();
     if link.queues & bit == 0 {
         link.queues |= bit;
         queue.slots.push(slot);
     }
+    is_first
 }

@@ -183,13 +183,14 @@ impl Widget {
             if let Some(link) = self.links.get(slot)
                 && link.is_sighted
                 && !link.is_blank()
-                && place::is_seen(slot) != link.is_seen
             {
-                return self.scrolled();
-            }
-            // The others are looked at later.
-            if now_ms() > end_ms {
-                return self.look_later();
+                if place::is_seen(slot) != link.is_seen {
+                    return self.scrolled();
+                }
+                // The others are looked at later.
+                if now_ms() > end_ms {
+                    return self.look_later();
+                }
             }
         }
     }
