@@ -55,6 +55,7 @@ function elementsIn({ left, top, width, height }, root) {
     const x = left + (width - 1) * ((spot * GOLDEN) % 1);
     found.add(root.elementFromPoint(x, top + ((height - 1) * spot) / SPOTS));
   }
+  found.delete(null);
   return found;
 }
 

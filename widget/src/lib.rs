@@ -21,6 +21,7 @@ mod annotate;
 mod arrange;
 mod count;
 mod dom;
+mod facts;
 mod host_page;
 mod links;
 mod message;

@@ -1,6 +1,6 @@
 //! Finds a place for a link's number where it covers nothing, or none.
 
-use crate::dom::{at, fact, link, relation};
+use crate::facts::{Node, Rect, kind, own, position, style, text};
 
 /// No place.
 pub(crate) const NOWHERE: i32 = -1;
@@ -32,195 +32,47 @@ const MOST_PARTS: usize = 500;
 const STEP_PX: f32 = 12.0;
 const SHORT_STEP_PX: f32 = 6.0;
 
-// The kinds of facts, in the order of `facts.js`.
-const SELF: u32 = 0;
-const STYLE: u32 = 1;
-const BEFORE: u32 = 2;
-const AFTER: u32 = 3;
-const TEXT: u32 = 4;
-const BOX: u32 = 5;
-const BOXES: u32 = 6;
-const ALL_BOXES: u32 = 7;
-const LINES: u32 = 8;
-const CONTENT: u32 = 9;
-const PARTS: u32 = 10;
-const CHILDREN: u32 = 11;
-const SPOTS: u32 = 12;
-const STICKERS: u32 = 13;
-const NUMBER: u32 = 14;
-const UNMET: u32 = 15;
-const LIGHT: u32 = 16;
-
-// What `SELF` tells.
-const UP: u32 = 0;
-const ROOT: u32 = 1;
-const SHADOW: u32 = 2;
-const WHAT: u32 = 3;
-const VIEW_HEIGHT: u32 = 4;
-const SCROLLS_BY: u32 = 5;
-const FONT: u32 = 6;
-const LINE_HEIGHT: u32 = 7;
-const PADDING: u32 = 8;
-const INNER_LEFT: u32 = 9;
-const INNER_TOP: u32 = 10;
-const INNER_WIDTH: u32 = 11;
-const WIDTH: u32 = 12;
-const EXTENT: u32 = 13;
-
-// What `WHAT` tells.
-const IS_HTML: u32 = 1;
-const IS_PAGE: u32 = 2;
-const IS_PICTURE: u32 = 4;
-
-// What `TEXT` tells.
-const HAS_RTL: u32 = 1;
-const HAS_LETTERS: u32 = 2;
-
-// What the styles tell.
-const UPRIGHT: u32 = 1;
-const STATIC: u32 = 1 << 1;
-const VISIBLE: u32 = 1 << 2;
-const UNCLIPPED: u32 = 1 << 3;
-const INLINE: u32 = 1 << 4;
-const IN_LINE: u32 = 1 << 5;
-const NONE: u32 = 1 << 6;
-const FLOWS: u32 = 1 << 7;
-const CONTENTS: u32 = 1 << 8;
-const RTL: u32 = 1 << 9;
-const ABSOLUTE: u32 = 1 << 10;
-const COLUMN: u32 = 1 << 11;
-const AUTO: u32 = 1 << 12;
-const RAISED: u32 = 1 << 13;
-const UNTOUCHABLE: u32 = 1 << 14;
-const COLOURLESS: u32 = 1 << 15;
-const PICTURE: u32 = 1 << 16;
-const NO_MASK: u32 = 1 << 17;
-const SEE_THROUGH: u32 = 1 << 18;
-const EMPTY: u32 = 1 << 19;
-const NOTHING: u32 = 1 << 20;
-const WHOLE: u32 = 1 << 21;
-const BARE: u32 = 1 << 22;
-
-// What `relation` tells.
-const PRECEDING: u32 = 2;
-const CONTAINS: u32 = 8;
-const CONTAINED: u32 = 16;
-
-#[derive(Clone, Copy)]
-struct Rect {
-    left: f32,
-    top: f32,
-    right: f32,
-    bottom: f32,
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a whole number from 0 up")]
-fn whole(kind: u32, node: u32, idx: u32) -> u32 {
-    fact(kind, node, idx) as u32
-}
-
-fn bits(kind: u32, node: u32) -> u32 {
-    whole(kind, node, 0)
-}
-
-fn own(node: u32, idx: u32) -> u32 {
-    whole(SELF, node, idx)
-}
-
-fn style(node: u32) -> u32 {
-    bits(STYLE, node)
-}
-
-fn rect(kind: u32, node: u32, idx: u32) -> Rect {
-    let number = |side| fact(kind, node, idx * 4 + side);
-    Rect { left: number(0), top: number(1), right: number(2), bottom: number(3) }
-}
-
-/// The elements of a kind.
-struct Elements {
-    kind: u32,
-    node: u32,
-    idx: u32,
-}
-
-fn elements(kind: u32, node: u32) -> Elements {
-    Elements { kind, node, idx: 0 }
-}
-
-impl Iterator for Elements {
-    type Item = u32;
-    #[inline(never)]
-    fn next(&mut self) -> Option<u32> {
-        let other = fact(self.kind, self.node, self.idx);
-        self.idx += 1;
-        (!other.is_nan()).then_some(other as u32)
-    }
-}
-
-/// The boxes of a kind.
-struct Boxes {
-    kind: u32,
-    node: u32,
-    idx: u32,
-}
-
-fn boxes(kind: u32, node: u32) -> Boxes {
-    Boxes { kind, node, idx: 0 }
-}
-
-impl Iterator for Boxes {
-    type Item = Rect;
-    #[inline(never)]
-    fn next(&mut self) -> Option<Rect> {
-        let found = rect(self.kind, self.node, self.idx);
-        self.idx += 1;
-        (!found.left.is_nan()).then_some(found)
-    }
-}
-
-fn is_in(node: u32, other: u32) -> bool {
-    node == other || relation(node, other) & CONTAINED != 0
-}
-
 /// Whether the pseudo-element of a link's number is not used, or draws that number out of the flow. A page's rule may use it only
 /// when the pointer is over the link. While a root has lost our style sheet, nothing is drawn.
 pub(crate) fn is_ours(slot: u32) -> bool {
-    let link = link(slot);
-    let after = bits(AFTER, link);
-    after & NOTHING != 0 || after & (ABSOLUTE | CONTENTS) == ABSOLUTE && bits(NUMBER, link) != 0
+    let Some(link) = Node::of_link(slot) else { return false };
+    let after = link.bits(kind::AFTER);
+    after & style::NOTHING != 0
+        || after & (style::ABSOLUTE | style::CONTENTS) == style::ABSOLUTE && link.bits(kind::NUMBER) != 0
 }
 
 /// Whether nothing hides or covers a link where it begins, and the page does not use the pseudo-element for its number.
 pub(crate) fn is_seen(slot: u32) -> bool {
-    let link = link(slot);
-    let Rect { left, top, right, bottom } = rect(BOXES, link, 0);
-    bottom > 0.0 && {
-        let there = at(link, (left + right) / 2.0, (top + bottom) / 2.0);
-        there != 0 && is_in(link, there) && is_ours(slot)
-    }
+    let Some(link) = Node::of_link(slot) else { return false };
+    let Rect { left, top, right, bottom } = link.rect(kind::BOXES, 0);
+    bottom > 0.0
+        && link.at((left + right) / 2.0, (top + bottom) / 2.0).is_some_and(|there| link.contains(there))
+        && is_ours(slot)
 }
 
 /// How much there is to scroll to in everything that a link is in. A number that hangs out makes that more.
 pub(crate) fn extent(slot: u32) -> f32 {
-    let mut node = link(slot);
+    let mut at = Node::of_link(slot);
     let mut sum = 0.0;
-    while node != 0 {
-        sum += fact(SELF, node, EXTENT);
-        node = own(node, UP);
+    while let Some(node) = at {
+        sum += node.own(own::EXTENT);
+        at = node.up();
     }
     sum
 }
 
 /// Whether an element draws in a pseudo-element. One that only clears floats has no size.
-fn is_adorned(node: u32) -> bool {
-    let [before, after] = [bits(BEFORE, node), bits(AFTER, node)];
+fn is_adorned(node: Node) -> bool {
+    let [before, after] = [node.bits(kind::BEFORE), node.bits(kind::AFTER)];
+    let draws = |bits: u32| bits & (style::NOTHING | style::EMPTY) == 0;
     // A bullet is before all text.
-    after & (NOTHING | EMPTY) == 0 || before & (NOTHING | EMPTY) == 0 && before & (INLINE | STATIC) != INLINE | STATIC
+    let bullet = style::INLINE | style::STATIC;
+    draws(after) || draws(before) && before & bullet != bullet
 }
 
 /// A link, and what was found out about it.
 struct Look {
-    link: u32,
+    link: Node,
     style: u32,
     /// Whether it is text to its end, so that its number can stand there.
     flows: bool,
@@ -228,93 +80,98 @@ struct Look {
     size: f32,
     /// How wide its number is, in the number's font size.
     characters: f32,
-    /// Its last line.
+    /// The box around it, and its last line.
+    bounds: Rect,
     line: Rect,
     /// Out of this it may not hang: something would have more to scroll to, cut it, or end in sight.
     room: Rect,
     /// What has a colour behind it.
-    behind: u32,
+    behind: Option<Node>,
     /// The outermost of the elements that its number may be over.
-    edge: u32,
+    edge: Node,
     /// Whether the link has to be what its number is positioned in.
     is_holding: bool,
-    /// Whether anything that the link is in scrolls.
+    /// Whether anything that it is in scrolls.
     is_scrolled: bool,
 }
 
 /// The place of the number of a link, one of those in `style.js`, or [`NOWHERE`], or [`LATER`]. Asked while it has none. `room` is for
 /// how many characters.
-#[expect(clippy::cast_precision_loss, reason = "a number has few characters")]
 pub(crate) fn find(slot: u32, room: u32) -> i32 {
-    let link = link(slot);
-    let style = style(link);
-    let size = fact(SELF, link, FONT);
-    let characters = DOT + CHARACTER * room as f32;
-    let is_inline = style & INLINE != 0;
-    let bounds = rect(BOX, link, 0);
-    if bounds.bottom <= 0.0 || bounds.top >= fact(SELF, link, VIEW_HEIGHT) || is_taken(link) {
-        return NOWHERE;
-    }
-    // A picture makes a line taller than its letters.
-    let flows = style & FLOWS != 0
-        && !elements(PARTS, link).any(|part| {
-            !is_inline && self::style(part) & (IN_LINE | NONE) == 0
-                || boxes(BOXES, part).any(|rect| rect.bottom - rect.top >= 2.0 * size)
-        });
-    // It has no width after a block.
-    let Some(line) = boxes(if flows && !is_inline { CONTENT } else { BOXES }, link).last() else { return NOWHERE };
-    let middle = (line.top + line.bottom) / 2.0;
-    let (low, high) = (f32::NEG_INFINITY, f32::INFINITY);
-    let room = Rect { left: low, top: low, right: high, bottom: high };
-    let mut look = Look { link, style, flows, size, characters, line, room, behind: 0, edge: 0, is_holding: false, is_scrolled: false };
-    if line.right <= line.left
-        || !flows && is_inline
-        || !look.look_around(middle)
+    let Some(mut look) = Node::of_link(slot).and_then(|link| Look::new(link, room)) else { return NOWHERE };
+    if !look.look_around()
         || look.is_unfit()
-        || look.is_holding && !look.can_hold(bounds)
-        || flows && ((bits(TEXT, link) & HAS_RTL != 0) != look.is_rtl() || look.is_in_tall_line(link))
+        || look.is_holding && !look.can_hold()
+        || look.flows && look.is_in_tall_line()
     {
         return NOWHERE;
     }
-    if look.is_holding && !is_inline {
-        look.hold_in(bounds);
+    if look.is_holding && !look.is_inline() {
+        look.hold_in(look.bounds);
     }
-    let there = at(link, (line.left + line.right) / 2.0, middle);
-    if there == 0 || !is_in(link, there) {
+    let link = look.link;
+    match link.at((look.line.left + look.line.right) / 2.0, look.middle()) {
+        Some(there) if link.contains(there) => look.find_spot(),
         // In a view transition, only a picture of the page is there.
-        return if there != 0 && own(there, WHAT) & IS_HTML != 0 { LATER } else { NOWHERE };
+        Some(there) if there.is(own::IS_HTML) => LATER,
+        _ => NOWHERE,
     }
-    let (font, small) = (size * SIZE, size * SMALL);
-    let padding = if is_inline { fact(SELF, link, PADDING) } else { 0.0 };
-    let spot = if flows {
-        if padding == 0.0 && look.is_free(font, -font * (GAP + characters), middle) {
-            0
-        } else if small * characters <= line.right - line.left && look.is_free(small, padding, middle - small * RAISE) {
-            1
-        } else {
-            return NOWHERE;
-        }
-    } else if look.is_free(font, font * GAP, middle) {
-        2
-    } else if look.is_free(small, small * GAP, bounds.top + small * CORNER) {
-        3
-    } else {
-        return NOWHERE;
-    };
-    // How light both are decides whether the dot can be told from the colour behind it.
-    let light = if look.behind == 0 { 1.0 } else { fact(LIGHT, look.behind, 0) };
-    let is_tinted = light > 0.32 && light < 0.77;
-    spot + 4 * i32::from(look.is_rtl()) + 8 * i32::from(look.is_holding) + 16 * i32::from(is_tinted)
-}
-
-/// Whether the page uses the pseudo-element that a number needs.
-fn is_taken(link: u32) -> bool {
-    bits(AFTER, link) & (NOTHING | STATIC) != (NOTHING | STATIC)
 }
 
 impl Look {
+    /// Looks at the link itself. `None` if it has no number for a reason of its own.
+    #[expect(clippy::cast_precision_loss, reason = "a number has few characters")]
+    fn new(link: Node, room: u32) -> Option<Self> {
+        let style = link.style();
+        let size = link.own(own::FONT_SIZE);
+        let is_inline = style & style::INLINE != 0;
+        let bounds = link.rect(kind::BOX, 0);
+        // The page may use the pseudo-element that the number needs.
+        let free = style::NOTHING | style::STATIC;
+        if bounds.bottom <= 0.0 || bounds.top >= link.own(own::VIEW_HEIGHT) || link.bits(kind::AFTER) & free != free {
+            return None;
+        }
+        // A picture makes a line taller than its letters.
+        let flows = style & style::FLOWS != 0
+            && !link.nodes(kind::PARTS).any(|part| {
+                !is_inline && part.style() & (style::IN_LINE | style::NONE) == 0
+                    || part.rects(kind::BOXES).any(|rect| rect.bottom - rect.top >= 2.0 * size)
+            });
+        // It has no width after a block.
+        let line = link.rects(if flows && !is_inline { kind::CONTENT } else { kind::BOXES }).last()?;
+        let characters = DOT + CHARACTER * room as f32;
+        let (low, high) = (f32::NEG_INFINITY, f32::INFINITY);
+        let room = Rect { left: low, top: low, right: high, bottom: high };
+        let (is_holding, is_scrolled) = (false, false);
+        let (behind, edge) = (None, link);
+        let has_place = line.right > line.left && (flows || !is_inline);
+        has_place.then_some(Self {
+            link,
+            style,
+            flows,
+            size,
+            characters,
+            bounds,
+            line,
+            room,
+            behind,
+            edge,
+            is_holding,
+            is_scrolled,
+        })
+    }
+
+    fn is_inline(&self) -> bool {
+        self.style & style::INLINE != 0
+    }
+
     fn is_rtl(&self) -> bool {
-        self.style & RTL != 0
+        self.style & style::RTL != 0
+    }
+
+    /// The middle of its last line.
+    fn middle(&self) -> f32 {
+        (self.line.top + self.line.bottom) / 2.0
     }
 
     fn hold_in(&mut self, rect: Rect) {
@@ -325,106 +182,111 @@ impl Look {
         room.bottom = room.bottom.min(rect.bottom);
     }
 
-    /// Looks at everything that a link is in. Returns whether the number would be upright.
-    fn look_around(&mut self, middle: f32) -> bool {
+    /// Looks at everything that the link is in. Returns whether the number would be upright.
+    fn look_around(&mut self) -> bool {
         let [mut is_held, mut is_inside] = [false, true];
-        let mut node = self.link;
-        while node != 0 {
-            let style = style(node);
-            let what = own(node, WHAT);
-            if style & UPRIGHT == 0 {
+        let mut at = Some(self.link);
+        while let Some(node) = at {
+            let style = node.style();
+            if style & style::UPRIGHT == 0 {
                 return false;
             }
             if is_inside {
                 self.edge = node;
             }
             // Neither a mask nor what clips has the shape of the box.
-            is_inside &= style & WHOLE != 0;
-            if self.behind == 0 && style & COLOURLESS == 0 {
-                self.behind = node;
+            is_inside &= style & style::WHOLE != 0;
+            if style & style::COLOURLESS == 0 {
+                self.behind = self.behind.or(at);
             }
-            is_held |= style & STATIC == 0;
-            self.is_scrolled |= fact(SELF, node, SCROLLS_BY) > 0.0;
-            self.hold(node, style, what, middle);
+            is_held |= style & style::STATIC == 0;
+            self.is_scrolled |= node.own(own::SCROLLS_BY) > 0.0;
+            self.hold(node, style);
             // A number stands in its box, or has to go along when that scrolls.
-            if what & IS_PAGE == 0 && !is_held && (!self.flows || style & VISIBLE == 0) {
+            if !node.is(own::IS_PAGE) && !is_held && (!self.flows || style & style::VISIBLE == 0) {
                 [is_held, self.is_holding] = [true, true];
             }
-            node = own(node, UP);
+            at = node.up();
         }
         true
     }
 
     /// Keeps the number in an element that it may not hang out of.
-    fn hold(&mut self, node: u32, style: u32, what: u32, middle: f32) {
+    #[inline(never)]
+    fn hold(&mut self, node: Node, style: u32) {
         // Neither borders nor scroll bars are in its inner width, which is a whole number. What has no box of its own has none.
-        let inner_width = fact(SELF, node, INNER_WIDTH);
+        let inner_width = node.own(own::INNER_WIDTH);
         let has_box = inner_width > 0.0;
-        let is_edged = has_box && style & UNCLIPPED == 0 || what & IS_PAGE == 0 && style & BARE == 0;
-        if what & IS_HTML != 0 {
+        let is_edged = has_box && style & style::UNCLIPPED == 0 || !node.is(own::IS_PAGE) && style & style::BARE == 0;
+        if node.is(own::IS_HTML) {
             self.hold_in(Rect { left: 0.0, right: inner_width, ..self.room });
-        } else if is_edged || has_box && style & STATIC == 0 {
-            let mut bounds = boxes(BOXES, node)
+        } else if is_edged || has_box && style & style::STATIC == 0 {
+            let middle = self.middle();
+            let mut bounds = node
+                .rects(kind::BOXES)
                 .find(|line| line.top < middle && line.bottom > middle)
-                .unwrap_or_else(|| rect(BOX, node, 0));
-            let inner_left = fact(SELF, node, INNER_LEFT);
-            let behind = if has_box { fact(SELF, node, WIDTH) - inner_left - inner_width } else { 0.0 };
+                .unwrap_or_else(|| node.rect(kind::BOX, 0));
+            let inner_left = node.own(own::INNER_LEFT);
+            let behind = if has_box { node.own(own::WIDTH) - inner_left - inner_width } else { 0.0 };
             bounds.left += inner_left;
             bounds.right -= behind;
-            bounds.top = if is_edged { bounds.top + fact(SELF, node, INNER_TOP) } else { 0.0 };
+            bounds.top = if is_edged { bounds.top + node.own(own::INNER_TOP) } else { 0.0 };
             self.hold_in(bounds);
         }
     }
 
-    /// Whether a link looks so that no number fits there.
+    /// Whether the link looks so that no number fits there.
     fn is_unfit(&self) -> bool {
         let Self { link, style, flows, size, .. } = *self;
         // A rule of the page for all pseudo-elements would have the number begin a line of its own.
-        flows && bits(AFTER, link) & (IN_LINE | NONE) == 0
+        flows && link.bits(kind::AFTER) & (style::IN_LINE | style::NONE) == 0
             // Letters that one can see through show what is behind them, and the number would have no colour.
-            || style & SEE_THROUGH != 0
-            || style & PICTURE != 0
-            || style & NO_MASK == 0
+            || style & (style::SEE_THROUGH | style::PICTURE) != 0
+            || style & style::NO_MASK == 0
             // Its letters are over other lines, and so would the number be.
-            || fact(SELF, link, LINE_HEIGHT) < size * (1.0 - SLACK)
+            || link.own(own::LINE_HEIGHT) < size * (1.0 - SLACK)
+            || flows && (link.bits(kind::TEXT) & text::HAS_RTL != 0) != self.is_rtl()
     }
 
-    /// Whether a link can become what its number is positioned in, and moves or uncovers nothing by that.
-    fn can_hold(&self, bounds: Rect) -> bool {
-        let link = self.link;
-        self.style & AUTO != 0
-            && bits(BEFORE, link) & STATIC != 0
-            && !elements(PARTS, link).any(|part| style(part) & ABSOLUTE != 0)
+    /// Whether the link can become what its number is positioned in, and moves or uncovers nothing by that.
+    fn can_hold(&self) -> bool {
+        let Self { link, bounds, .. } = *self;
+        self.style & style::AUTO != 0
+            && link.bits(kind::BEFORE) & style::STATIC != 0
+            && !link.nodes(kind::PARTS).any(|part| part.style() & style::ABSOLUTE != 0)
             // Something lies over it, such as a header that stays in sight: a positioned link would come out on top of that.
-            && !elements(SPOTS, link).any(|other| {
-                other != 0 && other != link && relation(link, other) & (CONTAINS | CONTAINED) == 0
+            && !link.nodes(kind::SPOTS).any(|there| {
+                there != link && link.position_of(there) & (position::CONTAINS | position::CONTAINED) == 0
             })
             // The same while one scrolls. Mostly one scrolls down; to the side under a column.
             && !(self.is_scrolled
-                && elements(STICKERS, link).any(|other| {
-                    let Rect { left, top, right, bottom } = rect(BOX, other, 0);
-                    let style = style(other);
-                    style & RAISED == 0
+                && link.nodes(kind::STICKERS).any(|sticker| {
+                    let Rect { left, top, right, bottom } = sticker.rect(kind::BOX, 0);
+                    let style = sticker.style();
+                    style & style::RAISED == 0
                         && (left < bounds.right && right > bounds.left
-                            || style & COLUMN != 0 && top < bounds.bottom && bottom > bounds.top)
-                        && relation(link, other) == PRECEDING
+                            || style & style::COLUMN != 0 && top < bounds.bottom && bottom > bounds.top)
+                        && link.position_of(sticker) == position::PRECEDING
                 }))
     }
 
     /// Whether something is true of a box of what is in lines in an element, with all that is in it, but for the link. A float is in none.
-    fn any_beside(&self, node: u32, test: &dyn Fn(Rect) -> bool) -> bool {
-        elements(CHILDREN, node).take(MOST_PARTS).any(|part| {
-            part != self.link && style(part) & IN_LINE != 0 && boxes(ALL_BOXES, part).any(test)
+    fn any_beside(&self, node: Node, test: &dyn Fn(Rect) -> bool) -> bool {
+        node.nodes(kind::CHILDREN).take(MOST_PARTS).any(|part| {
+            part != self.link && part.style() & style::IN_LINE != 0 && part.rects(kind::ALL_BOXES).any(test)
         })
     }
 
-    /// Whether the line of a link is much taller than the link, because of a heading's letters or a picture. Whatever is positioned
+    /// Whether the line of the link is much taller than the link, because of a heading's letters or a picture. Whatever is positioned
     /// after the link stands at the top of the line, a number too.
-    fn is_in_tall_line(&self, mut node: u32) -> bool {
+    fn is_in_tall_line(&self) -> bool {
         let Self { size, line, .. } = *self;
-        while style(node) & INLINE != 0 {
-            node = own(node, UP);
-            if fact(SELF, node, FONT) * (1.0 - SLACK) > size
+        let mut node = self.link;
+        while node.style() & style::INLINE != 0
+            && let Some(up) = node.up()
+        {
+            node = up;
+            if node.own(own::FONT_SIZE) * (1.0 - SLACK) > size
                 || self.any_beside(node, &|rect| {
                     rect.top < line.top - size * SLACK && rect.bottom > line.top + size / 2.0
                 })
@@ -435,29 +297,59 @@ impl Look {
         false
     }
 
-    /// Whether a link is in an element that its number may be over.
-    fn is_near(&self, other: u32) -> bool {
+    /// A place that is free, or [`NOWHERE`].
+    fn find_spot(&self) -> i32 {
+        let Self { link, line, size, bounds, .. } = *self;
+        let middle = self.middle();
+        let (font, small) = (size * SIZE, size * SMALL);
+        let padding = if self.is_inline() { link.own(own::PADDING) } else { 0.0 };
+        let has_space = small * self.characters <= line.right - line.left;
+        let spot = if self.flows {
+            if padding == 0.0 && self.is_free(font, -font * (GAP + self.characters), middle) {
+                0
+            } else if has_space && self.is_free(small, padding, middle - small * RAISE) {
+                1
+            } else {
+                return NOWHERE;
+            }
+        } else if self.is_free(font, font * GAP, middle) {
+            2
+        } else if self.is_free(small, small * GAP, bounds.top + small * CORNER) {
+            3
+        } else {
+            return NOWHERE;
+        };
+        // How light both are decides whether the dot can be told from the colour behind it.
+        let light = self.behind.map_or(1.0, |behind| behind.number(kind::LIGHT));
+        let is_tinted = light > 0.32 && light < 0.77;
+        spot + 4 * i32::from(self.is_rtl()) + 8 * i32::from(self.is_holding) + 16 * i32::from(is_tinted)
+    }
+
+    /// Whether the link is in an element that its number may be over.
+    fn is_near(&self, other: Node) -> bool {
         let mut node = self.link;
-        while node != other && node != self.edge {
-            node = own(node, UP);
+        while node != other
+            && node != self.edge
+            && let Some(up) = node.up()
+        {
+            node = up;
         }
         node == other
     }
 
     /// Whether what is there may be under a number. What has no text in it is there to be seen itself, and so is a badge.
-    fn is_plain(&self, other: u32) -> bool {
-        if other == 0 {
-            false
-        } else if is_in(self.link, other) {
-            bits(TEXT, other) & HAS_LETTERS != 0 && (other == self.link || style(other) & BARE != 0)
+    fn is_plain(&self, there: Node) -> bool {
+        if self.link.contains(there) {
+            there.bits(kind::TEXT) & text::HAS_LETTERS != 0
+                && (there == self.link || there.style() & style::BARE != 0)
         } else {
-            self.is_near(other)
+            self.is_near(there)
         }
     }
 
     /// Whether a number of a font size may be drawn at a spot: so far from the end of the link's line, and around that height.
     fn is_free(&self, font: f32, inset: f32, middle: f32) -> bool {
-        let Self { link, line, flows, .. } = *self;
+        let Self { link, line, flows, room, .. } = *self;
         let width = font * self.characters;
         let left = if self.is_rtl() { line.left + inset } else { line.right - inset - width };
         let top = middle - DIGIT / 2.0 * font;
@@ -469,32 +361,33 @@ impl Look {
                 && rect.bottom - BELOW * height > top
                 && rect.top + ABOVE * height < bottom
         };
-        let room = self.room;
         if left < room.left || left + width > room.right || top < room.top || bottom > room.bottom {
             return false;
         }
         // The pointer may not meet what is in a link or beside it: lines of text, and pictures.
-        let up = own(link, UP);
-        let is_unmet = |part: u32| {
-            let is_box = own(part, WHAT) & IS_PICTURE != 0 || own(part, UP) == up;
-            style(part) & UNTOUCHABLE != 0 && boxes(if is_box { BOX } else { LINES }, part).any(is_hit)
+        let up = link.up();
+        let is_unmet = |part: Node| {
+            let is_box = part.is(own::IS_PICTURE) || part.up() == up;
+            part.style() & style::UNTOUCHABLE != 0
+                && part.rects(if is_box { kind::BOX } else { kind::LINES }).any(is_hit)
         };
-        if elements(UNMET, link).any(is_unmet) || self.style & INLINE != 0 && self.any_beside(up, &is_hit) {
+        if link.nodes(kind::AROUND).any(is_unmet)
+            || self.is_inline() && up.is_some_and(|up| self.any_beside(up, &is_hit))
+        {
             return false;
         }
         // What comes after a link on its line is found where it begins.
         let step = if flows { STEP_PX } else { SHORT_STEP_PX };
         let [mut across, mut y] = [0.0, top];
         while across < width + step {
-            let there = at(link, left + across.min(width - 1.0), y);
-            if !self.is_plain(there) {
+            let Some(there) = link.at(left + across.min(width - 1.0), y).filter(|there| self.is_plain(*there)) else {
                 return false;
-            }
+            };
             // In the link's own shadow root, the host stands for what has no element there.
-            let shadow = own(there, SHADOW);
-            if shadow != 0 && shadow != own(link, ROOT)
+            let shadow = there.other(own::SHADOW);
+            if shadow.is_some() && shadow != link.other(own::ROOT)
                 || is_adorned(there)
-                || boxes(LINES, if shadow == 0 { there } else { shadow }).any(is_hit)
+                || shadow.unwrap_or(there).rects(kind::LINES).any(is_hit)
             {
                 return false;
             }
