@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn page_with(rules: Rules, address: &str, canonical: Option<&str>) -> HostPage {
-        let mut page = HostPage::new(rules);
+        let mut page = HostPage { rules, ..HostPage::new() };
         assert!(page.arrive(Place { address, canonical: canonical.unwrap_or_default(), is_replaced: false }));
         page
     }
