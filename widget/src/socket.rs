@@ -7,15 +7,15 @@ use crate::{join, timers::alarm};
 
 // The numbers for reconnecting, in milliseconds.
 /// Longest wait before the first attempt. Half a second of jitter spreads out the viewers of a busy server.
-const FIRST_DELAY_MS: u32 = 500;
+const FIRST_DELAY_MS: f64 = 500.0;
 /// Longest wait before any attempt: long enough for a server in trouble, short enough for someone who is still reading.
-const LONGEST_DELAY_MS: u32 = 30_000;
+const LONGEST_DELAY_MS: f64 = 30_000.0;
 /// If a connection lasted this long, delays start small again. If it was shorter, the server may accept connections and then
 /// fail, and needs time.
 const STABLE_AFTER_MS: f64 = 5_000.0;
 /// After a reconnect, lower counts are held back at least this long, and as long as our own next delay could have been. By then
 /// nearly everyone who lost the server with us is back, and no page has shown the restart.
-const SHORTEST_HOLD_MS: u32 = 5_000;
+const SHORTEST_HOLD_MS: f64 = 5_000.0;
 
 /// A server that does not answer for this long is gone. Slow networks take two or three seconds.
 const ANSWER_WITHIN_MS: f64 = 10_000.0;
@@ -64,7 +64,7 @@ impl Socket {
             room: None,
             state: State::Away,
             since_ms: 0.0,
-            backoff: Backoff { attempts: 0 },
+            backoff: Backoff::NEW,
             pace: Pace { due_ms: 0.0 },
             lost: false,
             is_probing: false,
@@ -111,7 +111,7 @@ impl Socket {
             self.since_ms = now_ms();
         }
         self.pace = Pace::default();
-        std::mem::take(&mut self.lost).then(|| self.backoff.ceiling_ms().max(SHORTEST_HOLD_MS).into())
+        std::mem::take(&mut self.lost).then(|| self.backoff.ceiling_ms.max(SHORTEST_HOLD_MS))
     }
 
     /// The server has answered, or we have left.
@@ -130,7 +130,7 @@ impl Socket {
                 dom::wait(alarm::ANSWER, ANSWER_WITHIN_MS);
             }
             State::Waiting if is_back => {
-                self.backoff = Backoff::default();
+                self.backoff = Backoff::NEW;
                 self.retry_later();
             }
             _ => {}
@@ -185,29 +185,25 @@ impl Socket {
 
 /// How long to wait before the next attempt. It is a random time below a ceiling that doubles ("full jitter"), so that viewers
 /// who lost a server together do not all come back together.
-#[derive(Default)]
 struct Backoff {
-    attempts: u32,
+    /// The longest that the next delay can be.
+    ceiling_ms: f64,
 }
 
 impl Backoff {
-    /// The longest that the next delay can be.
-    fn ceiling_ms(&self) -> u32 {
-        let doubled = 1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX);
-        FIRST_DELAY_MS.saturating_mul(doubled).min(LONGEST_DELAY_MS)
-    }
+    const NEW: Self = Self { ceiling_ms: FIRST_DELAY_MS };
 
     /// The next delay. `random` is from 0 up, below 1.
     fn next_delay_ms(&mut self, random: f64) -> f64 {
-        let delay_ms = f64::from(self.ceiling_ms()) * random;
-        self.attempts = self.attempts.saturating_add(1);
+        let delay_ms = self.ceiling_ms * random;
+        self.ceiling_ms = (self.ceiling_ms * 2.0).min(LONGEST_DELAY_MS);
         delay_ms
     }
 
     /// A connection lasted this long.
     fn lived(&mut self, lived_ms: f64) {
         if lived_ms >= STABLE_AFTER_MS {
-            self.attempts = 0;
+            *self = Self::NEW;
         }
     }
 }
@@ -235,33 +231,25 @@ mod tests {
 
     #[test]
     fn delays_double_up_to_the_longest_delay() {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::NEW;
         let ceilings: Vec<f64> = (0..9).map(|_| backoff.next_delay_ms(1.0)).collect();
         assert_eq!(ceilings, [500.0, 1e3, 2e3, 4e3, 8e3, 16e3, 30e3, 30e3, 30e3]);
     }
 
     #[test]
-    fn delays_stay_at_the_longest_after_any_number_of_attempts() {
-        for attempts in (6..100).chain([u32::MAX]) {
-            let mut backoff = Backoff { attempts };
-            assert_eq!(backoff.next_delay_ms(1.0), f64::from(LONGEST_DELAY_MS), "after {attempts} attempts");
-        }
-    }
-
-    #[test]
     fn the_delay_is_a_random_part_of_its_ceiling() {
-        let mut backoff = Backoff { attempts: 3 };
+        let mut backoff = Backoff { ceiling_ms: 4e3 };
         assert_eq!(backoff.next_delay_ms(0.0), 0.0);
         assert_eq!(backoff.next_delay_ms(0.5), 4e3);
     }
 
     #[test]
     fn only_stable_connections_reset_the_delay() {
-        let mut backoff = Backoff { attempts: 4 };
+        let mut backoff = Backoff { ceiling_ms: 8e3 };
         backoff.lived(STABLE_AFTER_MS - 1.0);
-        assert_eq!(backoff.attempts, 4);
+        assert_eq!(backoff.ceiling_ms, 8e3);
         backoff.lived(STABLE_AFTER_MS);
-        assert_eq!(backoff.attempts, 0);
+        assert_eq!(backoff.ceiling_ms, FIRST_DELAY_MS);
     }
 
     #[test]
