@@ -21,7 +21,7 @@ const binaryen = (program, ...args) => {
   const file = createRequire(import.meta.url).resolve(`binaryen/bin/${program}`);
   execFileSync(process.execPath, [file, ...args], { stdio: "inherit" });
 };
-// What it may take for granted: the lowest kilobyte is the end of a stack of a thousand, which is never reached. Not that a load never
+// What it may take for granted: the lowest kilobyte is the end of a stack of sixty-four, which is never reached. Not that a load never
 // traps: then one may be moved before the check that guards it.
 const assumptions = ["--low-memory-unused"];
 // The section that is stripped tells tools which features the module uses; browsers find out themselves.
