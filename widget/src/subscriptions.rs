@@ -48,8 +48,10 @@ impl Widget {
 
     /// Ends a subscription.
     pub(crate) fn detach(&mut self, number: u32) {
-        self.subscriptions.follow(number, NONE, &mut self.pages);
-        self.subscriptions.all.retain(|(other, _)| *other != number);
+        if let Some(place) = self.subscriptions.all.iter().position(|(other, _)| *other == number) {
+            let (_, before) = self.subscriptions.all.remove(place);
+            self.pages.follow(before, NONE);
+        }
         self.flush();
     }
 
