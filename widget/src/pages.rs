@@ -15,8 +15,6 @@ pub(crate) struct Pages {
     pages: Vec<Page>,
     /// The last key. No key is used twice.
     last_key: u32,
-    /// How many pages are watched.
-    wanted: usize,
     /// Whether there may be something new to send.
     has_news: bool,
     /// Whether a count has changed since [`Self::forget_changes`].
@@ -30,7 +28,7 @@ struct Page {
     /// A short form of the id, so that nearly all comparisons are of numbers.
     digest: u32,
     /// How many links and subscriptions watch it.
-    wanted: u32,
+    wanted: i32,
     count: Count,
     /// Whether its count has changed since [`Self::forget_changes`].
     is_changed: bool,
@@ -40,7 +38,7 @@ struct Page {
 
 impl Pages {
     pub(crate) const fn new() -> Self {
-        Self { pages: Vec::new(), last_key: 0, wanted: 0, has_news: false, has_changed: false }
+        Self { pages: Vec::new(), last_key: 0, has_news: false, has_changed: false }
     }
 
     /// The key of the page with this id, which is added to the table. If it is not watched soon, it is removed again.
@@ -61,17 +59,18 @@ impl Pages {
         self.pages.iter_mut().find(|page| page.digest == digest && page.id.as_str() == id)
     }
 
-    fn find(&self, key: u32) -> Option<usize> {
-        self.pages.binary_search_by(|page| page.key.cmp(&key)).ok()
+    /// Where in the table this page is, if it is there.
+    fn find(&self, key: u32) -> usize {
+        self.pages.partition_point(|page| page.key < key)
     }
 
     fn page(&self, key: u32) -> Option<&Page> {
-        self.pages.get(self.find(key)?)
+        self.pages.get(self.find(key)).filter(|page| page.key == key)
     }
 
     /// Whether this page is still in the table.
     pub(crate) fn has(&self, key: u32) -> bool {
-        self.find(key).is_some()
+        self.page(key).is_some()
     }
 
     /// Whether the page has this id.
@@ -96,20 +95,20 @@ impl Pages {
 
     /// How many pages are watched.
     pub(crate) fn wanted(&self) -> usize {
-        self.wanted
+        self.pages.iter().filter(|page| page.wanted > 0).count()
     }
 
     /// A link or a subscription moves from one page to another.
     pub(crate) fn follow(&mut self, before: u32, after: u32) {
-        for (key, is_more) in [(after, true), (before, false)] {
-            let Some(page) = self.find(key).and_then(|place| self.pages.get_mut(place)) else { continue };
-            if is_more {
-                self.wanted += usize::from(page.wanted == 0);
-                page.wanted += 1;
-            } else {
-                page.wanted -= 1;
-                self.wanted -= usize::from(page.wanted == 0);
-            }
+        self.watch(after, 1);
+        self.watch(before, -1);
+    }
+
+    /// So many more links and subscriptions watch a page.
+    fn watch(&mut self, key: u32, more: i32) {
+        let place = self.find(key);
+        if let Some(page) = self.pages.get_mut(place).filter(|page| page.key == key) {
+            page.wanted += more;
             self.has_news = true;
         }
     }

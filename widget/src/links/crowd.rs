@@ -1,6 +1,7 @@
 //! A crowd of links: on a page with links to very many pages, links far from the viewport get no counts.
 
 use crate::dom::{self, now_ms, random};
+use crate::pages::Pages;
 use crate::timers::{Timers, alarm};
 
 /// If links lead to more pages than this, only links near the viewport get counts. Few pages have so many, and this many fit
@@ -49,9 +50,9 @@ impl Crowd {
         self.is_one
     }
 
-    /// Whether links to this many pages begin a crowd. False if there is one already.
-    pub(crate) fn begins(&self, pages: usize) -> bool {
-        !self.is_one && pages > CROWD
+    /// Whether links to so many pages begin a crowd. False if there is one already.
+    pub(crate) fn begins(&self, pages: &Pages) -> bool {
+        !self.is_one && pages.wanted() > CROWD
     }
 
     pub(crate) fn begin(&mut self, timers: &mut Timers) {

@@ -5,8 +5,8 @@ mod crowd;
 mod roots;
 
 use crate::annotate::Queues;
-use crate::dom::{self, now_ms};
 use crate::count::UNKNOWN;
+use crate::dom::{self, now_ms};
 use crate::pages::NONE;
 use crate::place::NOWHERE;
 use crate::{timers::alarm, widget::Widget};
@@ -209,7 +209,7 @@ impl Widget {
         let after = if is_near { self.meaning(list, idx) } else { NONE };
         let slot = if slot == 0 && after != NONE { self.links.insert(dom::keep(list, idx)) } else { slot };
         self.lead(slot, after);
-        if self.links.crowd.begins(self.pages.wanted()) {
+        if self.links.crowd.begins(&self.pages) {
             self.begin_crowd();
         }
     }
@@ -321,7 +321,7 @@ impl Widget {
                 self.lead(slot, NONE);
             }
         }
-        if self.links.crowd.begins(self.pages.wanted()) {
+        if self.links.crowd.begins(&self.pages) {
             self.links.crowd.begin(&mut self.timers);
             self.links.examine_later(dom::known(false), true);
         }
