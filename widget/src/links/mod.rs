@@ -105,6 +105,8 @@ impl Links {
     }
 
     /// The link in a slot.
+    // Not inlined, because readers would download a copy for each use.
+    #[inline(never)]
     pub(crate) fn get(&mut self, slot: u32) -> Option<&mut Link> {
         self.table.get_mut(usize::try_from(slot).ok()?)?.as_mut()
     }
