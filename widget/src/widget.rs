@@ -26,21 +26,23 @@ const STYLE_EVERY_MS: f64 = 2_000.0;
 static MAY_MOVE_MS: AtomicU64 = AtomicU64::new(0);
 
 /// The whole state of the widget.
+// It is laid out in this order: what is used most is at its start, where offsets take a byte.
+#[repr(C)]
 pub(crate) struct Widget {
-    pub(crate) host: HostPage,
     pub(crate) pages: Pages,
+    pub(crate) subscriptions: Subscriptions,
+    /// What runs when the widget is free again.
+    pub(crate) effects: Effects,
+    /// Whether some shown numbers still wait for the server to confirm them.
+    is_settling: bool,
     pub(crate) links: Links,
     pub(crate) roots: Roots,
     pub(crate) annotations: Annotations,
     pub(crate) arrangement: Arrangement,
-    pub(crate) subscriptions: Subscriptions,
     pub(crate) tab: Tab,
     pub(crate) socket: Socket,
+    pub(crate) host: HostPage,
     pub(crate) timers: Timers,
-    /// Whether some shown numbers still wait for the server to confirm them.
-    is_settling: bool,
-    /// What runs when the widget is free again.
-    pub(crate) effects: Effects,
 }
 
 /// An event of the browser or the page.
