@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{percent::push_encoded, visit::is_of_visit};
+use crate::percent::{parts, push_encoded};
+use crate::visit::is_of_visit;
 
 /// The counter room of ids without a site, such as the bare `a` and `b` of hand-written clients.
 pub const DEFAULT_COUNTER_ROOM: &str = "all-pages";
@@ -93,7 +94,9 @@ impl PageId {
         if host.is_empty() {
             return Err(PageIdError::Host);
         }
-        let mut id = host.to_ascii_lowercase();
+        let mut id = String::new();
+        id.push_str(host);
+        id.make_ascii_lowercase();
         push_path(&mut id, path)?;
         let [query, fragment] = [query.as_bytes(), fragment.as_bytes()];
         push_query(&mut id, query.strip_prefix(b"?").unwrap_or(query), only)?;
@@ -158,7 +161,7 @@ impl ParameterNames {
     #[must_use]
     pub fn new(names: &str) -> Self {
         let mut spelled = String::new();
-        for name in names.as_bytes().split(|byte| *byte == b',') {
+        for name in parts(names.as_bytes(), b',') {
             let _ = push_encoded(&mut spelled, name.trim_ascii(), PLAIN_IN_QUERY);
             spelled.push('&');
         }
@@ -166,7 +169,7 @@ impl ParameterNames {
     }
 
     fn contains(&self, name: &[u8]) -> bool {
-        !name.is_empty() && self.0.as_bytes().split(|byte| *byte == b'&').any(|wanted| wanted == name)
+        !name.is_empty() && parts(self.0.as_bytes(), b'&').any(|wanted| wanted == name)
     }
 }
 
@@ -197,13 +200,12 @@ fn is_spelled(text: &str) -> bool {
 
 /// Appends `/a/b`. There is no last slash, except for the root.
 fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
-    let is_slash = |byte: &u8| matches!(byte, b'/' | b'\\');
     let root = id.len();
     let path = match path.as_bytes() {
-        [first, rest @ ..] if is_slash(first) => rest,
+        [b'/' | b'\\', rest @ ..] => rest,
         path => path,
     };
-    for segment in path.split(is_slash) {
+    for segment in parts(path, b'/') {
         let start = id.len();
         id.push('/');
         // This also stops at a long row of slashes, which would otherwise take a long time.
@@ -220,12 +222,10 @@ fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
     }
     // Empty segments are removed last, because `..` may refer to one of them, as in a browser.
     let resolved = id.split_off(root);
-    let mut last = None;
     for byte in resolved.bytes() {
-        if byte != b'/' || last != Some(byte) {
+        if byte != b'/' || !id.as_bytes().ends_with(b"/") {
             id.push(char::from(byte));
         }
-        last = Some(byte);
     }
     while id.len() > root && id.as_bytes().ends_with(b"/") || id.as_bytes().ends_with(b"/index.html") {
         drop_last_segment(id, root);
@@ -238,7 +238,7 @@ fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
 
 /// Appends a segment without sessions such as `;jsessionid=…`.
 fn push_segment(id: &mut String, segment: &[u8]) -> Result<(), PageIdError> {
-    let mut parts = segment.split(|byte| *byte == b';');
+    let mut parts = parts(segment, b';');
     push_encoded(id, parts.next().unwrap_or_default(), PLAIN_IN_PATH)?;
     for part in parts {
         let start = id.len();
@@ -260,7 +260,7 @@ fn drop_last_segment(id: &mut String, root: usize) {
 fn push_query(id: &mut String, query: &[u8], only: Option<&ParameterNames>) -> Result<(), PageIdError> {
     id.push('?');
     let start = id.len();
-    for parameter in query.split(|byte| *byte == b'&').filter(|parameter| !parameter.is_empty()) {
+    for parameter in parts(query, b'&').filter(|parameter| !parameter.is_empty()) {
         let mut encoded = String::new();
         // A parameter that does not matter may be too long.
         let _ = push_encoded(&mut encoded, parameter, PLAIN_IN_QUERY);
@@ -270,7 +270,7 @@ fn push_query(id: &mut String, query: &[u8], only: Option<&ParameterNames>) -> R
         }
         within_limit(id)?;
         // Parameters are inserted in order. A sort function would add a kilobyte to the wasm module.
-        let others = id.as_bytes().get(start..).unwrap_or_default().split(|byte| *byte == b'&');
+        let others = parts(id.as_bytes().get(start..).unwrap_or_default(), b'&');
         let before = others.take_while(|other| !other.is_empty() && name(other) <= wanted);
         let place = start + before.map(|other| other.len() + 1).sum::<usize>();
         encoded.push('&');
@@ -294,8 +294,8 @@ fn push_fragment(id: &mut String, fragment: &[u8]) -> Result<(), PageIdError> {
     push_encoded(id, route, PLAIN_IN_FRAGMENT)
 }
 
-fn name(parameter: &[u8]) -> &[u8] {
-    parameter.split(|byte| *byte == b'=').next().unwrap_or_default()
+pub(crate) fn name(parameter: &[u8]) -> &[u8] {
+    parts(parameter, b'=').next().unwrap_or_default()
 }
 
 pub(crate) fn within_limit(id: &str) -> Result<(), PageIdError> {

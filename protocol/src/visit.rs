@@ -5,6 +5,9 @@
 //! same. We compared the lists of ClearURLs, Brave, Firefox and AdGuard in November 2026. A comment above each group names the
 //! programs that add these parameters.
 
+use crate::page_id::name;
+use crate::percent::parts;
+
 /// Names, each followed by a blank. The last character of a name can have a meaning:
 ///
 /// | at the end | meaning |
@@ -49,10 +52,9 @@ const SHORTEST_TOKEN_BYTES: usize = 10;
 
 /// Whether a parameter, `name` or `name=value`, belongs to the visit.
 pub(crate) fn is_of_visit(parameter: &[u8]) -> bool {
-    let end = parameter.iter().position(|byte| *byte == b'=').unwrap_or(parameter.len());
-    let (name, value) = parameter.split_at_checked(end).unwrap_or((parameter, b""));
-    let value = value.get(1..).unwrap_or_default();
-    OF_VISIT.as_bytes().split(|byte| *byte == b' ').any(|word| {
+    let name = name(parameter);
+    let value = parameter.get(name.len() + 1..).unwrap_or_default();
+    parts(OF_VISIT.as_bytes(), b' ').any(|word| {
         let [listed @ .., last] = word else { return false };
         let begins = name.get(..listed.len()).is_some_and(|start| start.eq_ignore_ascii_case(listed));
         let rest = name.get(listed.len()..).unwrap_or_default();
