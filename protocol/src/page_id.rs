@@ -221,8 +221,9 @@ fn push_path(id: &mut String, path: &str) -> Result<(), PageIdError> {
         }
     }
     // Empty segments are removed last, because `..` may refer to one of them, as in a browser.
-    let resolved = id.split_off(root);
-    for byte in resolved.bytes() {
+    let resolved = id.clone();
+    id.truncate(root);
+    for byte in resolved.bytes().skip(root) {
         if byte != b'/' || !id.as_bytes().ends_with(b"/") {
             id.push(char::from(byte));
         }
