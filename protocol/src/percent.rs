@@ -13,7 +13,9 @@ pub(crate) fn push_encoded(out: &mut String, text: &[u8], plain: &[u8]) -> Resul
         let mut was_encoded = false;
         if byte == b'%'
             && let [high, low, rest @ ..] = rest
-            && let (Some(high), Some(low)) = (hex_value(*high), hex_value(*low))
+            && let [high, low] = [hex_value(*high), hex_value(*low)]
+            && high < 16
+            && low < 16
         {
             byte = high * 16 + low;
             bytes = rest;
@@ -67,10 +69,11 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
-fn hex_value(digit: u8) -> Option<u8> {
+/// 16 or more if it is no digit.
+fn hex_value(digit: u8) -> u8 {
     match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        _ => Some((digit | 0x20).wrapping_sub(b'a')).filter(|value| *value < 6).map(|value| value + 10),
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20).wrapping_sub(b'a').saturating_add(10),
     }
 }
 
