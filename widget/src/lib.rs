@@ -74,8 +74,9 @@ pub fn start(
     observe: bool,
     omits_self: bool,
 ) {
+    let Ok(mut slot) = WIDGET.try_lock() else { return };
+    let widget = slot.insert(Box::new(Widget::NEW));
     let only = (query != "keep").then(|| ParameterNames::new(&query));
-    let mut widget = Box::new(Widget::NEW);
     widget.socket.rooms = rooms;
     widget.host.rules = Rules { all_sites, hash_routes, only, heeds_canonical };
     widget.annotations.min = min;
@@ -84,9 +85,7 @@ pub fn start(
     widget.tab.merges = merge_tabs;
     widget.tab.observes = observe;
     widget.tab.is_hidden = dom::is_hidden();
-    if let Ok(mut slot) = WIDGET.try_lock() {
-        *slot = Some(widget);
-    }
+    drop(slot);
     send(Event::Start);
 }
 
