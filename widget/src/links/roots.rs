@@ -33,18 +33,14 @@ impl Roots {
 
     /// Closes roots that are no longer in the page.
     pub(crate) fn close_gone(&mut self) {
-        self.numbers.retain(|root| {
-            let is_gone = dom::is_gone(*root);
-            if is_gone {
-                dom::close(*root);
-            }
-            !is_gone
-        });
+        while let Some(place) = self.numbers.iter().position(|root| dom::is_gone(*root)) {
+            dom::close(self.numbers.remove(place));
+        }
     }
 
     /// Closes all roots.
-    pub(crate) fn close_all(&mut self) {
-        for root in self.numbers.drain(..) {
+    pub(crate) fn close_all(&self) {
+        for root in self.iter() {
             dom::close(root);
         }
     }
