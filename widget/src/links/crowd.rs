@@ -19,8 +19,8 @@ const REST: f64 = 10.0;
 const LONG_REST: f64 = 80.0;
 /// The longest wait. If the computer slept during a check, it seems longer than it was.
 const LONGEST_REST_MS: f64 = 10_000.0;
-/// Links that are checked together, before the clock is read again.
-const RUN: f64 = 32.0;
+/// How many links are checked together at least, before the clock is read again. At most there are nearly twice as many.
+const LEAST_RUN: u32 = 16;
 /// With this many or fewer, each link is checked.
 const SHORT_RUN: u32 = 3;
 
@@ -36,9 +36,9 @@ pub(crate) struct Crowd {
 }
 
 /// How many elements to check together. The number is random, so that each time other elements are first and last.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 16 to 32")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 0 to 15")]
 pub(crate) fn run_length() -> u32 {
-    ((RUN * (1.0 + random())) / 2.0).ceil() as u32
+    LEAST_RUN + (random() * f64::from(LEAST_RUN)) as u32
 }
 
 impl Crowd {
