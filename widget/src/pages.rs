@@ -142,7 +142,9 @@ impl Pages {
 
     /// Removes the pages that are not watched, except those that the server still sends counts of.
     pub(crate) fn forget_unwanted(&mut self) {
-        self.pages.retain(|page| page.wanted > 0 || page.told);
+        while let Some(place) = self.pages.iter().position(|page| page.wanted == 0 && !page.told) {
+            self.pages.remove(place);
+        }
     }
 
     /// The connection is new, so the server must be asked again for everything.
