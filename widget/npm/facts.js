@@ -37,8 +37,15 @@ const STYLES = [
   /dColor[^;]*a\([^;]*, 0\);backgroundImagenone;borderRight(0|[^;]*a\([^;]*, 0\))[^;]*;boxShadownone/,
 ];
 
-const styleOf = (element, pseudo) => element.ownerDocument.defaultView.getComputedStyle(element, pseudo);
-const numbersOf = (boxes) => [...boxes].flatMap(({ left, top, right, bottom }) => [left, top, right, bottom]);
+const viewOf = (element) => element.ownerDocument.defaultView;
+const styleOf = (element, pseudo) => viewOf(element).getComputedStyle(element, pseudo);
+const sidesOf = ({ left, top, right, bottom }) => [left, top, right, bottom];
+const boxesOf = (things) => things.flatMap((thing) => [...thing.getClientRects()].flatMap(sidesOf));
+/** The boxes of what is in some nodes, text among it. */
+const boxesIn = (nodes) => {
+  const range = new Range();
+  return nodes.flatMap((node) => range.selectNodeContents(node) ?? boxesOf([range]));
+};
 const partsOf = (element) => [...element.querySelectorAll("*")];
 
 function bitsOf(element, pseudo) {
@@ -66,10 +73,18 @@ const numberOf = (node) => {
   return numbers.get(node) ?? 0;
 };
 
+/** What stays in sight in a window while one scrolls. */
+function stickersIn(view) {
+  const all = new Set();
+  for (let at of elementsIn(new DOMRect(0, 0, view.innerWidth, view.innerHeight), view.document)) {
+    for (; at && !all.has(at); at = at.parentElement) all.add(at);
+  }
+  return [...all].filter((at) => /^(fixed|sticky)/.test(styleOf(at).position)).map(numberOf);
+}
+
 /** What can be asked, in the order of `place.rs`. */
 const ASKED = [
   (element) => {
-    const html = element.ownerDocument.documentElement;
     const { fontSize, lineHeight, paddingInlineEnd } = styleOf(element);
     const { clientLeft, clientTop, clientWidth, offsetWidth, scrollHeight, scrollWidth, clientHeight } = element;
     // Styles and inner widths are those before the property `zoom` enlarges an element.
@@ -81,8 +96,8 @@ const ASKED = [
       numberOf(element.parentElement ?? root.host),
       numberOf(root),
       numberOf(element.shadowRoot),
-      (element === html) + 2 * element.matches("body,html") + 4 * element.matches("img,svg"),
-      element.ownerDocument.defaultView.innerHeight,
+      element.matches(":root") + 2 * element.matches("body,html") + 4 * element.matches("img,svg"),
+      viewOf(element).innerHeight,
       Math.max(scrollHeight - clientHeight, scrollWidth - clientWidth),
       ...zoomed,
       scrollWidth + scrollHeight,
@@ -92,35 +107,17 @@ const ASKED = [
   (element) => bitsOf(element, "::before"),
   (element) => bitsOf(element, "::after"),
   (element) => [RTL.test(element.textContent) + 2 * /\S/.test(element.textContent)],
-  (element) => numbersOf([element.getBoundingClientRect()]),
-  (element) => numbersOf(element.getClientRects()),
-  (element) => numbersOf([element, ...partsOf(element)].flatMap((part) => [...part.getClientRects()])),
+  (element) => sidesOf(element.getBoundingClientRect()),
+  (element) => boxesOf([element]),
+  (element) => boxesOf([element, ...partsOf(element)]),
   // Lines of text of its own. Only text has letters, and a page may have 50,000 elements in a row.
-  (element) => {
-    const range = new Range();
-    const texts = [...element.childNodes].filter(({ nodeType }) => nodeType === 3);
-    return numbersOf(texts.flatMap((text) => range.selectNode(text) ?? [...range.getClientRects()]));
-  },
-  (element) => {
-    const range = new Range();
-    range.selectNodeContents(element);
-    return numbersOf(range.getClientRects());
-  },
+  (element) => boxesIn([...element.childNodes].filter(({ nodeType }) => nodeType === 3)),
+  (element) => boxesIn([element]),
   (element) => partsOf(element).map(numberOf),
   (element) => [...element.children].map(numberOf),
   (element) => [...elementsIn(element.getBoundingClientRect(), element.getRootNode())].map(numberOf),
-  // What stays in sight while one scrolls. The same for all elements of a window.
-  ({ ownerDocument: { defaultView: view } }) => {
-    const window = numberOf(view);
-    if (!known[window]) {
-      const all = new Set();
-      for (let at of elementsIn({ left: 0, top: 0, width: view.innerWidth, height: view.innerHeight }, view.document)) {
-        for (; at && !all.has(at); at = at.parentElement) all.add(at);
-      }
-      known[window] = [...all].filter((at) => /^(fixed|sticky)/.test(styleOf(at).position)).map(numberOf);
-    }
-    return known[window];
-  },
+  // What stays in sight. The same for all elements of a window.
+  (element) => (known[numberOf(viewOf(element))] ??= stickersIn(viewOf(element))),
 ];
 
 /** @param {(element: Element) => string} textOf what is drawn at a link */
