@@ -33,7 +33,7 @@ export function style({ label, text }) {
   const [before, after = ""] = text.split("{count}");
   const words = isPlain ? `${quote(before)}attr(${COUNT})${quote(after)}` : `" ("attr(${LABEL})")"`;
   const content = (shown) => `content:attr(${shown});content:attr(${shown})/${words}`;
-  const link = (place) => `:where(a[${PLACE}${place}])`;
+  const link = (place) => `a[${PLACE}${place}]`;
   const at = (place) => `${link(`~=${place}`)}::after`;
   return `@media screen{${link("~=held")}{position:relative}\
 ${link("")}::after{${content(COUNT)};\
@@ -53,7 +53,7 @@ ${at("small")}{font-size:var(--viewers-size,${SMALL}em)}\
 ${at("above")}{translate:calc(-100%*var(--viewers-side,1)) -${RAISE}em}\
 ${at("tinted")}{--viewers-tint:currentColor}\
 ${at("box")}{right:${GAP}em;line-height:1}\
-${link(`~=box][${PLACE}~=rtl`)}::after{inset:auto auto auto ${GAP}em}\
+${link(`~=box][${PLACE}~=rtl`)}::after{right:auto;left:${GAP}em}\
 ${at("end")}{top:50%;translate:0 -50%}\
 ${at("top")}{top:${GAP}em}\
 ${link(`][${LABEL}`)}::after{${content(LABEL)}}}`;
