@@ -6,7 +6,7 @@
 import { KEY, viewersEvent } from "./page.js";
 import { createFacts } from "./facts.js";
 import { load } from "./load.js";
-import { COUNT, NAMES, PLACE, PLACES, layerIn, style } from "./style.js";
+import { COUNT, NAMES, PLACE, layerIn, placeOf, style } from "./style.js";
 import { createShown } from "./shown.js";
 import { createSocket } from "./socket.js";
 import { createTab } from "./tab.js";
@@ -137,7 +137,7 @@ const onLoad = safely(({ target }) => target.hasAttribute?.(INSIDE) && engine.lo
 
 /** What the attributes of a link should say. The label is only there if it is another text than the count. */
 const textsOf = (slot, count, place) =>
-  count < 0 ? [] : [`${count}`, texts[slot] === `${count}` ? undefined : texts[slot], PLACES[place]];
+  count < 0 ? [] : [`${count}`, texts[slot] === `${count}` ? undefined : texts[slot], place < 0 ? undefined : placeOf(place)];
 
 /** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
 const dom = {

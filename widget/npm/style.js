@@ -15,10 +15,12 @@ export const PLACE = "data-viewers-place";
 
 /** The attributes that a link carries of ours. */
 export const NAMES = [COUNT, LABEL, PLACE];
-/** The places by their numbers, which are those in `place.rs`. */
-export const PLACES = ["", " tinted"].flatMap((how) =>
-  ["", " rtl", " held", " held rtl"].flatMap((where) => ["beside", "above small", "box end", "box small top"].map((at) => at + where + how)),
-);
+/** The place with a number, which is put together as in `place.rs`. */
+export const placeOf = (number) =>
+  ["beside", "above small", "box end", "box small top"][number & 3] +
+  (number & 8 ? " held" : "") +
+  (number & 4 ? " rtl" : "") +
+  (number & 16 ? " tinted" : "");
 
 /** A text as a string of CSS. */
 const quote = (text) => JSON.stringify(text.replace(/\s/g, " "));
