@@ -1,6 +1,6 @@
 /** What the widget prints for a site's owner: why numbers do not show, and with `debug` all it knows. Loaded on demand. */
 
-import { page, subscribe } from "./page.js";
+import { canonicalAddress, page, subscribe } from "./page.js";
 import { read } from "./rule.js";
 import { safely, warn } from "./warn.js";
 
@@ -23,7 +23,7 @@ function plain({ host, pathname }) {
 }
 
 /** What the page's canonical link names, under the owner's rule. */
-const readCanonical = (rule) => read(rule(document.head?.querySelector("link[rel~=canonical]")?.href ?? ""));
+const readCanonical = (rule) => read(rule(canonicalAddress() ?? ""));
 
 /** Why an address is no page. Nothing if it may be one. */
 function whyNone(address) {
@@ -198,11 +198,12 @@ function tellConnection(rule, rooms, room) {
   if (!room) return [`connection: none, because ${whyNoRoom(rule(location.href), rooms)}`];
   const states = ["connecting", "open", "closing", "closed"];
   const told = [`connection: ${states[room.socket.readyState]}, ${room.socket.url}`];
+  const { code, reason } = room.closed ?? {};
   // Only a refusal by the page's policy ends a connection that was never open without telling the browser's code.
-  if (isOver && !room.wasOpen && !room.code) {
+  if (isOver && !room.wasOpen && !code) {
     told.push(`  refused by the page's content security policy: add ${new URL(rooms).origin} to its connect-src`);
   }
-  if (room.code) told.push(`  last closed with code ${room.code}${room.reason && ` (${room.reason})`}: ${remedy(room.code, room.wasOpen)}`);
+  if (code) told.push(`  last closed with code ${code}${reason && ` (${reason})`}: ${remedy(code, room.wasOpen)}`);
   return told;
 }
 

@@ -8,10 +8,13 @@ export const KEY = Symbol.for("connection-counter");
 
 /**
  * Has `subscriptions`, all of them, from the start, and the others when there is one. `handle`: the handle of the running widget.
- * `widget`: attaches and detaches subscriptions. `room`: the last WebSocket, whether one was ever open, and the code and reason of
- * the last close.
+ * `widget`: attaches and detaches subscriptions. `room`: the last WebSocket, whether one was ever open, and the event of the
+ * last close.
  */
 export const page = () => (globalThis[KEY] ??= { subscriptions: new Set() });
+
+/** The address that the page's canonical link names. */
+export const canonicalAddress = () => document.head?.querySelector("link[rel~=canonical]")?.href;
 
 /** Deletes the object if nothing needs it any more. */
 export function tidy() {

@@ -63,9 +63,9 @@ export function createSocket(engine, listening, createFrame) {
       engine.opened();
     });
     on("message", ({ data }) => engine.heard(read(data)));
-    on("close", ({ code, reason }) => {
-      Object.assign(state, { code, reason });
-      engine.closed(code, reason);
+    on("close", (event) => {
+      state.closed = event;
+      engine.closed(event.code, event.reason);
     });
   };
   const disconnect = () => {

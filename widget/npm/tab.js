@@ -1,5 +1,6 @@
 /** The page's tab, for the Rust code: its events, its address, and the time. */
 
+import { canonicalAddress } from "./page.js";
 import { isFirefox } from "./socket.js";
 import { outside } from "./warn.js";
 
@@ -35,7 +36,7 @@ export function createTab(engine, rule, listening) {
     isHidden: () => document.hidden,
     isPrerendering: () => document.prerendering,
     here() {
-      const named = document.head?.querySelector("link[rel~=canonical]")?.href ?? "";
+      const named = canonicalAddress() ?? "";
       // Without the Navigation API we compare the length of the history, which stays the same if an address is replaced.
       const before = entry;
       entry = globalThis.navigation?.currentEntry?.key ?? history.length;

@@ -3,7 +3,7 @@
 import { begin } from "./dom.js";
 import { load, loadExtras } from "./load.js";
 import { readOptions } from "./options.js";
-import { count, page, subscribe, tidy } from "./page.js";
+import { canonicalAddress, count, page, subscribe, tidy } from "./page.js";
 import { isFirefox } from "./socket.js";
 import { createSubscriptions } from "./subscriptions.js";
 import { fail, outside, safely } from "./warn.js";
@@ -69,7 +69,7 @@ function runWidget(options, engine, rule, extras) {
   engine.start(rooms, query, scope === "all", hash, canonical === "follow", min, hiddenAfter, mergeTabs, observe, self === "omit" && !observe);
 
   let stopAdvice;
-  const named = document.head?.querySelector("link[rel~=canonical]")?.href ?? location.href;
+  const named = canonicalAddress() ?? location.href;
   // A file has no address on the web, and a page with `https:` may not use a server with `http:`. The last is so after a link to another
   // address than the canonical one.
   const isOdd = /[?&]viewers-debug|^[^h]|s:.*,ws:/.test([location, rooms]) || (named !== location.href && document.referrer.includes(location.host));
