@@ -27,11 +27,22 @@ export interface Dom {
   isGone(root: number): boolean;
   close(root: number): void;
   adoptAll(): void;
-  /** Writes a number on a link; below 0, none. Writes again what was removed. */
-  write(slot: number, viewers: number): void;
-  restore(slot: number): void;
-  /** Looks for places for all numbers in sight, soon. */
-  arrange(): void;
+  /** Makes the text for a count on a link. Its length, at least that of the number; 0: it comes later, see `worded`. */
+  text(slot: number, viewers: number): number;
+  /** Whether an attribute of ours (0: the count, 1: the label, 2: the place) is not what it should be, and not the page's own. */
+  isOld(slot: number, attribute: number, count: number, place: number): boolean;
+  /** Writes those that are old. Below 0 there is no count, and no place. */
+  carry(slot: number, count: number, place: number): void;
+  /** Has the browser work out the layout, and forgets all facts and the numbers of nodes. */
+  fresh(): void;
+  /** The number of a link among the nodes that can be asked about. */
+  link(slot: number): number;
+  /** A number of a kind that is known of a node (`widget/src/facts.rs`); not a number after the last one. */
+  fact(kind: number, node: number, idx: number): number;
+  /** What the pointer would meet at a spot, in the root of a node. */
+  at(node: number, x: number, y: number): number;
+  /** What `compareDocumentPosition` says. */
+  relation(node: number, other: number): number;
   /** Dispatches the link's event. */
   tell(slot: number, viewers: number): void;
   /** Whether the page's language is another than when last asked. */
@@ -87,7 +98,14 @@ export interface Engine {
   changed(list: number, hasLost: boolean, isElsewhere: boolean): void;
   loaded(list: number): void;
   scrolled(): void;
-  lost(slot: number): void;
+  /** An attribute of ours was written or removed. */
+  lost(slot: number, attribute: number): void;
+  /** A link has come into the viewport, or has left it. */
+  sighted(slot: number, isSighted: boolean): void;
+  /** The pointer or the focus moved, maybe to a link. */
+  pointed(slot: number): void;
+  /** The texts have come that some numbers wait for. */
+  worded(): void;
   measured(tookMs: number): void;
   tab(event: number, isHidden: boolean): void;
   heardToken(text: string): void;

@@ -3,11 +3,11 @@
  * They cross as numbers from 1 up, 0 is none; `dom.d.ts` lists all that crosses. `wasm.js` catches what is thrown here.
  */
 
-import { KEY, viewersEvent } from "./page.js";
+import { createAnnotations } from "./annotate.js";
 import { createFacts } from "./facts.js";
 import { load } from "./load.js";
-import { COUNT, NAMES, PLACE, layerIn, placeOf, style } from "./style.js";
-import { createShown } from "./shown.js";
+import { KEY, viewersEvent } from "./page.js";
+import { COUNT, NAMES, PLACE, layerIn, style } from "./style.js";
 import { createSocket } from "./socket.js";
 import { createTab } from "./tab.js";
 import { safely } from "./warn.js";
@@ -52,12 +52,12 @@ function gather(root) {
 }
 
 /** What `begin` was given, and the options for listeners, which end with the widget. */
-let engine, rule, css, shown, counted, stopping, listening, observer, sight;
+let engine, rule, css, counted, stopping, listening, observer, sight;
 /** Lists of elements to look at. */
 let lists;
 let lastList = 0;
-/** The links by their slots, the slots by their links, the slots that are free, and what was last shown on each link. */
-let elements, slots, free, texts;
+/** The links by their slots, the slots by their links, and the slots that are free. */
+let elements, slots, free;
 /** Documents and shadow roots, and the sheet that each has of us. */
 let roots, sheets;
 /** What an `href` means, for each root. Resolving it costs a browser more than everything else that is done for a link. */
@@ -73,22 +73,23 @@ let meanings, asked, isDesigned;
  */
 export function begin(options, ownersRule, itsEngine, subscriptions, extras) {
   [engine, rule] = [itsEngine, ownersRule];
-  shown = createShown(options.label, engine.worded);
   css = style(options);
   counted = `:is(${options.links}):is([href],svg *):not([${IGNORE}],[${IGNORE}] *,${EDITED},${EDITED} *)`;
   stopping = new AbortController();
   // Options have no prototype, here and elsewhere: some pages have given one to all objects, such as a `signal` or `once`.
   // All hear what happens inside of elements, too.
   listening = { __proto__: null, signal: stopping.signal, capture: true, passive: true };
-  [elements, roots, sheets, free, texts] = [[undefined], [undefined], [], [], []];
+  [elements, roots, sheets, free] = [[undefined], [undefined], [], []];
   [slots, lists, meanings] = [new Map(), new Map(), new WeakMap()];
   isDesigned = document.designMode === "on";
   observer = new MutationObserver(safely(onChange));
   sight = new IntersectionObserver(
     safely((entries) => entries.forEach(({ target, isIntersecting }) => engine.sighted(slots.get(target) ?? 0, isIntersecting))),
   );
+  const annotations = createAnnotations(elements, options.label, engine.worded, stopping.signal);
+  const facts = createFacts((element) => annotations.shownOn(slots.get(element)));
   const socket = createSocket(engine, listening, extras.createFrame);
-  return Object.assign(dom, shown, subscriptions, socket, createTab(engine, rule, listening), extras.createChannel?.(engine, listening));
+  return Object.assign(dom, annotations, facts, subscriptions, socket, createTab(engine, rule, listening), extras.createChannel?.(engine, listening));
 }
 
 const list = (found) => (found.length > 0 && lists.set(++lastList, found) ? lastList : 0);
@@ -135,13 +136,8 @@ function onChange(records) {
 const onPoint = safely(({ target }) => engine.pointed(slots.get(target.closest?.(`[${PLACE}]`)) ?? 0));
 const onLoad = safely(({ target }) => target.hasAttribute?.(INSIDE) && engine.loaded(list(gather(target))));
 
-/** What the attributes of a link should say. The label is only there if it is another text than the count. */
-const textsOf = (slot, count, place) =>
-  count < 0 ? [] : [`${count}`, texts[slot] === `${count}` ? undefined : texts[slot], place < 0 ? undefined : placeOf(place)];
-
 /** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
 const dom = {
-  ...createFacts((element) => texts[slots.get(element)]),
   search: (root) => list(gather(roots[root])),
   known: (isGone) => list([...slots.keys()].filter((element) => !isGone || !isThere(element))),
   length: (number) => lists.get(number)?.length,
@@ -151,6 +147,7 @@ const dom = {
     const slot = free.pop() ?? elements.length;
     elements[slot] = at(number, idx);
     slots.set(elements[slot], slot);
+    sight.observe(elements[slot]);
     return slot;
   },
   discard(slot) {
@@ -228,29 +225,6 @@ const dom = {
   adoptAll() {
     roots.forEach((root, number) => root && adopt(root, sheets[number]));
     if (isRedesigned()) engine.changed(0, false, true);
-  },
-
-  text(slot, viewers) {
-    const text = shown.textFor(viewers);
-    if (!text) return 0;
-    texts[slot] = text;
-    sight.observe(elements[slot]);
-    // Those that are not of ASCII may be as wide as two.
-    return text.replace(/[^ -~]/g, "xx").length;
-  },
-  isOld(slot, idx, count, place) {
-    const now = elements[slot].getAttribute(NAMES[idx]) ?? undefined;
-    // A count that is no number is the page's own.
-    return now !== textsOf(slot, count, place)[idx] && (idx > 0 || !/\D/.test(now ?? ""));
-  },
-  carry(slot, count, place) {
-    NAMES.forEach((name, idx) => {
-      // What the page does about one attribute may stop us.
-      if (stopping.signal.aborted || !dom.isOld(slot, idx, count, place)) return;
-      const text = textsOf(slot, count, place)[idx];
-      if (text) elements[slot].setAttribute(name, text);
-      else elements[slot].removeAttribute(name);
-    });
   },
   link: (slot) => dom.node(elements[slot]),
   tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),

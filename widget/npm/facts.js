@@ -1,4 +1,4 @@
-/** What a browser knows of the elements at and around a link: numbers and nothing but numbers. `place.rs` says what they mean. */
+/** What a browser knows of the elements at and around a link: numbers and nothing but numbers. `facts.rs` says what they mean. */
 
 const RTL = /[\u0590-\u08ff\ufb1d-\ufefc]/;
 /** At how many spots of a box is asked what is there, and what spreads them evenly: the golden ratio. */
@@ -10,7 +10,7 @@ const PROPERTIES =
   "writingMode rotate scale transform position left right inset zIndex overflowX contentVisibility contain clipPath maskImage display direction pointerEvents backgroundColor backgroundImage borderRight boxShadow webkitTextFillColor height width content".split(
     " ",
   );
-/** What may be so of a style, a bit each. */
+/** What may be so of a style, a bit each, in the order of `facts.rs`. */
 const STYLES = [
   /hor.*b;rotatenone;scalenone;transform(none|m.*x\(1, 0, 0, 1,)/,
   /onstatic/,
@@ -82,7 +82,7 @@ function stickersIn(view) {
   return [...all].filter((at) => /^(fixed|sticky)/.test(styleOf(at).position)).map(numberOf);
 }
 
-/** What can be asked, in the order of `place.rs`. */
+/** What can be asked, in the order of `facts.rs`. */
 const ASKED = [
   (element) => {
     const { fontSize, lineHeight, paddingInlineEnd } = styleOf(element);

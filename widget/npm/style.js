@@ -27,7 +27,7 @@ const quote = (text) => JSON.stringify(text.replace(/\s/g, " "));
 
 /**
  * The style of every count: a dot and a small number, out of the flow where the link's text ends, or in a box. So nothing on the
- * page moves, and the pointer does not meet it. Where on the link it is drawn, `findPlace` has found out. Screen readers hear the
+ * page moves, and the pointer does not meet it. Where on the link it is drawn, `place.rs` has found out. Screen readers hear the
  * text after the slash, where browsers know it; on paper, where nothing is live, there is no count.
  */
 export function style({ label, text }) {

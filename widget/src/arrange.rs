@@ -6,8 +6,8 @@
 use crate::annotate::{ARRANGE, Queue, enqueue};
 use crate::dom::{self, now_ms};
 use crate::place::{self, LATER, NOWHERE};
-use crate::widget::{Effect, Widget};
 use crate::timers::alarm;
+use crate::widget::{Effect, Widget};
 
 /// How many links one turn looks at, and how long it may take, layout aside. After a turn is a rest of so many times as long.
 const BATCH: usize = 32;
@@ -118,7 +118,13 @@ impl Widget {
         for mut turn in std::mem::take(&mut self.arrangement.turn) {
             let room = self.links.get(turn.slot).map_or(0, |link| link.room);
             let is_late = now_ms() > end_ms;
-            let mut place = if is_late { LATER } else if room > 0 { place::find(turn.slot, room) } else { NOWHERE };
+            let mut place = if is_late {
+                LATER
+            } else if room > 0 {
+                place::find(turn.slot, room)
+            } else {
+                NOWHERE
+            };
             if place == LATER {
                 // Those that there is no time for stay where they are, and due.
                 place = turn.before;

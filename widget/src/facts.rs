@@ -135,7 +135,11 @@ pub(crate) struct Rect {
 pub(crate) struct Node(NonZeroU32);
 
 impl Node {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a whole number, or none, which becomes 0")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is a whole number, or none, which becomes 0"
+    )]
     fn whole(self, kind: u32, idx: u32) -> u32 {
         dom::fact(kind, self.0.get(), idx) as u32
     }

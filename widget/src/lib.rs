@@ -4,15 +4,16 @@
 //! 1 find      links ──▶ host_page, rules ──▶ pages        which elements are links, and which page each leads to
 //! 2 connect             pages ──▶ message ──▶ socket      which pages the server is asked about, in which room
 //! 3 annotate  links ◀── annotate ◀── count ◀── socket     which number is written on each, and when
+//!             links ◀── arrange ◀── place ◀── facts       where on the link it is drawn
 //! ```
 //!
 //! [`mod@tab`] knows whether the viewer is here, [`subscriptions`] who else wants counts, and [`timers`] what we wait for.
 //!
-//! The widget reaches the browser only through [`dom`], whose functions decide nothing and never throw. `write` there draws the
-//! numbers. Only numbers and texts are passed. `web-sys` would pass objects: each would take an entry in a table of the
-//! browser, readers would download 5 KB more, and an exception of the page would stop the widget in the middle of its work.
-//! JavaScript reads and checks the options (`npm/options.js`), because they can contain functions and lists. They arrive as
-//! arguments of [`start`].
+//! The widget reaches the browser only through [`dom`], whose functions decide nothing and never throw. `carry` there writes the
+//! numbers, and a style sheet draws them. Only numbers and texts are passed. `web-sys` would pass objects: each would take an entry
+//! in a table of the browser, readers would download 5 KB more, and an exception of the page would stop the widget in the middle of
+//! its work. JavaScript reads and checks the options (`npm/options.js`), because they can contain functions, lists and selectors.
+//! They arrive as arguments of [`start`].
 //!
 //! [`Widget`] handles one [`Event`] after another. Everything that calls the page's own code is an [`Effect`], which runs when
 //! the widget is free again. So the page may call us, stop us, or throw, and the widget's work is never half done.
@@ -40,8 +41,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use connection_counter_protocol::ParameterNames;
 use wasm_bindgen::prelude::*;
 
-use links::BLANK;
 use count::UNKNOWN;
+use links::BLANK;
 use rules::Rules;
 use widget::{Effect, Event, Widget};
 

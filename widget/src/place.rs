@@ -287,9 +287,8 @@ impl Look {
         {
             node = up;
             if node.own(own::FONT_SIZE) * (1.0 - SLACK) > size
-                || self.any_beside(node, &|rect| {
-                    rect.top < line.top - size * SLACK && rect.bottom > line.top + size / 2.0
-                })
+                || self
+                    .any_beside(node, &|rect| rect.top < line.top - size * SLACK && rect.bottom > line.top + size / 2.0)
             {
                 return true;
             }
@@ -340,8 +339,7 @@ impl Look {
     /// Whether what is there may be under a number. What has no text in it is there to be seen itself, and so is a badge.
     fn is_plain(&self, there: Node) -> bool {
         if self.link.contains(there) {
-            there.bits(kind::TEXT) & text::HAS_LETTERS != 0
-                && (there == self.link || there.style() & style::BARE != 0)
+            there.bits(kind::TEXT) & text::HAS_LETTERS != 0 && (there == self.link || there.style() & style::BARE != 0)
         } else {
             self.is_near(there)
         }
