@@ -4,8 +4,9 @@
 //! [`Widget::write_some`] decides what to write, and effects write it.
 
 use crate::dom::{self, now_ms};
-use crate::links::{BLANK, Link};
+use crate::links::BLANK;
 use crate::pages::NONE;
+use crate::queue::{DUE, FRESH, Queue, Queues, enqueue};
 use crate::{timers::alarm, widget::Effect, widget::Widget};
 
 /// The shortest and the longest time between two rounds of writing.
@@ -39,38 +40,6 @@ const LEAST_ROOM: u32 = 2;
 
 /// The time at which a link was written whose page had its will. Until the next number, all that the page writes there is its own.
 const GIVEN_IN: f64 = f64::INFINITY;
-
-/// The queues in which a link waits, one bit each.
-pub(crate) type Queues = u8;
-const DUE: Queues = 1;
-const FRESH: Queues = 2;
-pub(crate) const ARRANGE: Queues = 4;
-
-/// Slots of links whose number must be written.
-pub(crate) struct Queue {
-    slots: Vec<u32>,
-    next: usize,
-}
-
-impl Queue {
-    pub(crate) const fn new() -> Self {
-        Self { slots: Vec::new(), next: 0 }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.next >= self.slots.len()
-    }
-
-    pub(crate) fn take(&mut self) -> Option<u32> {
-        let slot = *self.slots.get(self.next)?;
-        self.next += 1;
-        if self.is_empty() {
-            self.slots.clear();
-            self.next = 0;
-        }
-        Some(slot)
-    }
-}
 
 /// The numbers to write, and when.
 pub(crate) struct Annotations {
@@ -288,14 +257,4 @@ impl Widget {
             self.erase(slot);
         }
     }
-}
-
-/// Has a link wait in a queue. Returns whether it is the first there.
-pub(crate) fn enqueue(link: &mut Link, slot: u32, bit: Queues, queue: &mut Queue) -> bool {
-    let is_first = queue.is_empty();
-    if link.queues & bit == 0 {
-        link.queues |= bit;
-        queue.slots.push(slot);
-    }
-    is_first
 }

@@ -3,9 +3,9 @@
 //! A turn has three steps: some numbers are taken off, places for them are found while nothing changes, and what the browser made
 //! of them is checked before it draws. So it works out the layout only three times.
 
-use crate::annotate::{ARRANGE, Queue, enqueue};
 use crate::dom::{self, now_ms};
 use crate::place::{self, LATER, NOWHERE};
+use crate::queue::{ARRANGE, Queue, enqueue};
 use crate::timers::alarm;
 use crate::widget::{Effect, Widget};
 
@@ -16,7 +16,7 @@ const REST: f64 = 4.0;
 /// How long until a link is looked at again whose place could not be found just now.
 const LATER_MS: f64 = 300.0;
 /// How long after the pointer or the focus has moved links are looked at. The page may do something about it first.
-const LOOK_MS: f64 = 200.0;
+const CHECK_MS: f64 = 200.0;
 
 /// A link in a turn.
 struct Turn {
@@ -39,12 +39,20 @@ pub(crate) struct Arrangement {
     /// A turn comes after the next frame.
     pub(crate) is_due: bool,
     /// The link that was looked at last.
-    looked: u32,
+    checked: u32,
 }
 
 impl Arrangement {
     pub(crate) const fn new() -> Self {
-        Self { due: Queue::new(), turn: Vec::new(), most: BATCH, begun_ms: 0.0, rest_ms: 0.0, is_due: false, looked: 0 }
+        Self {
+            due: Queue::new(),
+            turn: Vec::new(),
+            most: BATCH,
+            begun_ms: 0.0,
+            rest_ms: 0.0,
+            is_due: false,
+            checked: 0,
+        }
     }
 }
 
@@ -174,18 +182,18 @@ impl Widget {
         }
     }
 
-    pub(crate) fn look_later(&mut self) {
-        self.timers.set_sooner(alarm::LOOK, LOOK_MS);
+    pub(crate) fn check_later(&mut self) {
+        self.timers.set_sooner(alarm::CHECK, CHECK_MS);
     }
 
     /// Looks whether any link has come in sight or has gone.
-    pub(crate) fn look(&mut self) {
+    pub(crate) fn check_sight(&mut self) {
         dom::fresh();
         let end_ms = now_ms() + TURN_MS;
         let slots = self.links.slots().end;
         for _ in 0..slots {
-            let slot = (self.arrangement.looked + 1) % slots;
-            self.arrangement.looked = slot;
+            let slot = (self.arrangement.checked + 1) % slots;
+            self.arrangement.checked = slot;
             if let Some(link) = self.links.get(slot)
                 && link.is_sighted
                 && !link.is_blank()
@@ -195,7 +203,7 @@ impl Widget {
                 }
                 // The others are looked at later.
                 if now_ms() > end_ms {
-                    return self.look_later();
+                    return self.check_later();
                 }
             }
         }

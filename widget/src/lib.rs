@@ -28,6 +28,7 @@ mod links;
 mod message;
 mod pages;
 mod place;
+mod queue;
 mod rules;
 mod socket;
 mod subscriptions;

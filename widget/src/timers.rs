@@ -36,7 +36,7 @@ pub(crate) mod alarm {
     /// Look for places for some numbers.
     pub(crate) const TURN: u8 = 14;
     /// Links may have come in sight, or have gone.
-    pub(crate) const LOOK: u8 = 15;
+    pub(crate) const CHECK: u8 = 15;
     /// How many there are.
     pub(crate) const COUNT: usize = 16;
 }

@@ -154,7 +154,7 @@ impl Widget {
             Event::Pointed(slot) => {
                 dom::fresh();
                 self.check(slot);
-                self.look_later();
+                self.check_later();
             }
             Event::Sighted(slot, is_sighted) => self.sighted(slot, is_sighted),
             Event::Worded => self.annotate_all(),
@@ -223,7 +223,7 @@ impl Widget {
             alarm::STYLE => {
                 dom::adopt_all();
                 self.retry();
-                self.look_later();
+                self.check_later();
                 dom::wait(alarm::STYLE, if dom::is_hidden() { tab::PROBE_EVERY_MS } else { STYLE_EVERY_MS });
             }
             alarm::PLACE => self.arrange_all(),
@@ -232,7 +232,7 @@ impl Widget {
                 self.arrangement.is_due = true;
                 dom::measure();
             }
-            alarm::LOOK => self.look(),
+            alarm::CHECK => self.check_sight(),
             alarm::HIDE => self.tab.stays_hidden(),
             alarm::STAY => self.tab.stays(),
             alarm::TOKEN => self.tab.agree(),

@@ -4,11 +4,11 @@
 mod crowd;
 mod roots;
 
-use crate::annotate::Queues;
 use crate::count::UNKNOWN;
 use crate::dom::{self, now_ms};
 use crate::pages::NONE;
 use crate::place::NOWHERE;
+use crate::queue::Queues;
 use crate::{timers::alarm, widget::Widget};
 
 use crowd::Crowd;
@@ -249,7 +249,7 @@ impl Widget {
             self.timers.set_sooner(alarm::SURVEY, rest_ms);
         }
         dom::adopt_all();
-        self.look_later();
+        self.check_later();
         self.arrange_later();
         // At once, before anyone sees a link without its number. In a crowd it waits, because it would cost a layout.
         if !self.links.is_done() {

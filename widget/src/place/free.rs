@@ -1,0 +1,122 @@
+//! Whether a spot is free: nothing is there that a number would cover.
+
+use super::{DIGIT, SLACK, Surroundings};
+use crate::facts::{Node, Rect, kind, own, style, text};
+
+/// How much of the height of a line's letters is empty above all but the tallest, and below all.
+const ABOVE: f32 = 0.2;
+const BELOW: f32 = 0.02;
+/// How many parts of a paragraph are looked at. A listing of code may have many more, but its lines are all of one height.
+const MOST_PARTS: usize = 500;
+/// How far apart the spots are at which is looked: in lines of text, and in a box, where whatever is there may be as narrow as an
+/// arrow.
+const STEP_PX: f32 = 12.0;
+const SHORT_STEP_PX: f32 = 6.0;
+
+/// Whether an element draws in a pseudo-element. One that only clears floats has no size.
+fn is_adorned(node: Node) -> bool {
+    let [before, after] = [node.bits(kind::BEFORE), node.bits(kind::AFTER)];
+    let draws = |bits: u32| bits & (style::NOTHING | style::EMPTY) == 0;
+    // A bullet is before all text.
+    let bullet = style::INLINE | style::STATIC;
+    draws(after) || draws(before) && before & bullet != bullet
+}
+
+impl Surroundings {
+    /// Whether something is true of a box of what is in lines in an element, with all that is in it, but for the link. A float is in none.
+    fn any_beside(&self, node: Node, test: &dyn Fn(Rect) -> bool) -> bool {
+        node.nodes(kind::CHILDREN).take(MOST_PARTS).any(|part| {
+            part != self.link && part.style() & style::IN_LINE != 0 && part.rects(kind::ALL_BOXES).any(test)
+        })
+    }
+
+    /// Whether the line of the link is much taller than the link, because of a heading's letters or a picture. Whatever is positioned
+    /// after the link stands at the top of the line, a number too.
+    pub(super) fn is_in_tall_line(&self) -> bool {
+        let Self { size, line, .. } = *self;
+        let mut node = self.link;
+        while node.style() & style::INLINE != 0
+            && let Some(up) = node.up()
+        {
+            node = up;
+            if node.own(own::FONT_SIZE) * (1.0 - SLACK) > size
+                || self
+                    .any_beside(node, &|rect| rect.top < line.top - size * SLACK && rect.bottom > line.top + size / 2.0)
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether the link is in an element that its number may be over.
+    fn is_near(&self, other: Node) -> bool {
+        let mut node = self.link;
+        while node != other
+            && node != self.edge
+            && let Some(up) = node.up()
+        {
+            node = up;
+        }
+        node == other
+    }
+
+    /// Whether what is there may be under a number. What has no text in it is there to be seen itself, and so is a badge.
+    fn is_plain(&self, there: Node) -> bool {
+        if self.link.contains(there) {
+            there.bits(kind::TEXT) & text::HAS_LETTERS != 0 && (there == self.link || there.style() & style::BARE != 0)
+        } else {
+            self.is_near(there)
+        }
+    }
+
+    /// Whether a number of a font size may be drawn at a spot: so far from the end of the link's line, and around that height.
+    pub(super) fn is_free(&self, font: f32, inset: f32, middle: f32) -> bool {
+        let Self { link, line, flows, room, .. } = *self;
+        let width = font * self.characters;
+        let left = if self.is_rtl() { line.left + inset } else { line.right - inset - width };
+        let top = middle - DIGIT / 2.0 * font;
+        let bottom = top + DIGIT * font;
+        let is_hit = |rect: Rect| {
+            let height = rect.bottom - rect.top;
+            rect.right + 1.0 > left
+                && rect.left - 1.0 < left + width
+                && rect.bottom - BELOW * height > top
+                && rect.top + ABOVE * height < bottom
+        };
+        if left < room.left || left + width > room.right || top < room.top || bottom > room.bottom {
+            return false;
+        }
+        // The pointer may not meet what is in a link or beside it: lines of text, and pictures.
+        let up = link.up();
+        let is_unmet = |part: Node| {
+            let is_box = part.is(own::IS_PICTURE) || part.up() == up;
+            part.style() & style::UNTOUCHABLE != 0
+                && part.rects(if is_box { kind::BOX } else { kind::LINES }).any(is_hit)
+        };
+        if link.nodes(kind::AROUND).any(is_unmet)
+            || self.is_inline() && up.is_some_and(|up| self.any_beside(up, &is_hit))
+        {
+            return false;
+        }
+        // What comes after a link on its line is found where it begins.
+        let step = if flows { STEP_PX } else { SHORT_STEP_PX };
+        let [mut across, mut y] = [0.0, top];
+        while across < width + step {
+            let Some(there) = link.at(left + across.min(width - 1.0), y).filter(|there| self.is_plain(*there)) else {
+                return false;
+            };
+            // In the link's own shadow root, the host stands for what has no element there.
+            let shadow = there.other(own::SHADOW);
+            if shadow.is_some() && shadow != link.other(own::ROOT)
+                || is_adorned(there)
+                || shadow.unwrap_or(there).rects(kind::LINES).any(is_hit)
+            {
+                return false;
+            }
+            y = top + bottom - y;
+            across += step;
+        }
+        true
+    }
+}

@@ -1,0 +1,203 @@
+//! Finds a place for a link's number where it covers nothing, or none. [`hold`] knows what it may not hang out of, [`free`] what is
+//! at a spot already.
+
+mod free;
+mod hold;
+
+use crate::facts::{Node, Rect, kind, own, style, text};
+
+/// No place.
+pub(crate) const NOWHERE: i32 = -1;
+/// No place can be found while nothing of the page can be asked for its place.
+pub(crate) const LATER: i32 = -2;
+
+/// The size of a number, and of one above its link, where lines of text leave little room; of the link's.
+const SIZE: f32 = 0.7;
+const SMALL: f32 = 0.56;
+/// How far above the middle of its link a number stands that is above it, in its own font size.
+const RAISE: f32 = 1.19;
+/// Before and after a number, in its font size.
+const GAP: f32 = 0.4;
+/// How far from the edge of a box the middle of a number in its corner is, in its font size.
+const CORNER: f32 = 0.5 + GAP;
+/// How wide the dot and a character are, and how tall a digit is, in the number's font size.
+const DOT: f32 = 0.9;
+const CHARACTER: f32 = 0.62;
+const DIGIT: f32 = 0.72;
+/// How much taller above its link a line may be, in the link's font size.
+const SLACK: f32 = 0.25;
+
+/// Whether the pseudo-element of a link's number is not used, or draws that number out of the flow. A page's rule may use it only
+/// when the pointer is over the link. While a root has lost our style sheet, nothing is drawn.
+pub(crate) fn is_ours(slot: u32) -> bool {
+    let Some(link) = Node::of_link(slot) else { return false };
+    let after = link.bits(kind::AFTER);
+    after & style::NOTHING != 0
+        || after & (style::ABSOLUTE | style::CONTENTS) == style::ABSOLUTE && link.bits(kind::NUMBER) != 0
+}
+
+/// Whether nothing hides or covers a link where it begins, and the page does not use the pseudo-element for its number.
+pub(crate) fn is_seen(slot: u32) -> bool {
+    let Some(link) = Node::of_link(slot) else { return false };
+    let Rect { left, top, right, bottom } = link.rect(kind::BOXES, 0);
+    bottom > 0.0
+        && link.at((left + right) / 2.0, (top + bottom) / 2.0).is_some_and(|there| link.contains(there))
+        && is_ours(slot)
+}
+
+/// How much there is to scroll to in everything that a link is in. A number that hangs out makes that more.
+pub(crate) fn extent(slot: u32) -> f32 {
+    let mut at = Node::of_link(slot);
+    let mut sum = 0.0;
+    while let Some(node) = at {
+        sum += node.own(own::EXTENT);
+        at = node.up();
+    }
+    sum
+}
+
+/// A link, and what was found out about it.
+struct Surroundings {
+    link: Node,
+    style: u32,
+    /// Whether it is text to its end, so that its number can stand there.
+    flows: bool,
+    /// The size of its letters.
+    size: f32,
+    /// How wide its number is, in the number's font size.
+    characters: f32,
+    /// The box around it, and its last line.
+    bounds: Rect,
+    line: Rect,
+    /// Out of this it may not hang: something would have more to scroll to, cut it, or end in sight.
+    room: Rect,
+    /// What has a colour behind it.
+    behind: Option<Node>,
+    /// The outermost of the elements that its number may be over.
+    edge: Node,
+    /// Whether the link has to be what its number is positioned in.
+    is_holding: bool,
+    /// Whether anything that it is in scrolls.
+    is_scrolled: bool,
+}
+
+/// The place of the number of a link, one of those in `style.js`, or [`NOWHERE`], or [`LATER`]. Asked while it has none. `room` is for
+/// how many characters.
+pub(crate) fn find(slot: u32, room: u32) -> i32 {
+    let Some(mut around) = Node::of_link(slot).and_then(|link| Surroundings::new(link, room)) else { return NOWHERE };
+    if !around.survey()
+        || around.is_unfit()
+        || around.is_holding && !around.can_hold()
+        || around.flows && around.is_in_tall_line()
+    {
+        return NOWHERE;
+    }
+    if around.is_holding && !around.is_inline() {
+        around.hold_in(around.bounds);
+    }
+    let link = around.link;
+    match link.at((around.line.left + around.line.right) / 2.0, around.middle()) {
+        Some(there) if link.contains(there) => around.find_spot(),
+        // In a view transition, only a picture of the page is there.
+        Some(there) if there.is(own::IS_HTML) => LATER,
+        _ => NOWHERE,
+    }
+}
+
+impl Surroundings {
+    /// Looks at the link itself. `None` if it has no number for a reason of its own.
+    #[expect(clippy::cast_precision_loss, reason = "a number has few characters")]
+    fn new(link: Node, room: u32) -> Option<Self> {
+        let style = link.style();
+        let size = link.own(own::FONT_SIZE);
+        let is_inline = style & style::INLINE != 0;
+        let bounds = link.rect(kind::BOX, 0);
+        // The page may use the pseudo-element that the number needs.
+        let free = style::NOTHING | style::STATIC;
+        if bounds.bottom <= 0.0 || bounds.top >= link.own(own::VIEW_HEIGHT) || link.bits(kind::AFTER) & free != free {
+            return None;
+        }
+        // A picture makes a line taller than its letters.
+        let flows = style & style::FLOWS != 0
+            && !link.nodes(kind::PARTS).any(|part| {
+                !is_inline && part.style() & (style::IN_LINE | style::NONE) == 0
+                    || part.rects(kind::BOXES).any(|rect| rect.bottom - rect.top >= 2.0 * size)
+            });
+        // It has no width after a block.
+        let line = link.rects(if flows && !is_inline { kind::CONTENT } else { kind::BOXES }).last()?;
+        let characters = DOT + CHARACTER * room as f32;
+        let (low, high) = (f32::NEG_INFINITY, f32::INFINITY);
+        let room = Rect { left: low, top: low, right: high, bottom: high };
+        let (is_holding, is_scrolled) = (false, false);
+        let (behind, edge) = (None, link);
+        let has_place = line.right > line.left && (flows || !is_inline);
+        has_place.then_some(Self {
+            link,
+            style,
+            flows,
+            size,
+            characters,
+            bounds,
+            line,
+            room,
+            behind,
+            edge,
+            is_holding,
+            is_scrolled,
+        })
+    }
+
+    fn is_inline(&self) -> bool {
+        self.style & style::INLINE != 0
+    }
+
+    fn is_rtl(&self) -> bool {
+        self.style & style::RTL != 0
+    }
+
+    /// The middle of its last line.
+    fn middle(&self) -> f32 {
+        (self.line.top + self.line.bottom) / 2.0
+    }
+
+    /// Whether the link looks so that no number fits there.
+    fn is_unfit(&self) -> bool {
+        let Self { link, style, flows, size, .. } = *self;
+        // A rule of the page for all pseudo-elements would have the number begin a line of its own.
+        flows && link.bits(kind::AFTER) & (style::IN_LINE | style::NONE) == 0
+            // Letters that one can see through show what is behind them, and the number would have no colour.
+            || style & (style::SEE_THROUGH | style::PICTURE) != 0
+            || style & style::NO_MASK == 0
+            // Its letters are over other lines, and so would the number be.
+            || link.own(own::LINE_HEIGHT) < size * (1.0 - SLACK)
+            || flows && (link.bits(kind::TEXT) & text::HAS_RTL != 0) != self.is_rtl()
+    }
+
+    /// A place that is free, or [`NOWHERE`].
+    fn find_spot(&self) -> i32 {
+        let Self { link, line, size, bounds, .. } = *self;
+        let middle = self.middle();
+        let (font, small) = (size * SIZE, size * SMALL);
+        let padding = if self.is_inline() { link.own(own::PADDING) } else { 0.0 };
+        let has_space = small * self.characters <= line.right - line.left;
+        let spot = if self.flows {
+            if padding == 0.0 && self.is_free(font, -font * (GAP + self.characters), middle) {
+                0
+            } else if has_space && self.is_free(small, padding, middle - small * RAISE) {
+                1
+            } else {
+                return NOWHERE;
+            }
+        } else if self.is_free(font, font * GAP, middle) {
+            2
+        } else if self.is_free(small, small * GAP, bounds.top + small * CORNER) {
+            3
+        } else {
+            return NOWHERE;
+        };
+        // How light both are decides whether the dot can be told from the colour behind it.
+        let light = self.behind.map_or(1.0, |behind| behind.number(kind::LIGHT));
+        let is_tinted = light > 0.32 && light < 0.77;
+        spot + 4 * i32::from(self.is_rtl()) + 8 * i32::from(self.is_holding) + 16 * i32::from(is_tinted)
+    }
+}
