@@ -5,7 +5,7 @@ use crate::facts::{Node, Rect, kind, own, position, style};
 
 impl Surroundings {
     /// Looks at everything that the link is in. Returns whether the number would be upright.
-    pub(super) fn survey(&mut self) -> bool {
+    pub(super) fn explore(&mut self) -> bool {
         let [mut is_held, mut is_inside] = [false, true];
         let mut at = Some(self.link);
         while let Some(node) = at {

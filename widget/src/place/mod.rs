@@ -11,6 +11,19 @@ pub(crate) const NOWHERE: i32 = -1;
 /// No place can be found while nothing of the page can be asked for its place.
 pub(crate) const LATER: i32 = -2;
 
+// The places of a number: one of four, and what else is so of it. `style.js` draws them.
+/// After the link's text, above its end, at the end of its box, and in the box's upper corner.
+const BESIDE: i32 = 0;
+const ABOVE: i32 = 1;
+const AT_END: i32 = 2;
+const AT_TOP: i32 = 3;
+/// It is at the left, because the link's text runs from right to left.
+const RTL: i32 = 4;
+/// The link is what it is positioned in.
+const HELD: i32 = 8;
+/// Its dot has the colour of its digits.
+const TINTED: i32 = 16;
+
 /// The size of a number, and of one above its link, where lines of text leave little room; of the link's.
 const SIZE: f32 = 0.7;
 const SMALL: f32 = 0.56;
@@ -24,6 +37,9 @@ const CORNER: f32 = 0.5 + GAP;
 const DOT: f32 = 0.9;
 const CHARACTER: f32 = 0.62;
 const DIGIT: f32 = 0.72;
+/// Behind the dot, a colour that is lighter than the first and darker than the second could hardly be told from it.
+const DARK: f32 = 0.32;
+const LIGHT: f32 = 0.77;
 /// How much taller above its link a line may be, in the link's font size.
 const SLACK: f32 = 0.25;
 
@@ -85,7 +101,7 @@ struct Surroundings {
 /// how many characters.
 pub(crate) fn find(slot: u32, room: u32) -> i32 {
     let Some(mut around) = Node::of_link(slot).and_then(|link| Surroundings::new(link, room)) else { return NOWHERE };
-    if !around.survey()
+    if !around.explore()
         || around.is_unfit()
         || around.is_holding && !around.can_hold()
         || around.flows && around.is_in_tall_line()
@@ -160,7 +176,7 @@ impl Surroundings {
         (self.line.top + self.line.bottom) / 2.0
     }
 
-    /// Whether the link looks so that no number fits there.
+    /// Whether the link has a style with which no number fits there.
     fn is_unfit(&self) -> bool {
         let Self { link, style, flows, size, .. } = *self;
         // A rule of the page for all pseudo-elements would have the number begin a line of its own.
@@ -182,22 +198,21 @@ impl Surroundings {
         let has_space = small * self.characters <= line.right - line.left;
         let spot = if self.flows {
             if padding == 0.0 && self.is_free(font, -font * (GAP + self.characters), middle) {
-                0
+                BESIDE
             } else if has_space && self.is_free(small, padding, middle - small * RAISE) {
-                1
+                ABOVE
             } else {
                 return NOWHERE;
             }
         } else if self.is_free(font, font * GAP, middle) {
-            2
+            AT_END
         } else if self.is_free(small, small * GAP, bounds.top + small * CORNER) {
-            3
+            AT_TOP
         } else {
             return NOWHERE;
         };
-        // How light both are decides whether the dot can be told from the colour behind it.
         let light = self.behind.map_or(1.0, |behind| behind.number(kind::LIGHT));
-        let is_tinted = light > 0.32 && light < 0.77;
-        spot + 4 * i32::from(self.is_rtl()) + 8 * i32::from(self.is_holding) + 16 * i32::from(is_tinted)
+        let is_tinted = light > DARK && light < LIGHT;
+        spot + RTL * i32::from(self.is_rtl()) + HELD * i32::from(self.is_holding) + TINTED * i32::from(is_tinted)
     }
 }
