@@ -7,8 +7,18 @@ import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
 /** Serves pages with the script tag and this body, at all paths. */
-const serveBody = (stage, body) =>
-  servePages(stage, () => html(`<script async src="${stage.server.url}/live.js"></script>`, body));
+const serveBody = (stage, body, options = "") =>
+  servePages(stage, () => html(`<script async src="${stage.server.url}/live.js" ${options}></script>`, body));
+
+/** Waits for as long as anything may take that was planned. Nothing of the widget may be left then. */
+async function expectNothingLeft(tab) {
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  const left = await tab.page.evaluate(() => [
+    document.querySelectorAll("[data-viewers],[data-viewers-label],[data-viewers-place]").length,
+    document.adoptedStyleSheets.length,
+  ]);
+  assert.deepEqual(left, [0, 0]);
+}
 
 story("link that leads nowhere for a moment keeps its number right", {}, async (stage) => {
   const site = await serveBody(stage, '<a id="one" href="/read">one</a> <a id="two" href="/read">two</a>');
@@ -47,14 +57,27 @@ story("listener may stop the widget while it draws", {}, async (stage) => {
   await stage.openTab(`${site}/read`);
   const tab = await stage.openTab(`${site}/list`);
   await until("the listener has heard", () => tab.page.evaluate(() => window.heard.log.length > 0));
-  // This is long enough for anything that was planned.
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
-  const left = await tab.page.evaluate(() => [
-    document.querySelectorAll("[data-viewers]").length,
-    document.adoptedStyleSheets.length,
-  ]);
-  assert.deepEqual(left, [0, 0]);
+  await expectNothingLeft(tab);
 });
+
+for (const attribute of ["data-viewers", "data-viewers-label", "data-viewers-place"]) {
+  story(`element may stop the widget while its ${attribute} is written`, {}, async (stage) => {
+    const body = `<script>
+      customElements.define("read-more", class extends HTMLAnchorElement {
+        static observedAttributes = ["${attribute}"];
+        attributeChangedCallback() {
+          window[Symbol.for("connection-counter")]?.handle?.stop();
+          window.isStopped = true;
+        }
+      }, { extends: "a" });
+    </script><p><a is="read-more" href="/read">one</a> <p><a is="read-more" href="/read">two</a>`;
+    const site = await serveBody(stage, body, 'data-label="{count} readers"');
+    await stage.openTab(`${site}/read`);
+    const tab = await stage.openTab(`${site}/list`);
+    await until("the element has stopped the widget", () => tab.page.evaluate(() => window.isStopped));
+    await expectNothingLeft(tab);
+  });
+}
 
 story("pages of an app, one after the other, are no crowd", {}, async (stage) => {
   const site = await serveBody(stage, "<main></main>");

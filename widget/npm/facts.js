@@ -5,6 +5,9 @@ const RTL = /[\u0590-\u08ff\ufb1d-\ufefc]/;
 const SPOTS = 256;
 const GOLDEN = 0.618;
 
+/** How many children are told of. A listing of code may have many more, but its lines are all of one height. */
+const MOST_CHILDREN = 500;
+
 /** What is asked of a style. The last may contain anything. */
 const PROPERTIES =
   "writingMode rotate scale transform position left right inset zIndex overflowX contentVisibility contain clipPath maskImage display direction pointerEvents backgroundColor backgroundImage borderRight boxShadow webkitTextFillColor height width content".split(
@@ -114,7 +117,7 @@ const ASKED = [
   (element) => boxesIn([...element.childNodes].filter(({ nodeType }) => nodeType === 3)),
   (element) => boxesIn([element]),
   (element) => partsOf(element).map(numberOf),
-  (element) => [...element.children].map(numberOf),
+  (element) => [...element.children].slice(0, MOST_CHILDREN).map(numberOf),
   (element) => [...elementsIn(element.getBoundingClientRect(), element.getRootNode())].map(numberOf),
   // What stays in sight. The same for all elements of a window.
   (element) => (known[numberOf(viewOf(element))] ??= stickersIn(viewOf(element))),

@@ -25,7 +25,7 @@ pub(crate) mod kind {
     pub(crate) const LINES: u32 = 8;
     /// The lines of all that it contains.
     pub(crate) const CONTENT: u32 = 9;
-    /// The elements in it, and those directly in it.
+    /// The elements in it, and those directly in it, but not very many.
     pub(crate) const PARTS: u32 = 10;
     pub(crate) const CHILDREN: u32 = 11;
     /// What the pointer would meet in its box.

@@ -6,8 +6,6 @@ use crate::facts::{Node, Rect, kind, own, style, text};
 /// How much of the height of a line's letters is empty above all but the tallest, and below all.
 const ABOVE: f32 = 0.2;
 const BELOW: f32 = 0.02;
-/// How many parts of a paragraph are looked at. A listing of code may have many more, but its lines are all of one height.
-const MOST_PARTS: usize = 500;
 /// How far apart the spots are at which is looked: in lines of text, and in a box, where whatever is there may be as narrow as an
 /// arrow.
 const STEP_PX: f32 = 12.0;
@@ -25,7 +23,7 @@ fn is_adorned(node: Node) -> bool {
 impl Surroundings {
     /// Whether something is true of a box of what is in lines in an element, with all that is in it, but for the link. A float is in none.
     fn any_beside(&self, node: Node, test: &dyn Fn(Rect) -> bool) -> bool {
-        node.nodes(kind::CHILDREN).take(MOST_PARTS).any(|part| {
+        node.nodes(kind::CHILDREN).any(|part| {
             part != self.link && part.style() & style::IN_LINE != 0 && part.rects(kind::ALL_BOXES).any(test)
         })
     }
