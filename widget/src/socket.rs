@@ -32,8 +32,8 @@ const MESSAGE_INTERVAL_MS: f64 = 250.0;
 pub(crate) struct Socket {
     /// The start of every room's address.
     pub(crate) rooms: String,
-    /// What leads to the room that we are in, or want to be in.
-    room: Option<String>,
+    /// What leads to the room that we are in, or want to be in. Empty if there is none.
+    room: String,
     state: State,
     /// Since when the connection is open.
     since_ms: f64,
@@ -61,7 +61,7 @@ impl Socket {
     pub(crate) const fn new() -> Self {
         Self {
             rooms: String::new(),
-            room: None,
+            room: String::new(),
             state: State::Away,
             since_ms: 0.0,
             backoff: Backoff::NEW,
@@ -77,13 +77,13 @@ impl Socket {
     }
 
     /// Whether we are in this room, or connecting to it.
-    pub(crate) fn is_in(&self, room: Option<&str>) -> bool {
-        self.room.as_deref() == room
+    pub(crate) fn is_in(&self, room: &str) -> bool {
+        self.room == room
     }
 
-    /// Moves to another room, or leaves if it is `None`. Returns whether there was a room before.
-    pub(crate) fn join(&mut self, room: Option<String>) -> bool {
-        let was_somewhere = self.room.is_some();
+    /// Moves to another room, or leaves if it is empty. Returns whether there was a room before.
+    pub(crate) fn join(&mut self, room: String) -> bool {
+        let was_somewhere = !self.room.is_empty();
         self.room = room;
         self.connect();
         was_somewhere
@@ -94,12 +94,14 @@ impl Socket {
         self.end(State::Away);
         self.heard();
         dom::wait(alarm::RETRY, -1.0);
-        let Some(room) = &self.room else { return dom::leave() };
-        self.state = if dom::connect(room) {
+        if self.room.is_empty() {
+            return dom::leave();
+        }
+        self.state = if dom::connect(&self.room) {
             State::Connecting
         } else {
             // Trying again would not help.
-            dom::warn(&join(&["cannot connect to ", room]));
+            dom::warn(&join(&["cannot connect to ", &self.room]));
             State::Refused
         };
     }

@@ -261,13 +261,16 @@ impl Widget {
     }
 
     fn join(&mut self, is_here: bool) {
-        let room = self.host.id().filter(|_| is_here).map(|page| self.socket.room_of(page, self.tab.suffix()));
+        let room = match self.host.id() {
+            Some(page) if is_here => self.socket.room_of(page, self.tab.suffix()),
+            _ => String::new(),
+        };
         let now_ms = now_ms();
-        if self.socket.is_in(room.as_deref()) {
+        if self.socket.is_in(&room) {
             return;
         }
         let rest_ms = f64::from_bits(MAY_MOVE_MS.load(Relaxed)) - now_ms;
-        if room.is_some() {
+        if !room.is_empty() {
             if rest_ms > 0.0 {
                 self.timers.set_sooner(alarm::MOVE, rest_ms);
                 return;
