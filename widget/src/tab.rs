@@ -109,12 +109,14 @@ impl Tab {
     /// Whether the viewer is here. If tabs are merged, asks the other tabs for their token first.
     pub(crate) fn is_here(&mut self) -> bool {
         let is_here = !self.is_away && !self.is_offline && !self.is_hidden && !dom::is_prerendering();
-        if self.merges && self.has_channel && !is_here {
-            dom::channel(false);
-            dom::wait(alarm::TOKEN, -1.0);
-            self.has_channel = false;
-        } else if self.merges && is_here && !self.has_channel {
-            self.ask_tabs();
+        if self.merges && self.has_channel != is_here {
+            self.has_channel = is_here;
+            if is_here {
+                self.ask_tabs();
+            } else {
+                dom::channel(false);
+                dom::wait(alarm::TOKEN, -1.0);
+            }
         }
         is_here && (!self.merges || self.is_agreed)
     }
@@ -123,7 +125,6 @@ impl Tab {
         if self.token.is_empty() {
             self.token = dom::new_token();
         }
-        self.has_channel = true;
         if dom::channel(true) {
             dom::post(&self.token);
             dom::wait(alarm::TOKEN, ANSWER_WITHIN_MS);
