@@ -65,7 +65,7 @@ story("hash routes are pages when asked for", {}, async (stage) => {
 
 story("only parameters that matter tell pages apart", {}, async (stage) => {
   const body = '<a id="same" href="/x?page=2&sort=up">a</a> <a id="other" href="/x?page=3&sort=up">b</a>';
-  const site = await serve(stage, 'data-query="page"', body);
+  const site = await serve(stage, 'data-query=" id , page "', body);
   const tab = await stage.openTab(`${site}/`);
   await stage.openTab(`${site}/x?sort=down&page=2`);
   await tab.expectViewers("#same", 1);

@@ -157,12 +157,12 @@ pub struct ParameterNames(
 );
 
 impl ParameterNames {
-    /// Reads names that are separated by commas. Names that do not fit into a page id are left out.
+    /// Reads names that are separated by commas, with no blanks around them. Names that do not fit into a page id are left out.
     #[must_use]
     pub fn new(names: &str) -> Self {
         let mut spelled = String::new();
         for name in parts(names.as_bytes(), b',') {
-            let _ = push_encoded(&mut spelled, name.trim_ascii(), PLAIN_IN_QUERY);
+            let _ = push_encoded(&mut spelled, name, PLAIN_IN_QUERY);
             spelled.push('&');
         }
         Self(spelled)

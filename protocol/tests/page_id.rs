@@ -255,7 +255,7 @@ fn named_parameters_match_in_any_spelling() {
         PageId::from_parts_with("example.org", "/a", query, "", Some(&names)).unwrap().to_string()
     };
     let filter = "example.org/a?filter%5Bcolor%5D=red&gr%C3%BCn=1";
-    for names in ["filter[color],grün", " filter%5bcolor%5d , gr%c3%bcn "] {
+    for names in ["filter[color],grün", "filter%5bcolor%5d,gr%c3%bcn"] {
         assert_eq!(id(names, "?filter[color]=red&x=1&grün=1"), filter, "{names}");
         assert_eq!(id(names, "?filter%5Bcolor%5D=red&gr%C3%BCn=1&y"), filter, "{names}");
     }

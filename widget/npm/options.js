@@ -20,12 +20,16 @@ const OPTIONS = {
   label: ["{count}", like(/(^|\|)(?!(zero|one|two|few|many)=)[^|]*\{count\}/)],
   text: ["({count} viewing now)", like(/^$|\{count\}/)],
   hash: [false, flag],
-  // A text or a list of names. Names are separated by commas. They have neither signs of an address or of other lists, nor those of a
-  // rule, and are no words for a rule, such as `Keep` and `none`.
+  // A text or a list of names. Names are separated by commas, and blanks are left out. They have neither signs of an address or of other
+  // lists, nor those of a rule, and are no words for a rule, such as `Keep` and `none`.
   query: [
     "keep",
     (value) =>
-      value === "drop" ? "" : /[!?&=*|;"]|\w\s+\w|^(-|([KD]..[pP]|all|none|true|false|)$)/.test(value) ? undefined : `${value.concat()}`,
+      value === "drop"
+        ? ""
+        : /[!?&=*|;"]|\w\s+\w|^(-|([KD]..[pP]|all|none|true|false|)$)/.test(value)
+          ? undefined
+          : `${value.concat()}`.replace(/\s/g, ""),
   ],
   canonical: ["follow", like(/^(follow|ignore)$/)],
   omit: ["", (value) => value.trim()],

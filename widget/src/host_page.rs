@@ -316,7 +316,7 @@ mod tests {
     fn only_parameters_named_in_the_option_are_kept() {
         let only = |names: &str| Rules { only: Some(ParameterNames::new(names)), ..rules() };
         let address = "https://example.org/a?page=2&sort=up&idx=7";
-        assert_eq!(id(&page_with(only("page, idx"), address, None)), "example.org/a?idx=7&page=2");
+        assert_eq!(id(&page_with(only("page,idx"), address, None)), "example.org/a?idx=7&page=2");
         assert_eq!(id(&page_with(only(""), address, None)), "example.org/a");
         assert_eq!(id(&page_with(only("x"), "https://example.org/a?&x=1&=2&x", None)), "example.org/a?x=1&x");
     }
