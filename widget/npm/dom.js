@@ -72,15 +72,21 @@ let meanings, asked, isDesigned;
  * @param {object} extras for Firefox `createFrame`, for merged tabs `createChannel`
  */
 export function begin(options, ownersRule, itsEngine, subscriptions, extras) {
-  [engine, rule] = [itsEngine, ownersRule];
+  engine = itsEngine;
+  rule = ownersRule;
   css = style(options);
   counted = `:is(${options.links}):is([href],svg *):not([${IGNORE}],[${IGNORE}] *,${EDITED},${EDITED} *)`;
   stopping = new AbortController();
   // Options have no prototype, here and elsewhere: some pages have given one to all objects, such as a `signal` or `once`.
   // All hear what happens inside of elements, too.
   listening = { __proto__: null, signal: stopping.signal, capture: true, passive: true };
-  [elements, roots, sheets, free] = [[undefined], [undefined], [], []];
-  [slots, lists, meanings] = [new Map(), new Map(), new WeakMap()];
+  elements = [null];
+  roots = [null];
+  sheets = [];
+  free = [];
+  slots = new Map();
+  lists = new Map();
+  meanings = new WeakMap();
   isDesigned = document.designMode === "on";
   observer = new MutationObserver(safely(onChange));
   sight = new IntersectionObserver(

@@ -15,7 +15,7 @@ const PROPERTIES =
   );
 /** What may be so of a style, a bit each, in the order of `facts.rs`. */
 const STYLES = [
-  /hor.*b;rotatenone;scalenone;transform(none|m.*x\(1, 0, 0, 1,)/,
+  /-tb;rotatenone;scalenone;transform(none|m.*x\(1, 0, 0, 1,)/,
   /onstatic/,
   /Xvisible/,
   /Xvisible;contentVisibilityvisible;containnone/,
@@ -26,18 +26,18 @@ const STYLES = [
   /ycontents/,
   /onrtl/,
   /onabsolute/,
-  /onsticky.*;(left|right)[^;]*\d/,
+  /onsticky;left(auto;right)?[^a]/,
   /tauto;zIndexauto/,
   /zIndex[1-9]/,
   /Eventsnone/,
-  /dColor[^;]*a\([^;]*, 0\)/,
+  /dColorrgba[^;]* 0\)/,
   /dImage[^;]*url/,
   /kImagenone/,
-  /lColorrgba[^;]*, 0\)/,
+  /lColorrgba[^;]* 0\)/,
   /;(height|width)0px/,
   /content(none|normal|)$/,
   /clipPathnone;maskImagenone/,
-  /dColor[^;]*a\([^;]*, 0\);backgroundImagenone;borderRight(0|[^;]*a\([^;]*, 0\))[^;]*;boxShadownone/,
+  /dColorrgba[^;]* 0\);backgroundImagenone;borderRight(0|[^;]*rgba[^;]* 0\))[^;]*;boxShadownone/,
 ];
 
 const viewOf = (element) => element.ownerDocument.defaultView;
@@ -88,12 +88,18 @@ function stickersIn(view) {
 /** What can be asked, in the order of `facts.rs`. */
 const ASKED = [
   (element) => {
-    const { fontSize, lineHeight, paddingInlineEnd } = styleOf(element);
-    const { clientLeft, clientTop, clientWidth, offsetWidth, scrollHeight, scrollWidth, clientHeight } = element;
+    const style = styleOf(element);
+    const { scrollHeight, scrollWidth, clientWidth } = element;
     // Styles and inner widths are those before the property `zoom` enlarges an element.
-    const zoomed = [fontSize, lineHeight, paddingInlineEnd, clientLeft, clientTop, clientWidth, offsetWidth].map(
-      (number) => parseFloat(number) * (element.currentCSSZoom || 1),
-    );
+    const zoomed = [
+      style.fontSize,
+      style.lineHeight,
+      style.paddingInlineEnd,
+      element.clientLeft,
+      element.clientTop,
+      clientWidth,
+      element.offsetWidth,
+    ].map((number) => parseFloat(number) * (element.currentCSSZoom || 1));
     const root = element.getRootNode();
     return [
       numberOf(element.parentElement ?? root.host),
@@ -101,7 +107,7 @@ const ASKED = [
       numberOf(element.shadowRoot),
       element.matches(":root") + 2 * element.matches("body,html") + 4 * element.matches("img,svg"),
       viewOf(element).innerHeight,
-      Math.max(scrollHeight - clientHeight, scrollWidth - clientWidth),
+      Math.max(scrollHeight - element.clientHeight, scrollWidth - clientWidth),
       ...zoomed,
       scrollWidth + scrollHeight,
     ];
@@ -146,7 +152,9 @@ export function createFacts(textOf) {
   ];
   return {
     fresh() {
-      [nodes, numbers, known] = [[undefined], new Map(), []];
+      nodes = [null];
+      numbers = new Map();
+      known = [];
       document.elementFromPoint(0, 0);
     },
     node: numberOf,
