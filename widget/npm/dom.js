@@ -98,7 +98,7 @@ export function begin(options, ownersRule, itsEngine, subscriptions, extras) {
   return Object.assign(dom, annotations, facts, subscriptions, socket, createTab(engine, rule, listening), extras.createChannel?.(engine, listening));
 }
 
-const list = (found) => (found.length > 0 && lists.set(++lastList, found) ? lastList : 0);
+const list = (found) => (found.length && lists.set(++lastList, found) ? lastList : 0);
 const at = (number, idx) => lists.get(number)[idx];
 /** A page that sets its own sheets drops ours, which nobody tells us. */
 const adopt = (root, sheet) => {
@@ -168,7 +168,7 @@ const dom = {
     const { top, bottom } = element.getBoundingClientRect();
     const view = element.ownerDocument.defaultView;
     // Of what is not there at all, everything is zero. An area has no box, but its image may.
-    const isShown = bottom > top || element.localName === "area" || element.getClientRects().length > 0;
+    const isShown = bottom > top || element.localName === "area" || element.getClientRects().length;
     if (!isShown || !view) return 2;
     const above = topOf(view);
     if (bottom + above < -reach * innerHeight) return -1;
@@ -181,7 +181,7 @@ const dom = {
     let known = meanings.get(root);
     if (!known) meanings.set(root, (known = new Map()));
     // In SVG, `href` is an object. Elsewhere the browser would have to resolve it.
-    const inSvg = element.ownerSVGElement === undefined ? undefined : element.href.baseVal;
+    const inSvg = element.ownerSVGElement && element.href.baseVal;
     const href = inSvg ?? element.getAttribute("href");
     asked = [element, known, href, inSvg];
     return known.get(href) ?? -1;
@@ -194,7 +194,6 @@ const dom = {
       return address && rule(address);
     } catch {
       // An `href` that no one can resolve leads nowhere.
-      return "";
     }
   },
   mean(key) {
