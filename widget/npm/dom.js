@@ -90,7 +90,7 @@ export function begin(options, ownersRule, itsEngine, subscriptions, extras) {
   isDesigned = document.designMode === "on";
   observer = new MutationObserver(safely(onChange));
   sight = new IntersectionObserver(
-    safely((entries) => entries.forEach(({ target, isIntersecting }) => engine.sighted(slots.get(target) ?? 0, isIntersecting))),
+    safely((entries) => entries.forEach(({ target, isIntersecting }) => engine.sighted(slots.get(target), isIntersecting))),
   );
   const annotations = createAnnotations(elements, options.label, engine.worded, stopping.signal);
   const facts = createFacts((element) => annotations.shownOn(slots.get(element)));
@@ -139,7 +139,7 @@ function onChange(records) {
   if (isTheirs) engine.changed(list(found), hasLost, isElsewhere);
 }
 /** A page may show a menu, or draw something at a link, when the pointer or the focus comes or goes, which nobody tells us. */
-const onPoint = safely(({ target }) => engine.pointed(slots.get(target.closest?.(`[${PLACE}]`)) ?? 0));
+const onPoint = safely(({ target }) => engine.pointed(slots.get(target.closest?.(`[${PLACE}]`))));
 const onLoad = safely(({ target }) => target.hasAttribute?.(INSIDE) && engine.loaded(list(gather(target))));
 
 /** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
@@ -148,7 +148,7 @@ const dom = {
   known: (isGone) => list([...slots.keys()].filter((element) => !isGone || !isThere(element))),
   length: (number) => lists.get(number)?.length,
   release: (number) => lists.delete(number),
-  slot: (number, idx) => slots.get(at(number, idx)) ?? 0,
+  slot: (number, idx) => slots.get(at(number, idx)),
   keep(number, idx) {
     const slot = free.pop() ?? elements.length;
     elements[slot] = at(number, idx);

@@ -8,7 +8,7 @@ import { known, page } from "./page.js";
  */
 export function createSubscriptions(engine, rule) {
   /** The subscriptions by their numbers. */
-  const all = [undefined];
+  const all = [null];
 
   /** An address in the form that the engine expects: an empty text for this page, and ` ` for an invalid address. */
   const addressOf = (url) => {
@@ -38,7 +38,7 @@ export function createSubscriptions(engine, rule) {
       engine.detach(number);
       all[number] = undefined;
     },
-    count: (url) => known(engine.count(addressOf(url)) ?? -1),
+    count: (url) => known(engine.count(addressOf(url))),
     notify,
     /** Attaches all subscriptions again, because their addresses may now mean other pages. */
     moved: () => page().subscriptions.forEach(attach),
