@@ -27,8 +27,8 @@ const EDITED = '[contenteditable]:not([contenteditable="false" i])';
 /** What decides whether an element is a link of ours, and what we write ourselves. */
 const WATCHED = ["href", IGNORE, INSIDE, "contenteditable", ...NAMES];
 
-const isThere = (element) => element.isConnected && element.ownerDocument.defaultView;
-const windowOf = (root) => (root.ownerDocument ?? root).defaultView;
+const windowOf = (node) => (node.ownerDocument ?? node).defaultView;
+const isThere = (node) => node.isConnected && windowOf(node);
 /** Where a window begins, in pixels below the top of the viewport: one of the page's frames, or the page's own. */
 const topOf = (view) =>
   view === window || !view.frameElement ? 0 : view.frameElement.getBoundingClientRect().top + topOf(view.parent);
@@ -166,7 +166,7 @@ const dom = {
   place(number, idx, reach) {
     const element = at(number, idx);
     const { top, bottom } = element.getBoundingClientRect();
-    const view = element.ownerDocument.defaultView;
+    const view = windowOf(element);
     // Of what is not there at all, everything is zero. An area has no box, but its image may.
     const isShown = bottom > top || element.localName === "area" || element.getClientRects().length;
     if (!isShown || !view) return 2;
@@ -222,7 +222,7 @@ const dom = {
     on(windowOf(root), "resize", engine.scrolled);
     on(windowOf(root).document.fonts, "loadingdone", engine.scrolled);
   },
-  isGone: (number) => !(roots[number].isConnected && windowOf(roots[number])),
+  isGone: (number) => !isThere(roots[number]),
   close(number) {
     roots[number].adoptedStyleSheets = roots[number].adoptedStyleSheets.filter((sheet) => sheet !== sheets[number]);
     roots[number] = sheets[number] = undefined;
