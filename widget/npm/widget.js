@@ -61,19 +61,29 @@ function createHandle(given, home, loadEngine) {
 
 /** Brings the Rust and the browser together. */
 function runWidget(options, engine, rule, extras) {
-  const { server, path, scope, hash, query, canonical, mistakes, min, hiddenAfter, mergeTabs, observe, self } = options;
   const subscriptions = createSubscriptions(engine, rule);
   engine.setDom(begin(options, rule, engine, subscriptions, extras));
   page().widget = subscriptions;
-  const rooms = server.replace(/^http/, "ws").replace(/\/+$/, "") + path;
-  engine.start(rooms, query, scope === "all", hash, canonical === "follow", min, hiddenAfter, mergeTabs, observe, self === "omit" && !observe);
+  const rooms = options.server.replace(/^http/, "ws").replace(/\/+$/, "") + options.path;
+  engine.start(
+    rooms,
+    options.query,
+    options.scope === "all",
+    options.hash,
+    options.canonical === "follow",
+    options.min,
+    options.hiddenAfter,
+    options.mergeTabs,
+    options.observe,
+    options.self === "omit" && !options.observe,
+  );
 
   let stopAdvice;
   const named = canonicalAddress() ?? location.href;
   // A file has no address on the web, and a page with `https:` may not use a server with `http:`. The last is so after a link to another
   // address than the canonical one.
   const isOdd = /[?&]viewers-debug|^[^h]|s:.*,ws:/.test([location, rooms]) || (named !== location.href && document.referrer.includes(location.host));
-  if (options.debug || mistakes.length || isOdd) {
+  if (options.debug || options.mistakes.length || isOdd) {
     load(({ advise }) => {
       if (page().widget === subscriptions) stopAdvice = advise(options, rule, rooms);
     });
