@@ -41,11 +41,10 @@ export function createAnnotations(elements, label, tell, signal) {
   return {
     isOld,
     speaksAnother() {
-      const { lang } = document.documentElement;
-      if (language === lang) return false;
-      language = lang;
-      labelOf = undefined;
-      return true;
+      const before = language;
+      language = document.documentElement.lang;
+      if (language !== before) labelOf = undefined;
+      return language !== before;
     },
     text(slot, viewers) {
       const text = textFor(viewers);

@@ -150,10 +150,11 @@ const dom = {
   release: (number) => lists.delete(number),
   slot: (number, idx) => slots.get(at(number, idx)),
   keep(number, idx) {
+    const element = at(number, idx);
     const slot = free.pop() ?? elements.length;
-    elements[slot] = at(number, idx);
-    slots.set(elements[slot], slot);
-    sight.observe(elements[slot]);
+    elements[slot] = element;
+    slots.set(element, slot);
+    sight.observe(element);
     return slot;
   },
   discard(slot) {

@@ -10,8 +10,7 @@ import { outside } from "./warn.js";
  * @param {{ signal: AbortSignal }} listening options for listeners, which end with the widget
  */
 export function createTab(engine, rule, listening) {
-  let entry;
-  let lastPlace;
+  let entry, lastPlace;
   const timers = [];
   listening.signal.onabort = () => timers.forEach(clearTimeout);
 
