@@ -7,7 +7,7 @@ use crate::dom::{self, now_ms};
 use crate::links::BLANK;
 use crate::pages::NONE;
 use crate::queue::{DUE, FRESH, Queue, Queues, enqueue};
-use crate::{timers::alarm, widget::Effect, widget::Widget};
+use crate::{event::Effect, timers::alarm, widget::Widget};
 
 /// The shortest and the longest time between two rounds of writing.
 const SHORTEST_MS: f64 = 250.0;

@@ -4,10 +4,11 @@
 //! of them is checked before it draws. So it works out the layout only three times.
 
 use crate::dom::{self, now_ms};
+use crate::event::Effect;
 use crate::place::{self, LATER, NOWHERE};
 use crate::queue::{ARRANGE, Queue, enqueue};
 use crate::timers::alarm;
-use crate::widget::{Effect, Widget};
+use crate::widget::Widget;
 
 /// How many links one turn looks at, and how long it may take, layout aside. After a turn is a rest of so many times as long.
 const BATCH: usize = 32;

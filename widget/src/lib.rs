@@ -22,6 +22,7 @@ mod annotate;
 mod arrange;
 mod count;
 mod dom;
+mod event;
 mod facts;
 mod host_page;
 mod links;
@@ -43,9 +44,10 @@ use connection_counter_protocol::ParameterNames;
 use wasm_bindgen::prelude::*;
 
 use count::UNKNOWN;
+use event::{Effect, Event};
 use links::BLANK;
 use rules::Rules;
-use widget::{Effect, Event, Widget};
+use widget::Widget;
 
 /// The allocator of the standard library would add 4 KB, and nobody would notice that it is faster.
 #[cfg(target_arch = "wasm32")]

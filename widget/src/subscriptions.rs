@@ -1,7 +1,8 @@
 //! The subscriptions of the page's own code, by the numbers that `npm/subscriptions.js` gives them.
 
+use crate::event::Effect;
 use crate::pages::{NONE, Pages};
-use crate::widget::{Effect, Widget};
+use crate::widget::Widget;
 
 /// Which subscription follows which page: pairs of number and key.
 pub(crate) struct Subscriptions {
