@@ -20,9 +20,9 @@ const OF_VISIT: &str = concat!(
     // Our own parameter for debugging.
     "viewers-debug ",
     // Google Analytics and Ads (support.google.com/analytics/answer/10917952, developers.google.com/google-ads), and its search.
-    "utm_* gcl* dclid gbraid wbraid gad_* srsltid _ga* _gl ved ",
+    "utm_* gclid gclsrc dclid gbraid wbraid gad_* srsltid _ga _ga_* _gac_* _gl ved ",
     // Campaign parameters of other analytics: Matomo, Piano (AT Internet), Adobe, Mapp, Baidu, Openstat.
-    "mtm_* matomo_* piwik_* pk_* at_campaign at_medium at_custom* xtor s_cid s_kwcid ef_id wt_mc* wt.mc_id hmsr _openstat ",
+    "mtm_* matomo_* piwik_* pk_c* pk_k* pk_source pk_medium at_campaign at_medium at_custom* xtor s_cid s_kwcid ef_id wt_mc* wt.mc_id hmsr _openstat ",
     "itm_* cmpid sc_c* ",
     // Social networks: Meta, X, LinkedIn, TikTok, Pinterest, Snapchat, Reddit.
     "fbclid fb_* mibextid igsh* twclid ref_src li_fat_id lipi ttclid epik sccid rdt_cid ",
@@ -33,16 +33,16 @@ const OF_VISIT: &str = concat!(
     // What was searched for in Shopify's shops before, and where it stood.
     "_pos _psq _sid _ss ",
     // Newsletters: Mailchimp, HubSpot, Marketo, Vero, Kit, MailerLite, Klaviyo, Drip, Blueshift, Omeda, Salesforce, Eloqua,
-    // Listrak, dotdigital, Acoustic, ActiveCampaign, Emarsys, beehiiv, Omnisend, Iterable.
+    // Listrak, dotdigital, Acoustic, ActiveCampaign, Emarsys, beehiiv, Omnisend, Iterable, Customer.io.
     "mc_* _hs* __hs* hscta* hsa_* mkt_tok vero_* ck_sub* ",
     "ml_sub* _kx _ke __s bsft_* oly_* sfmc_* elq* trk_* dm_i spmailingid spuserid spjobid spreportid vgo_ee ",
-    "sc_src sc_lid sc_uid sc_llid sc_eh _bhlid omnisend* iterable* ",
+    "sc_src sc_lid sc_uid sc_llid sc_eh _bhlid omnisend* iterable* cio_id ",
     // Bot checks of Cloudflare. WordPress: its clock, its tokens, the comment that is answered.
     "__cf_chl_* doing_wp_cron _wpnonce replytocom ",
     // Shared links of YouTube and Spotify, clicks on LinkedIn.
     "si# trk# ",
-    // Sessions of PHP, Java, ASP, ColdFusion, osCommerce, xt:Commerce, Zen Cart.
-    "phpsessid jsessionid aspsessionid* cfid cftoken oscsid xtcsid zenid ",
+    // Sessions of PHP, Java, ASP, ColdFusion, Moodle, osCommerce, xt:Commerce, Zen Cart.
+    "phpsessid jsessionid aspsessionid* cfid cftoken moodlesession* oscsid xtcsid zenid ",
     // Sessions of phpBB and vBulletin, and common names in other programs.
     "sid? s? sess? sessid? session? session_id? sessionid?",
 );

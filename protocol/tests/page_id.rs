@@ -132,6 +132,9 @@ fn parameters_of_campaigns_and_clicks_are_dropped() {
         "matomo_source",
         "piwik_campaign",
         "pk_cid",
+        "pk_campaign",
+        "pk_kwd",
+        "pk_keyword",
         "bsft_uid",
         "bsft_clkid",
         "_branch_match_id",
@@ -147,6 +150,11 @@ fn parameters_of_campaigns_and_clicks_are_dropped() {
         "gad_campaignid",
         "gad_source",
         "gclid",
+        "gclsrc",
+        "_ga",
+        "_ga_AB1CD2EF3G",
+        "_gac_UA-1234567-1",
+        "_gl",
         "wbraid",
         "ysclid",
         "rdt_cid",
@@ -180,6 +188,9 @@ fn parameters_of_campaigns_and_clicks_are_dropped() {
         "_bhlid",
         "omnisendContactID",
         "iterableEmailCampaignId",
+        "cio_id",
+        "MoodleSession",
+        "MoodleSessionTest",
         "ymclid",
         "ndclid",
         "ranSiteID",
@@ -193,9 +204,10 @@ fn parameters_of_campaigns_and_clicks_are_dropped() {
         same(&format!("https://example.org/a?id=7&{}", name.to_uppercase()), "example.org/a?id=7");
     }
     // Names that only look similar are kept.
-    for name in
-        ["utm", "spmx", "my_gclid", "gad", "at_home", "sc_lang", "s_cide", "mtm", "ref", "id", "page", "q", "hsa"]
-    {
+    for name in [
+        "utm", "spmx", "my_gclid", "gad", "at_home", "sc_lang", "s_cide", "mtm", "ref", "id", "page", "q", "hsa",
+        "gclass", "_gallery", "pk_id",
+    ] {
         same(&format!("https://example.org/a?{name}=x1"), &format!("example.org/a?{name}=x1"));
     }
 }
