@@ -136,6 +136,26 @@ story("shadow roots and frames are entered by invitation", {}, async (stage) => 
   assert.deepEqual(await shown(), [null, null, null]);
 });
 
+story("components that get their shadow root later are entered then", {}, async (stage) => {
+  const body = '<late-links data-viewers-inside></late-links><div data-viewers-inside></div><late-links></late-links>';
+  const site = await serve(stage, "", `<a href="/x">x</a>${body}`);
+  const tab = await stage.openTab(`${site}/`);
+  await stage.openTab(`${site}/x`);
+  await tab.expectViewers("a", 1);
+  await tab.page.evaluate(() => {
+    const fill = (host) => (host.attachShadow({ mode: "open" }).innerHTML = '<a href="/x">x</a>');
+    customElements.define("late-links", class extends HTMLElement {
+      connectedCallback() {
+        fill(this);
+      }
+    });
+    fill(document.querySelector("div"));
+  });
+  const shown = () =>
+    tab.page.$$eval("late-links,div", (hosts) => hosts.map((host) => host.shadowRoot.querySelector("a").getAttribute("data-viewers")));
+  await until("those that asked for it show counts", async () => `${await shown()}` === "1,1,");
+});
+
 story("bodies that are swapped and copied keep right numbers", {}, async (stage) => {
   const site = await serve(stage, "", '<main><a href="/x">x</a></main>');
   const tab = await stage.openTab(`${site}/`);

@@ -58,8 +58,8 @@ let lists;
 let lastList = 0;
 /** The links by their slots, the slots by their links, and the slots that are free. */
 let elements, slots, free;
-/** Documents and shadow roots, and the sheet that each has of us. */
-let roots, sheets;
+/** Documents and shadow roots, the sheet that each has of us, and elements that may get a shadow root later, which nobody tells us. */
+let roots, sheets, hosts;
 /** What an `href` means, for each root. Resolving it costs a browser more than everything else that is done for a link. */
 let meanings, asked, isDesigned;
 
@@ -83,6 +83,7 @@ export function begin(options, ownersRule, itsEngine, subscriptions, extras) {
   elements = [null];
   roots = [null];
   sheets = [];
+  hosts = new Set();
   free = [];
   slots = new Map();
   lists = new Map();
@@ -206,6 +207,7 @@ const dom = {
     const element = at(number, idx);
     if (!element.hasAttribute(INSIDE)) return 0;
     const root = element.shadowRoot ?? element.contentDocument;
+    if (!root) hosts.add(element);
     // A frame with a widget of its own is not ours.
     if (!root || roots.includes(root) || root.defaultView?.[KEY]?.handle) return 0;
     return roots.push(root) - 1;
@@ -230,6 +232,9 @@ const dom = {
   },
   adoptAll() {
     roots.forEach((root, number) => root && adopt(root, sheets[number]));
+    const found = [...hosts].filter((host) => host.shadowRoot);
+    hosts = new Set([...hosts].filter((host) => host.isConnected && !host.shadowRoot));
+    if (found.length > 0) engine.changed(list(found), false, false);
     if (isRedesigned()) engine.changed(0, false, true);
   },
   link: (slot) => dom.node(elements[slot]),
