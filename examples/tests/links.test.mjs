@@ -7,8 +7,8 @@ import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
 /** Serves pages with the script tag and this body, at all paths. */
-const serveBody = (stage, body, options = "") =>
-  servePages(stage, () => html(`<script async src="${stage.server.url}/live.js" ${options}></script>`, body));
+const serveBody = (stage, body) =>
+  servePages(stage, () => html(`<script async src="${stage.server.url}/live.js"></script>`, body));
 
 /** Waits for as long as anything may take that was planned. Nothing of the widget may be left then. */
 async function expectNothingLeft(tab) {
@@ -71,7 +71,8 @@ for (const attribute of ["data-viewers", "data-viewers-label", "data-viewers-pla
         }
       }, { extends: "a" });
     </script><p><a is="read-more" href="/read">one</a> <p><a is="read-more" href="/read">two</a>`;
-    const site = await serveBody(stage, body, 'data-label="{count} readers"');
+    const tag = `<script async src="${stage.server.url}/live.js" data-label="{count} readers"></script>`;
+    const site = await servePages(stage, (path) => html(tag, path === "/list" ? body : ""));
     await stage.openTab(`${site}/read`);
     const tab = await stage.openTab(`${site}/list`);
     await until("the element has stopped the widget", () => tab.page.evaluate(() => window.isStopped));
