@@ -90,7 +90,7 @@ story("numbers stand at their links, not at the top of taller lines", {}, async 
     }),
   );
   assert.ok(distances.length > 2, "some are drawn");
-  for (const [text, distance] of distances) assert.ok(Math.abs(distance) < 0.75, `the number of ${text} is ${distance} away`);
+  for (const [text, distance] of distances) assert.ok(Math.abs(distance) < 0.5, `the number of ${text} is ${distance} away`);
 });
 
 story("numbers are drawn where no mask and no clip path cuts them", {}, async (stage) => {

@@ -21,11 +21,10 @@ fn is_adorned(node: Node) -> bool {
 }
 
 impl Surroundings {
-    /// Whether something is true of a box of what is in lines in an element, with all that is in it, but for the link. A float is in none.
-    fn any_beside(&self, node: Node, test: &dyn Fn(Rect) -> bool) -> bool {
-        node.nodes(kind::CHILDREN).any(|part| {
-            part != self.link && part.style() & style::IN_LINE != 0 && part.rects(kind::ALL_BOXES).any(test)
-        })
+    /// Whether something is true of a child of an element that is in lines, and of a box in it. A float is in none.
+    fn any_in_lines(node: Node, test: &dyn Fn(Node, Rect) -> bool) -> bool {
+        node.nodes(kind::CHILDREN)
+            .any(|part| part.style() & style::IN_LINE != 0 && part.rects(kind::ALL_BOXES).any(|rect| test(part, rect)))
     }
 
     /// Whether the line of the link is much taller than the link, because of a heading's letters or a picture. Whatever is positioned
@@ -38,8 +37,9 @@ impl Surroundings {
         {
             node = up;
             if node.own(own::FONT_SIZE) * (1.0 - SLACK) > size
-                || self
-                    .any_beside(node, &|rect| rect.top < line.top - size * SLACK && rect.bottom > line.top + size / 2.0)
+                || Self::any_in_lines(node, &|_, rect| {
+                    rect.top < line.top - size * SLACK && rect.bottom > line.top + size / 2.0
+                })
             {
                 return true;
             }
@@ -93,7 +93,8 @@ impl Surroundings {
                 && part.rects(if is_box { kind::BOX } else { kind::LINES }).any(is_hit)
         };
         if link.nodes(kind::AROUND).any(is_unmet)
-            || self.is_inline() && up.is_some_and(|up| self.any_beside(up, &is_hit))
+            || self.is_inline()
+                && up.is_some_and(|up| Self::any_in_lines(up, &|part, rect| part != link && is_hit(rect)))
         {
             return false;
         }
