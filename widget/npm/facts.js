@@ -8,9 +8,10 @@ const GOLDEN = 0.618;
 /** How many children are told of. A listing of code may have many more, but its lines are all of one height. */
 const MOST_CHILDREN = 500;
 
-/** What is asked of a style. The last may contain anything. */
-const PROPERTIES =
-  "writingMode rotate scale transform position left right inset zIndex overflowX contentVisibility contain clipPath maskImage display direction pointerEvents backgroundColor backgroundImage borderRight boxShadow webkitTextFillColor height width content".split(
+/** What is asked of a pseudo-element's style, and of any other. The last may contain anything. */
+const FEW = ["position", "display", "height", "width", "content"];
+const MANY =
+  "writingMode rotate scale transform position left right inset zIndex overflowX contentVisibility contain clipPath maskImage display direction pointerEvents backgroundColor backgroundImage borderRight boxShadow webkitTextFillColor".split(
     " ",
   );
 /** What may be so of a style, a bit each, in the order of `facts.rs`. */
@@ -53,7 +54,7 @@ const partsOf = (element) => [...element.querySelectorAll("*")];
 
 function bitsOf(element, pseudo) {
   const style = styleOf(element, pseudo);
-  const text = PROPERTIES.map((name) => name + style[name]).join(";");
+  const text = (pseudo ? FEW : MANY).map((name) => name + style[name]).join(";");
   return [STYLES.reduce((bits, fact, idx) => bits | (fact.test(text) << idx), 0)];
 }
 
@@ -109,7 +110,6 @@ const ASKED = [
       viewOf(element).innerHeight,
       Math.max(scrollHeight - element.clientHeight, scrollWidth - clientWidth),
       ...zoomed,
-      scrollWidth + scrollHeight,
     ];
   },
   bitsOf,
@@ -125,6 +125,7 @@ const ASKED = [
   (element) => partsOf(element).map(numberOf),
   (element) => [...element.children].slice(0, MOST_CHILDREN).map(numberOf),
   (element) => [...elementsIn(element.getBoundingClientRect(), element.getRootNode())].map(numberOf),
+  (element) => [element.scrollWidth + element.scrollHeight],
   // What stays in sight. The same for all elements of a window.
   (element) => (known[numberOf(viewOf(element))] ??= stickersIn(viewOf(element))),
 ];

@@ -30,14 +30,16 @@ pub(crate) mod kind {
     pub(crate) const CHILDREN: u32 = 11;
     /// What the pointer would meet in its box.
     pub(crate) const SPOTS: u32 = 12;
+    /// The width and the height of all that there is to scroll to in it, as a sum.
+    pub(crate) const EXTENT: u32 = 13;
     /// What stays in sight in its window while one scrolls.
-    pub(crate) const STICKERS: u32 = 13;
+    pub(crate) const STICKERS: u32 = 14;
     /// Whether its pseudo-element draws a number of ours.
-    pub(crate) const NUMBER: u32 = 14;
+    pub(crate) const NUMBER: u32 = 15;
     /// The elements in it, its parent and its neighbours.
-    pub(crate) const AROUND: u32 = 15;
+    pub(crate) const AROUND: u32 = 16;
     /// How light the colour behind it is, from 0 up to 1.
-    pub(crate) const LIGHT: u32 = 16;
+    pub(crate) const LIGHT: u32 = 17;
 }
 
 /// What [`OWN`](kind::OWN) has.
@@ -64,8 +66,6 @@ pub(crate) mod own {
     pub(crate) const INNER_TOP: u32 = 10;
     pub(crate) const INNER_WIDTH: u32 = 11;
     pub(crate) const WIDTH: u32 = 12;
-    /// The width and the height of all that there is to scroll to, as a sum.
-    pub(crate) const EXTENT: u32 = 13;
 }
 
 /// What may be so of a style, in the order of `facts.js`.

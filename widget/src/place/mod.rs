@@ -66,7 +66,7 @@ pub(crate) fn extent(slot: u32) -> f32 {
     let mut at = Node::of_link(slot);
     let mut sum = 0.0;
     while let Some(node) = at {
-        sum += node.own(own::EXTENT);
+        sum += node.number(kind::EXTENT);
         at = node.up();
     }
     sum
