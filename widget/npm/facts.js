@@ -11,7 +11,7 @@ const MOST_CHILDREN = 500;
 /** What is asked of a pseudo-element's style, and of any other. The last may contain anything. */
 const FEW = ["position", "display", "height", "width", "content"];
 const MANY =
-  "writingMode rotate scale transform position left right inset zIndex overflowX contentVisibility contain clipPath maskImage display direction pointerEvents backgroundColor backgroundImage borderRight boxShadow webkitTextFillColor".split(
+  "writingMode rotate scale transform position left right inset zIndex overflowX contentVisibility contain clipPath maskImage display direction backgroundColor backgroundImage borderRight boxShadow webkitTextFillColor".split(
     " ",
   );
 /** What may be so of a style, a bit each, in the order of `facts.rs`. */
@@ -30,7 +30,6 @@ const STYLES = [
   /onsticky;left(auto;right)?[^a]/,
   /tauto;zIndexauto/,
   /zIndex[1-9]/,
-  /Eventsnone/,
   /dColorrgba[^;]* 0\)/,
   /dImage[^;]*url/,
   /kImagenone/,
@@ -103,7 +102,6 @@ const ASKED = [
     ].map((number) => parseFloat(number) * (element.currentCSSZoom || 1));
     const root = element.getRootNode();
     return [
-      numberOf(element.parentElement ?? root.host),
       numberOf(root),
       numberOf(element.shadowRoot),
       element.matches(":root") + 2 * element.matches("body,html") + 4 * element.matches("img,svg"),
@@ -123,9 +121,10 @@ const ASKED = [
   (element) => boxesIn([...element.childNodes].filter(({ nodeType }) => nodeType === 3)),
   (element) => boxesIn([element]),
   (element) => partsOf(element).map(numberOf),
-  (element) => [...element.children].slice(0, MOST_CHILDREN).map(numberOf),
+  (element) => [...element.children].slice(0, MOST_CHILDREN).filter((child) => /^inline/.test(styleOf(child).display)).map(numberOf),
   (element) => [...elementsIn(element.getBoundingClientRect(), element.getRootNode())].map(numberOf),
   (element) => [element.scrollWidth + element.scrollHeight],
+  (element) => [numberOf(element.parentElement ?? element.getRootNode().host)],
   // What stays in sight. The same for all elements of a window.
   (element) => (known[numberOf(viewOf(element))] ??= stickersIn(viewOf(element))),
 ];
@@ -142,7 +141,7 @@ export function createFacts(textOf) {
     isNumber,
     (element) =>
       [...partsOf(element), element.parentElement, element.previousElementSibling, element.nextElementSibling]
-        .filter((part) => part)
+        .filter((part) => part && styleOf(part).pointerEvents === "none")
         .map(numberOf),
     // How light its colour is.
     (element) => {

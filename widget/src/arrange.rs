@@ -5,7 +5,7 @@
 
 use crate::dom::{self, now_ms};
 use crate::event::Effect;
-use crate::place::{self, LATER, NOWHERE};
+use crate::place::{self, LATER, NOWHERE, Siblings};
 use crate::queue::{ARRANGE, Queue, enqueue};
 use crate::timers::alarm;
 use crate::widget::Widget;
@@ -124,27 +124,28 @@ impl Widget {
     pub(crate) fn find_places(&mut self) {
         dom::fresh();
         let end_ms = now_ms() + TURN_MS;
+        let mut siblings = Siblings::new();
         for mut turn in std::mem::take(&mut self.arrangement.turn) {
-            let room = self.links.get(turn.slot).map_or(0, |link| link.room);
+            let slot = turn.slot;
+            let room = self.links.get(slot).map_or(0, |link| link.room);
             let is_late = now_ms() > end_ms;
-            let mut place = if is_late {
-                LATER
-            } else if room > 0 {
-                place::find(turn.slot, room)
-            } else {
-                NOWHERE
+            let place = match room {
+                _ if is_late => LATER,
+                0 => NOWHERE,
+                _ => place::find(slot, room, &mut siblings),
             };
-            if place == LATER {
-                // Those that there is no time for stay where they are, and due.
-                place = turn.before;
-                if !is_late {
-                    self.arrangement.rest_ms = LATER_MS;
-                }
-                self.arrange(turn.slot);
+            if place != LATER {
+                turn.extent = place::extent(slot);
+                self.move_to(slot, place);
+                self.arrangement.turn.push(turn);
+                continue;
             }
-            turn.extent = place::extent(turn.slot);
-            self.move_to(turn.slot, place);
-            self.arrangement.turn.push(turn);
+            // Those that there is no time for stay where they are, and due.
+            self.move_to(slot, turn.before);
+            self.arrange(slot);
+            if !is_late {
+                self.arrangement.rest_ms = LATER_MS;
+            }
         }
         self.effects.push(Effect::Check);
     }

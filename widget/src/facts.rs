@@ -25,47 +25,48 @@ pub(crate) mod kind {
     pub(crate) const LINES: u32 = 8;
     /// The lines of all that it contains.
     pub(crate) const CONTENT: u32 = 9;
-    /// The elements in it, and those directly in it, but not very many.
+    /// The elements in it, and those of its children that are in lines, but not very many.
     pub(crate) const PARTS: u32 = 10;
-    pub(crate) const CHILDREN: u32 = 11;
+    pub(crate) const IN_LINES: u32 = 11;
     /// What the pointer would meet in its box.
     pub(crate) const SPOTS: u32 = 12;
     /// The width and the height of all that there is to scroll to in it, as a sum.
     pub(crate) const EXTENT: u32 = 13;
+    /// The element that it is in. For what is in a shadow root, that is the host.
+    pub(crate) const UP: u32 = 14;
     /// What stays in sight in its window while one scrolls.
-    pub(crate) const STICKERS: u32 = 14;
+    pub(crate) const STICKERS: u32 = 15;
     /// Whether its pseudo-element draws a number of ours.
-    pub(crate) const NUMBER: u32 = 15;
-    /// The elements in it, its parent and its neighbours.
-    pub(crate) const AROUND: u32 = 16;
+    pub(crate) const NUMBER: u32 = 16;
+    /// What the pointer does not meet of the elements in it, its parent and its neighbours.
+    pub(crate) const UNMET: u32 = 17;
     /// How light the colour behind it is, from 0 up to 1.
-    pub(crate) const LIGHT: u32 = 17;
+    pub(crate) const LIGHT: u32 = 18;
 }
 
 /// What [`OWN`](kind::OWN) has.
 pub(crate) mod own {
-    /// What the element is in, its root, and the shadow root in it.
-    pub(crate) const UP: u32 = 0;
-    pub(crate) const ROOT: u32 = 1;
-    pub(crate) const SHADOW: u32 = 2;
+    /// Its root, and the shadow root in it.
+    pub(crate) const ROOT: u32 = 0;
+    pub(crate) const SHADOW: u32 = 1;
     /// Which element it is: [`IS_HTML`] and the like.
-    pub(crate) const WHAT: u32 = 3;
+    pub(crate) const WHAT: u32 = 2;
     pub(crate) const IS_HTML: u32 = 1;
     pub(crate) const IS_PAGE: u32 = 2;
     pub(crate) const IS_PICTURE: u32 = 4;
     /// The height of its window.
-    pub(crate) const VIEW_HEIGHT: u32 = 4;
+    pub(crate) const VIEW_HEIGHT: u32 = 3;
     /// How far it can be scrolled.
-    pub(crate) const SCROLLS_BY: u32 = 5;
-    pub(crate) const FONT_SIZE: u32 = 6;
-    pub(crate) const LINE_HEIGHT: u32 = 7;
+    pub(crate) const SCROLLS_BY: u32 = 4;
+    pub(crate) const FONT_SIZE: u32 = 5;
+    pub(crate) const LINE_HEIGHT: u32 = 6;
     /// The padding where its text ends.
-    pub(crate) const PADDING: u32 = 8;
+    pub(crate) const PADDING: u32 = 7;
     /// Its box without borders and scroll bars, from the corner of the box.
-    pub(crate) const INNER_LEFT: u32 = 9;
-    pub(crate) const INNER_TOP: u32 = 10;
-    pub(crate) const INNER_WIDTH: u32 = 11;
-    pub(crate) const WIDTH: u32 = 12;
+    pub(crate) const INNER_LEFT: u32 = 8;
+    pub(crate) const INNER_TOP: u32 = 9;
+    pub(crate) const INNER_WIDTH: u32 = 10;
+    pub(crate) const WIDTH: u32 = 11;
 }
 
 /// What may be so of a style, in the order of `facts.js`.
@@ -91,20 +92,18 @@ pub(crate) mod style {
     pub(crate) const AUTO: u32 = 1 << 12;
     /// Its `z-index` is above 0.
     pub(crate) const RAISED: u32 = 1 << 13;
-    /// The pointer does not meet it.
-    pub(crate) const UNTOUCHABLE: u32 = 1 << 14;
     /// It has no background colour; a picture as its background; no mask; letters that one sees through.
-    pub(crate) const COLOURLESS: u32 = 1 << 15;
-    pub(crate) const PICTURE: u32 = 1 << 16;
-    pub(crate) const NO_MASK: u32 = 1 << 17;
-    pub(crate) const SEE_THROUGH: u32 = 1 << 18;
+    pub(crate) const COLOURLESS: u32 = 1 << 14;
+    pub(crate) const PICTURE: u32 = 1 << 15;
+    pub(crate) const NO_MASK: u32 = 1 << 16;
+    pub(crate) const SEE_THROUGH: u32 = 1 << 17;
     /// A pseudo-element without a size, and one that draws nothing.
-    pub(crate) const EMPTY: u32 = 1 << 19;
-    pub(crate) const NOTHING: u32 = 1 << 20;
+    pub(crate) const EMPTY: u32 = 1 << 18;
+    pub(crate) const NOTHING: u32 = 1 << 19;
     /// Neither a mask nor a path cuts it.
-    pub(crate) const WHOLE: u32 = 1 << 21;
+    pub(crate) const WHOLE: u32 = 1 << 20;
     /// It paints neither a background, nor a border, nor a shadow.
-    pub(crate) const BARE: u32 = 1 << 22;
+    pub(crate) const BARE: u32 = 1 << 21;
 }
 
 /// What may be so of a text.
@@ -171,9 +170,9 @@ impl Node {
         NonZeroU32::new(self.whole(kind::OWN, which)).map(Self)
     }
 
-    /// The element that it is in. For what is in a shadow root, that is the host.
+    /// The element that it is in.
     pub(crate) fn up(self) -> Option<Self> {
-        self.other(own::UP)
+        NonZeroU32::new(self.bits(kind::UP)).map(Self)
     }
 
     /// Whether any of these is so of it: [`own::IS_HTML`] and the like.

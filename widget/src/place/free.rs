@@ -11,6 +11,32 @@ const BELOW: f32 = 0.02;
 const STEP_PX: f32 = 12.0;
 const SHORT_STEP_PX: f32 = 6.0;
 
+/// The boxes of what is in lines in an element, with all that is in it. A float is in none. Kept while nothing moves, because the next
+/// link mostly is in the same element.
+pub(crate) struct Siblings {
+    up: Option<Node>,
+    boxes: Vec<(Node, Rect)>,
+}
+
+impl Siblings {
+    pub(crate) const fn new() -> Self {
+        Self { up: None, boxes: Vec::new() }
+    }
+
+    fn of(&mut self, up: Node) -> &[(Node, Rect)] {
+        if self.up != Some(up) {
+            self.up = Some(up);
+            self.boxes.clear();
+            for child in up.nodes(kind::IN_LINES) {
+                for rect in child.rects(kind::ALL_BOXES) {
+                    self.boxes.push((child, rect));
+                }
+            }
+        }
+        &self.boxes
+    }
+}
+
 /// Whether an element draws in a pseudo-element. One that only clears floats has no size.
 fn is_adorned(node: Node) -> bool {
     let [before, after] = [node.bits(kind::BEFORE), node.bits(kind::AFTER)];
@@ -21,15 +47,9 @@ fn is_adorned(node: Node) -> bool {
 }
 
 impl Surroundings {
-    /// Whether something is true of a child of an element that is in lines, and of a box in it. A float is in none.
-    fn any_in_lines(node: Node, test: &dyn Fn(Node, Rect) -> bool) -> bool {
-        node.nodes(kind::CHILDREN)
-            .any(|part| part.style() & style::IN_LINE != 0 && part.rects(kind::ALL_BOXES).any(|rect| test(part, rect)))
-    }
-
     /// Whether the line of the link is much taller than the link, because of a heading's letters or a picture. Whatever is positioned
     /// after the link stands at the top of the line, a number too.
-    pub(super) fn is_in_tall_line(&self) -> bool {
+    pub(super) fn is_in_tall_line(&self, siblings: &mut Siblings) -> bool {
         let Self { size, line, .. } = *self;
         let mut node = self.link;
         while node.style() & style::INLINE != 0
@@ -37,9 +57,10 @@ impl Surroundings {
         {
             node = up;
             if node.own(own::FONT_SIZE) * (1.0 - SLACK) > size
-                || Self::any_in_lines(node, &|_, rect| {
-                    rect.top < line.top - size * SLACK && rect.bottom > line.top + size / 2.0
-                })
+                || siblings
+                    .of(node)
+                    .iter()
+                    .any(|(_, rect)| rect.top < line.top - size * SLACK && rect.bottom > line.top + size / 2.0)
             {
                 return true;
             }
@@ -69,7 +90,7 @@ impl Surroundings {
     }
 
     /// Whether a number of a font size may be drawn at a spot: so far from the end of the link's line, and around that height.
-    pub(super) fn is_free(&self, font: f32, inset: f32, middle: f32) -> bool {
+    pub(super) fn is_free(&self, siblings: &mut Siblings, font: f32, inset: f32, middle: f32) -> bool {
         let Self { link, line, flows, room, .. } = *self;
         let width = font * self.characters;
         let left = if self.is_rtl() { line.left + inset } else { line.right - inset - width };
@@ -89,12 +110,11 @@ impl Surroundings {
         let up = link.up();
         let is_unmet = |part: Node| {
             let is_box = part.is(own::IS_PICTURE) || part.up() == up;
-            part.style() & style::UNTOUCHABLE != 0
-                && part.rects(if is_box { kind::BOX } else { kind::LINES }).any(is_hit)
+            part.rects(if is_box { kind::BOX } else { kind::LINES }).any(is_hit)
         };
-        if link.nodes(kind::AROUND).any(is_unmet)
+        if link.nodes(kind::UNMET).any(is_unmet)
             || self.is_inline()
-                && up.is_some_and(|up| Self::any_in_lines(up, &|part, rect| part != link && is_hit(rect)))
+                && up.is_some_and(|up| siblings.of(up).iter().any(|(part, rect)| *part != link && is_hit(*rect)))
         {
             return false;
         }

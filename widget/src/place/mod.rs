@@ -4,6 +4,8 @@
 mod free;
 mod hold;
 
+pub(crate) use free::Siblings;
+
 use crate::facts::{Node, Rect, kind, own, style, text};
 
 /// No place.
@@ -98,13 +100,13 @@ struct Surroundings {
 }
 
 /// The place of the number of a link, one of those in `style.js`, or [`NOWHERE`], or [`LATER`]. Asked while it has none. `room` is for
-/// how many characters.
-pub(crate) fn find(slot: u32, room: u32) -> i32 {
+/// how many characters. `siblings` are shared by links that are asked about between two calls of [`dom::fresh`](crate::dom::fresh).
+pub(crate) fn find(slot: u32, room: u32, siblings: &mut Siblings) -> i32 {
     let Some(mut around) = Node::of_link(slot).and_then(|link| Surroundings::new(link, room)) else { return NOWHERE };
     if !around.explore()
         || around.is_unfit()
         || around.is_holding && !around.can_hold()
-        || around.flows && around.is_in_tall_line()
+        || around.flows && around.is_in_tall_line(siblings)
     {
         return NOWHERE;
     }
@@ -113,7 +115,7 @@ pub(crate) fn find(slot: u32, room: u32) -> i32 {
     }
     let link = around.link;
     match link.at((around.line.left + around.line.right) / 2.0, around.middle()) {
-        Some(there) if link.contains(there) => around.find_spot(),
+        Some(there) if link.contains(there) => around.find_spot(siblings),
         // In a view transition, only a picture of the page is there.
         Some(there) if there.is(own::IS_HTML) => LATER,
         _ => NOWHERE,
@@ -190,23 +192,23 @@ impl Surroundings {
     }
 
     /// A place that is free, or [`NOWHERE`].
-    fn find_spot(&self) -> i32 {
+    fn find_spot(&self, siblings: &mut Siblings) -> i32 {
         let Self { link, line, size, bounds, .. } = *self;
         let middle = self.middle();
         let (font, small) = (size * SIZE, size * SMALL);
         let padding = if self.is_inline() { link.own(own::PADDING) } else { 0.0 };
         let has_space = small * self.characters <= line.right - line.left;
         let spot = if self.flows {
-            if padding == 0.0 && self.is_free(font, -font * (GAP + self.characters), middle) {
+            if padding == 0.0 && self.is_free(siblings, font, -font * (GAP + self.characters), middle) {
                 BESIDE
-            } else if has_space && self.is_free(small, padding, middle - small * RAISE) {
+            } else if has_space && self.is_free(siblings, small, padding, middle - small * RAISE) {
                 ABOVE
             } else {
                 return NOWHERE;
             }
-        } else if self.is_free(font, font * GAP, middle) {
+        } else if self.is_free(siblings, font, font * GAP, middle) {
             AT_END
-        } else if self.is_free(small, small * GAP, bounds.top + small * CORNER) {
+        } else if self.is_free(siblings, small, small * GAP, bounds.top + small * CORNER) {
             AT_TOP
         } else {
             return NOWHERE;
