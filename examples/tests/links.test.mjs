@@ -80,6 +80,22 @@ for (const attribute of ["data-viewers", "data-viewers-label", "data-viewers-pla
   });
 }
 
+story("listener may stop the widget while numbers fall", {}, async (stage) => {
+  const links = Array.from({ length: 30 }, (_, idx) => `<a href="/read">read ${idx}</a>`).join("<p>");
+  const site = await servePages(stage, (path) =>
+    html(`<script async src="${stage.server.url}/live.js"></script>`, path === "/list" ? links : ""),
+  );
+  const reader = await stage.openTab(`${site}/read`);
+  const tab = await stage.openTab(`${site}/list`);
+  await tab.expectViewers("a:last-of-type", 1);
+  await tab.page.evaluate(() =>
+    document.addEventListener("viewers", () => window[Symbol.for("connection-counter")].handle.stop(), { once: true }),
+  );
+  await reader.close();
+  await until("the listener has stopped it", () => tab.page.evaluate(() => !window[Symbol.for("connection-counter")]?.handle));
+  await expectNothingLeft(tab);
+});
+
 story("pages of an app, one after the other, are no crowd", {}, async (stage) => {
   const site = await serveBody(stage, "<main></main>");
   const tab = await stage.newTab();

@@ -34,9 +34,9 @@ export function createAnnotations(elements, label, tell, signal) {
   const textsOf = (slot, count, place) =>
     count < 0 ? [] : [`${count}`, texts[slot] === `${count}` ? undefined : texts[slot], place < 0 ? undefined : placeOf(place)];
   const isOld = (slot, idx, count, place) => {
-    const now = elements[slot].getAttribute(NAMES[idx]) ?? undefined;
-    // A count that is no number is the page's own.
-    return now !== textsOf(slot, count, place)[idx] && (idx > 0 || !/\D/.test(now ?? ""));
+    const now = elements[slot].getAttribute(NAMES[idx]);
+    // No attribute is `null`, and `undefined` here. A count that is no number is the page's own.
+    return now != textsOf(slot, count, place)[idx] && (idx > 0 || !now || !/\D/.test(now));
   };
   return {
     isOld,

@@ -132,10 +132,11 @@ function tellPage({ canonical, omit, pageOf }, rule, rooms, room) {
 
 /** The line about whether this reader is counted, and if not, why. */
 function tellViewer({ observe, bots }, room) {
-  if (!observe) return room?.socket.readyState === OPEN ? "this reader: counted" : "this reader: not counted, because there is no connection";
-  if (navigator.globalPrivacyControl) return "this reader: not counted, because the browser sends Global Privacy Control";
-  if (navigator.webdriver && bots === "watch") return 'this reader: not counted, because a program controls the browser; the option bots="count" (data-bots="count") counts it';
-  return "this reader: not counted, because of the option observe, or because the browser says that it is a crawler";
+  let why = "of the option observe, or because the browser says that it is a crawler";
+  if (!observe) why = room?.socket.readyState === OPEN ? undefined : "there is no connection";
+  else if (navigator.globalPrivacyControl) why = "the browser sends Global Privacy Control";
+  else if (navigator.webdriver && bots === "watch") why = 'a program controls the browser; the option bots="count" (data-bots="count") counts it';
+  return why ? `this reader: not counted, because ${why}` : "this reader: counted";
 }
 
 /** The lines about how many links lead to which pages. */

@@ -27,7 +27,7 @@ export interface Dom {
   isGone(root: number): boolean;
   close(root: number): void;
   adoptAll(): void;
-  /** Makes the text for a count on a link. Its length, at least that of the number; 0: it comes later, see `worded`. */
+  /** Makes the text for a count on a link. How long that is, where characters beyond ASCII count twice; 0: it comes later, see `worded`. */
   text(slot: number, viewers: number): number;
   /** Whether an attribute of ours (0: the count, 1: the label, 2: the place) is not what it should be, and not the page's own. */
   isOld(slot: number, attribute: number, count: number, place: number): boolean;

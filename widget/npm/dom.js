@@ -27,7 +27,7 @@ const EDITED = '[contenteditable]:not([contenteditable="false" i])';
 /** What decides whether an element is a link of ours, and what we write ourselves. */
 const WATCHED = ["href", IGNORE, INSIDE, "contenteditable", ...NAMES];
 
-const windowOf = (node) => (node.ownerDocument ?? node).defaultView;
+const windowOf = (node) => (node.ownerDocument || node).defaultView;
 const isThere = (node) => node.isConnected && windowOf(node);
 /** Where a window begins, in pixels below the top of the viewport: one of the page's frames, or the page's own. */
 const topOf = (view) =>
@@ -152,7 +152,7 @@ const dom = {
   slot: (number, idx) => slots.get(at(number, idx)),
   keep(number, idx) {
     const element = at(number, idx);
-    const slot = free.pop() ?? elements.length;
+    const slot = free.pop() || elements.length;
     elements[slot] = element;
     slots.set(element, slot);
     sight.observe(element);
@@ -206,7 +206,7 @@ const dom = {
   inner(number, idx) {
     const element = at(number, idx);
     if (!element.hasAttribute(INSIDE)) return 0;
-    const root = element.shadowRoot ?? element.contentDocument;
+    const root = element.shadowRoot || element.contentDocument;
     if (!root) hosts.add(element);
     // A frame with a widget of its own is not ours.
     if (!root || roots.includes(root) || root.defaultView?.[KEY]?.handle) return 0;
@@ -227,8 +227,9 @@ const dom = {
   },
   isGone: (number) => !isThere(roots[number]),
   close(number) {
-    roots[number].adoptedStyleSheets = roots[number].adoptedStyleSheets.filter((sheet) => sheet !== sheets[number]);
+    const [root, ours] = [roots[number], sheets[number]];
     roots[number] = sheets[number] = undefined;
+    root.adoptedStyleSheets = root.adoptedStyleSheets.filter((sheet) => sheet !== ours);
   },
   adoptAll() {
     roots.forEach((root, number) => root && adopt(root, sheets[number]));

@@ -23,7 +23,7 @@ const STYLES = [
   /yinline;/,
   /yinline/,
   /ynone/,
-  /y(inline;|[^;]*(block|list))/,
+  /displayinline;|display[^;]*(block|list)/,
   /ycontents/,
   /onrtl/,
   /onabsolute/,
@@ -47,14 +47,20 @@ const boxesOf = (things) => things.flatMap((thing) => [...thing.getClientRects()
 /** The boxes of what is in some nodes, text among it. */
 const boxesIn = (nodes) => {
   const range = new Range();
-  return nodes.flatMap((node) => range.selectNodeContents(node) ?? boxesOf([range]));
+  return nodes.flatMap((node) => range.selectNodeContents(node) || boxesOf([range]));
 };
 const partsOf = (element) => [...element.querySelectorAll("*")];
 
 function bitsOf(element, pseudo) {
   const style = styleOf(element, pseudo);
   const text = (pseudo ? FEW : MANY).map((name) => name + style[name]).join(";");
-  return [STYLES.reduce((bits, fact, idx) => bits | (fact.test(text) << idx), 0)];
+  return STYLES.reduce((bits, fact, idx) => bits | (fact.test(text) << idx), 0);
+}
+
+/** Whether the pseudo-element draws a number of ours. Firefox tells the rule instead of the text, and all write some characters in other words. */
+function isNumber(element) {
+  const { content } = styleOf(element, "::after");
+  return /data-viewers/.test(content) || content.includes(textOf(element)?.split(/["\\\n]/, 1));
 }
 
 /** What is at many spots of a box. */
@@ -70,10 +76,14 @@ function elementsIn({ left, top, width, height }, root) {
 }
 
 /** The elements that were asked about since `fresh`, and what is known of each. Nothing moves in that time. */
-let nodes, numbers, known;
+let nodes, numbers, known, textOf;
 const numberOf = (node) => {
-  if (node && !numbers.has(node)) numbers.set(node, nodes.push(node) - 1);
-  return numbers.get(node) ?? 0;
+  if (!node) return 0;
+  if (!numbers.has(node)) {
+    known.push([]);
+    numbers.set(node, nodes.push(node) - 1);
+  }
+  return numbers.get(node);
 };
 
 /** What stays in sight in a window while one scrolls. */
@@ -110,9 +120,9 @@ const ASKED = [
       ...zoomed,
     ];
   },
-  bitsOf,
-  (element) => bitsOf(element, "::before"),
-  (element) => bitsOf(element, "::after"),
+  (element) => [bitsOf(element)],
+  (element) => [bitsOf(element, "::before")],
+  (element) => [bitsOf(element, "::after") | (isNumber(element) << STYLES.length)],
   (element) => [RTL.test(element.textContent) + 2 * /\S/.test(element.textContent)],
   (element) => sidesOf(element.getBoundingClientRect()),
   (element) => boxesOf([element]),
@@ -124,43 +134,40 @@ const ASKED = [
   (element) => [...element.children].slice(0, MOST_CHILDREN).filter((child) => /^inline/.test(styleOf(child).display)).map(numberOf),
   (element) => [...elementsIn(element.getBoundingClientRect(), element.getRootNode())].map(numberOf),
   (element) => [element.scrollWidth + element.scrollHeight],
-  (element) => [numberOf(element.parentElement ?? element.getRootNode().host)],
+  (element) => [numberOf(element.parentElement || element.getRootNode().host)],
   // What stays in sight. The same for all elements of a window.
-  (element) => (known[numberOf(viewOf(element))] ??= stickersIn(viewOf(element))),
+  (element) => {
+    const its = known[numberOf(viewOf(element))];
+    if (!its[0]) its[0] = stickersIn(viewOf(element));
+    return its[0];
+  },
+  (element) =>
+    [...partsOf(element), element.parentElement, element.previousElementSibling, element.nextElementSibling]
+      .filter((part) => part && styleOf(part).pointerEvents === "none")
+      .map(numberOf),
+  // How light its background colour is.
+  (element) => {
+    const { backgroundColor } = styleOf(element);
+    const [red, green, blue] = backgroundColor.match(/[\d.]+/g);
+    return [/^ok/.test(backgroundColor) ? red ** 1.5 : Math.hypot(0.45 * red, 0.84 * green, 0.32 * blue) / 255];
+  },
 ];
 
-/** @param {(element: Element) => string} textOf what is drawn at a link */
-export function createFacts(textOf) {
-  // Firefox tells the rule instead of the text, and all write some characters in other words.
-  const isNumber = (element) => {
-    const { content } = styleOf(element, "::after");
-    return [/data-viewers/.test(content) || content.includes(textOf(element).split(/["\\\n]/, 1))];
-  };
-  const asked = [
-    ...ASKED,
-    isNumber,
-    (element) =>
-      [...partsOf(element), element.parentElement, element.previousElementSibling, element.nextElementSibling]
-        .filter((part) => part && styleOf(part).pointerEvents === "none")
-        .map(numberOf),
-    // How light its colour is.
-    (element) => {
-      const { backgroundColor } = styleOf(element);
-      const [red, green, blue] = backgroundColor.match(/[\d.]+/g);
-      return [/^ok/.test(backgroundColor) ? red ** 1.5 : Math.hypot(0.45 * red, 0.84 * green, 0.32 * blue) / 255];
-    },
-  ];
+/** @param {(element: Element) => string} itsTextOf what is drawn at a link */
+export function createFacts(itsTextOf) {
+  textOf = itsTextOf;
   return {
     fresh() {
       nodes = [null];
       numbers = new Map();
-      known = [];
+      known = [[]];
       document.elementFromPoint(0, 0);
     },
     node: numberOf,
     fact(kind, node, idx) {
-      const its = (known[node] ??= []);
-      return (its[kind] ??= asked[kind](nodes[node]))[idx];
+      const its = known[node];
+      if (!its[kind]) its[kind] = ASKED[kind](nodes[node]);
+      return its[kind][idx];
     },
     at: (node, x, y) => numberOf(nodes[node].getRootNode().elementFromPoint(x, y)),
     relation: (node, other) => nodes[node].compareDocumentPosition(nodes[other]),

@@ -28,7 +28,7 @@ export function subscribe(url, callback) {
   if (!globalThis.document) return () => {};
   const { widget, subscriptions } = page();
   // In Angular, the callback runs in the zone in which it was given.
-  const subscription = { url, callback: globalThis.Zone?.current?.wrap?.(callback, "viewers") ?? callback };
+  const subscription = { url, callback: globalThis.Zone?.current?.wrap?.(callback, "viewers") || callback };
   subscriptions.add(subscription);
   widget?.attach(subscription);
   return () => {

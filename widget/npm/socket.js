@@ -52,7 +52,7 @@ export function createSocket(engine, listening, createFrame) {
     const [rooms, id, parameter] = room.split(" ");
     // A parameter after the page's id begins the query, unless the id did.
     const suffix = rooms.includes("?") ? parameter : parameter.replace("&", "?");
-    const socket = new (frame?.window ?? window).WebSocket(rooms + encodeURIComponent(id) + suffix);
+    const socket = new (frame?.window || window).WebSocket(rooms + encodeURIComponent(id) + suffix);
     current = socket;
     // For `debug`.
     const state = (page().room ??= {});

@@ -1,10 +1,10 @@
 /** How counts look: numbers in the page's language, and the stylesheet that draws them. Nodes are never inserted. */
 
-/** These four are also in `place.rs`, which describes them. */
-export const SIZE = 0.7;
-export const SMALL = 0.56;
-export const RAISE = 1.19;
-export const GAP = 0.4;
+/** These four are also in `place/mod.rs`, which describes them. */
+const SIZE = 0.7;
+const SMALL = 0.56;
+const RAISE = 1.19;
+const GAP = 0.4;
 
 /** The attribute with the count of a link. */
 export const COUNT = "data-viewers";
@@ -15,7 +15,7 @@ export const PLACE = "data-viewers-place";
 
 /** The attributes that a link carries of ours. */
 export const NAMES = [COUNT, LABEL, PLACE];
-/** The place with a number, which is put together as in `place.rs`. */
+/** The place with a number, which is put together as in `place/mod.rs`. */
 export const placeOf = (number) =>
   ["beside", "above small", "box end", "box small top"][number & 3] +
   (number & 8 ? " held" : "") +
@@ -27,7 +27,7 @@ const quote = (text) => JSON.stringify(text.replace(/\s/g, " "));
 
 /**
  * The style of every count: a dot and a small number, out of the flow where the link's text ends, or in a box. So nothing on the
- * page moves, and the pointer does not meet it. Where on the link it is drawn, `place.rs` has found out. Screen readers hear the
+ * page moves, and the pointer does not meet it. Where on the link it is drawn, `place/mod.rs` has found out. Screen readers hear the
  * text after the slash, where browsers know it; on paper, where nothing is live, there is no count.
  */
 export function style({ label, text }) {

@@ -35,10 +35,10 @@ export function createTab(engine, rule, listening) {
     isHidden: () => document.hidden,
     isPrerendering: () => document.prerendering,
     here() {
-      const named = canonicalAddress() ?? "";
+      const named = canonicalAddress() || "";
       // Without the Navigation API we compare the length of the history, which stays the same if an address is replaced.
       const before = entry;
-      entry = globalThis.navigation?.currentEntry?.key ?? history.length;
+      entry = globalThis.navigation?.currentEntry?.key || history.length;
       const place = `${location.href}\n${named}`;
       if (place === lastPlace) return "";
       lastPlace = place;

@@ -31,7 +31,7 @@ const imports = {
   n: importsOf((call) => call),
   t: importsOf((call) => (at, length) => call(read(at, length))),
   a: importsOf((call) => (to) => {
-    const passed = pass(call() ?? "");
+    const passed = pass(call() || "");
     new Int32Array(wasm.memory.buffer, to).set(passed);
   }),
 };
@@ -49,7 +49,7 @@ export const bringUp = (getModule) =>
 async function instantiate(getModule) {
   const source = await getModule();
   if (source.ok === false) throw new Error(`${source.status} ${source.url}`);
-  const { instance } = await WebAssembly.instantiate((await source.arrayBuffer?.()) ?? source, imports);
+  const { instance } = await WebAssembly.instantiate((await source.arrayBuffer?.()) || source, imports);
   return open(instance.exports);
 }
 

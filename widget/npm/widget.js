@@ -26,7 +26,7 @@ function createHandle(given, home, loadEngine) {
     count,
     subscribe,
     get total() {
-      return running?.total ?? 0;
+      return running?.total || 0;
     },
     stop() {
       if (page().handle === handle) {
@@ -79,7 +79,7 @@ function runWidget(options, engine, rule, extras) {
   );
 
   let stopAdvice;
-  const named = canonicalAddress() ?? location.href;
+  const named = canonicalAddress() || location.href;
   // A file has no address on the web, and a page with `https:` may not use a server with `http:`. The last is so after a link to another
   // address than the canonical one.
   const isOdd = /[?&]viewers-debug|^[^h]|s:.*,ws:/.test([location, rooms]) || (named !== location.href && document.referrer.includes(location.host));

@@ -80,9 +80,11 @@ impl Annotations {
         }
     }
 
-    /// A frame with new numbers took this long.
+    /// A frame took this long, maybe one with new numbers.
     pub(crate) fn measured(&mut self, took_ms: f64) {
-        self.is_measuring = false;
+        if !std::mem::take(&mut self.is_measuring) {
+            return;
+        }
         self.frame_ms = took_ms;
         self.spent_ms += took_ms;
         if took_ms > FRAME_MS {
@@ -97,14 +99,14 @@ impl Widget {
     /// Writes on the link soon. A link that has no number and needs none is left alone.
     pub(crate) fn annotate(&mut self, slot: u32) {
         let Some(link) = self.links.get(slot) else { return };
-        let is_first = if link.is_written {
-            enqueue(link, slot, DUE, &mut self.annotations.due)
-        } else {
-            self.pages.viewers(link.page).max(link.told) >= 0.0
-                && enqueue(link, slot, FRESH, &mut self.annotations.fresh)
-        };
-        if is_first {
-            self.plan_writing();
+        if link.is_written {
+            if enqueue(link, slot, DUE, &mut self.annotations.due) {
+                self.plan_writing();
+            }
+        } else if self.pages.viewers(link.page).max(link.told) >= 0.0
+            && enqueue(link, slot, FRESH, &mut self.annotations.fresh)
+        {
+            self.timers.set_sooner(alarm::WRITE, 0.0);
         }
     }
 
@@ -141,12 +143,18 @@ impl Widget {
             annotations.begun_ms = annotations.frame_begun_ms;
             annotations.spent_ms = 0.0;
         }
+        let mut is_any = false;
         for _ in 0..annotations.most {
             let queue = if is_fresh { &mut self.annotations.fresh } else { &mut self.annotations.round };
             let Some(slot) = queue.take() else { break };
             self.write(slot, if is_fresh { FRESH } else { DUE });
+            is_any = true;
         }
-        self.effects.push(Effect::Written);
+        if is_any {
+            self.effects.push(Effect::Written);
+        } else {
+            self.plan_writing();
+        }
     }
 
     /// Writes the number of a link, which has left a queue.
@@ -168,7 +176,6 @@ impl Widget {
             self.erase(slot);
         }
         if is_last {
-            self.links.forget(slot);
             self.effects.push(Effect::Discard(slot));
         } else if told != viewers {
             self.effects.push(Effect::Tell(slot, viewers));

@@ -16,7 +16,8 @@ const TURN_MS: f64 = 16.0;
 const REST: f64 = 4.0;
 /// How long until a link is looked at again whose place could not be found just now.
 const LATER_MS: f64 = 300.0;
-/// How long after the pointer or the focus has moved links are looked at. The page may do something about it first.
+/// How long after the pointer or the focus has moved, or the page has changed, links are looked at. The page may do something about it
+/// first.
 const CHECK_MS: f64 = 200.0;
 
 /// A link in a turn.
@@ -62,6 +63,7 @@ impl Widget {
     pub(crate) fn arrange(&mut self, slot: u32) {
         if let Some(link) = self.links.get(slot)
             && link.is_sighted
+            && !link.is_blank()
         {
             enqueue(link, slot, ARRANGE, &mut self.arrangement.due);
         }
@@ -88,7 +90,8 @@ impl Widget {
 
     /// Sets the timer for the links that are due.
     pub(crate) fn plan_turn(&mut self) {
-        if self.arrangement.turn.is_empty() && !self.arrangement.due.is_empty() {
+        let is_busy = self.arrangement.is_due || !self.arrangement.turn.is_empty();
+        if !is_busy && !self.arrangement.due.is_empty() {
             let rest_until_ms = self.arrangement.begun_ms + self.arrangement.rest_ms;
             self.timers.set_sooner(alarm::TURN, (rest_until_ms - now_ms()).max(0.0));
         }
@@ -190,8 +193,7 @@ impl Widget {
 
     /// Looks whether any link has come in sight or has gone.
     pub(crate) fn check_sight(&mut self) {
-        dom::fresh();
-        let end_ms = now_ms() + TURN_MS;
+        let mut end_ms = 0.0;
         let slots = self.links.slots().end;
         for _ in 0..slots {
             let slot = (self.arrangement.checked + 1) % slots;
@@ -200,6 +202,10 @@ impl Widget {
                 && link.is_sighted
                 && !link.is_blank()
             {
+                if end_ms == 0.0 {
+                    dom::fresh();
+                    end_ms = now_ms() + TURN_MS;
+                }
                 if place::is_seen(slot) != link.is_seen {
                     return self.scrolled();
                 }

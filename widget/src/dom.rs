@@ -46,7 +46,7 @@ extern "C" {
     pub(crate) fn adopt_all();
 
     // Annotating.
-    /// Makes the text for a count, and returns its length. 0 if it comes later.
+    /// Makes the text for a count, and returns its length, where characters beyond ASCII count twice. 0 if it comes later.
     pub(crate) fn text(slot: u32, viewers: f64) -> u32;
     /// Whether an attribute of ours says something else than it should, and nothing of the page's.
     #[wasm_bindgen(js_name = isOld)]

@@ -23,7 +23,7 @@ pub(crate) enum Event {
     Sighted(u32, bool),
     /// The texts have come that some numbers wait for.
     Worded,
-    /// A frame with new numbers took this many milliseconds.
+    /// The next frame took this many milliseconds.
     Measured(f64),
     /// These three come after the effects of those names.
     Written,
@@ -45,7 +45,7 @@ pub(crate) enum Event {
     Closed(u16, String),
 }
 
-/// Work that calls the page's own code. It runs when the widget is free, because the page may call us.
+/// Work that calls the page's own code, or comes after such work. It runs when the widget is free, because the page may call us.
 #[derive(Clone, Copy)]
 pub(crate) enum Effect {
     /// Make the link in this slot carry what it should.

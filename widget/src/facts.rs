@@ -36,12 +36,10 @@ pub(crate) mod kind {
     pub(crate) const UP: u32 = 14;
     /// What stays in sight in its window while one scrolls.
     pub(crate) const STICKERS: u32 = 15;
-    /// Whether its pseudo-element draws a number of ours.
-    pub(crate) const NUMBER: u32 = 16;
     /// What the pointer does not meet of the elements in it, its parent and its neighbours.
-    pub(crate) const UNMET: u32 = 17;
-    /// How light the colour behind it is, from 0 up to 1.
-    pub(crate) const LIGHT: u32 = 18;
+    pub(crate) const UNMET: u32 = 16;
+    /// How light its background colour is, from 0 up to 1.
+    pub(crate) const LIGHT: u32 = 17;
 }
 
 /// What [`OWN`](kind::OWN) has.
@@ -66,6 +64,7 @@ pub(crate) mod own {
     pub(crate) const INNER_LEFT: u32 = 8;
     pub(crate) const INNER_TOP: u32 = 9;
     pub(crate) const INNER_WIDTH: u32 = 10;
+    /// How wide all of its box is.
     pub(crate) const WIDTH: u32 = 11;
 }
 
@@ -104,6 +103,8 @@ pub(crate) mod style {
     pub(crate) const WHOLE: u32 = 1 << 20;
     /// It paints neither a background, nor a border, nor a shadow.
     pub(crate) const BARE: u32 = 1 << 21;
+    /// It is a pseudo-element that draws a number of ours.
+    pub(crate) const NUMBER: u32 = 1 << 22;
 }
 
 /// What may be so of a text.

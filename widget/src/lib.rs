@@ -161,7 +161,7 @@ pub fn sighted(slot: u32, is_sighted: bool) {
     send(Event::Sighted(slot, is_sighted));
 }
 
-/// The pointer or the focus moved, maybe to the number of the link in this slot.
+/// The pointer or the focus moved, maybe to the link in this slot.
 #[wasm_bindgen]
 pub fn pointed(slot: u32) {
     send(Event::Pointed(slot));
@@ -173,7 +173,7 @@ pub fn worded() {
     send(Event::Worded);
 }
 
-/// A frame with new numbers took this many milliseconds.
+/// The next frame took this many milliseconds.
 #[wasm_bindgen]
 pub fn measured(took_ms: f64) {
     send(Event::Measured(took_ms));
@@ -248,7 +248,7 @@ fn take_effect(effect: Effect) {
             with(&mut |widget| carried = widget.links.get(slot).map_or(BLANK, |link| link.carried));
             dom::carry(slot, carried.count, carried.place);
         }
-        Effect::Discard(slot) => dom::discard(slot),
+        Effect::Discard(slot) => with(&mut |widget| widget.links.discard(slot)),
         Effect::Tell(slot, viewers) => dom::tell(slot, viewers),
         Effect::Written => send(Event::Written),
         Effect::FindPlaces => send(Event::FindPlaces),

@@ -37,12 +37,12 @@ impl Queue {
     }
 }
 
-/// Has a link wait in a queue. Returns whether it is the first there.
+/// Has a link wait in a queue. Returns whether the queue was empty.
 pub(crate) fn enqueue(link: &mut Link, slot: u32, bit: Queues, queue: &mut Queue) -> bool {
-    let is_first = queue.is_empty();
+    let was_empty = queue.is_empty();
     if link.queues & bit == 0 {
         link.queues |= bit;
         queue.slots.push(slot);
     }
-    is_first
+    was_empty
 }

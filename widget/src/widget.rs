@@ -36,10 +36,10 @@ pub(crate) struct Widget {
     pub(crate) effects: Effects,
     /// Whether some shown numbers still wait for the server to confirm them.
     is_settling: bool,
+    pub(crate) arrangement: Arrangement,
     pub(crate) links: Links,
     pub(crate) roots: Roots,
     pub(crate) annotations: Annotations,
-    pub(crate) arrangement: Arrangement,
     pub(crate) tab: Tab,
     pub(crate) socket: Socket,
     pub(crate) host: HostPage,
@@ -74,8 +74,10 @@ impl Widget {
             Event::Scrolled => self.scrolled(),
             Event::Lost(slot, attribute) => self.lost(slot, attribute),
             Event::Pointed(slot) => {
-                dom::fresh();
-                self.check(slot);
+                if self.links.get(slot).is_some() {
+                    dom::fresh();
+                    self.check(slot);
+                }
                 self.check_later();
             }
             Event::Sighted(slot, is_sighted) => self.sighted(slot, is_sighted),
@@ -252,7 +254,8 @@ impl Widget {
     pub(crate) fn stop(&mut self) {
         for slot in self.links.slots() {
             if let Some(link) = self.links.get(slot)
-                && !link.is_blank()
+                // Some writing may have been left out, because the page stopped us at an earlier link.
+                && (link.is_written || !link.is_blank())
             {
                 dom::carry(slot, BLANK.count, BLANK.place);
             }

@@ -2,79 +2,21 @@
 //! very many pages, only those near the viewport get counts ([`crowd`]).
 
 mod crowd;
+mod link;
 mod roots;
 
-use crate::count::UNKNOWN;
 use crate::dom::{self, now_ms};
 use crate::pages::NONE;
-use crate::place::NOWHERE;
-use crate::queue::Queues;
 use crate::{timers::alarm, widget::Widget};
 
 use crowd::Crowd;
+pub(crate) use link::{BLANK, Link};
 pub(crate) use roots::{DOCUMENT, Roots};
 
 /// How long to check links before the page gets its turn: half of a frame's time at 60 frames a second.
 const SLICE_MS: f64 = 8.0;
 /// Removed links are dropped together, this long after the first one was removed.
 const SWEEP_AFTER_MS: f64 = 1_000.0;
-
-/// A link that leads to a watched page, or that did and still has its number.
-pub(crate) struct Link {
-    /// The key of the page that it leads to, or [`NONE`].
-    pub(crate) page: u32,
-    /// The count of the last event that it dispatched.
-    pub(crate) told: f64,
-    /// What it carries of ours.
-    pub(crate) carried: Carried,
-    /// How many characters its number has room for.
-    pub(crate) room: u32,
-    /// Whether it is in the viewport.
-    pub(crate) is_sighted: bool,
-    /// Whether one could see it when it was last looked at.
-    pub(crate) is_seen: bool,
-    /// Whether it has, or had, a number of ours.
-    pub(crate) is_written: bool,
-    /// The queues in which it waits.
-    pub(crate) queues: Queues,
-    /// When we last wrote on it.
-    pub(crate) written_ms: f64,
-    /// Until when we remember that someone removed its number.
-    pub(crate) contested_ms: f64,
-    /// How long to leave it without its number then.
-    pub(crate) rest_ms: f64,
-}
-
-/// What a link carries of ours: the count, and the place of its number.
-#[derive(Clone, Copy)]
-pub(crate) struct Carried {
-    /// [`UNKNOWN`] if there is no number.
-    pub(crate) count: f64,
-    pub(crate) place: i32,
-}
-
-pub(crate) const BLANK: Carried = Carried { count: UNKNOWN, place: NOWHERE };
-
-impl Link {
-    pub(crate) fn is_blank(&self) -> bool {
-        self.carried.count < 0.0
-    }
-
-    /// A link without a page and a number.
-    const NEW: Self = Self {
-        page: NONE,
-        told: UNKNOWN,
-        carried: BLANK,
-        room: 0,
-        is_sighted: false,
-        is_seen: false,
-        is_written: false,
-        queues: 0,
-        written_ms: f64::NEG_INFINITY,
-        contested_ms: 0.0,
-        rest_ms: 0.0,
-    };
-}
 
 /// A list of elements to check, and how far we have come.
 struct List {
@@ -117,10 +59,13 @@ impl Links {
         0..self.table.len() as u32
     }
 
-    /// Drops a link.
-    pub(crate) fn forget(&mut self, slot: u32) {
-        if let Some(place) = usize::try_from(slot).ok().and_then(|slot| self.table.get_mut(slot)) {
+    /// Drops a link that leads to no page.
+    pub(crate) fn discard(&mut self, slot: u32) {
+        if let Some(place) = self.table.get_mut(slot as usize)
+            && place.as_ref().is_some_and(|link| link.page == NONE)
+        {
             *place = None;
+            dom::discard(slot);
         }
     }
 
@@ -209,9 +154,10 @@ impl Widget {
         let before = self.links.get(slot).map_or(NONE, |link| link.page);
         let is_near = self.links.crowd.is_near(list, idx, before != NONE);
         let after = if is_near { self.meaning(list, idx) } else { NONE };
-        let slot = if slot == 0 && after != NONE { self.links.insert(dom::keep(list, idx)) } else { slot };
+        let is_new = slot == 0 && after != NONE;
+        let slot = if is_new { self.links.insert(dom::keep(list, idx)) } else { slot };
         self.lead(slot, after);
-        if self.links.crowd.begins(&self.pages) {
+        if after != before && self.links.crowd.begins(&self.pages) {
             self.begin_crowd();
         }
     }
@@ -230,8 +176,7 @@ impl Widget {
         if had_count || page != NONE {
             self.annotate(slot);
         } else {
-            self.links.forget(slot);
-            dom::discard(slot);
+            self.links.discard(slot);
         }
     }
 

@@ -4,8 +4,8 @@ use super::{DIGIT, SLACK, Surroundings};
 use crate::facts::{Node, Rect, kind, own, style, text};
 
 /// How much of the height of a line's letters is empty above all but the tallest, and below all.
-const ABOVE: f32 = 0.2;
-const BELOW: f32 = 0.02;
+const EMPTY_ABOVE: f32 = 0.2;
+const EMPTY_BELOW: f32 = 0.02;
 /// How far apart the spots are at which is looked: in lines of text, and in a box, where whatever is there may be as narrow as an
 /// arrow.
 const STEP_PX: f32 = 12.0;
@@ -100,8 +100,8 @@ impl Surroundings {
             let height = rect.bottom - rect.top;
             rect.right + 1.0 > left
                 && rect.left - 1.0 < left + width
-                && rect.bottom - BELOW * height > top
-                && rect.top + ABOVE * height < bottom
+                && rect.bottom - EMPTY_BELOW * height > top
+                && rect.top + EMPTY_ABOVE * height < bottom
         };
         if left < room.left || left + width > room.right || top < room.top || bottom > room.bottom {
             return false;

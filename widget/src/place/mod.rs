@@ -50,17 +50,18 @@ const SLACK: f32 = 0.25;
 pub(crate) fn is_ours(slot: u32) -> bool {
     let Some(link) = Node::of_link(slot) else { return false };
     let after = link.bits(kind::AFTER);
-    after & style::NOTHING != 0
-        || after & (style::ABSOLUTE | style::CONTENTS) == style::ABSOLUTE && link.bits(kind::NUMBER) != 0
+    let drawn = style::NUMBER | style::ABSOLUTE;
+    after & style::NOTHING != 0 || after & (drawn | style::CONTENTS) == drawn
 }
 
-/// Whether nothing hides or covers a link where it begins, and the page does not use the pseudo-element for its number.
+/// Whether nothing hides or covers a link where it begins, and the page does not use the pseudo-element for its number. It is not used
+/// either if it draws the number in the flow, because that is taken off.
 pub(crate) fn is_seen(slot: u32) -> bool {
     let Some(link) = Node::of_link(slot) else { return false };
     let Rect { left, top, right, bottom } = link.rect(kind::BOXES, 0);
     bottom > 0.0
         && link.at((left + right) / 2.0, (top + bottom) / 2.0).is_some_and(|there| link.contains(there))
-        && is_ours(slot)
+        && link.bits(kind::AFTER) & (style::NOTHING | style::NUMBER) != 0
 }
 
 /// How much there is to scroll to in everything that a link is in. A number that hangs out makes that more.
