@@ -302,6 +302,7 @@ everywhere("the number and its words are drawn by an adopted stylesheet", async 
   const tab = await openTab(`${site}/`);
   await openTab(`${site}/x`);
   await tab.expectViewers("a", 1);
+  await expectInPage(tab, "the number has its place", () => document.querySelector("a[data-viewers-place]") !== null);
   const [sheets, content] = await tab.evaluate(() => [
     document.adoptedStyleSheets.map((sheet) => sheet.cssRules.length),
     getComputedStyle(document.querySelector("a"), "::after").content,
