@@ -9,7 +9,7 @@ const GAP = 0.4;
 /** The attribute with the count of a link. */
 export const COUNT = "data-viewers";
 /** The attribute with what to show for it, where that is another text. */
-export const LABEL = "data-viewers-label";
+const LABEL = "data-viewers-label";
 /** The attribute with the place of a link's number: the pseudo-element that draws it, and where that is. */
 export const PLACE = "data-viewers-place";
 
