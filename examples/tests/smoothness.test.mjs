@@ -188,12 +188,16 @@ for (const layout of Object.keys(layouts)) {
   );
 }
 
-/** What a tab holds after garbage collection: bytes of JavaScript and wasm, and numbers of nodes and listeners. */
-async function held(tab) {
-  const session = await tab.page.createCDPSession();
+async function collectGarbage(session) {
   await session.send("HeapProfiler.enable");
   // The second collection finds what the first has freed.
   for (let round = 0; round < 2; round += 1) await session.send("HeapProfiler.collectGarbage");
+}
+
+/** What a tab holds after garbage collection: bytes of JavaScript and wasm, and numbers of nodes and listeners. */
+async function held(tab) {
+  const session = await tab.page.createCDPSession();
+  await collectGarbage(session);
   const { usedSize, backingStorageSize = 0 } = await session.send("Runtime.getHeapUsage");
   const { nodes, jsEventListeners } = await session.send("Memory.getDOMCounters");
   await session.detach();
@@ -257,6 +261,39 @@ story("nothing grows over 10,000 mutations", {}, async (stage) => {
     await tab.expectViewers("#kept", 1);
   };
   await expectNoGrowth("mutations", tab, mutate, 2_000, 10_000);
+});
+
+story("what is gone from the page is not held", {}, async (stage) => {
+  const tab = await stage.newTab();
+  const site = await servePages(stage, () =>
+    html(
+      `<script async src="${stage.server.url}/live.js"></script>`,
+      '<main></main><template><p>Of <a id="kept" href="/kept">one</a> and <a href="/other">another</a></p></template>',
+    ),
+  );
+  const reader = await stage.newTab();
+  await reader.open(`${site}/kept`);
+  await tab.open(site);
+  const stays = {
+    "until its number is placed": async () => {
+      await tab.expectViewers("#kept", 1);
+      await pause(SETTLE_MS);
+    },
+    "until its links are found": () => pause(20),
+  };
+  for (const [name, stay] of Object.entries(stays)) {
+    const held = await tab.page.evaluateHandle(() => {
+      const group = document.querySelector("template").content.firstElementChild.cloneNode(true);
+      document.querySelector("main").append(group);
+      return [group, ...group.children].map((element) => new WeakRef(element));
+    });
+    await stay();
+    await tab.page.evaluate(() => document.querySelector("main").replaceChildren());
+    await pause(SETTLE_MS);
+    await collectGarbage(await tab.page.createCDPSession());
+    const left = await held.evaluate((held) => held.map((ref) => ref.deref()?.localName).filter(Boolean));
+    assert.deepEqual(left, [], `what stayed ${name}`);
+  }
 });
 
 story("nothing grows over 100 starts and stops", {}, async (stage) => {

@@ -185,11 +185,12 @@ const dom = {
     // In SVG, `href` is an object. Elsewhere the browser would have to resolve it.
     const inSvg = element.ownerSVGElement && element.href.baseVal;
     const href = inSvg ?? element.getAttribute("href");
-    asked = [element, known, href, inSvg];
+    asked = [number, idx, inSvg, known, href];
     return known.get(href) ?? -1;
   },
   address() {
-    const [element, , , inSvg] = asked;
+    const [number, idx, inSvg] = asked;
+    const element = at(number, idx);
     try {
       const address = inSvg === undefined ? element.href : inSvg && new URL(inSvg, element.baseURI).href;
       // In SVG, none is an empty one.
@@ -199,7 +200,7 @@ const dom = {
     }
   },
   mean(key) {
-    const [, known, href] = asked;
+    const [, , , known, href] = asked;
     known.set(href, key);
   },
   forgetMeanings: () => (meanings = new WeakMap()),

@@ -77,6 +77,11 @@ function elementsIn({ left, top, width, height }, root) {
 
 /** The elements that were asked about since `fresh`, and what is known of each. Nothing moves in that time. */
 let nodes, numbers, known, textOf;
+const forget = () => {
+  nodes = [null];
+  numbers = new Map();
+  known = [[]];
+};
 const numberOf = (node) => {
   if (!node) return 0;
   if (!numbers.has(node)) {
@@ -158,9 +163,9 @@ export function createFacts(itsTextOf) {
   textOf = itsTextOf;
   return {
     fresh() {
-      nodes = [null];
-      numbers = new Map();
-      known = [[]];
+      forget();
+      // What goes from the page is not held by us.
+      queueMicrotask(forget);
       document.elementFromPoint(0, 0);
     },
     node: numberOf,
