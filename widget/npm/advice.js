@@ -110,7 +110,7 @@ export function advise(options, rule, rooms) {
   const stopExplaining = explainPage(options, rule, rooms, isDebugging);
   if (!isDebugging) return stopExplaining;
   const unexplained = options.mistakes.filter((mistake) => !explain(mistake));
-  const foreign = unexplained.map((mistake) => explain(mistake, true) ?? (mistake[0][0] === "?" ? mistake[0] : kebab(mistake[0])));
+  const foreign = unexplained.map((mistake) => explain(mistake, true) || (mistake[0][0] === "?" ? mistake[0] : kebab(mistake[0])));
   foreign.push(...withoutData());
   const stopDebugging = startDebugging(options, rule, rooms, foreign);
   return () => {
@@ -128,7 +128,7 @@ function explainInsecure(rooms) {
 
 /** Why there is no server, for the error that ends the start. */
 export function explainServer(mistakes) {
-  const [, , value] = mistakes.find(([, name]) => name === "server") ?? [];
+  const [, , value] = mistakes.find(([, name]) => name === "server") || [];
   if (value === undefined) return 'the option server is missing; write server: "https://live.example.org"';
   const host = typeof value === "string" && value.trim().replace(/^(\w+:)?\/+/, "");
   const scheme = /^(localhost|127\.|\[)/.test(host) ? "http" : "https";

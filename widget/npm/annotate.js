@@ -23,7 +23,7 @@ export function createAnnotations(elements, label, tell, signal) {
   /** The text for a number; nothing if it has to wait. */
   const textFor = (viewers) => {
     if (viewers < LONG && label === "{count}" && PLAIN.test(language || navigator.language)) return `${viewers}`;
-    if (labels) return `${(labelOf ??= labels(label, language))(viewers)}`;
+    if (labels) return `${(labelOf ||= labels(label, language))(viewers)}`;
     load((extras) => {
       if (labels) return;
       labels = extras.labels;

@@ -23,7 +23,7 @@ function plain({ host, pathname }) {
 }
 
 /** What the page's canonical link names, under the owner's rule. */
-const readCanonical = (rule) => read(rule(canonicalAddress() ?? ""));
+const readCanonical = (rule) => read(rule(canonicalAddress() || ""));
 
 /** Why an address is no page. Nothing if it may be one. */
 function whyNone(address) {
@@ -94,7 +94,7 @@ function warnOfMiss({ host, pathname, search }, id) {
 
 /** The page id that the room's address holds, in its query or as the end of its path. */
 const idIn = (address, rooms) =>
-  new URL(address).searchParams.get("page") ?? decodeURIComponent(address.slice(new URL(rooms).href.length).split("?")[0]);
+  new URL(address).searchParams.get("page") || decodeURIComponent(address.slice(new URL(rooms).href.length).split("?")[0]);
 
 /** Whether the browser lets this page use no such server: it has no TLS, and is not on this machine. */
 export const isInsecure = (rooms) =>
@@ -156,11 +156,11 @@ function tellLinks(options) {
   }
   for (const link of links) {
     const url = read(link.href.baseVal ?? link.href, document.baseURI);
-    const [address, fragment] = url?.href.split("#") ?? [];
+    const [address, fragment] = url?.href.split("#") || [];
     const isOnWeb = /^https?:/.test(address);
     const viewers = isOnWeb ? handle?.count(url) : undefined;
     if (fragment !== undefined && address === location.href.split("#")[0] && !options.hash) others["within this page"] += 1;
-    else if (viewers !== undefined) pages.set(address, { viewers, links: (pages.get(address)?.links ?? 0) + 1 });
+    else if (viewers !== undefined) pages.set(address, { viewers, links: (pages.get(address)?.links || 0) + 1 });
     else if (!isOnWeb) others["to no web address"] += 1;
     else if (url.host !== host && options.scope === "site") others[url.host === otherName ? toOtherName : "to other sites"] += 1;
     else others[uncounted] += 1;
@@ -199,7 +199,7 @@ function tellConnection(rule, rooms, room) {
   if (!room) return [`connection: none, because ${whyNoRoom(rule(location.href), rooms)}`];
   const states = ["connecting", "open", "closing", "closed"];
   const told = [`connection: ${states[room.socket.readyState]}, ${room.socket.url}`];
-  const { code, reason } = room.closed ?? {};
+  const { code, reason } = room.closed || {};
   // Only a refusal by the page's policy ends a connection that was never open without telling the browser's code.
   if (isOver && !room.wasOpen && !code) {
     told.push(`  refused by the page's content security policy: add ${new URL(rooms).origin} to its connect-src`);

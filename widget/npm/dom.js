@@ -214,7 +214,7 @@ const dom = {
     return roots.push(root) - 1;
   },
   open(number) {
-    const root = (roots[number] ??= document);
+    const root = (roots[number] ||= document);
     const sheet = new (windowOf(root).CSSStyleSheet)();
     sheet.replaceSync(`@layer ${layerIn(root)}{${css}}`);
     adopt(root, (sheets[number] = sheet));

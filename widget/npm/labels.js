@@ -28,17 +28,17 @@ export function labels(label, language) {
   } catch {
     // None, or such as `lang="en_US"`: the browser's own will do.
   }
-  locale ??= navigator.language;
+  locale ||= navigator.language;
   const forms = readForms(label);
   let number;
   let rules;
   const format = (viewers) => {
     if (viewers < LONG && !OTHER_DIGITS.test(locale)) return viewers;
-    number ??= new Intl.NumberFormat(locale, { __proto__: null, notation: "compact", maximumFractionDigits: 1 });
+    number ||= new Intl.NumberFormat(locale, { __proto__: null, notation: "compact", maximumFractionDigits: 1 });
     return number.format(viewers);
   };
   return (viewers) => {
-    const form = forms.size > 1 ? forms.get((rules ??= new Intl.PluralRules(locale)).select(viewers)) : undefined;
+    const form = forms.size > 1 ? forms.get((rules ||= new Intl.PluralRules(locale)).select(viewers)) : undefined;
     return (form ?? forms.get("other") ?? "{count}").replaceAll("{count}", () => format(viewers));
   };
 }

@@ -7,7 +7,7 @@ const source = (text, anything) =>
   text.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replace(/\*+/g, (stars) => (stars === "*" ? anything : ".*"));
 
 /** The name of a parameter such as `filter%5Bcolor%5D=red`. */
-const nameOf = (parameter) => [...new URLSearchParams(`&${parameter}`).keys()][0] ?? "";
+const nameOf = (parameter) => [...new URLSearchParams(`&${parameter}`).keys()][0] || "";
 
 /** Removes from a URL the parameters with such a name, in any spelling: `?color`, `?filter*`. All others stay as they are spelled. */
 function withoutParameters(part) {
@@ -40,7 +40,7 @@ function withoutBrackets(part) {
   return (url) => {
     const own = respelled(url.pathname);
     // A slash at the end makes no difference: `[/en]/**` means `/en`, too.
-    const found = path.exec(own) ?? path.exec(`${own}/`);
+    const found = path.exec(own) || path.exec(`${own}/`);
     if (found) url.pathname = found.slice(1).join("");
   };
 }
@@ -72,7 +72,7 @@ function askOwner(pageOf, url) {
   const named = typeof page === "string" ? page : page.href;
   const counted = typeof named === "string" ? read(named, href) : undefined;
   if (!counted) warn("pageOf", `the option pageOf returns no address for ${href}. ${RIGHT}. It returned`, page);
-  return counted ?? new URL(href);
+  return counted || new URL(href);
 }
 
 /** What to write instead of a part of the option `omit` that would have no effect. Nothing if it is right. */

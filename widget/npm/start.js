@@ -21,6 +21,6 @@ export function startPackage(options, loadEngine) {
   // On a server there is nothing to do, and nothing to warn about.
   if (typeof document === "undefined") return NOWHERE;
   // The entry that was imported has its engine.
-  const given = Object.entries(options ?? {}).map(([name, value]) => [name, name === "engine" ? "" : name, value]);
+  const given = Object.entries(options || {}).map(([name, value]) => [name, name === "engine" ? "" : name, value]);
   return startOnce(given, undefined, loadEngine);
 }

@@ -41,7 +41,7 @@ const imports = {
  * @param {() => Promise<Response | BufferSource>} getModule called the first time
  */
 export const bringUp = (getModule) =>
-  (engine ??= instantiate(getModule).catch((error) => {
+  (engine ||= instantiate(getModule).catch((error) => {
     engine = undefined;
     throw error;
   }));

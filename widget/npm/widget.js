@@ -17,7 +17,7 @@ import { fail, outside, safely } from "./warn.js";
  */
 export function startOnce(given, home, loadEngine) {
   if (home && page().handle) load(({ explainTags }) => explainTags());
-  return (page().handle ??= createHandle(given, home, loadEngine));
+  return (page().handle ||= createHandle(given, home, loadEngine));
 }
 
 function createHandle(given, home, loadEngine) {
