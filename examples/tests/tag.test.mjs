@@ -159,6 +159,37 @@ story("options of the package are named as in code", {}, async (stage) => {
   assert.equal(tab.expected.length, 1);
 });
 
+/** Values that code may give to options. */
+const RIGHT = [
+  `{ path: "/parties/page/", links: ["a", "area"], scope: "all", min: 0, label: "one={count}|other=\\n{count}", text: "", hash: false, query: ["page", "id"] }`,
+  `{ path: "/live?page=", links: "main a", min: Infinity, hiddenAfter: "Infinity", hash: "", query: "keep", canonical: "ignore", omit: "" }`,
+  `{ min: " 2.5 ", hiddenAfter: 0.5, mergeTabs: "false", observe: "true", self: "omit", bots: "count", debug: false, omit: "?color" }`,
+];
+const WRONG_ALL = [
+  `{ path: "live", links: null, scope: ["site"], min: [], hiddenAfter: -1, label: "other", text: "now", hash: [], query: [], canonical: true }`,
+  `{ path: "/a b/", links: 5, scope: "", min: "", hiddenAfter: true, label: ["{count}"], mergeTabs: 1, query: null, self: null, omit: ["?a"] }`,
+  `{ path: 1, links: "", min: NaN, hiddenAfter: "1.2.3", observe: null, query: "a b", bots: "", debug: "yes", omit: 5, pageOf: "x => x" }`,
+  `{ links: {}, min: () => 5, label: 7, text: null, hash: {}, query: 5, canonical: Symbol(), omit: null, pageOf: {}, constructor: 1 }`,
+];
+
+story("values of all options are right, or told", {}, async (stage) => {
+  const script = await bundle(`import { start } from "connection-counter"; start({ server: new URL("${stage.server.url}"), ...VALUES });`);
+  const warningsOf = async (values) => {
+    const { tab, warnings } = await openWith(stage, `<script>const VALUES = ${values};</script><script>${script}</script>`);
+    await tab.page.waitForFunction(() => document.adoptedStyleSheets.length === 1);
+    // The code for warnings is loaded when there is one.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await tab.close();
+    return warnings();
+  };
+  for (const values of RIGHT) assert.deepEqual(await warningsOf(values), [], values);
+  for (const values of WRONG_ALL) {
+    const [told, ...more] = await warningsOf(values);
+    assert.deepEqual(more, [], values);
+    for (const [, name] of values.matchAll(/(\w+): /g)) assert.match(told, new RegExp(`(: |, )${name}[= ]`), values);
+  }
+});
+
 story("address of the tag carries options", {}, async (stage) => {
   const { url } = stage.server;
   const site = await servePages(stage, () =>

@@ -2,6 +2,8 @@
 
 /** What the Rust calls (`widget/src/dom.rs`). None of it throws: `wasm.js` catches all. */
 export interface Dom {
+  /** The table of options: a name, a default and a pattern for the values, a line each. */
+  options(table: string): void;
   /** A list of all that may be a link in a root; of the links that have a slot, all or those that are gone. */
   search(root: number): number;
   known(isGone: boolean): number;
@@ -76,7 +78,9 @@ export interface Dom {
 
 /** What the Rust exports (`widget/src/lib.rs`). */
 export interface Engine {
-  setDom(dom: Dom): void;
+  setDom(dom: Dom | Pick<Dom, "options">): void;
+  /** Calls `options`. */
+  tellOptions(): void;
   start(
     rooms: string,
     query: string,

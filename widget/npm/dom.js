@@ -96,7 +96,7 @@ export function begin(options, ownersRule, itsEngine, subscriptions, extras) {
   const annotations = createAnnotations(elements, options.label, engine.worded, stopping.signal);
   const facts = createFacts((element) => annotations.shownOn(slots.get(element)));
   const socket = createSocket(engine, listening, extras.createFrame);
-  return Object.assign(dom, annotations, facts, subscriptions, socket, createTab(engine, rule, listening), extras.createChannel?.(engine, listening));
+  return Object.assign(dom, annotations, facts, subscriptions, socket, createTab(engine, rule, listening), extras.createChannel && extras.createChannel(engine, listening));
 }
 
 const list = (found) => (found.length && lists.set(++lastList, found) ? lastList : 0);

@@ -92,7 +92,7 @@ function remedyFor(part) {
  * @param {object} options the result of `readOptions`. Its `mistakes` get those in `omit`
  * @param {[string, string, unknown][]} given as in `readOptions`
  */
-export function createRule({ omit, pageOf, mistakes }, given) {
+export function createRule({ omit = "", pageOf, mistakes }, given) {
   const written = omit.split(/\s+/).filter(Boolean);
   const remedies = written.map(remedyFor);
   if (remedies.some(Boolean)) {

@@ -40,7 +40,7 @@ function createHandle(given, home, loadEngine) {
   const run = async () => {
     try {
       const engine = await loadEngine();
-      const options = readOptions(given, home);
+      const options = readOptions(given, home, engine);
       const isRuled = options.omit || options.pageOf;
       const needsExtras = isRuled || isFirefox || options.mergeTabs || !options.server;
       const extras = needsExtras ? await loadExtras() : {};
@@ -64,18 +64,18 @@ function runWidget(options, engine, rule, extras) {
   const subscriptions = createSubscriptions(engine, rule);
   engine.setDom(begin(options, rule, engine, subscriptions, extras));
   page().widget = subscriptions;
-  const rooms = options.server.replace(/^http/, "ws").replace(/\/+$/, "") + options.path;
+  const rooms = `${options.server}`.replace(/^http/, "ws").replace(/\/+$/, "") + options.path;
   engine.start(
     rooms,
-    options.query,
+    options.query === "drop" ? "" : `${options.query}`.replace(/\s/g, ""),
     options.scope === "all",
     options.hash,
     options.canonical === "follow",
-    options.min,
-    options.hiddenAfter,
+    +options.min,
+    +options.hiddenAfter,
     options.mergeTabs,
     options.observe,
-    options.self === "omit" && !options.observe,
+    options.self === "omit",
   );
 
   let stopAdvice;

@@ -5,6 +5,9 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(js_namespace = dom)]
 extern "C" {
+    /// Takes the table of options. It is the only function that is called before [`start`](crate::start).
+    pub(crate) fn options(table: &str);
+
     // Lists of elements, and the links. Each link has a slot.
     /// A list of all elements in a root that may be links.
     pub(crate) fn search(root: u32) -> u32;

@@ -12,8 +12,7 @@
 //! The widget reaches the browser only through [`dom`], whose functions decide nothing and never throw. `carry` there writes the
 //! numbers, and a style sheet draws them. Only numbers and texts are passed. `web-sys` would pass objects: each would take an entry
 //! in a table of the browser, readers would download 5 KB more, and an exception of the page would stop the widget in the middle of
-//! its work. JavaScript reads and checks the options (`npm/options.js`), because they can contain functions, lists and selectors.
-//! They arrive as arguments of [`start`].
+//! its work. [`mod@options`] is the table of options.
 //!
 //! [`Widget`] handles one [`Event`] after another. Everything that calls the page's own code is an [`Effect`], which runs when
 //! the widget is free again. So the page may call us, stop us, or throw, and the widget's work is never half done.
@@ -27,6 +26,7 @@ mod facts;
 mod host_page;
 mod links;
 mod message;
+mod options;
 mod pages;
 mod place;
 mod queue;
@@ -62,6 +62,12 @@ static EVENTS: Mutex<Vec<Event>> = Mutex::new(Vec::new());
 /// How many widgets have been stopped.
 static STOPS: AtomicU32 = AtomicU32::new(0);
 
+/// Tells the table of options.
+#[wasm_bindgen(js_name = tellOptions)]
+pub fn tell_options() {
+    dom::options(options::OPTIONS);
+}
+
 /// Starts the widget. `rooms` is the start of every room's address, such as `wss://live.example.com/live?page=`. The others are
 /// the options of those names. `query` is `keep`, or the parameters that matter, separated by commas.
 #[expect(clippy::too_many_arguments, reason = "an object would bring code along to read it")]
@@ -84,7 +90,7 @@ pub fn start(
     widget.socket.rooms = rooms;
     widget.host.rules = Rules { all_sites, hash_routes, only, heeds_canonical };
     widget.annotations.min = min;
-    widget.annotations.omits_self = omits_self;
+    widget.annotations.omits_self = omits_self && !observe;
     widget.tab.hidden_after_ms = hidden_after_s * 1_000.0;
     widget.tab.merges = merge_tabs;
     widget.tab.observes = observe;
