@@ -33,8 +33,13 @@ impl Roots {
 
     /// Closes roots that are no longer in the page.
     pub(crate) fn close_gone(&mut self) {
-        while let Some(place) = self.numbers.iter().position(|root| dom::is_gone(*root)) {
-            dom::close(self.numbers.remove(place));
+        let mut idx = 0;
+        while let Some(root) = self.numbers.get(idx) {
+            if dom::is_gone(*root) {
+                dom::close(self.numbers.swap_remove(idx));
+            } else {
+                idx += 1;
+            }
         }
     }
 
