@@ -12,6 +12,8 @@ const BUILT = fileURLToPath(new URL("../../target/sites/built/", import.meta.url
 const WIDTHS = [1280, 768, 390];
 /** How many screens down pages are looked at as well. */
 const SCREENS = [0, 1];
+/** For how long nothing changes when a page has all its numbers. */
+const QUIET_MS = 2_000;
 /** What is opened of each site. */
 const SITES = {
   python: ["/index.html", "/library/stdtypes.html", "/glossary.html"],
@@ -32,7 +34,7 @@ for (const [name, paths] of Object.entries(SITES)) {
       let shown = 0;
       for (const width of WIDTHS) {
         for (const screens of SCREENS) {
-          const tab = await openCounted(stage, `${site}${path}`, { width, screens });
+          const tab = await openCounted(stage, `${site}${path}`, { width, screens, quietMs: QUIET_MS });
           const { drawn, missing, ...changes } = await measure(stage, tab);
           const wrong = Object.entries(changes).filter(([, found]) => found.length !== 0 && found !== 0);
           if (wrong.length > 0) failures.push([`${width} px wide, ${screens} down`, Object.fromEntries(wrong)]);

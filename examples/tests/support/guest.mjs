@@ -60,9 +60,10 @@ export const startCounting = (stage, viewers = VIEWERS) =>
  * Opens a page that has the widget and waits until the numbers are there.
  * @param {import("./story.mjs").Stage} stage
  * @param {string} address
- * @param {{width?: number, media?: object[], screens?: number}} options `screens` to scroll down
+ * @param {{width?: number, media?: object[], screens?: number, quietMs?: number}} options `screens` to scroll down. On a large page,
+ *   the widget may take a longer rest than usual between two places
  */
-export async function openCounted(stage, address, { width = 800, media = [], screens = 0 } = {}) {
+export async function openCounted(stage, address, { width = 800, media = [], screens = 0, quietMs } = {}) {
   const tab = await stage.newTab();
   await tab.page.setViewport({ width, height: 700 });
   const session = await tab.page.createCDPSession();
@@ -75,7 +76,7 @@ export async function openCounted(stage, address, { width = 800, media = [], scr
       return document.querySelector("[data-viewers]") && expected.every((link) => link.matches("[data-viewers]"));
     }),
   );
-  await settle(tab);
+  await settle(tab, quietMs);
   return tab;
 }
 
@@ -97,7 +98,7 @@ export async function openBody(stage, body) {
 export const placesOf = (tab) => tab.page.$$eval("a", (links) => links.map((link) => link.dataset.viewersPlace ?? ""));
 
 /** Waits until nothing of ours has changed for a while: places are looked for some frames after a number is written. */
-export const settle = (tab) =>
+export const settle = (tab, quietMs = QUIET_MS) =>
   tab.page.evaluate(async (quietMs) => {
     let before;
     let since;
@@ -107,7 +108,7 @@ export const settle = (tab) =>
       if (now !== before) since = performance.now();
       before = now;
     } while (performance.now() - since < quietMs);
-  }, QUIET_MS);
+  }, quietMs);
 
 /** Takes stock of where everything is; runs in the page. */
 function takeStock(gridPx) {
