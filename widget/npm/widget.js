@@ -67,7 +67,7 @@ function runWidget(options, engine, rule, extras) {
   const rooms = `${options.server}`.replace(/^http/, "ws").replace(/\/+$/, "") + options.path;
   engine.start(
     rooms,
-    options.query === "drop" ? "" : `${options.query}`.replace(/\s/g, ""),
+    `${options.query}`.replace(/\s/g, ""),
     options.scope === "all",
     options.hash,
     options.canonical === "follow",

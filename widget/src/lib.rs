@@ -69,7 +69,7 @@ pub fn tell_options() {
 }
 
 /// Starts the widget. `rooms` is the start of every room's address, such as `wss://live.example.com/live?page=`. The others are
-/// the options of those names. `query` is `keep`, or the parameters that matter, separated by commas.
+/// the options of those names. `query` is `keep`, `drop`, or the parameters that matter, separated by commas.
 #[expect(clippy::too_many_arguments, reason = "an object would bring code along to read it")]
 #[wasm_bindgen]
 pub fn start(
@@ -86,7 +86,7 @@ pub fn start(
 ) {
     let Ok(mut slot) = WIDGET.try_lock() else { return };
     let widget = slot.insert(Box::new(Widget::NEW));
-    let only = (query != "keep").then(|| ParameterNames::new(&query));
+    let only = (query != "keep").then(|| ParameterNames::new(if query == "drop" { "" } else { &query }));
     widget.socket.rooms = rooms;
     widget.host.rules = Rules { all_sites, hash_routes, only, heeds_canonical };
     widget.annotations.min = min;
