@@ -12,7 +12,7 @@
 //! The widget reaches the browser only through [`dom`], whose functions decide nothing and never throw. `carry` there writes the
 //! numbers, and a style sheet draws them. Only numbers and texts are passed. `web-sys` would pass objects: each would take an entry
 //! in a table of the browser, readers would download 5 KB more, and an exception of the page would stop the widget in the middle of
-//! its work. [`mod@options`] is the table of options.
+//! its work. [`mod@options`] has the table that the browser compares the owner's options with.
 //!
 //! [`Widget`] handles one [`Event`] after another. Everything that calls the page's own code is an [`Effect`], which runs when
 //! the widget is free again. So the page may call us, stop us, or throw, and the widget's work is never half done.
