@@ -47,17 +47,23 @@ story("link that leads nowhere for a moment keeps its number right", {}, async (
 
 story("listener may stop the widget while it draws", {}, async (stage) => {
   const links = Array.from({ length: 30 }, () => '<a href="/read">read</a>').join(" ");
-  const site = await serveBody(stage, `${links}<script>
-    const { log } = (window.heard = { log: [] });
+  // Only here, because a reader whose page stops the widget, too, is no viewer, and then nothing is drawn.
+  const body = `${links}<script>
+    const heard = (window.heard = []);
     document.addEventListener("viewers", () => {
-      log.push("event");
-      window[Symbol.for("connection-counter")].handle.stop();
-    }, { once: true });
-  </script>`);
+      window[Symbol.for("connection-counter")]?.handle?.stop();
+      // As soon as that returns, nothing may be left.
+      heard.push([document.querySelectorAll("[data-viewers]").length, document.adoptedStyleSheets.length].join());
+    });
+  </script>`;
+  const site = await servePages(stage, (path) =>
+    html(`<script async src="${stage.server.url}/live.js"></script>`, path === "/list" ? body : ""),
+  );
   await stage.openTab(`${site}/read`);
   const tab = await stage.openTab(`${site}/list`);
-  await until("the listener has heard", () => tab.page.evaluate(() => window.heard.log.length > 0));
+  await until("the listener has heard", () => tab.page.evaluate(() => window.heard.length > 0));
   await expectNothingLeft(tab);
+  assert.deepEqual(await tab.page.evaluate(() => window.heard), ["0,0"], "there were no more events");
 });
 
 for (const attribute of ["data-viewers", "data-viewers-label", "data-viewers-place"]) {
@@ -92,6 +98,23 @@ story("listener may stop the widget while numbers fall", {}, async (stage) => {
     document.addEventListener("viewers", () => window[Symbol.for("connection-counter")].handle.stop(), { once: true }),
   );
   await reader.close();
+  await until("the listener has stopped it", () => tab.page.evaluate(() => !window[Symbol.for("connection-counter")]?.handle));
+  await expectNothingLeft(tab);
+});
+
+story("listener may stop the widget while links lead elsewhere", {}, async (stage) => {
+  // More than are written in one frame, so some still have the old number.
+  const links = Array.from({ length: 500 }, (_, idx) => `<a href="/read">read ${idx}</a>`).join("<p>");
+  const site = await servePages(stage, (path) =>
+    html(`<script async src="${stage.server.url}/live.js"></script>`, path === "/list" ? links : ""),
+  );
+  await stage.openTab(`${site}/read`);
+  const tab = await stage.openTab(`${site}/list`);
+  await tab.expectViewers("a", 1);
+  await tab.page.evaluate(() => {
+    document.addEventListener("viewers", () => window[Symbol.for("connection-counter")].handle.stop(), { once: true });
+    for (const link of document.querySelectorAll("a")) link.href = "/other";
+  });
   await until("the listener has stopped it", () => tab.page.evaluate(() => !window[Symbol.for("connection-counter")]?.handle));
   await expectNothingLeft(tab);
 });

@@ -12,8 +12,9 @@ async function traces(tab) {
   const inPage = await tab.page.evaluate(() => ({
     html: document.documentElement.outerHTML,
     styleSheets: document.adoptedStyleSheets.length,
+    observers: window.observing.size,
     // Puppeteer leaves its own bindings.
-    globals: Object.getOwnPropertyNames(window)
+    globals: [...Object.getOwnPropertyNames(window), ...Object.getOwnPropertySymbols(window).map(String)]
       .filter((name) => !name.includes("__aria"))
       .toSorted(),
   }));
@@ -47,6 +48,21 @@ async function openWithoutWidget(stage, path) {
     });
   });
   await tab.page.setRequestInterception(true);
+  // Nothing else tells who observes.
+  await tab.page.evaluateOnNewDocument(() => {
+    const observing = (window.observing = new Set());
+    for (const { prototype } of [MutationObserver, IntersectionObserver]) {
+      const { observe, disconnect } = prototype;
+      prototype.observe = function (...values) {
+        observing.add(this);
+        return observe.apply(this, values);
+      };
+      prototype.disconnect = function () {
+        observing.delete(this);
+        return disconnect.apply(this);
+      };
+    }
+  });
   await tab.page.goto(new URL(path, stage.host.url).href, { waitUntil: "domcontentloaded" });
   await held;
   return { tab, release };
@@ -62,6 +78,7 @@ story("stop leaves the page as it was", {}, async (stage) => {
   const during = await traces(tab);
   assert.notEqual(during.html, before.html);
   assert.equal(during.styleSheets, before.styleSheets + 1);
+  assert.equal(during.observers, 2, "this test can see the widget's observers");
   assert.ok(during.listeners.length > before.listeners.length, "this test can see the widget's listeners");
 
   await tab.page.evaluate(() => window[Symbol.for("connection-counter")].handle.stop());
