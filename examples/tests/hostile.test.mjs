@@ -298,6 +298,17 @@ story("extended prototypes do not matter", {}, async (stage) => {
   await until("the number has them", async () => (await label()) === "۱");
 });
 
+story("names that all objects have, and nobody may write, do not matter", {}, async (stage) => {
+  const prepare = () => {
+    const ours = "count detail handle label links mistakes moved notify path pageOf ready room server socket stop subscriptions text total widget";
+    for (const name of [...ours.split(" "), "attach", "detach", "closed", "wasOpen", "observe", "callback", "url"]) {
+      Object.defineProperty(Object.prototype, name, { value: undefined });
+    }
+  };
+  const tab = await expectCounts(stage, `<script>(${prepare})()</script>${tag(stage)}`, LINK + ELEMENT);
+  await expectElementCounts(tab);
+});
+
 story("frozen prototypes and elements do not matter", {}, async (stage) => {
   const freeze = () => {
     for (const thing of [Object, Array, Function, Map, Set, Promise, Element, Node, Document, EventTarget, Error]) {
@@ -319,7 +330,7 @@ story("frozen prototypes and elements do not matter", {}, async (stage) => {
 
 story("names of a page's own do not matter", {}, async (stage) => {
   const body = `<script>var navigation = { home: 1 }, status = 1, origin = 2, page = 3, head = 4, links = 5</script>
-    <img name="currentScript" hidden alt=""><img name="head" hidden alt=""><a name="handle" id="connection-counter"></a>
+    <img name="currentScript" hidden alt="">${'<img name="head" hidden alt="">'.repeat(2)}<a name="handle" id="connection-counter"></a>
     <script src="${stage.server.url}/live.js"></script>${LINK}`;
   await expectCounts(stage, "", body);
 });

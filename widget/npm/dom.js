@@ -77,8 +77,7 @@ export function begin(options, ownersRule, itsEngine, subscriptions, extras) {
   css = style(options);
   counted = `:is(${options.links}):is([href],svg *):not([${IGNORE}],[${IGNORE}] *,${EDITED},${EDITED} *)`;
   stopping = new AbortController();
-  // Options have no prototype, here and elsewhere: some pages have given one to all objects, such as a `signal` or `once`.
-  // All hear what happens inside of elements, too.
+  // No prototype, here and elsewhere: some pages give all objects a `signal` or `once`. These hear of what is inside of elements, too.
   listening = { __proto__: null, signal: stopping.signal, capture: true, passive: true };
   elements = [null];
   roots = [null];
@@ -145,6 +144,7 @@ const onLoad = safely(({ target }) => target.hasAttribute?.(INSIDE) && engine.lo
 
 /** What the Rust calls; `begin` adds what concerns the tab, the socket and the page's own code. */
 const dom = {
+  __proto__: null,
   search: (root) => list(gather(roots[root])),
   known: (isGone) => list([...slots.keys()].filter((element) => !isGone || !isThere(element))),
   length: (number) => lists.get(number)?.length,

@@ -11,7 +11,7 @@ const BOT = /(?<!cu)bot\b|crawl|spider|slurp|headless|lighthouse|externalhit|arc
  * @param {object} engine the functions that the Rust exports. Its `options.rs` has the table of options
  */
 export function readOptions(given, home, engine) {
-  const options = { mistakes: [] };
+  const options = { __proto__: null, mistakes: [] };
   const patterns = { __proto__: null };
   engine.setDom({
     options(table) {

@@ -11,10 +11,10 @@ export const KEY = Symbol.for("connection-counter");
  * `widget`: attaches and detaches subscriptions. `room`: the last WebSocket, whether one was ever open, and the event of the
  * last close.
  */
-export const page = () => (globalThis[KEY] ||= { subscriptions: new Set() });
+export const page = () => (globalThis[KEY] ||= { __proto__: null, subscriptions: new Set() });
 
 /** The address that the page's canonical link names. */
-export const canonicalAddress = () => document.head?.querySelector("link[rel~=canonical]")?.href;
+export const canonicalAddress = () => document.querySelector("head link[rel~=canonical]")?.href;
 
 /** Deletes the object if nothing needs it any more. */
 export function tidy() {

@@ -55,7 +55,7 @@ export function createSocket(engine, listening, createFrame) {
     const socket = new (frame?.window || window).WebSocket(rooms + encodeURIComponent(id) + suffix);
     current = socket;
     // For `debug`.
-    const state = (page().room ||= {});
+    const state = (page().room ||= { __proto__: null });
     state.socket = socket;
     const on = (type, react) => socket.addEventListener(type, safely((event) => socket === current && react(event)));
     on("open", () => {

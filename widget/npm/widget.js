@@ -22,21 +22,6 @@ export function startOnce(given, home, loadEngine) {
 
 function createHandle(given, home, loadEngine) {
   let running;
-  const handle = {
-    count,
-    subscribe,
-    get total() {
-      return running?.total || 0;
-    },
-    stop() {
-      if (page().handle === handle) {
-        page().handle = undefined;
-        running?.stop();
-      }
-      running = undefined;
-      tidy();
-    },
-  };
   const run = async () => {
     try {
       const engine = await loadEngine();
@@ -52,8 +37,23 @@ function createHandle(given, home, loadEngine) {
       throw error;
     }
   };
-  // `run` starts one turn later, because it compares the handle with `page().handle`, which is not set yet.
-  handle.ready = outside(() => Promise.resolve().then(run));
+  const handle = {
+    // `run` starts one turn later, because it compares the handle with `page().handle`, which is not set yet.
+    ready: outside(() => Promise.resolve().then(run)),
+    count,
+    subscribe,
+    get total() {
+      return running?.total || 0;
+    },
+    stop() {
+      if (page().handle === handle) {
+        page().handle = undefined;
+        running?.stop();
+      }
+      running = undefined;
+      tidy();
+    },
+  };
   // The browser must not report the rejection of a promise that nobody uses.
   handle.ready.catch(() => {});
   return handle;
