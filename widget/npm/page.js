@@ -14,7 +14,11 @@ export const KEY = Symbol.for("connection-counter");
 export const page = () => (globalThis[KEY] ||= { __proto__: null, subscriptions: new Set() });
 
 /** The address that the page's canonical link names. */
-export const canonicalAddress = () => document.querySelector("head link[rel~=canonical]")?.href;
+export function canonicalAddress() {
+  const head = document.querySelector("head");
+  const link = head?.querySelector("link[rel~=canonical]");
+  return link?.href;
+}
 
 /** Deletes the object if nothing needs it any more. */
 export function tidy() {
