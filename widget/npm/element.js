@@ -5,32 +5,41 @@ import { subscribe, viewersEvent } from "./page.js";
 
 const NAME = "viewer-count";
 
+/** What ends the subscription of each element that has one. It is no field, because the older JavaScript of the package has none. */
+const leaves = new WeakMap();
+const leave = (element) => leaves.has(element) && leaves.get(element)();
+/** What an element shows until its count is known: its own content. */
+const own = () => document.createElement("slot");
+
 /** Defines the element, unless it is defined already. */
 export function defineElement() {
   if (customElements.get(NAME)) return;
   customElements.define(
     NAME,
     class extends HTMLElement {
-      static observedAttributes = ["href", "label"];
-      /** Shows the element's own content until the count is known. */
-      #slot = this.attachShadow({ __proto__: null, mode: "open" }).appendChild(document.createElement("slot"));
-      #leave;
-
+      static get observedAttributes() {
+        return ["href", "label"];
+      }
+      constructor() {
+        super();
+        this.attachShadow({ __proto__: null, mode: "open" }).append(own());
+      }
       connectedCallback() {
-        this.#leave?.();
+        leave(this);
         const textOf = labels(this.getAttribute("label") ?? "{count}", document.documentElement.lang);
-        this.#leave = subscribe(this.getAttribute("href") ?? undefined, (viewers) => {
-          this.shadowRoot.replaceChildren(viewers === undefined ? this.#slot : textOf(viewers));
+        const show = (viewers) => {
+          this.shadowRoot.replaceChildren(viewers === undefined ? own() : textOf(viewers));
           this.dispatchEvent(viewersEvent(viewers));
-        });
+        };
+        leaves.set(this, subscribe(this.getAttribute("href") ?? undefined, show));
       }
       disconnectedCallback() {
-        this.#leave?.();
-        this.#leave = undefined;
-        this.shadowRoot.replaceChildren(this.#slot);
+        leave(this);
+        leaves.delete(this);
+        this.shadowRoot.replaceChildren(own());
       }
       attributeChangedCallback() {
-        if (this.#leave) this.connectedCallback();
+        if (leaves.has(this)) this.connectedCallback();
       }
     },
   );
