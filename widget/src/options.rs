@@ -24,14 +24,14 @@ pub(crate) const OPTIONS: &str = table! {
     "mergeTabs" "false" "^[sb]:(true|false|)$"
     "observe" "false" "^[sb]:(true|false|)$"
     "debug" "false" "^[sb]:(true|false|)$"
-    "min" "1" r"^[sn]:\s*(\d*\.?\d+|Infinity)\s*$"
-    "hiddenAfter" "30" r"^[sn]:\s*(\d*\.?\d+|Infinity)\s*$"
+    "min" "1" r"^[sn]:\s*(\d*\.?\d+(e[+-]?\d+)?|Infinity)\s*$"
+    "hiddenAfter" "30" r"^[sn]:\s*(\d*\.?\d+(e[+-]?\d+)?|Infinity)\s*$"
     // Of plural forms, that for all other numbers.
     "label" "{count}" r"^s:([^]*\|)?(?!(zero|one|two|few|many)=)[^|]*\{count\}"
     "text" "({count} viewing now)" r"^s:($|[^]*\{count\})"
     // Names of parameters have neither signs of an address or of other lists, nor those of a rule. They are no words for a rule, such
     // as `Keep` and `none`.
-    "query" "keep" r#"^[so]:(?!-|([KD]..[pP]|all|none|null|true|false|)$|[^]*(\w\s+\w|[!?&=*|;"]))"#
+    "query" "keep" r#"^[so]:(?!-|([KD]..[pP]|all|none|null|true|false|)$|[^]*(\w\s+\w|[!?&=*|;"/]))"#
     // The browser checks the selector.
     "links" "a,area" "^[so]:(?!null$)"
     // `npm/rule.js` checks its parts.
