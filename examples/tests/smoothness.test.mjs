@@ -279,7 +279,11 @@ story("what is gone from the page is not held", {}, async (stage) => {
       await tab.expectViewers("#kept", 1);
       await pause(SETTLE_MS);
     },
-    "until its links are found": () => pause(20),
+    "a moment": () => pause(20),
+    "until the widget stops": async () => {
+      await tab.expectViewers("#kept", 1);
+      await tab.page.evaluate(() => window[Symbol.for("connection-counter")].handle.stop());
+    },
   };
   for (const [name, stay] of Object.entries(stays)) {
     const held = await tab.page.evaluateHandle(() => {
@@ -290,7 +294,9 @@ story("what is gone from the page is not held", {}, async (stage) => {
     await stay();
     await tab.page.evaluate(() => document.querySelector("main").replaceChildren());
     await pause(SETTLE_MS);
-    await collectGarbage(await tab.page.createCDPSession());
+    const session = await tab.page.createCDPSession();
+    await collectGarbage(session);
+    await session.detach();
     const left = await held.evaluate((held) => held.map((ref) => ref.deref()?.localName).filter(Boolean));
     assert.deepEqual(left, [], `what stayed ${name}`);
   }

@@ -95,7 +95,7 @@ export function begin(options, ownersRule, itsEngine, subscriptions, extras) {
   const annotations = createAnnotations(elements, options.label, engine.worded, stopping.signal);
   const facts = createFacts((element) => annotations.shownOn(slots.get(element)));
   const socket = createSocket(engine, listening, extras.createFrame);
-  return Object.assign(dom, annotations, facts, subscriptions, socket, createTab(engine, rule, listening), extras.createChannel && extras.createChannel(engine, listening));
+  return Object.assign(dom, annotations, facts, subscriptions, socket, createTab(engine, rule, listening), extras.createChannel?.(engine, listening));
 }
 
 const list = (found) => (found.length && lists.set(++lastList, found) ? lastList : 0);
@@ -185,11 +185,11 @@ const dom = {
     // In SVG, `href` is an object. Elsewhere the browser would have to resolve it.
     const inSvg = element.ownerSVGElement && element.href.baseVal;
     const href = inSvg ?? element.getAttribute("href");
-    asked = [number, idx, inSvg, known, href];
+    asked = { number, idx, inSvg, known, href };
     return known.get(href) ?? -1;
   },
   address() {
-    const [number, idx, inSvg] = asked;
+    const { number, idx, inSvg } = asked;
     const element = at(number, idx);
     try {
       const address = inSvg === undefined ? element.href : inSvg && new URL(inSvg, element.baseURI).href;
@@ -199,10 +199,7 @@ const dom = {
       // An `href` that no one can resolve leads nowhere.
     }
   },
-  mean(key) {
-    const [, , , known, href] = asked;
-    known.set(href, key);
-  },
+  mean: (key) => asked.known.set(asked.href, key),
   forgetMeanings: () => (meanings = new WeakMap()),
   inner(number, idx) {
     const element = at(number, idx);
@@ -242,9 +239,11 @@ const dom = {
   link: (slot) => dom.node(elements[slot]),
   tell: (slot, viewers) => elements[slot].dispatchEvent(viewersEvent(viewers)),
   end() {
-    observer.disconnect();
-    sight.disconnect();
+    [observer, sight].forEach((one) => one.disconnect());
     stopping.abort();
     dom.leave();
+    // What is gone from the page is not held until the next widget begins.
+    elements.length = 0;
+    [slots, lists, hosts].forEach((all) => all.clear());
   },
 };

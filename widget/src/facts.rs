@@ -130,7 +130,7 @@ pub(crate) struct Rect {
     pub(crate) bottom: f32,
 }
 
-/// An element, or a shadow root. Its number is good until the next [`dom::fresh`].
+/// An element, or a shadow root. Its number is good until the next [`dom::fresh`], and no longer than the page waits for us.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Node(NonZeroU32);
 
