@@ -59,8 +59,8 @@ const alias = {
   "widget-plain": path.resolve(plain),
 };
 
-// The module as a text: a character for each byte that is frequent, which are the first ones and small letters, and a sign and a character
-// for each of the others. Compressed, that is a tenth smaller than hexadecimal digits, and a fifth smaller than the base64 of esbuild's
+// The module as a text: a character for each byte that is frequent, which are the first ones and most small letters, and a sign and a
+// character for each of the others. Compressed, that is a tenth smaller than hexadecimal digits, and a fifth smaller than the base64 of esbuild's
 // own: what bytes have in common with others survives.
 const { fromCharCode } = String;
 const toText = (byte) => {
