@@ -161,3 +161,16 @@ story("content of a shadow root is swapped and morphed like any other", {}, asyn
     tab.page.evaluate(() => getComputedStyle(document.querySelector("#host").shadowRoot.querySelector("a"), "::after").content !== "none");
   await until("it is drawn again", isDrawn);
 });
+
+story("links may go while their places are looked for", {}, async (stage) => {
+  const { tab } = await openPage(stage, `${BODY}<main></main>`);
+  await tab.page.evaluate(async () => {
+    const main = document.querySelector("main");
+    const end = performance.now() + 2_000;
+    while (performance.now() < end) {
+      main.innerHTML = '<a href="/x">x</a>';
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 60));
+    }
+  });
+  await until("the last one has its number", () => tab.page.$eval("main a", (link) => link.getAttribute("data-viewers") === "7"));
+});

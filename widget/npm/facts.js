@@ -139,7 +139,8 @@ const ASKED = [
   (element) => [...element.children].slice(0, MOST_CHILDREN).filter((child) => /^inline/.test(styleOf(child).display)).map(numberOf),
   (element) => [...elementsIn(element.getBoundingClientRect(), element.getRootNode())].map(numberOf),
   (element) => [element.scrollWidth + element.scrollHeight],
-  (element) => [numberOf(element.parentElement || element.getRootNode().host)],
+  // A link that has left the page has a host, too: that of its address.
+  (element) => [numberOf(element.parentElement || element.parentNode?.host)],
   // What stays in sight. The same for all elements of a window.
   (element) => {
     const its = known[numberOf(viewOf(element))];
