@@ -40,7 +40,8 @@ const STYLES = [
   /dColorrgba[^;]* 0\);backgroundImagenone;borderRight(0|[^;]*rgba[^;]* 0\))[^;]*;boxShadownone/,
 ];
 
-const viewOf = (element) => element.ownerDocument.defaultView;
+/** A link that was moved into a template has no window any more. */
+const viewOf = (element) => element.ownerDocument.defaultView || window;
 const styleOf = (element, pseudo) => viewOf(element).getComputedStyle(element, pseudo);
 const sidesOf = ({ left, top, right, bottom }) => [left, top, right, bottom];
 const boxesOf = (things) => things.flatMap((thing) => [...thing.getClientRects()].flatMap(sidesOf));
