@@ -130,7 +130,6 @@ test("options in documents are those there are", () => {
   assert.deepEqual(names("widget/npm/README.md").sort(), [...options].sort());
   // A tag cannot have functions. The choice of the engine is only for the tag.
   const onTag = options.filter((name) => name !== "pageOf").concat("engine");
-  assert.deepEqual(names("server/docs/embed.md").sort(), onTag.sort());
 
   // The last one is Cloudflare's.
   const attributes = new Set(["viewers", "viewersIgnore", "viewersInside", "viewersLabel", ...onTag, "cfasync"]);
