@@ -168,7 +168,7 @@ renameSync(path.join(dist, filename), path.join(dist, "connection-counter.tgz"))
 
 /** The shortest that brotli makes of a content. Which way to write distances is best for it, nobody knows before. */
 function brotli(content) {
-  const ways = [0, 1, 2, 3].flatMap((postfix) => [0, 4, 8].map((direct) => [postfix, direct << postfix]));
+  const ways = [0, 1, 2, 3].flatMap((postfix) => [0, 1, 4, 8].map((direct) => [postfix, direct << postfix]));
   const copies = ways.map(([postfix, direct]) =>
     brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_NPOSTFIX]: postfix, [constants.BROTLI_PARAM_NDIRECT]: direct } }),
   );
