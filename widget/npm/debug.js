@@ -130,13 +130,15 @@ function tellPage({ canonical, omit, pageOf }, rule, rooms, room) {
   return [`this page: ${id}`, ...reasons.map((reason) => `  ${reason}`)];
 }
 
-/** The line about whether this reader is counted, and if not, why. */
-function tellViewer({ observe, bots }, room) {
-  let why = "of the option observe, or because the browser says that it is a crawler";
-  if (!observe) why = room?.socket.readyState === OPEN ? undefined : "there is no connection";
+/** The line about whether this reader is counted, and if not, why. The server is told with the address. */
+function tellViewer({ bots }, room) {
+  let why;
+  if (room?.socket.readyState !== OPEN) why = "there is no connection";
+  else if (!/[?&]observe$/.test(room.socket.url)) return "this reader: counted";
   else if (navigator.globalPrivacyControl) why = "the browser sends Global Privacy Control";
   else if (navigator.webdriver && bots === "watch") why = 'a program controls the browser; the option bots="count" (data-bots="count") counts it';
-  return why ? `this reader: not counted, because ${why}` : "this reader: counted";
+  else why = "of the option observe, or because the browser says that it is a crawler";
+  return `this reader: not counted, because ${why}`;
 }
 
 /** The lines about how many links lead to which pages. */

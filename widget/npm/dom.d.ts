@@ -2,8 +2,10 @@
 
 /** What the Rust calls (`widget/src/dom.rs`). None of it throws: `wasm.js` catches all. */
 export interface Dom {
-  /** The table of options: a name, a default and a pattern for the values, a line each. */
-  options(table: string): void;
+  /** A line for each option: its name, a blank, its default. */
+  defaults(lines: string): void;
+  /** The number in the first parentheses of a pattern that the value of an option matches; not a number without any; below 0 if it does not. */
+  choice(pattern: string): number;
   /** A list of all that may be a link in a root; of the links that have a slot, all or those that are gone. */
   search(root: number): number;
   known(isGone: boolean): number;
@@ -57,12 +59,15 @@ export interface Dom {
   listen(): void;
   isHidden(): boolean;
   isPrerendering(): boolean;
+  /** Whether the reader asks sites not to track; whether a program controls the browser, or its user agent matches. */
+  isPrivate(): boolean;
+  isProgram(agents: string): boolean;
   /** `=` if the address replaced the last one, the address, that of the canonical link, a line each. Empty if nothing changed. */
   here(): string;
   newToken(): string;
   channel(isOpen: boolean): boolean;
   post(text: string): void;
-  /** To a room: the start of its address, a page id and a suffix, with blanks between them. */
+  /** To a room: a page id and a suffix, with a blank between them. Warns if that is not possible. */
   connect(room: string): boolean;
   send(text: string): void;
   disconnect(): void;
@@ -72,27 +77,19 @@ export interface Dom {
   /** Milliseconds since the page was opened. */
   nowMs(): number;
   random(): number;
-  warn(text: string): void;
+  /** Warns that the server refuses this page. */
+  refused(reason: string): void;
   end(): void;
 }
 
 /** What the Rust exports (`widget/src/lib.rs`). */
 export interface Engine {
-  setDom(dom: Dom | Pick<Dom, "options">): void;
-  /** Calls `options`. */
-  tellOptions(): void;
-  start(
-    rooms: string,
-    query: string,
-    allSites: boolean,
-    hashRoutes: boolean,
-    heedsCanonical: boolean,
-    min: number,
-    hiddenAfterSeconds: number,
-    mergeTabs: boolean,
-    observe: boolean,
-    omitsSelf: boolean,
-  ): void;
+  setDom(dom: Dom | Pick<Dom, "defaults" | "choice">): void;
+  /** Calls `defaults`. */
+  tellDefaults(): void;
+  /** Takes a value for an option, by its number, and calls `choice`. 1 if there is such an option, and its value is right. */
+  take(option: number): number;
+  start(query: string): void;
   stop(): void;
   /** Below 0: nobody knows. */
   count(address: string): number;

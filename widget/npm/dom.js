@@ -67,11 +67,12 @@ let meanings, asked, isDesigned;
  * Takes up a new widget. Answers with what its Rust calls.
  * @param {object} options as `readOptions` has understood them
  * @param {(address: string) => string} ownersRule
+ * @param {string} rooms the start of every room's address
  * @param {object} itsEngine the functions that the Rust exports
  * @param {object} subscriptions `notify` a subscription's number of its viewers, `moved`
  * @param {object} extras for Firefox `createFrame`, for merged tabs `createChannel`
  */
-export function begin(options, ownersRule, itsEngine, subscriptions, extras) {
+export function begin(options, ownersRule, rooms, itsEngine, subscriptions, extras) {
   engine = itsEngine;
   rule = ownersRule;
   css = style(options);
@@ -94,7 +95,7 @@ export function begin(options, ownersRule, itsEngine, subscriptions, extras) {
   );
   const annotations = createAnnotations(elements, options.label, engine.worded, stopping.signal);
   const facts = createFacts((element) => annotations.shownOn(slots.get(element)));
-  const socket = createSocket(engine, listening, extras.createFrame);
+  const socket = createSocket(engine, rooms, listening, extras.createFrame);
   return Object.assign(dom, annotations, facts, subscriptions, socket, createTab(engine, rule, listening), extras.createChannel?.(engine, listening));
 }
 

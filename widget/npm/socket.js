@@ -33,10 +33,11 @@ function read(text) {
 
 /**
  * @param {object} engine the functions that the Rust exports
+ * @param {string} rooms the start of every room's address
  * @param {object} listening options for listeners, which end with the widget
  * @param {typeof import("./frame.js").createFrame | undefined} createFrame for Firefox
  */
-export function createSocket(engine, listening, createFrame) {
+export function createSocket(engine, rooms, listening, createFrame) {
   let current;
 
   // Without this we would try again for ever, and the browser would report each attempt.
@@ -49,7 +50,7 @@ export function createSocket(engine, listening, createFrame) {
   const frame = isFirefox ? createFrame(engine, onViolation) : undefined;
 
   const open = (room) => {
-    const [rooms, id, parameter] = room.split(" ");
+    const [id, parameter] = room.split(" ");
     // A parameter after the page's id begins the query, unless the id did.
     const suffix = rooms.includes("?") ? parameter : parameter.replace("&", "?");
     const socket = new (frame?.window || window).WebSocket(rooms + encodeURIComponent(id) + suffix);
@@ -81,6 +82,7 @@ export function createSocket(engine, listening, createFrame) {
         return true;
       } catch {
         // For example `ws:` on an `https:` page. There is no connection then.
+        warn("connection", `cannot connect to ${rooms}`);
       }
     },
     // A browser would complain of a message to a socket that is closing, of which we hear a moment later.
@@ -90,6 +92,6 @@ export function createSocket(engine, listening, createFrame) {
       disconnect();
       frame?.remove();
     },
-    warn: (text) => warn("connection", text),
+    refused: (reason) => warn("connection", `refused by ${rooms}: ${reason}`),
   };
 }

@@ -62,21 +62,10 @@ function createHandle(given, home, loadEngine) {
 /** Brings the Rust and the browser together. */
 function runWidget(options, engine, rule, extras) {
   const subscriptions = createSubscriptions(engine, rule);
-  engine.setDom(begin(options, rule, engine, subscriptions, extras));
-  page().widget = subscriptions;
   const rooms = `${options.server}`.replace(/^http/, "ws").replace(/\/+$/, "") + options.path;
-  engine.start(
-    rooms,
-    `${options.query}`.replace(/\s/g, ""),
-    options.scope === "all",
-    options.hash,
-    options.canonical === "follow",
-    +options.min,
-    +options.hiddenAfter,
-    options.mergeTabs,
-    options.observe,
-    options.self === "omit",
-  );
+  engine.setDom(begin(options, rule, rooms, engine, subscriptions, extras));
+  page().widget = subscriptions;
+  engine.start(`${options.query}`.replace(/\s/g, ""));
 
   let stopAdvice;
   const named = canonicalAddress() || location.href;

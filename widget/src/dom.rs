@@ -5,8 +5,12 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(js_namespace = dom)]
 extern "C" {
-    /// Takes the table of options. It is the only function that is called before [`start`](crate::start).
-    pub(crate) fn options(table: &str);
+    // The options. These two are called before [`start`](crate::start).
+    /// Takes a line for each option: its name, a blank, and its default.
+    pub(crate) fn defaults(lines: &str);
+    /// What a pattern finds in the value of an option that is taken: the number in its first parentheses. Not a number if they have no
+    /// part in it. Below 0 if the value is wrong.
+    pub(crate) fn choice(pattern: &str) -> f64;
 
     // Lists of elements, and the links. Each link has a slot.
     /// A list of all elements in a root that may be links.
@@ -82,6 +86,12 @@ extern "C" {
     pub(crate) fn listen();
     #[wasm_bindgen(js_name = isHidden)]
     pub(crate) fn is_hidden() -> bool;
+    /// Whether the browser asks sites not to track its reader.
+    #[wasm_bindgen(js_name = isPrivate)]
+    pub(crate) fn is_private() -> bool;
+    /// Whether a program controls the browser, or its user agent matches.
+    #[wasm_bindgen(js_name = isProgram)]
+    pub(crate) fn is_program(agents: &str) -> bool;
     #[wasm_bindgen(js_name = isPrerendering)]
     pub(crate) fn is_prerendering() -> bool;
     /// Three lines: `=` if the address replaced the last one, the address, and the address of the canonical link. Empty if
@@ -94,7 +104,7 @@ extern "C" {
     pub(crate) fn post(text: &str);
 
     // The socket, timers, the console.
-    /// Connects to a room: the start of its address, a page id and a suffix, with blanks between them.
+    /// Connects to a room: a page id and a suffix, with a blank between them. Warns and returns `false` if that is not possible.
     pub(crate) fn connect(address: &str) -> bool;
     pub(crate) fn send(text: &str);
     pub(crate) fn disconnect();
@@ -103,7 +113,8 @@ extern "C" {
     /// Calls `due` for this alarm once, after this many milliseconds, and replaces the earlier call. A number below 0 cancels
     /// it.
     pub(crate) fn wait(alarm: u8, delay_ms: f64);
-    pub(crate) fn warn(text: &str);
+    /// Warns that the server refuses this page, for this reason.
+    pub(crate) fn refused(reason: &str);
     /// Removes all observers, listeners and timers.
     pub(crate) fn end();
     /// Milliseconds since the page was opened. It does not jump with the wall clock.

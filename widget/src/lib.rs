@@ -12,7 +12,7 @@
 //! The widget reaches the browser only through [`dom`], whose functions decide nothing and never throw. `carry` there writes the
 //! numbers, and a style sheet draws them. Only numbers and texts are passed. `web-sys` would pass objects: each would take an entry
 //! in a table of the browser, readers would download 5 KB more, and an exception of the page would stop the widget in the middle of
-//! its work. [`mod@options`] has the table that the browser compares the owner's options with.
+//! its work. [`mod@options`] decides which of the owner's options are right.
 //!
 //! [`Widget`] handles one [`Event`] after another. Everything that calls the page's own code is an [`Effect`], which runs when
 //! the widget is free again. So the page may call us, stop us, or throw, and the widget's work is never half done.
@@ -46,6 +46,7 @@ use wasm_bindgen::prelude::*;
 use count::UNKNOWN;
 use event::{Effect, Event};
 use links::BLANK;
+use options::{Choice, is_other, number};
 use rules::Rules;
 use widget::Widget;
 
@@ -62,39 +63,38 @@ static EVENTS: Mutex<Vec<Event>> = Mutex::new(Vec::new());
 /// How many widgets have been stopped.
 static STOPS: AtomicU32 = AtomicU32::new(0);
 
-/// Tells the table of options.
-#[wasm_bindgen(js_name = tellOptions)]
-pub fn tell_options() {
-    dom::options(options::OPTIONS);
+/// Tells the names and the defaults of all options.
+#[wasm_bindgen(js_name = tellDefaults)]
+pub fn tell_defaults() {
+    dom::defaults(options::DEFAULTS);
 }
 
-/// Starts the widget. `rooms` is the start of every room's address, such as `wss://live.example.com/live?page=`. The others are
-/// the options of those names. `query` is `keep`, `drop`, or the parameters that matter, separated by commas.
-#[expect(clippy::too_many_arguments, reason = "an object would bring code along to read it")]
+/// Takes a value for one of the options, by its number. Returns whether there is such an option, and its value is right.
 #[wasm_bindgen]
-pub fn start(
-    rooms: String,
-    query: String,
-    all_sites: bool,
-    hash_routes: bool,
-    heeds_canonical: bool,
-    min: f64,
-    hidden_after_s: f64,
-    merge_tabs: bool,
-    observe: bool,
-    omits_self: bool,
-) {
+pub fn take(option: usize) -> bool {
+    options::take(option)
+}
+
+/// Starts the widget with the options that were taken. `query` is the one of that name: `keep`, `drop`, or the parameters that matter,
+/// separated by commas.
+#[wasm_bindgen]
+pub fn start(query: String) {
+    let (observes, is_hidden) = (options::observes(), dom::is_hidden());
     let Ok(mut slot) = WIDGET.try_lock() else { return };
-    let widget = slot.insert(Box::new(Widget::NEW));
+    let widget = slot.get_or_insert_with(|| Box::new(Widget::NEW));
     let only = (query != "keep").then(|| ParameterNames::new(if query == "drop" { "" } else { &query }));
-    widget.socket.rooms = rooms;
-    widget.host.rules = Rules { all_sites, hash_routes, only, heeds_canonical };
-    widget.annotations.min = min;
-    widget.annotations.omits_self = omits_self && !observe;
-    widget.tab.hidden_after_ms = hidden_after_s * 1_000.0;
-    widget.tab.merges = merge_tabs;
-    widget.tab.observes = observe;
-    widget.tab.is_hidden = dom::is_hidden();
+    widget.host.rules = Rules {
+        all_sites: is_other(Choice::Scope),
+        hash_routes: is_other(Choice::Hash),
+        only,
+        heeds_canonical: !is_other(Choice::Canonical),
+    };
+    widget.annotations.min = number(Choice::Min);
+    widget.annotations.omits_self = is_other(Choice::Itself) && !observes;
+    widget.tab.hidden_after_ms = number(Choice::HiddenAfter) * 1_000.0;
+    widget.tab.merges = is_other(Choice::MergeTabs);
+    widget.tab.observes = observes;
+    widget.tab.is_hidden = is_hidden;
     drop(slot);
     send(Event::Start);
 }

@@ -1,43 +1,98 @@
-//! The options: their names, their defaults, and what their values look like.
+//! The options: their names, their defaults, which values are right, and what they mean.
 //!
-//! `npm/options.js` compares with this table what the owner wrote, because values may be functions, lists and selectors, which only
-//! the browser knows. Those that matter here arrive as arguments of [`start`](crate::start).
+//! Values may be functions, lists and selectors, which only the browser knows. So `npm/options.js` has one after the other taken here,
+//! and asks the browser whether it is what the pattern says.
 
-/// A text of three lines for each option.
-macro_rules! table {
-    ($($name:literal $default:literal $pattern:literal)*) => { concat!($($name, "\n", $default, "\n", $pattern, "\n"),*) }
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::dom;
+use crate::rules::split_around;
+
+/// Matches the user agents of programs. CUBOT is a maker of telephones.
+const PROGRAMS: &str = r"(?<!cu)bot\b|crawl|spider|slurp|headless|lighthouse|externalhit|archiver|prerender";
+
+/// Makes the number of each option, and two texts with a line for each.
+macro_rules! options {
+    ($($option:ident $name:literal $default:literal $pattern:literal)*) => {
+        #[derive(Clone, Copy)]
+        #[expect(dead_code, reason = "some only matter to the browser")]
+        pub(crate) enum Choice { $($option),* }
+
+        /// The name of each option, a blank, and its default.
+        pub(crate) const DEFAULTS: &str = concat!($($name, " ", $default, "\n"),*);
+        const PATTERNS: &str = concat!($($pattern, "\n"),*);
+        const COUNT: usize = [$($name),*].len();
+    }
 }
 
-/// For each option its name, its default, and a regular expression of the browser that its values match. The first letter of a
-/// value's type and a colon are written before it: `s:site`, `b:true`, `o:a,area` for a list.
-pub(crate) const OPTIONS: &str = table! {
-    "server" "" "^[so]:https?://[^/]"
-    "path" "/live?page=" r"^s:/(\S*[/=])?$"
-    "scope" "site" "^s:(site|all)$"
-    "canonical" "follow" "^s:(follow|ignore)$"
-    "self" "count" "^s:(count|omit)$"
-    "bots" "watch" "^s:(watch|count)$"
+// For each option its name, its default, and a regular expression of the browser that its values match. The first letter of a
+// value's type and a colon are written before it: `s:site`, `b:true`, `o:a,area` for a list. What is in the first parentheses is the
+// number that was chosen. Nothing in them is 0, the other of two values.
+options! {
+    Server "server" "" "^[so]:https?://[^/]"
+    Path "path" "/live?page=" r"^s:/(\S*[/=])?$"
+    Scope "scope" "site" "^s:(?:site|all())$"
+    Canonical "canonical" "follow" "^s:(?:follow|ignore())$"
+    Itself "self" "count" "^s:(?:count|omit())$"
+    Bots "bots" "watch" "^s:(?:watch|count())$"
     // Only for the script tag, which has read it before this module is loaded.
-    "engine" "wasm" "^s:(wasm|js)$"
+    Engine "engine" "wasm" "^s:(wasm|js)$"
     // An attribute without a value means yes.
-    "hash" "false" "^[sb]:(true|false|)$"
-    "mergeTabs" "false" "^[sb]:(true|false|)$"
-    "observe" "false" "^[sb]:(true|false|)$"
-    "debug" "false" "^[sb]:(true|false|)$"
-    "min" "1" r"^[sn]:\s*(\d*\.?\d+(e[+-]?\d+)?|Infinity)\s*$"
-    "hiddenAfter" "30" r"^[sn]:\s*(\d*\.?\d+(e[+-]?\d+)?|Infinity)\s*$"
+    Hash "hash" "false" "^[sb]:(?:false|(?:true)?())$"
+    MergeTabs "mergeTabs" "false" "^[sb]:(?:false|(?:true)?())$"
+    Observe "observe" "false" "^[sb]:(?:false|(?:true)?())$"
+    Debug "debug" "false" "^[sb]:(?:false|(?:true)?())$"
+    Min "min" "1" r"^[sn]:\s*(\d*\.?\d+(e[+-]?\d+)?|Infinity)\s*$"
+    HiddenAfter "hiddenAfter" "30" r"^[sn]:\s*(\d*\.?\d+(e[+-]?\d+)?|Infinity)\s*$"
     // Of plural forms, that for all other numbers.
-    "label" "{count}" r"^s:([^]*\|)?(?!(zero|one|two|few|many)=)[^|]*\{count\}"
-    "text" "({count} viewing now)" r"^s:($|[^]*\{count\})"
+    Label "label" "{count}" r"^s:([^]*\|)?(?!(zero|one|two|few|many)=)[^|]*\{count\}"
+    Text "text" "({count} viewing now)" r"^s:($|[^]*\{count\})"
     // Names of parameters have neither signs of an address or of other lists, nor those of a rule. They are no words for a rule, such
     // as `Keep` and `none`.
-    "query" "keep" r#"^[so]:(?!-|([KD]..[pP]|all|none|null|true|false|)$|[^]*(\w\s+\w|[!?&=*|;"/]))"#
+    Query "query" "keep" r#"^[so]:(?!-|([KD]..[pP]|all|none|null|true|false|)$|[^]*(\w\s+\w|[!?&=*|;"/]))"#
     // The browser checks the selector.
-    "links" "a,area" "^[so]:(?!null$)"
+    Links "links" "a,area" "^[so]:(?!null$)"
     // `npm/rule.js` checks its parts.
-    "omit" "" "^s"
-    "pageOf" "" "^f"
-};
+    Omit "omit" "" "^s:(?!false$)"
+    PageOf "pageOf" "" "^f"
+}
+
+/// The bits of the number that was chosen. Not a number where no parentheses had a part in it.
+static CHOSEN: [AtomicU64; COUNT] = [const { AtomicU64::new(0) }; COUNT];
+
+/// Takes a value for one of the options. Returns whether there is such an option, and its value is right.
+pub(crate) fn take(number: usize) -> bool {
+    let Some(chosen) = CHOSEN.get(number) else { return false };
+    let mut rest = PATTERNS;
+    for _ in 0..number {
+        rest = split_around(rest, b'\n').1;
+    }
+    let choice = dom::choice(split_around(rest, b'\n').0);
+    let is_wrong = choice < 0.0;
+    if !is_wrong {
+        chosen.store(choice.to_bits(), Relaxed);
+    }
+    !is_wrong
+}
+
+/// The number that was chosen.
+pub(crate) fn number(choice: Choice) -> f64 {
+    f64::from_bits(bits(choice))
+}
+
+/// Whether the other of two values was chosen than the default.
+pub(crate) fn is_other(choice: Choice) -> bool {
+    bits(choice) == 0
+}
+
+fn bits(choice: Choice) -> u64 {
+    CHOSEN.get(choice as usize).map_or(0, |chosen| chosen.load(Relaxed))
+}
+
+/// Whether this reader watches without being counted. Readers who ask sites not to track them are not counted, and neither are programs.
+pub(crate) fn observes() -> bool {
+    is_other(Choice::Observe) || dom::is_private() || !is_other(Choice::Bots) && dom::is_program(PROGRAMS)
+}
 
 #[cfg(test)]
 mod tests {
@@ -47,10 +102,8 @@ mod tests {
 
     /// The options of the table, each with its default.
     fn options() -> BTreeMap<String, String> {
-        let lines: Vec<_> = OPTIONS.lines().collect();
-        let (options, rest) = lines.as_chunks::<3>();
-        assert_eq!(rest, [""; 0], "each option has three lines");
-        options.iter().map(|[name, default, _]| ((*name).to_owned(), (*default).to_owned())).collect()
+        let pairs = DEFAULTS.lines().map(|line| line.split_once(' ').unwrap());
+        pairs.map(|(name, default)| (name.to_owned(), default.to_owned())).collect()
     }
 
     #[test]

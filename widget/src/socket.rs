@@ -1,9 +1,9 @@
 //! Step 2, connect: one WebSocket to the room of the host page. It is opened again whenever it is lost.
 
-use connection_counter_protocol::{PageId, close};
+use connection_counter_protocol::close;
 
 use crate::dom::{self, now_ms, random};
-use crate::{join, timers::alarm};
+use crate::timers::alarm;
 
 // The numbers for reconnecting, in milliseconds.
 /// Longest wait before the first attempt. Half a second of jitter spreads out the viewers of a busy server.
@@ -30,8 +30,6 @@ const MESSAGE_INTERVAL_MS: f64 = 250.0;
 
 /// The connection to one room at a time.
 pub(crate) struct Socket {
-    /// The start of every room's address.
-    pub(crate) rooms: String,
     /// What leads to the room that we are in, or want to be in. Empty if there is none.
     room: String,
     state: State,
@@ -60,7 +58,6 @@ enum State {
 impl Socket {
     pub(crate) const fn new() -> Self {
         Self {
-            rooms: String::new(),
             room: String::new(),
             state: State::Away,
             since_ms: 0.0,
@@ -69,11 +66,6 @@ impl Socket {
             lost: false,
             is_probing: false,
         }
-    }
-
-    /// What leads to a page's room, with a suffix. `npm/socket.js` makes an address of the three parts.
-    pub(crate) fn room_of(&self, page: &PageId, [name, value]: [&str; 2]) -> String {
-        join(&[&self.rooms, " ", page.as_str(), " ", name, value])
     }
 
     /// Whether we are in this room, or connecting to it.
@@ -97,13 +89,8 @@ impl Socket {
         if self.room.is_empty() {
             return dom::leave();
         }
-        self.state = if dom::connect(&self.room) {
-            State::Connecting
-        } else {
-            // Trying again would not help.
-            dom::warn(&join(&["cannot connect to ", &self.room]));
-            State::Refused
-        };
+        // If it cannot even be tried, trying again would not help.
+        self.state = if dom::connect(&self.room) { State::Connecting } else { State::Refused };
     }
 
     /// The connection is open. If an earlier one was lost, returns for how many milliseconds lower counts should be held back.
@@ -154,7 +141,7 @@ impl Socket {
         if is_back_soon {
             self.retry_later();
         } else {
-            dom::warn(&join(&["refused by ", &self.rooms, ": ", reason]));
+            dom::refused(reason);
             self.end(State::Refused);
         }
         Some(is_back_soon)

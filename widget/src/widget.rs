@@ -7,6 +7,7 @@ use crate::arrange::Arrangement;
 use crate::dom::{self, now_ms};
 use crate::event::{Effect, Effects, Event};
 use crate::host_page::{HostPage, Place};
+use crate::join;
 use crate::links::{BLANK, Links, Roots};
 use crate::pages::Pages;
 use crate::rules::split_around;
@@ -186,7 +187,10 @@ impl Widget {
 
     fn join(&mut self, is_here: bool) {
         let room = match self.host.id() {
-            Some(page) if is_here => self.socket.room_of(page, self.tab.suffix()),
+            Some(page) if is_here => {
+                let [name, value] = self.tab.suffix();
+                join(&[page.as_str(), " ", name, value])
+            }
             _ => String::new(),
         };
         let now_ms = now_ms();

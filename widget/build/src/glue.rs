@@ -134,7 +134,8 @@ fn read_call(body: &str) -> Result<(&str, Call)> {
 fn is_entry(body: &str, name: &str) -> bool {
     let Some((_, call)) = body.split_once(&format!("wasm.{name}(")) else { return false };
     let Some((_, after)) = call.split_once(");") else { return false };
-    matches!(after.trim(), "" | "return ret;")
+    // Nobody minds that a boolean is 0 or 1.
+    matches!(after.trim(), "" | "return ret;" | "return ret !== 0;")
 }
 
 #[cfg(test)]
