@@ -63,7 +63,8 @@ impl Call {
 ///
 /// wasm-bindgen ends every name with a hash, in both files, and hashes do not compress.
 fn shorten(module: &mut Module, bindgen: &str) -> Result<BTreeMap<String, String>> {
-    let mut letters = ('a'..='z').chain('A'..='Z');
+    // The last two are letters to JavaScript.
+    let mut letters = ('a'..='z').chain('A'..='Z').chain(['$', '_']);
     let mut names = BTreeMap::new();
     let mut short = |name: &str| {
         let is_taken = TAKEN.split(' ').any(|taken| taken == name);

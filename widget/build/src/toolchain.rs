@@ -16,13 +16,13 @@ use crate::{debian, step};
 /// Rust's name for browsers.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Flags that make the module small. A panic is a trap without a message, because nobody would read it on another's page.
-/// Source locations, with paths of the build machine, are left out. Rust's own inliner, which is off when optimizing for size,
-/// is on, because what it inlines mostly disappears (a sixth of the module). LLVM's inlines more than it would for size, 12
-/// instead of 5, for the same reason (a hundredth). References to JavaScript objects are off, so that one compilation works for
-/// browsers and for the translation to JavaScript. It is also smaller. The stack has 64 KB instead of a megabyte, so that the addresses
-/// of what follows it are shorter. A call needs some hundred bytes of it.
-const FLAGS: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zinline-mir=yes -Cllvm-args=-inline-threshold=12 -Ctarget-feature=-reference-types -Clink-arg=-zstack-size=65536";
+/// Flags that make the module small. A panic is a trap without a message, because nobody would read it on another's page. Source
+/// locations, with paths of the build machine, are left out. Rust's own inliner, which is off when optimizing for size, is on,
+/// because what it inlines mostly disappears (a sixth of the module). It takes functions that cost up to 30, not 50. LLVM's
+/// inlines more than it would for size, 10 instead of 5, for the same reason (a hundredth). References to JavaScript objects are
+/// off, so that one compilation works for browsers and for the translation to JavaScript. It is also smaller. The stack has 64 KB
+/// instead of a megabyte, so that the addresses of what follows it are shorter. A call needs some hundred bytes of it.
+const FLAGS: &str = "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zinline-mir=yes -Zinline-mir-threshold=30 -Cllvm-args=-inline-threshold=10 -Ctarget-feature=-reference-types -Clink-arg=-zstack-size=65536";
 
 /// How long rustup may take to download the sources, 3 MB. If the network drops packets, rustup would try for a quarter of an
 /// hour.
