@@ -18,7 +18,6 @@ export function readOptions(given, home, engine) {
     },
   });
   engine.tellDefaults();
-  const names = defaults.map(([, name]) => name);
   for (const option of [...defaults, ...given]) {
     const [, name, value] = option;
     // An option passed as `undefined` is an option left out.
@@ -28,7 +27,7 @@ export function readOptions(given, home, engine) {
       if (name === "links") new Document().querySelector(value);
       const text = `${value}`;
       asked = `${(typeof value)[0]}:${text}`;
-      if (!engine.take(names.indexOf(name))) throw value;
+      if (!engine.take(defaults.findIndex(([, its]) => its === name))) throw value;
       // Yes and no may be texts, too.
       options[name] = text !== "false" && (typeof options[name] === "boolean" || value);
     } catch {
