@@ -331,7 +331,8 @@ story("frozen prototypes and elements do not matter", {}, async (stage) => {
 });
 
 story("names of a page's own do not matter", {}, async (stage) => {
-  const body = `<script>var navigation = { home: 1 }, status = 1, origin = 2, page = 3, head = 4, links = 5</script>
+  const body = `<script>var navigation = { home: 1 }, status = 1, origin = 2, page = 3, head = 4, links = 5
+    class Document {}</script>
     <img name="currentScript" hidden alt="">${'<img name="head" hidden alt="">'.repeat(2)}<a name="handle" id="connection-counter"></a>
     <script src="${stage.server.url}/live.js"></script>${LINK}`;
   await expectCounts(stage, "", body);

@@ -75,6 +75,16 @@ story("values are told as their author wrote them", {}, async (stage) => {
   assert.ok(warnings()[0].includes(`data-label='"{n}"' (expected: a text with {count}), data-omit="/(\\d+)" (`), warnings()[0]);
 });
 
+story("wrong option in the address does not spoil the right one on the tag", {}, async (stage) => {
+  const tag = `<script async src="${stage.server.url}/live.js?links=false&hash=maybe" data-links="body a" data-hash></script>`;
+  const { tab, site, warnings } = await openWith(stage, tag, "/#/here");
+  const other = await stage.newTab();
+  other.allow(OURS);
+  await other.open(`${site}/x`);
+  await tab.expectViewers("a", 1);
+  assert.deepEqual(warnings(), ['options ignored: ?links="false" (expected: a CSS selector), ?hash="maybe" (expected: true or false)']);
+});
+
 story("names of parameters are a list without signs of an address", {}, async (stage) => {
   for (const [query, isRight] of [["page", true], ["page, filter[color]", true], ["keep", true], ["drop", true], ["all-day,nonetheless", true], ["?page", false], ["page=1", false], ["page&id", false], ["utm_*", false], ["false", false], ["", false], ["page id", false], ...WRONG.map((query) => [query, false])]) {
     const { warnings, tab } = await openWith(stage, tagWith(stage, `data-query="${query}" data-min="x"`));

@@ -374,6 +374,24 @@ story("debugging survives addresses that nobody can read", {}, async (stage) => 
   await expectTold("2 to no web address");
 });
 
+story("debugging tells why a reader is not counted", {}, async (stage) => {
+  const privately = () => Object.defineProperty(Navigator.prototype, "globalPrivacyControl", { get: () => true });
+  const automated = () => Object.defineProperty(Navigator.prototype, "webdriver", { get: () => true });
+  const expectWhy = async (options, before, why) => {
+    const site = await serve(stage, { options: `data-debug ${options}`, body: '<a href="/x">x</a>' });
+    const { tab, expectTold } = await openDebugging(stage, `${site}/`, before);
+    await expectTold("connection: open");
+    await expectTold(`this reader: ${why}`);
+    await tab.close();
+  };
+  const byOption = "not counted, because of the option observe";
+  await expectWhy("data-observe", undefined, byOption);
+  await expectWhy("", privately, "not counted, because the browser sends Global Privacy Control");
+  await expectWhy("", automated, "not counted, because a program controls the browser");
+  await expectWhy("data-observe", automated, byOption);
+  await expectWhy('data-bots="count"', automated, "counted");
+});
+
 story("debugging tells what the widget waits for", {}, async (stage) => {
   const site = await serve(stage, { options: 'data-debug data-hidden-after="0"', body: '<a href="/x">x</a>' });
   const { tab, expectTold } = await openDebugging(stage, `${site}/`, () => {

@@ -23,8 +23,8 @@ export function readOptions(given, home, engine) {
     // An option passed as `undefined` is an option left out.
     if (value === undefined) continue;
     try {
-      // In a document without elements nothing is found, but an invalid selector throws.
-      if (name === "links") new Document().querySelector(value);
+      // An invalid selector throws.
+      if (name === "links") document.querySelector(value);
       const text = `${value}`;
       asked = `${(typeof value)[0]}:${text}`;
       if (!engine.take(defaults.findIndex(([, its]) => its === name))) throw value;

@@ -105,7 +105,7 @@ extern "C" {
 
     // The socket, timers, the console.
     /// Connects to a room: a page id and a suffix, with a blank between them. Warns and returns `false` if that is not possible.
-    pub(crate) fn connect(address: &str) -> bool;
+    pub(crate) fn connect(room: &str) -> bool;
     pub(crate) fn send(text: &str);
     pub(crate) fn disconnect();
     /// Removes everything that a closed connection has left in the page.

@@ -81,7 +81,7 @@ pub fn take(option: usize) -> bool {
 pub fn start(query: String) {
     let (observes, is_hidden) = (options::observes(), dom::is_hidden());
     let Ok(mut slot) = WIDGET.try_lock() else { return };
-    let widget = slot.get_or_insert_with(|| Box::new(Widget::NEW));
+    let widget = slot.insert(Box::new(Widget::NEW));
     let only = (query != "keep").then(|| ParameterNames::new(if query == "drop" { "" } else { &query }));
     widget.host.rules = Rules {
         all_sites: is_other(Choice::Scope),

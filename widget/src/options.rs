@@ -51,7 +51,7 @@ options! {
     // as `Keep` and `none`.
     Query "query" "keep" r#"^[so]:(?!-|([KD]..[pP]|all|none|null|true|false|)$|[^]*(\w\s+\w|[!?&=*|;"/]))"#
     // The browser checks the selector.
-    Links "links" "a,area" "^[so]:(?!null$)"
+    Links "links" "a,area" "^[so]:(?!(null|false)$)"
     // `npm/rule.js` checks its parts.
     Omit "omit" "" "^s:(?!false$)"
     PageOf "pageOf" "" "^f"
