@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 import { Tab, launch } from "../tests/support/browser.mjs";
 import { startFakeServer, update } from "../tests/support/fake_server.mjs";
-import { openCounted } from "../tests/support/guest.mjs";
+import { findWords, openCounted } from "../tests/support/guest.mjs";
 import { serveSite } from "../tests/support/pages.mjs";
 
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));
@@ -31,6 +31,7 @@ const PICTURES = {
   before: { style: "a[data-viewers]::after { content: none }" },
   digits: { style: "a[data-viewers][data-viewers-place]::after { background: none; text-indent: 0 }" },
   dot: {},
+  words: { isPointed: true },
   pill: {
     style: `a[data-viewers][data-viewers-place]::after
       { background: #1a7f45; color: #fff; border-radius: 1em; padding-inline: 0.5em; text-indent: 0; line-height: 1.4 }`,
@@ -55,13 +56,15 @@ const server = await startFakeServer(stage, {
   },
 });
 
-async function takePart(name, { style = "", media, ...device }) {
+async function takePart(name, { style = "", media, isPointed, ...device }) {
   // What is on a phone is all in view.
   const { path, width, x, y } = { ...SITES[name], ...(device.width && { x: 0, y: 0 }), ...device };
   const head = `<style>${style}</style><script async src="${server.url}/live.js"></script>`;
   const site = await serveSite(stage, `${BUILT}${name}`, head);
   const tab = await openCounted(stage, `${site}${path}`, { width, media });
-  const picture = await tab.page.screenshot({ encoding: "base64", clip: { x, y, width: WIDTH, height: HEIGHT } });
+  const clip = { x, y, width: WIDTH, height: HEIGHT };
+  if (isPointed) await findWords(tab, clip);
+  const picture = await tab.page.screenshot({ encoding: "base64", clip });
   await tab.close();
   return picture;
 }

@@ -3,13 +3,15 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 
-import { measure, openCounted, startCounting } from "../tests/support/guest.mjs";
+import { UNCHANGED, findWords, measure, openCounted, startCounting } from "../tests/support/guest.mjs";
 import { serveSite } from "../tests/support/pages.mjs";
 import { story } from "../tests/support/story.mjs";
 
 const BUILT = fileURLToPath(new URL("../../target/sites/built/", import.meta.url));
 /** A desktop, a tablet and a phone. */
 const WIDTHS = [1280, 768, 390];
+/** Where links are pointed at, so that the page need not scroll. */
+const VIEW = { x: 0, y: 0, width: WIDTHS[0], height: 700 };
 /** How many screens down pages are looked at as well. */
 const SCREENS = [0, 1];
 /** For how long nothing changes when a page has all its numbers. */
@@ -24,12 +26,24 @@ const SITES = {
   bootstrap: ["/index.html", "/layout-static.html"],
 };
 
+/** Serves a site with the widget. */
+async function startSite(stage, name) {
+  const server = await startCounting(stage);
+  const head = `<link rel="icon" href="data:,"><script async src="${server.url}/live.js"></script>`;
+  return serveSite(stage, `${BUILT}${name}`, head);
+}
+
 for (const [name, paths] of Object.entries(SITES)) {
+  story(`${name} stays as it is while words show`, {}, async (stage) => {
+    const site = await startSite(stage, name);
+    const tab = await openCounted(stage, `${site}${paths[0]}`, { width: WIDTHS[0], quietMs: QUIET_MS });
+    assert.equal(await findWords(tab, VIEW), "3 viewing now");
+    const { drawn, missing, ...changes } = await measure(stage, tab);
+    assert.deepEqual(changes, UNCHANGED);
+  });
   for (const path of paths) {
     story(`${name} stays as it is: ${path}`, {}, async (stage) => {
-      const server = await startCounting(stage);
-      const head = `<link rel="icon" href="data:,"><script async src="${server.url}/live.js"></script>`;
-      const site = await serveSite(stage, `${BUILT}${name}`, head);
+      const site = await startSite(stage, name);
       const failures = [];
       let shown = 0;
       for (const width of WIDTHS) {

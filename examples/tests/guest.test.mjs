@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 
-import { measure, openBody, openGuest, placesOf } from "./support/guest.mjs";
+import { UNCHANGED, findWords, measure, openBody, openGuest, placesOf, saidAt, saidOn } from "./support/guest.mjs";
 import { story } from "./support/story.mjs";
 import { until } from "./support/until.mjs";
 
@@ -111,6 +111,39 @@ story("forced colours do not look like labels", {}, async (stage) => {
   assert.deepEqual(without, ["/bordered"], "its border is seen now");
 });
 
+/** A link with room for words, one in text, one with room for a number only, and a box. Links look otherwise under the pointer. */
+const POINTED = `<style>a:hover { background: #eee; transform: rotate(1deg) } a { text-transform: uppercase }</style><p><a href="/alone">Alone</a></p><p>Words and <a href="/in">a link</a> and words</p>
+  <p style="display: flex; gap: 4em"><a href="/near">Near</a><span>another</span></p>
+  <a href="/box" style="display: flex; width: 16em">Box</a>`;
+
+story("words show while the pointer or the focus is on a link, if there is room", {}, async (stage) => {
+  const tab = await openBody(stage, POINTED);
+  const links = await tab.page.$$("a");
+  const pointed = [];
+  for (const link of links) pointed.push(await saidAt(link));
+  assert.deepEqual(pointed, ["3 viewing now", "3", "3", "3 viewing now"]);
+  await tab.page.keyboard.press("Tab");
+  const said = [];
+  for (const link of links) said.push(await saidOn(link));
+  assert.deepEqual(said, ["3 viewing now", "3", "3", "3 viewing now"], "with the focus on the first, and the pointer on the last");
+  const { children } = await tab.page.accessibility.snapshot();
+  assert.equal(children[0].name, "ALONE (3 viewing now)", "what is heard stays the same");
+  await tab.page.mouse.move(700, 600);
+  assert.equal(await saidOn(links[3]), "3");
+  const letters = await links[0].evaluate((link) => getComputedStyle(link, "::after").textTransform);
+  assert.equal(letters, "none", "capital letters would be wider");
+});
+
+story("words are the owner's, or none", {}, async (stage) => {
+  const said = async (options) => {
+    const tab = await openBody(stage, POINTED, options);
+    return saidAt(await tab.page.$("a"));
+  };
+  assert.equal(await said('data-text="– {count} lesen mit"'), "– 3 lesen mit");
+  assert.equal(await said('data-text=""'), "3");
+  assert.equal(await said('data-label="{count} readers"'), "3 readers");
+});
+
 const list = (count, item) => Array.from({ length: count }, (_, idx) => item(idx)).join("");
 /** What stays in sight while one scrolls, and no `z-index` that would keep it on top of whatever is positioned. */
 const STICKING = {
@@ -147,8 +180,7 @@ async function expectUnchanged(stage, name) {
   for (const width of WIDTHS) {
     const tab = await openGuest(stage, name, { width });
     const { drawn, missing, ...changes } = await measure(stage, tab);
-    const unchanged = { moved: [], movedLines: [], scrolls: [], hits: [], pixelsOnText: 0, pixelsOfPseudo: 0 };
-    assert.deepEqual(changes, unchanged, `${width} px wide`);
+    assert.deepEqual(changes, UNCHANGED, `${width} px wide`);
     if (width === WIDTHS[0]) assert.deepEqual(missing, [], "links with room show their numbers");
     if (readFileSync(new URL(`${name}.html`, GUESTS), "utf8").includes("data-shown")) assert.ok(drawn > 0, "numbers are drawn");
     await tab.close();
@@ -158,6 +190,15 @@ async function expectUnchanged(stage, name) {
 for (const file of readdirSync(GUESTS)) {
   const name = file.replace(".html", "");
   story(`${name} stays as it is`, {}, (stage) => expectUnchanged(stage, name));
+}
+
+for (const name of ["boxes", "columns", "menus", "pagers", "prose", "rtl"]) {
+  story(`${name} stays as it is while words show`, {}, async (stage) => {
+    const tab = await openGuest(stage, name);
+    assert.equal(await findWords(tab), "3 viewing now");
+    const { drawn, missing, ...changes } = await measure(stage, tab);
+    assert.deepEqual(changes, UNCHANGED);
+  });
 }
 
 story("scrolling stays as it is with scroll bars that take room", {}, async (stage) => {

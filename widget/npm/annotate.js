@@ -10,6 +10,9 @@ import { NAMES, placeOf } from "./style.js";
 const PLAIN = /^(de|en|es|fr|it|ja|pl|pt|ru|zh)(-\w\w)?$/;
 const LONG = 1000;
 
+/** How long a text is. Characters that are not of ASCII may be as wide as two. */
+export const lengthOf = (text) => text.replace(/[^ -~]/g, "xx").length;
+
 /**
  * @param {Element[]} elements the links by their slots
  * @param {string} label the option
@@ -50,8 +53,7 @@ export function createAnnotations(elements, label, tell, signal) {
       const text = textFor(viewers);
       if (!text) return 0;
       texts[slot] = text;
-      // Characters that are not of ASCII may be as wide as two.
-      return text.replace(/[^ -~]/g, "xx").length;
+      return lengthOf(text);
     },
     carry(slot, count, place) {
       NAMES.forEach((name, idx) => {

@@ -89,7 +89,8 @@ export interface Engine {
   tellDefaults(): void;
   /** Takes a value for an option, by its number, and calls `choice`. 1 if there is such an option, and its value is right. */
   take(option: number): number;
-  start(query: string): void;
+  /** Words are how many characters are shown more while the pointer is over a link. */
+  start(query: string, words: number): void;
   stop(): void;
   /** Below 0: nobody knows. */
   count(address: string): number;

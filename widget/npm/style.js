@@ -20,29 +20,35 @@ export const placeOf = (number) =>
   ["beside", "above small", "box end", "box small top"][number & 3] +
   (number & 8 ? " held" : "") +
   (number & 4 ? " rtl" : "") +
-  (number & 16 ? " tinted" : "");
+  (number & 16 ? " tinted" : "") +
+  (number & 32 ? " words" : "");
 
 /** A text as a string of CSS. */
 const quote = (text) => JSON.stringify(text.replace(/\s/g, " "));
 
+/** The words that are shown: without parentheses, which are for those who hear them after a link's text. */
+export const bare = (text) => text.replace(/[()]/g, "");
+
 /**
  * The style of every count: a dot and a small number, out of the flow where the link's text ends, or in a box. So nothing on the
  * page moves, and the pointer does not meet it. Where on the link it is drawn, `place/mod.rs` has found out. Screen readers hear the
- * text after the slash, where browsers know it; on paper, where nothing is live, there is no count.
+ * text after the slash, where browsers know it; on paper, where nothing is live, there is no count. While the pointer or the focus is
+ * there, the words are shown, if the place has room for them.
  */
 export function style({ label, text }) {
   const isPlain = label === "{count}";
-  const [before, after = ""] = text.split("{count}");
-  const words = isPlain ? `${quote(before)}attr(${COUNT})${quote(after)}` : `" ("attr(${LABEL})")"`;
-  const content = (shown) => `content:attr(${shown});content:attr(${shown})/${words}`;
+  const around = (text) => text.split("{count}").map(quote).join(`attr(${COUNT})`);
+  const words = isPlain ? around(text) : `" ("attr(${LABEL})")"`;
+  const content = (shown) => `content:${shown};content:${shown}/${words}`;
   const link = (place) => `a[${PLACE}${place}]`;
   const at = (place) => `${link(`~=${place}`)}::after`;
   return `@media screen{${link("~=held")}{position:relative}\
-${link("")}::after{${content(COUNT)};\
+${link("")}::after{${content(`attr(${COUNT})`)};\
 position:absolute!important;\
 pointer-events:none;\
 font:var(--viewers-weight,600) var(--viewers-size,${SIZE}em)/1lh system-ui;\
 text-decoration:none!important;\
+text-transform:none;\
 direction:ltr;\
 letter-spacing:normal;\
 text-indent:.8em;\
@@ -58,7 +64,8 @@ ${at("box")}{right:${GAP}em;line-height:1}\
 ${link(`~=box][${PLACE}~=rtl`)}::after{right:auto;left:${GAP}em}\
 ${at("end")}{top:50%;translate:0 -50%}\
 ${at("top")}{top:${GAP}em}\
-${link(`][${LABEL}`)}::after{${content(LABEL)}}}`;
+${text && `${link("~=words")}:is(:hover,:focus-visible)::after{${content(around(bare(text)))}}`}\
+${link(`][${LABEL}`)}::after{${content(`attr(${LABEL})`)}}}`;
 }
 
 /**

@@ -1,10 +1,12 @@
 /** Starts and stops the widget. A page has one, however often and from wherever it is started. */
 
+import { lengthOf } from "./annotate.js";
 import { begin } from "./dom.js";
 import { load, loadExtras } from "./load.js";
 import { readOptions } from "./options.js";
 import { canonicalAddress, count, page, subscribe, tidy } from "./page.js";
 import { isFirefox } from "./socket.js";
+import { bare } from "./style.js";
 import { createSubscriptions } from "./subscriptions.js";
 import { fail, outside, safely } from "./warn.js";
 
@@ -65,7 +67,7 @@ function runWidget(options, engine, rule, extras) {
   const rooms = `${options.server}`.replace(/^http/, "ws").replace(/\/+$/, "") + options.path;
   engine.setDom(begin(options, rule, rooms, engine, subscriptions, extras));
   page().widget = subscriptions;
-  engine.start(`${options.query}`.replace(/\s/g, ""));
+  engine.start(`${options.query}`.replace(/\s/g, ""), lengthOf(bare(options.text).replace("{count}", "")));
 
   let stopAdvice;
   const named = canonicalAddress() || location.href;

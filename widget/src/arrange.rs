@@ -42,6 +42,8 @@ pub(crate) struct Arrangement {
     pub(crate) is_due: bool,
     /// The link that was looked at last.
     checked: u32,
+    /// How many characters are shown more while the pointer or the focus is on a link.
+    pub(crate) words: f32,
 }
 
 impl Arrangement {
@@ -54,6 +56,7 @@ impl Arrangement {
             rest_ms: 0.0,
             is_due: false,
             checked: 0,
+            words: 0.0,
         }
     }
 }
@@ -135,7 +138,7 @@ impl Widget {
             let place = match room {
                 _ if is_late => LATER,
                 0 => NOWHERE,
-                _ => place::find(slot, room, &mut siblings),
+                _ => place::find(slot, room, self.arrangement.words, &mut siblings),
             };
             if place != LATER {
                 turn.extent = place::extent(slot);

@@ -76,9 +76,9 @@ pub fn take(option: usize) -> bool {
 }
 
 /// Starts the widget with the options that were taken. `query` is the one of that name: `keep`, `drop`, or the parameters that matter,
-/// separated by commas.
+/// separated by commas. `words` is how many characters are shown more while the pointer is over a link.
 #[wasm_bindgen]
-pub fn start(query: String) {
+pub fn start(query: String, words: f32) {
     let (observes, is_hidden) = (options::observes(), dom::is_hidden());
     let Ok(mut slot) = WIDGET.try_lock() else { return };
     let widget = slot.insert(Box::new(Widget::NEW));
@@ -90,6 +90,7 @@ pub fn start(query: String) {
         heeds_canonical: !is_other(Choice::Canonical),
     };
     widget.annotations.min = number(Choice::Min);
+    widget.arrangement.words = words;
     widget.annotations.omits_self = is_other(Choice::Itself) && !observes;
     widget.tab.hidden_after_ms = number(Choice::HiddenAfter) * 1_000.0;
     widget.tab.merges = is_other(Choice::MergeTabs);

@@ -87,15 +87,38 @@ export async function openGuest(stage, name, options) {
   return openCounted(stage, `${site}/`, options);
 }
 
-/** Opens a page with this body and waits until its numbers are there. */
-export async function openBody(stage, body) {
+/** Opens a page with this body and waits until its numbers are there. `options` are attributes of the tag. */
+export async function openBody(stage, body, options = "") {
   const server = await startCounting(stage);
-  const site = await servePages(stage, () => html(`<script async src="${server.url}/live.js"></script>`, body));
+  const site = await servePages(stage, () => html(`<script async src="${server.url}/live.js" ${options}></script>`, body));
   return openCounted(stage, `${site}/`);
 }
 
-/** The places of all numbers of a page, in its order. */
-export const placesOf = (tab) => tab.page.$$eval("a", (links) => links.map((link) => link.dataset.viewersPlace ?? ""));
+/** Moves the pointer from link to link until words show, and returns them. `area` is a part of the viewport to stay in. */
+export async function findWords(tab, { x, y, width, height } = { x: 0, y: 0, width: Infinity, height: Infinity }) {
+  for (const link of await tab.page.$$("a[data-viewers-place]")) {
+    const box = await link.boundingBox();
+    const isWithin = box && box.x >= x && box.y >= y && box.x + box.width <= x + width && box.y + box.height <= y + height;
+    if (!isWithin) continue;
+    const said = await saidAt(link);
+    if (await link.evaluate((link) => link.matches("[data-viewers-place~=words]"))) return said;
+  }
+  return undefined;
+}
+
+/** What the number of a link says on the screen. */
+export const saidOn = (link) =>
+  link.evaluate((link) => getComputedStyle(link, "::after").content.split('" / ')[0].replace(/^"|"$/g, ""));
+
+/** The same when the pointer is over it. */
+export async function saidAt(link) {
+  await link.hover();
+  return saidOn(link);
+}
+
+/** The places of all numbers of a page, in its order, whether or not they have room for words. */
+export const placesOf = (tab) =>
+  tab.page.$$eval("a", (links) => links.map((link) => (link.dataset.viewersPlace ?? "").replace(" words", "")));
 
 /** Waits until nothing of ours has changed for a while: places are looked for some frames after a number is written. */
 export const settle = (tab, quietMs = QUIET_MS) =>
@@ -195,9 +218,12 @@ async function comparePictures(stage, pictures) {
   return counted;
 }
 
+/** What numbers should change of a page. */
+export const UNCHANGED = { moved: [], movedLines: [], scrolls: [], hits: [], pixelsOnText: 0, pixelsOfPseudo: 0 };
+
 /**
  * What numbers do to a page that shows them, against the same page after `stop()`. Everything but `drawn` and `missing`
- * should be empty or 0.
+ * should be as in `UNCHANGED`.
  */
 export async function measure(stage, tab) {
   const shown = await tab.page.evaluate(takeStock, GRID_PX);

@@ -89,10 +89,11 @@ impl Surroundings {
         }
     }
 
-    /// Whether a number of a font size may be drawn at a spot: so far from the end of the link's line, and around that height.
-    pub(super) fn is_free(&self, siblings: &mut Siblings, font: f32, inset: f32, middle: f32) -> bool {
+    /// Whether a number of a font size and a width in that may be drawn at a spot: so far from the end of the link's line, and around
+    /// that height.
+    pub(super) fn is_free(&self, siblings: &mut Siblings, font: f32, width: f32, inset: f32, middle: f32) -> bool {
         let Self { link, line, flows, room, .. } = *self;
-        let width = font * self.characters;
+        let width = font * width;
         let left = if self.is_rtl() { line.left + inset } else { line.right - inset - width };
         let top = middle - DIGIT / 2.0 * font;
         let bottom = top + DIGIT * font;

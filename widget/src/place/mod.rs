@@ -25,6 +25,8 @@ const RTL: i32 = 4;
 const HELD: i32 = 8;
 /// Its dot has the colour of its digits.
 const TINTED: i32 = 16;
+/// There is room for words while the pointer or the focus is there.
+const WORDS: i32 = 32;
 
 /// The size of a number, and of one above its link, where lines of text leave little room; of the link's.
 const SIZE: f32 = 0.7;
@@ -101,8 +103,9 @@ struct Surroundings {
 }
 
 /// The place of the number of a link, one of those in `style.js`, or [`NOWHERE`], or [`LATER`]. Asked while it has none. `room` is for
-/// how many characters. `siblings` are shared by links that are asked about between two calls of [`dom::fresh`](crate::dom::fresh).
-pub(crate) fn find(slot: u32, room: u32, siblings: &mut Siblings) -> i32 {
+/// how many characters, `words` for how many more while the pointer or the focus is there. `siblings` are shared by links that are asked
+/// about between two calls of [`dom::fresh`](crate::dom::fresh).
+pub(crate) fn find(slot: u32, room: u32, words: f32, siblings: &mut Siblings) -> i32 {
     let Some(mut around) = Node::of_link(slot).and_then(|link| Surroundings::new(link, room)) else { return NOWHERE };
     if !around.explore()
         || around.is_unfit()
@@ -116,7 +119,7 @@ pub(crate) fn find(slot: u32, room: u32, siblings: &mut Siblings) -> i32 {
     }
     let link = around.link;
     match link.at((around.line.left + around.line.right) / 2.0, around.middle()) {
-        Some(there) if link.contains(there) => around.find_spot(siblings),
+        Some(there) if link.contains(there) => around.find_spot(words, siblings),
         // In a view transition, only a picture of the page is there.
         Some(there) if there.is(own::IS_HTML) => LATER,
         _ => NOWHERE,
@@ -193,29 +196,36 @@ impl Surroundings {
     }
 
     /// A place that is free, or [`NOWHERE`].
-    fn find_spot(&self, siblings: &mut Siblings) -> i32 {
-        let Self { link, line, size, bounds, .. } = *self;
-        let middle = self.middle();
-        let (font, small) = (size * SIZE, size * SMALL);
-        let padding = if self.is_inline() { link.own(own::PADDING) } else { 0.0 };
-        let has_space = small * self.characters <= line.right - line.left;
-        let spot = if self.flows {
-            if padding == 0.0 && self.is_free(siblings, font, -font * (GAP + self.characters), middle) {
-                BESIDE
-            } else if has_space && self.is_free(siblings, small, padding, middle - small * RAISE) {
-                ABOVE
-            } else {
-                return NOWHERE;
-            }
-        } else if self.is_free(siblings, font, font * GAP, middle) {
-            AT_END
-        } else if self.is_free(siblings, small, small * GAP, bounds.top + small * CORNER) {
-            AT_TOP
+    fn find_spot(&self, words: f32, siblings: &mut Siblings) -> i32 {
+        let first = if self.flows { BESIDE } else { AT_END };
+        let width = self.characters;
+        // The second is for small ones, above other letters, to which those of words would reach down. Digits do not.
+        let spot = if self.fits(siblings, first, width + CHARACTER * words) {
+            first + WORDS
+        } else if self.fits(siblings, first, width) {
+            first
+        } else if self.fits(siblings, first + 1, width) {
+            first + 1
         } else {
             return NOWHERE;
         };
         let light = self.behind.map_or(1.0, |behind| behind.number(kind::LIGHT));
         let is_tinted = light > DARK && light < LIGHT;
         spot + RTL * i32::from(self.is_rtl()) + HELD * i32::from(self.is_holding) + TINTED * i32::from(is_tinted)
+    }
+
+    /// Whether a spot is free for a number that is so wide, in its own font size.
+    fn fits(&self, siblings: &mut Siblings, spot: i32, width: f32) -> bool {
+        let Self { line, size, bounds, .. } = *self;
+        let font = size * if spot & 1 == 0 { SIZE } else { SMALL };
+        let padding = if self.is_inline() { self.link.own(own::PADDING) } else { 0.0 };
+        let (inset, middle) = match spot {
+            BESIDE if padding == 0.0 => (-font * (GAP + width), self.middle()),
+            ABOVE if font * width <= line.right - line.left => (padding, self.middle() - font * RAISE),
+            AT_END => (font * GAP, self.middle()),
+            AT_TOP => (font * GAP, bounds.top + font * CORNER),
+            _ => return false,
+        };
+        self.is_free(siblings, font, width, inset, middle)
     }
 }
