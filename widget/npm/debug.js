@@ -130,14 +130,15 @@ function tellPage({ canonical, omit, pageOf }, rule, rooms, room) {
   return [`this page: ${id}`, ...reasons.map((reason) => `  ${reason}`)];
 }
 
-/** The line about whether this reader is counted, and if not, why. The server is told with the address. */
-function tellViewer({ observe, bots }, room) {
+/** The line about whether this reader is counted, and if not, why. The socket's address says whether. */
+function tellViewer({ observe }, room) {
   let why;
   if (room?.socket.readyState !== OPEN) why = "there is no connection";
   else if (!/[?&]observe$/.test(room.socket.url)) return "this reader: counted";
   else if (navigator.globalPrivacyControl) why = "the browser sends Global Privacy Control";
-  else if (navigator.webdriver && bots === "watch" && !observe) why = 'a program controls the browser; the option bots="count" (data-bots="count") counts it';
-  else why = "of the option observe, or because the browser says that it is a crawler";
+  else if (observe) why = "of the option observe";
+  else if (navigator.webdriver) why = 'a program controls the browser; the option bots="count" (data-bots="count") counts it';
+  else why = "the browser says that it is a crawler";
   return `this reader: not counted, because ${why}`;
 }
 

@@ -4,7 +4,10 @@
 export interface Dom {
   /** A line for each option: its name, a blank, its default. */
   defaults(lines: string): void;
-  /** The number in the first parentheses of a pattern that the value of an option matches; not a number without any; below 0 if it does not. */
+  /**
+   * Compares the value of an option with a pattern. What the first parentheses capture, as a number: 0 if that is empty, NaN if they capture
+   * nothing. -1 if the value does not match.
+   */
   choice(pattern: string): number;
   /** A list of all that may be a link in a root; of the links that have a slot, all or those that are gone. */
   search(root: number): number;
@@ -59,9 +62,8 @@ export interface Dom {
   listen(): void;
   isHidden(): boolean;
   isPrerendering(): boolean;
-  /** Whether the reader asks sites not to track; whether a program controls the browser, or its user agent matches. */
-  isPrivate(): boolean;
-  isProgram(agents: string): boolean;
+  /** 2: a reader who asks sites not to track; 1 or true: a program, or one whose user agent matches. */
+  reader(agents: string): number | boolean;
   /** `=` if the address replaced the last one, the address, that of the canonical link, a line each. Empty if nothing changed. */
   here(): string;
   newToken(): string;
@@ -87,9 +89,9 @@ export interface Engine {
   setDom(dom: Dom | Pick<Dom, "defaults" | "choice">): void;
   /** Calls `defaults`. */
   tellDefaults(): void;
-  /** Takes a value for an option, by its number, and calls `choice`. 1 if there is such an option, and its value is right. */
+  /** Takes a value for an option, by its index. Calls `choice`. 1 if there is such an option, and its value is right. */
   take(option: number): number;
-  /** Words are how many characters are shown more while the pointer is over a link. */
+  /** `words`: how many more characters show while the pointer or the focus is on a link. */
   start(query: string, words: number): void;
   stop(): void;
   /** Below 0: nobody knows. */

@@ -1,7 +1,7 @@
 /** Reads what the owner wrote. On a script tag, options are `data-*` attributes, or parameters of its address. */
 
 /**
- * Reads the options. A wrong one gets its default, and is added to `mistakes`. Which are wrong, the Rust decides (`src/options.rs`).
+ * Reads the options. A wrong one gets its default, and is added to `mistakes`. The Rust decides which are wrong (`src/options.rs`).
  *
  * @param {[string, string, unknown][]} given for each option its author's spelling, its name as in index.d.ts, and its value
  * @param {string | undefined} home the server to use unless the options name one
@@ -20,7 +20,7 @@ export function readOptions(given, home, engine) {
   engine.tellDefaults();
   for (const option of [...defaults, ...given]) {
     const [, name, value] = option;
-    // An option passed as `undefined` is an option left out.
+    // `undefined` is an option left out, or one without a default.
     if (value === undefined) continue;
     try {
       // An invalid selector throws.

@@ -33,8 +33,8 @@ export function createTab(engine, rule, listening) {
       on(globalThis.navigation, "currententrychange");
     },
     isHidden: () => document.hidden,
-    isPrivate: () => navigator.globalPrivacyControl,
-    isProgram: (agents) => navigator.webdriver || RegExp(agents, "i").test(navigator.userAgent),
+    // The numbers are those in `dom.rs`.
+    reader: (agents) => (navigator.globalPrivacyControl ? 2 : navigator.webdriver || RegExp(agents, "i").test(navigator.userAgent)),
     isPrerendering: () => document.prerendering,
     here() {
       const named = canonicalAddress() || "";

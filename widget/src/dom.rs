@@ -3,13 +3,18 @@
 
 use wasm_bindgen::prelude::*;
 
+/// A program.
+pub(crate) const PROGRAM: u32 = 1;
+/// A person whose browser asks sites not to track them.
+pub(crate) const PRIVATE: u32 = 2;
+
 #[wasm_bindgen(js_namespace = dom)]
 extern "C" {
     // The options. These two are called before [`start`](crate::start).
     /// Takes a line for each option: its name, a blank, and its default.
     pub(crate) fn defaults(lines: &str);
-    /// What a pattern finds in the value of an option that is taken: the number in its first parentheses. Not a number if they have no
-    /// part in it. Below 0 if the value is wrong.
+    /// Compares the value of an option with a pattern. Returns what its first parentheses capture, as a number: 0 if that is empty. Not
+    /// a number if they capture nothing. Below 0 if the value does not match.
     pub(crate) fn choice(pattern: &str) -> f64;
 
     // Lists of elements, and the links. Each link has a slot.
@@ -86,12 +91,8 @@ extern "C" {
     pub(crate) fn listen();
     #[wasm_bindgen(js_name = isHidden)]
     pub(crate) fn is_hidden() -> bool;
-    /// Whether the browser asks sites not to track its reader.
-    #[wasm_bindgen(js_name = isPrivate)]
-    pub(crate) fn is_private() -> bool;
-    /// Whether a program controls the browser, or its user agent matches.
-    #[wasm_bindgen(js_name = isProgram)]
-    pub(crate) fn is_program(agents: &str) -> bool;
+    /// Who reads: [`PRIVATE`], or a [`PROGRAM`] that controls the browser or has such a user agent, or 0.
+    pub(crate) fn reader(agents: &str) -> u32;
     #[wasm_bindgen(js_name = isPrerendering)]
     pub(crate) fn is_prerendering() -> bool;
     /// Three lines: `=` if the address replaced the last one, the address, and the address of the canonical link. Empty if

@@ -46,7 +46,7 @@ use wasm_bindgen::prelude::*;
 use count::UNKNOWN;
 use event::{Effect, Event};
 use links::BLANK;
-use options::{Choice, is_other, number};
+use options::{Name, is_other, number};
 use rules::Rules;
 use widget::Widget;
 
@@ -69,14 +69,14 @@ pub fn tell_defaults() {
     dom::defaults(options::DEFAULTS);
 }
 
-/// Takes a value for one of the options, by its number. Returns whether there is such an option, and its value is right.
+/// Takes a value for one of the options, by its index. Returns whether there is such an option, and its value is right.
 #[wasm_bindgen]
 pub fn take(option: usize) -> bool {
     options::take(option)
 }
 
 /// Starts the widget with the options that were taken. `query` is the one of that name: `keep`, `drop`, or the parameters that matter,
-/// separated by commas. `words` is how many characters are shown more while the pointer is over a link.
+/// separated by commas. `words` is how many more characters show while the pointer or the focus is on a link, or 0.
 #[wasm_bindgen]
 pub fn start(query: String, words: f32) {
     let (observes, is_hidden) = (options::observes(), dom::is_hidden());
@@ -84,16 +84,16 @@ pub fn start(query: String, words: f32) {
     let widget = slot.insert(Box::new(Widget::NEW));
     let only = (query != "keep").then(|| ParameterNames::new(if query == "drop" { "" } else { &query }));
     widget.host.rules = Rules {
-        all_sites: is_other(Choice::Scope),
-        hash_routes: is_other(Choice::Hash),
+        all_sites: is_other(Name::Scope),
+        hash_routes: is_other(Name::Hash),
         only,
-        heeds_canonical: !is_other(Choice::Canonical),
+        heeds_canonical: !is_other(Name::Canonical),
     };
-    widget.annotations.min = number(Choice::Min);
+    widget.annotations.min = number(Name::Min);
     widget.arrangement.words = words;
-    widget.annotations.omits_self = is_other(Choice::Itself) && !observes;
-    widget.tab.hidden_after_ms = number(Choice::HiddenAfter) * 1_000.0;
-    widget.tab.merges = is_other(Choice::MergeTabs);
+    widget.annotations.omits_self = is_other(Name::Itself) && !observes;
+    widget.tab.hidden_after_ms = number(Name::HiddenAfter) * 1_000.0;
+    widget.tab.merges = is_other(Name::MergeTabs);
     widget.tab.observes = observes;
     widget.tab.is_hidden = is_hidden;
     drop(slot);

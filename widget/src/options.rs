@@ -1,7 +1,7 @@
 //! The options: their names, their defaults, which values are right, and what they mean.
 //!
-//! Values may be functions, lists and selectors, which only the browser knows. So `npm/options.js` has one after the other taken here,
-//! and asks the browser whether it is what the pattern says.
+//! Values may be functions, lists and selectors, which only the browser knows. So `npm/options.js` keeps each value, and calls [`take`]
+//! with the option's number. `take` has the browser compare the value with the option's pattern.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -16,7 +16,7 @@ macro_rules! options {
     ($($option:ident $name:literal $default:literal $pattern:literal)*) => {
         #[derive(Clone, Copy)]
         #[expect(dead_code, reason = "some only matter to the browser")]
-        pub(crate) enum Choice { $($option),* }
+        pub(crate) enum Name { $($option),* }
 
         /// The name of each option, a blank, and its default.
         pub(crate) const DEFAULTS: &str = concat!($($name, " ", $default, "\n"),*);
@@ -26,8 +26,11 @@ macro_rules! options {
 }
 
 // For each option its name, its default, and a regular expression of the browser that its values match. The first letter of a
-// value's type and a colon are written before it: `s:site`, `b:true`, `o:a,area` for a list. What is in the first parentheses is the
-// number that was chosen. Nothing in them is 0, the other of two values.
+// value's type and a colon are written before it: `s:site`, `b:true`, `o:a,area` for a list.
+//
+// The Rust needs some values. For these, the first parentheses `(…)` capture the number. Of an option with two values, the one that is
+// not the default ends in `()`, which captures an empty text, or 0. Without a capture it is not a number. What other options capture
+// is not used.
 options! {
     Server "server" "" "^[so]:https?://[^/]"
     Path "path" "/live?page=" r"^s:/(\S*[/=])?$"
@@ -61,10 +64,10 @@ options! {
 static CHOSEN: [AtomicU64; COUNT] = [const { AtomicU64::new(0) }; COUNT];
 
 /// Takes a value for one of the options. Returns whether there is such an option, and its value is right.
-pub(crate) fn take(number: usize) -> bool {
-    let Some(chosen) = CHOSEN.get(number) else { return false };
+pub(crate) fn take(index: usize) -> bool {
+    let Some(chosen) = CHOSEN.get(index) else { return false };
     let mut rest = PATTERNS;
-    for _ in 0..number {
+    for _ in 0..index {
         rest = split_around(rest, b'\n').1;
     }
     let choice = dom::choice(split_around(rest, b'\n').0);
@@ -76,22 +79,24 @@ pub(crate) fn take(number: usize) -> bool {
 }
 
 /// The number that was chosen.
-pub(crate) fn number(choice: Choice) -> f64 {
-    f64::from_bits(bits(choice))
+pub(crate) fn number(name: Name) -> f64 {
+    f64::from_bits(bits(name))
 }
 
 /// Whether the other of two values was chosen than the default.
-pub(crate) fn is_other(choice: Choice) -> bool {
-    bits(choice) == 0
+pub(crate) fn is_other(name: Name) -> bool {
+    bits(name) == 0
 }
 
-fn bits(choice: Choice) -> u64 {
-    CHOSEN.get(choice as usize).map_or(0, |chosen| chosen.load(Relaxed))
+fn bits(name: Name) -> u64 {
+    CHOSEN.get(name as usize).map_or(0, |chosen| chosen.load(Relaxed))
 }
 
-/// Whether this reader watches without being counted. Readers who ask sites not to track them are not counted, and neither are programs.
+/// Whether this reader watches without being counted. Readers who ask sites not to track them are not counted, and neither are programs,
+/// unless the owner wants them counted.
 pub(crate) fn observes() -> bool {
-    is_other(Choice::Observe) || dom::is_private() || !is_other(Choice::Bots) && dom::is_program(PROGRAMS)
+    let least = if is_other(Name::Bots) { dom::PRIVATE } else { dom::PROGRAM };
+    is_other(Name::Observe) || dom::reader(PROGRAMS) >= least
 }
 
 #[cfg(test)]
