@@ -1,5 +1,5 @@
-// Takes the pictures of the widget on six real sites: without numbers, with each of three designs, and with the chosen design as
-// some readers see it. The sites have to be built: npx --yes rust-just test-sites. Run it with: npm run screenshots-of-sites
+// Takes the pictures of the widget on six real sites: without numbers, with each of three designs, with words under the pointer, and
+// with the chosen design as some readers see it. The sites have to be built: npx --yes rust-just test-sites. Run it with: npm run screenshots-of-sites
 
 import { stat } from "node:fs/promises";
 import { join } from "node:path";

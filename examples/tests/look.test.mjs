@@ -187,13 +187,13 @@ story("numbers are placed again when a font has come", {}, async (stage) => {
   const body = '<p><a href="/x">link</a><span class="gap"></span>words that follow</p>';
   const site = await servePages(stage, () => html(`<style>${css}</style><script async src="${url}/live.js"></script>`, body));
   const tab = await stage.openTab(`${site}/`);
-  await tab.page.waitForSelector("a[data-viewers-place=beside]");
+  await tab.page.waitForSelector("a[data-viewers-place~=beside]");
   // Nobody tells the widget of a new rule. The browser says that a font has come.
   await tab.page.evaluate(() => {
     document.styleSheets[0].insertRule(".gap.gap { width: 0 }");
     document.fonts.dispatchEvent(new Event("loadingdone"));
   });
-  await tab.page.waitForSelector("a:not([data-viewers-place=beside])");
+  await tab.page.waitForSelector("a:not([data-viewers-place~=beside])");
 });
 
 story("links of every colour show their numbers", {}, async (stage) => {

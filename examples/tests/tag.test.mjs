@@ -40,7 +40,7 @@ story("invalid options are one warning, in the author's spelling", {}, async (st
     'data-min="abc" (expected: a number)',
     'data-hidden-after="30s" (expected: a number of seconds)',
     'data-label="{n}" (expected: a text with {count})',
-    'data-text="now" (expected: a text with {count})',
+    'data-text="now" (expected: a text with {count}, or an empty one)',
     'data-hash="maybe" (expected: true or false)',
     'data-bots="all" (expected: watch or count)',
     'data-canonical="no" (expected: follow or ignore)',

@@ -13,7 +13,7 @@ const EXPECTED = {
   scope: "site or all",
   min: "a number",
   label: "a text with {count}",
-  text: "a text with {count}",
+  text: "a text with {count}, or an empty one",
   hash: YES_OR_NO,
   query: "keep, drop or names of parameters, such as page,id",
   canonical: "follow or ignore",

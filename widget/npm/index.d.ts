@@ -18,8 +18,8 @@ export interface Options {
    */
   label?: string;
   /**
-   * The text that screen readers say after a link, with `{count}` for the number. While the pointer is over the link it shows without its
-   * parentheses, if there is room. Default: `"({count} viewing now)"`.
+   * The text that screen readers say after a link, with `{count}` for the number. While the pointer or the
+   * focus is on the link, it shows without its parentheses, if there is room. Default: `"({count} viewing now)"`.
    */
   text?: string;
   /** Whether addresses with different fragments like `#/inbox` and `#!inbox` are different pages. Default: `false`. */

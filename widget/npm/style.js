@@ -26,8 +26,8 @@ export const placeOf = (number) =>
 /** A text as a string of CSS. */
 const quote = (text) => JSON.stringify(text.replace(/\s/g, " "));
 
-/** The words that are shown: without parentheses, which are for those who hear them after a link's text. */
-export const bare = (text) => text.replace(/[()]/g, "");
+/** The text that shows while the pointer or the focus is on a link. Parentheses are for those who hear it after the link's own. */
+export const shownText = ({ label, text }) => (label === "{count}" ? text.replace(/[()]/g, "") : "");
 
 /**
  * The style of every count: a dot and a small number, out of the flow where the link's text ends, or in a box. So nothing on the
@@ -35,11 +35,11 @@ export const bare = (text) => text.replace(/[()]/g, "");
  * text after the slash, where browsers know it; on paper, where nothing is live, there is no count. While the pointer or the focus is
  * there, the words are shown, if the place has room for them.
  */
-export function style({ label, text }) {
-  const isPlain = label === "{count}";
+export function style(options) {
+  const shown = shownText(options);
   const around = (text) => text.split("{count}").map(quote).join(`attr(${COUNT})`);
-  const words = isPlain ? around(text) : `" ("attr(${LABEL})")"`;
-  const content = (shown) => `content:${shown};content:${shown}/${words}`;
+  const spoken = options.label === "{count}" ? around(options.text) : `" ("attr(${LABEL})")"`;
+  const content = (seen) => `content:${seen};content:${seen}/${spoken}`;
   const link = (place) => `a[${PLACE}${place}]`;
   const at = (place) => `${link(`~=${place}`)}::after`;
   return `@media screen{${link("~=held")}{position:relative}\
@@ -64,7 +64,7 @@ ${at("box")}{right:${GAP}em;line-height:1}\
 ${link(`~=box][${PLACE}~=rtl`)}::after{right:auto;left:${GAP}em}\
 ${at("end")}{top:50%;translate:0 -50%}\
 ${at("top")}{top:${GAP}em}\
-${text && `${link("~=words")}:is(:hover,:focus-visible)::after{${content(around(bare(text)))}}`}\
+${shown && `${link("~=words")}:is(:hover,:focus-visible)::after{${content(around(shown))}}`}\
 ${link(`][${LABEL}`)}::after{${content(`attr(${LABEL})`)}}}`;
 }
 

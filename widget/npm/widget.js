@@ -6,7 +6,7 @@ import { load, loadExtras } from "./load.js";
 import { readOptions } from "./options.js";
 import { canonicalAddress, count, page, subscribe, tidy } from "./page.js";
 import { isFirefox } from "./socket.js";
-import { bare } from "./style.js";
+import { shownText } from "./style.js";
 import { createSubscriptions } from "./subscriptions.js";
 import { fail, outside, safely } from "./warn.js";
 
@@ -67,7 +67,7 @@ function runWidget(options, engine, rule, extras) {
   const rooms = `${options.server}`.replace(/^http/, "ws").replace(/\/+$/, "") + options.path;
   engine.setDom(begin(options, rule, rooms, engine, subscriptions, extras));
   page().widget = subscriptions;
-  engine.start(`${options.query}`.replace(/\s/g, ""), lengthOf(bare(options.text).replace("{count}", "")));
+  engine.start(`${options.query}`.replace(/\s/g, ""), lengthOf(shownText(options).replace("{count}", "")));
 
   let stopAdvice;
   const named = canonicalAddress() || location.href;

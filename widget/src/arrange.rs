@@ -42,7 +42,7 @@ pub(crate) struct Arrangement {
     pub(crate) is_due: bool,
     /// The link that was looked at last.
     checked: u32,
-    /// How many characters are shown more while the pointer or the focus is on a link.
+    /// How many more characters show while the pointer or the focus is on a link.
     pub(crate) words: f32,
 }
 

@@ -89,8 +89,8 @@ impl Surroundings {
         }
     }
 
-    /// Whether a number of a font size and a width in that may be drawn at a spot: so far from the end of the link's line, and around
-    /// that height.
+    /// Whether a number may be drawn at a spot: so far from the end of the link's line, and around that height. `font` is its size,
+    /// `width` its width in that size.
     pub(super) fn is_free(&self, siblings: &mut Siblings, font: f32, width: f32, inset: f32, middle: f32) -> bool {
         let Self { link, line, flows, room, .. } = *self;
         let width = font * width;

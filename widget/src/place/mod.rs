@@ -199,11 +199,10 @@ impl Surroundings {
     fn find_spot(&self, words: f32, siblings: &mut Siblings) -> i32 {
         let first = if self.flows { BESIDE } else { AT_END };
         let width = self.characters;
-        // The second is for small ones, above other letters, to which those of words would reach down. Digits do not.
-        let spot = if self.fits(siblings, first, width + CHARACTER * words) {
-            first + WORDS
-        } else if self.fits(siblings, first, width) {
-            first
+        // The second place is above other letters. Letters such as `g` would reach down to those, digits do not. So it has no words.
+        let spot = if self.fits(siblings, first, width) {
+            let has_words = words > 0.0 && self.fits(siblings, first, width + CHARACTER * words);
+            first + WORDS * i32::from(has_words)
         } else if self.fits(siblings, first + 1, width) {
             first + 1
         } else {
