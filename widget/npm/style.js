@@ -33,7 +33,7 @@ export const shownText = ({ label, text }) => (label === "{count}" ? text.replac
  * The style of every count: a dot and a small number, out of the flow where the link's text ends, or in a box. So nothing on the
  * page moves, and the pointer does not meet it. Where on the link it is drawn, `place/mod.rs` has found out. Screen readers hear the
  * text after the slash, where browsers know it; on paper, where nothing is live, there is no count. While the pointer or the focus is
- * there, the words are shown, if the place has room for them.
+ * on the link, words show if there is room.
  */
 export function style(options) {
   const shown = shownText(options);

@@ -1,7 +1,7 @@
 //! The options: their names, their defaults, which values are right, and what they mean.
 //!
 //! Values may be functions, lists and selectors, which only the browser knows. So `npm/options.js` keeps each value, and calls [`take`]
-//! with the option's number. `take` has the browser compare the value with the option's pattern.
+//! with the option's index. `take` has the browser compare the value with the option's pattern.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -11,7 +11,7 @@ use crate::rules::split_around;
 /// Matches the user agents of programs. CUBOT is a maker of telephones.
 const PROGRAMS: &str = r"(?<!cu)bot\b|crawl|spider|slurp|headless|lighthouse|externalhit|archiver|prerender";
 
-/// Makes the number of each option, and two texts with a line for each.
+/// Makes the index of each option, and two texts with a line for each.
 macro_rules! options {
     ($($option:ident $name:literal $default:literal $pattern:literal)*) => {
         #[derive(Clone, Copy)]
@@ -60,7 +60,7 @@ options! {
     PageOf "pageOf" "" "^f"
 }
 
-/// The bits of the number that was chosen. Not a number where no parentheses had a part in it.
+/// The bits of what was chosen for each option.
 static CHOSEN: [AtomicU64; COUNT] = [const { AtomicU64::new(0) }; COUNT];
 
 /// Takes a value for one of the options. Returns whether there is such an option, and its value is right.
