@@ -94,14 +94,12 @@ export async function openBody(stage, body, options = "") {
   return openCounted(stage, `${site}/`);
 }
 
-/** Moves the pointer from link to link until words show, and returns them. `area` is a part of the viewport to stay in. */
+/** Points at the first link with room for words, and returns them. `area` is a part of the viewport to stay in. */
 export async function findWords(tab, { x, y, width, height } = { x: 0, y: 0, width: Infinity, height: Infinity }) {
-  for (const link of await tab.page.$$("a[data-viewers-place]")) {
+  for (const link of await tab.page.$$("a[data-viewers-place~=words]")) {
     const box = await link.boundingBox();
     const isWithin = box && box.x >= x && box.y >= y && box.x + box.width <= x + width && box.y + box.height <= y + height;
-    if (!isWithin) continue;
-    const said = await saidAt(link);
-    if (await link.evaluate((link) => link.matches("[data-viewers-place~=words]"))) return said;
+    if (isWithin) return saidAt(link);
   }
   return undefined;
 }
